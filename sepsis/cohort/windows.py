@@ -1,0 +1,206 @@
+"""
+What a model may see: one irregular multivariate window per prediction.
+
+A window is everything charted in (`end_h` - `lookback_h`, `end_h`] of one stay; `end_h` is the time
+of the prediction. `Windows` holds many of them without padding and behaves like a sequence, so
+scikit-learn can split and index it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+LOOKBACK_H = 200.0  # Moor et al. 2019 keep series of at most 200 hourly steps
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """
+    Irregular observations of B windows, packed one after the other.
+
+    Attributes
+    ----------
+    stay_id, subject_id : ndarray of int64, shape (B,)
+    start_h, end_h : ndarray of float64, shape (B,)
+        Window bounds in hours since ICU admission; the prediction is made at `end_h`.
+    concepts : tuple of str, length C
+        Names of the variables, in the order of `concept`.
+    offsets : ndarray of int64, shape (B + 1,)
+        Window b owns observations `offsets[b]:offsets[b + 1]`; an empty range is a window in which
+        nothing was charted.
+    time_h : ndarray of float64, shape (N,)
+        Hours since ICU admission, ascending inside a window.
+    concept : ndarray of int16, shape (N,)
+        Index into `concepts`.
+    value : ndarray of float64, shape (N,)
+        In the vocabulary's unit; always finite. Values of one variable at one time are averaged.
+    """
+
+    stay_id: np.ndarray
+    subject_id: np.ndarray
+    start_h: np.ndarray
+    end_h: np.ndarray
+    concepts: tuple[str, ...]
+    offsets: np.ndarray
+    time_h: np.ndarray
+    concept: np.ndarray
+    value: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(B, C): how scikit-learn asks for the number of samples."""
+        return len(self.stay_id), len(self.concepts)
+
+    def __len__(self) -> int:
+        return len(self.stay_id)
+
+    def __getitem__(self, rows) -> Windows:
+        """The windows at integer positions, a slice or a boolean mask."""
+        rows = np.arange(len(self))[rows]
+        rows = np.atleast_1d(rows)
+        take = concatenated_ranges(self.offsets[rows], self.offsets[rows + 1])
+        counts = self.offsets[rows + 1] - self.offsets[rows]
+        return Windows(
+            stay_id=self.stay_id[rows],
+            subject_id=self.subject_id[rows],
+            start_h=self.start_h[rows],
+            end_h=self.end_h[rows],
+            concepts=self.concepts,
+            offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            time_h=self.time_h[take],
+            concept=self.concept[take],
+            value=self.value[take],
+        )
+
+    def observations(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(time_h, concept, value) of one window."""
+        part = slice(self.offsets[row], self.offsets[row + 1])
+        return self.time_h[part], self.concept[part], self.value[part]
+
+    def until(self, end_h: np.ndarray, lookback_h: float = LOOKBACK_H) -> Windows:
+        """
+        The same stays as seen earlier: window b cut at `end_h[b]`; later observations are gone.
+
+        Parameters
+        ----------
+        end_h : ndarray, shape (B,)
+            New prediction times, none later than the present ones.
+        """
+        end_h = np.asarray(end_h, dtype=float)
+        assert (end_h <= self.end_h + 1e-9).all(), "a window can only be cut, not extended"
+        start_h = np.maximum(self.start_h, np.maximum(0.0, end_h - lookback_h))
+        owner = np.repeat(np.arange(len(self)), np.diff(self.offsets))
+        keep = (self.time_h <= end_h[owner]) & (self.time_h >= start_h[owner])
+        counts = np.bincount(owner[keep], minlength=len(self))
+        return replace(
+            self,
+            start_h=start_h,
+            end_h=end_h,
+            offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            time_h=self.time_h[keep],
+            concept=self.concept[keep],
+            value=self.value[keep],
+        )
+
+    def hourly(self) -> list[np.ndarray]:
+        """
+        Each window binned by the hour, counted from its start.
+
+        Returns
+        -------
+        series : list of ndarray, shape (T_b, C)
+            T_b = ceil(end_h - start_h), at least 1; step k is the mean of what was charted in
+            (start_h + k - 1, start_h + k] for k >= 1 ..., the value at `start_h` itself belonging to
+            the first step; NaN where nothing was charted.
+        """
+        length = np.maximum(1, np.ceil(self.end_h - self.start_h - 1e-9)).astype(int)
+        owner = np.repeat(np.arange(len(self)), np.diff(self.offsets))
+        step = np.maximum(0, np.ceil(self.time_h - self.start_h[owner] - 1e-9).astype(int) - 1)
+        first = np.concatenate([[0], np.cumsum(length)])
+        cell = (first[owner] + step) * len(self.concepts) + self.concept
+        size = first[-1] * len(self.concepts)
+        total = np.bincount(cell, weights=self.value, minlength=size)
+        count = np.bincount(cell, minlength=size)
+        grid = np.full(size, np.nan)
+        np.divide(total, count, out=grid, where=count > 0)
+        return np.split(grid.reshape(-1, len(self.concepts)), first[1:-1])
+
+
+def pack(events, stays, concepts, *, lookback_h: float = LOOKBACK_H) -> Windows:
+    """
+    Windows from tables.
+
+    Reads    events(stay_id, time_h, concept, value), stays(stay_id, subject_id, end_h) one row a window
+    Writes   Windows in the order of `stays`
+    Rule     what was charted at or before `end_h` and not before max(0, end_h - lookback_h);
+             values of one variable charted at one time are averaged.
+
+    Parameters
+    ----------
+    concepts : sequence of str
+        Variables to keep, in this order; other concepts in `events` are ignored.
+    """
+    concepts = tuple(concepts)
+    stays = stays.reset_index(drop=True)
+    end_h = stays.end_h.to_numpy(float)
+    start_h = np.maximum(0.0, end_h - lookback_h)
+    index = pd.Series(np.arange(len(concepts), dtype=np.int16), index=list(concepts))
+    events = events[events.concept.isin(list(concepts)) & events.value.notna()]
+    table = pd.DataFrame(
+        {
+            "stay_id": events.stay_id.to_numpy(np.int64),
+            "time_h": events.time_h.to_numpy(float),
+            "concept": index.reindex(events.concept.astype(str)).to_numpy(np.int16),
+            "value": events.value.to_numpy(float),
+        }
+    )
+    windows = pd.DataFrame(
+        {"stay_id": stays.stay_id.to_numpy(np.int64), "window": np.arange(len(stays)), "a": start_h, "z": end_h}
+    )
+    table = table.merge(windows, on="stay_id")
+    table = table[(table.time_h >= table.a) & (table.time_h <= table.z)]
+    table = table.groupby(["window", "time_h", "concept"], sort=True, as_index=False).value.mean()
+    counts = np.bincount(table.window, minlength=len(stays))
+    return Windows(
+        stay_id=stays.stay_id.to_numpy(np.int64),
+        subject_id=stays.subject_id.to_numpy(np.int64),
+        start_h=start_h,
+        end_h=end_h,
+        concepts=concepts,
+        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        time_h=table.time_h.to_numpy(float),
+        concept=table.concept.to_numpy(np.int16),
+        value=table.value.to_numpy(float),
+    )
+
+
+def concatenate(parts) -> Windows:
+    """Windows of the same concepts, one after the other."""
+    parts = list(parts)
+    assert len({p.concepts for p in parts}) == 1, "windows of different concepts"
+    sizes = np.concatenate([np.diff(p.offsets) for p in parts])
+    return Windows(
+        concepts=parts[0].concepts,
+        offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+        **{
+            name: np.concatenate([getattr(p, name) for p in parts])
+            for name in ("stay_id", "subject_id", "start_h", "end_h", "time_h", "concept", "value")
+        },
+    )
+
+
+def concatenated_ranges(start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """
+    Integers of many ranges, one after the other.
+
+    Examples
+    --------
+    >>> concatenated_ranges(np.array([0, 5]), np.array([2, 8]))
+    array([0, 1, 5, 6, 7])
+    """
+    counts = stop - start
+    shift = np.repeat(start - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts)
+    return np.arange(counts.sum()) + shift

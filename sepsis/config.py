@@ -1,0 +1,230 @@
+"""
+Settings: TOML read into frozen dataclasses; an unknown key names the nearest known one.
+"""
+
+from __future__ import annotations
+
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sepsis.errors import SettingsError, UsageError, nearest
+
+T = TypeVar("T")
+
+
+def read_settings(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+    """
+    A frozen dataclass from a TOML section.
+
+    Parameters
+    ----------
+    cls : dataclass type
+        Its fields are the known settings; nested dataclasses are nested sections.
+    values : mapping
+        What the file has.
+    where : str
+        Name of the section, for messages.
+
+    Raises
+    ------
+    SettingsError
+        For an unknown key (with the nearest known one), a missing one, or a wrong type.
+
+    Examples
+    --------
+    >>> read_settings(ScoreSettings, {"horizon": [0]}, "[score]")
+    Traceback (most recent call last):
+    sepsis.errors.SettingsError: [score]: no setting 'horizon'. Did you mean 'horizons'?
+    """
+    if not isinstance(values, Mapping):
+        raise SettingsError(where, f"holds {type(values).__name__}", "a section of settings")
+    hints = typing.get_type_hints(cls)
+    known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
+    for name in values:
+        if name not in known:
+            raise SettingsError(where, f"no setting {name!r}", todo=nearest(name, known))
+    made = {}
+    for name, spec in known.items():
+        if name in values:
+            made[name] = _typed(values[name], hints[name], f"{where} {name}")
+        elif spec.default is MISSING and spec.default_factory is MISSING:
+            raise SettingsError(where, f"setting {name!r} is missing", todo="Add it.")
+    return cls(**made)
+
+
+def _typed(value: Any, hint: Any, where: str) -> Any:
+    """One value as the field's type."""
+    if is_dataclass(hint):
+        return read_settings(typing.cast(type, hint), value, where)
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None:
+            return None
+        return _typed(value, next(a for a in args if a is not type(None)), where)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise SettingsError(where, f"is {type(value).__name__}", "a list")
+        return tuple(_typed(v, args[0], where) for v in value)
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise SettingsError(where, f"is {type(value).__name__}", "a section")
+        return dict(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    wanted = hint if isinstance(hint, type) else origin
+    if wanted is not None and (not isinstance(value, wanted) or (wanted is int and isinstance(value, bool))):
+        raise SettingsError(where, f"is {type(value).__name__}", wanted.__name__, "Correct the value.")
+    return value
+
+
+@dataclass(frozen=True)
+class SynthSettings:
+    """A made-up export, when the pipeline starts from nothing."""
+
+    stays: int = 0  # 0: no synthetic export is made
+    seed: int = 0
+    layout: str = "mimic-iii"
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """Where the records come from."""
+
+    path: str = ""  # empty: the synthetic export of this run
+    kind: str = ""  # empty: detected
+    limit: int = 0  # stays, a seeded random subset; 0: all
+    limit_seed: int = 0
+
+
+@dataclass(frozen=True)
+class LabelSettings:
+    """Which definition of onset: a preset of `data_schema/presets`, with single switches changed."""
+
+    preset: str = "moor2019"
+    switches: dict[str, Any] = field(default_factory=dict)  # e.g. {"onset.threshold": 3}
+
+
+@dataclass(frozen=True)
+class CohortSettings:
+    """Who is in the study: see `data_schema/5_cohort.toml` and `data_schema/decisions.md`."""
+
+    horizon_max_h: float = 7.0  # farthest prediction before the reference; Moor et al. 2019 report 0..7
+    min_history_h: float = 1.0  # in the unit before the farthest prediction
+    max_reference_h: float = 200.0  # Moor et al. 2019: hourly grids of at most 200 steps
+    min_observations: int = 10  # up to the reference; Moor et al. 2019
+    max_observations: int = 10_000  # up to the reference; Moor et al. 2019
+    controls_per_case: int = 0  # 0: floor(controls / cases), as Moor et al. 2019
+    validation_share: float = 0.1
+    test_share: float = 0.1
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """What models learn from."""
+
+    concept_set: str = "moor44"  # a set of data_schema/2_concepts.toml
+    min_values: int = 500  # in the training windows; rarer variables are left out (Moor et al. 2019)
+    fit_horizons_h: tuple[float, ...] = (0.0, 3.0, 6.0)  # each stay is seen cut at each of these
+
+
+@dataclass(frozen=True)
+class ScoreSettings:
+    """Which risks are written."""
+
+    horizons: tuple[float, ...] = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)  # hours before the reference
+    splits: tuple[str, ...] = ("validation", "test")  # others appear with a reason instead of a risk
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """How risks are judged."""
+
+    split: str = "test"
+    n_bootstrap: int = 1000
+    level: float = 0.95
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """One pipeline file: its sections in the order of the stages."""
+
+    name: str
+    synth: SynthSettings = field(default_factory=SynthSettings)
+    export: ExportSettings = field(default_factory=ExportSettings)
+    labels: LabelSettings = field(default_factory=LabelSettings)
+    cohort: CohortSettings = field(default_factory=CohortSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+    models: dict[str, Any] = field(default_factory=dict)
+    score: ScoreSettings = field(default_factory=ScoreSettings)
+    evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every setting, defaults included, as JSON can hold it."""
+        return asdict(self)
+
+
+def read_pipeline(path: str | Path, changes: tuple[str, ...] = ()) -> Pipeline:
+    """
+    A pipeline file, with single settings changed.
+
+    Parameters
+    ----------
+    path : str or Path
+        A TOML file, or the name of one that the package brings (e.g. "demo").
+    changes : tuple of str
+        `section.key=value`; the value is read as TOML, else as text.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file.
+    SettingsError
+        If it is not TOML, or a setting is unknown or of the wrong type.
+    """
+    path = find_pipeline(path)
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(path.name, f"not readable as TOML ({error})", todo="Correct the line named.") from None
+    for change in changes:
+        _apply(values, change)
+    values.setdefault("name", path.stem)
+    return read_settings(Pipeline, values, path.name)
+
+
+def find_pipeline(path: str | Path) -> Path:
+    """A pipeline file at a path, else one of the package's own by name."""
+    path = Path(path)
+    package = Path(__file__).resolve().parent
+    places = [path, *(p / f"{path.stem}.toml" for p in (package / "pipelines", package.parent / "pipelines"))]
+    if path.name != str(path) and not path.is_file():
+        places = places[:1]
+    for place in places:
+        if place.is_file():
+            return place
+    raise UsageError(str(path), "no such pipeline file", "a TOML file", "Check the path.")
+
+
+def _apply(values: dict[str, Any], change: str) -> None:
+    """Set one `section.key=value` in a nested dict."""
+    name, found, text = change.partition("=")
+    if not found or not name.strip():
+        raise UsageError(f"--set {change}", "no '=' in it", "section.key=value")
+    try:
+        value = tomllib.loads(f"x = {text}")["x"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *sections, key = name.strip().split(".")
+    here = values
+    for section in sections:
+        here = here.setdefault(section, {})
+        if not isinstance(here, dict):
+            raise SettingsError(f"--set {name}", f"{section!r} is not a section", "section.key=value")
+    here[key] = value

@@ -1,0 +1,47 @@
+"""The tables that leave this room: everything later stages know about an export."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """
+    One export, harmonised. Hours are since ICU admission (float, negative before it).
+
+    Attributes
+    ----------
+    stays : stay_id, subject_id, hadm_id, intime, outtime, stay_h, age, sex, system, sepsis_code,
+        exclusion
+        One row per ICU stay of the export, none dropped. `stay_h` = hours from `intime` to
+        `outtime`; `age` in years (91.4 where the export hides it: over 89); `sex` "F"/"M"/null;
+        `system` "metavision", "carevue", "both" or null; `sepsis_code` whether the admission has a
+        sepsis diagnosis code (995.91, 995.92, 785.52 and the ICD-10 equivalents; null if
+        unknown); `exclusion` null, or why the row itself cannot be used (e.g. no intime).
+    events : stay_id, time_h, concept, value, text
+        Charted and laboratory values in the vocabulary's units; `concept` is a concept id of
+        `data_schema/2_concepts.toml`; `text` only for concepts that are read as text.
+    infusions : stay_id, start_h, end_h, concept, value
+        Vasoactive drugs; `value` = rate in mcg/kg/min (vasopressin units/h).
+    antibiotics : stay_id, time_h, date_only, systemic
+        One row per antibiotic order of the stay's admission, copied to each of its ICU stays.
+        `date_only`: the export knows the day only and `time_h` is its midnight.
+        `systemic`: the row's own route and form pass the systemic test.
+    cultures : stay_id, time_h, date_only, specimen, positive
+        One row per specimen of the stay's admission, copied to each of its ICU stays.
+    labels : stay_id, first_labelled_h, first_row_h, last_row_h, or None
+        Labels that the export brings itself (PhysioNet 2019).
+    ledger : concept, reason, rows
+        What became of the rows read: kept, implausible, no number, outside the stays, ...
+    """
+
+    stays: pd.DataFrame
+    events: pd.DataFrame
+    infusions: pd.DataFrame
+    antibiotics: pd.DataFrame
+    cultures: pd.DataFrame
+    labels: pd.DataFrame | None
+    ledger: pd.DataFrame

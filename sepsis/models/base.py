@@ -1,0 +1,118 @@
+"""
+What every model is: a scikit-learn classifier of windows that can be stored without pickle.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from sepsis.cohort.windows import Windows
+from sepsis.errors import NothingLeftError
+
+
+class WindowClassifier(ClassifierMixin, BaseEstimator):
+    """
+    Base of all models: `fit(X, y)`, `predict_proba(X)`, `state()`, `restore(state)`.
+
+    `X` is a `Windows`, `y` 0 or 1 for each window (1: the stay reaches onset). `__init__` of a
+    subclass only stores its arguments; `fit` sets names ending in `_` and returns self;
+    `predict_proba` is deterministic and does not depend on the other windows, their order, or how
+    they are batched.
+
+    A fitted model is its settings (`get_params`, JSON) and its `state()` (arrays, safetensors, and a
+    small JSON part). Nothing in it can run code.
+    """
+
+    name: ClassVar[str] = ""
+
+    def fit(self, X: Windows, y, validation: tuple[Windows, np.ndarray] | None = None):
+        """
+        Learn from windows.
+
+        Parameters
+        ----------
+        X : Windows, length B
+        y : array of 0 and 1, shape (B,)
+        validation : (Windows, array), optional
+            For early stopping or choosing a setting; never for weights or statistics.
+
+        Raises
+        ------
+        NothingLeftError
+            If a class has no windows.
+        """
+        raise NotImplementedError(type(self).__name__)
+
+    def predict_proba(self, X: Windows) -> np.ndarray:
+        """Probabilities, shape (B, 2); column 1 is the risk. NaN where no risk can be given."""
+        raise NotImplementedError(type(self).__name__)
+
+    def risk_sd(self, X: Windows) -> np.ndarray | None:
+        """Standard deviation of the risk, shape (B,), or None where the model has none."""
+        return None
+
+    def predict(self, X: Windows) -> np.ndarray:
+        """1 where the risk is at least one half."""
+        return (self.predict_proba(X)[:, 1] >= 0.5).astype(int)
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """(arrays, facts): what `fit` learned; `facts` holds only what JSON can hold."""
+        raise NotImplementedError(type(self).__name__)
+
+    def restore(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]):
+        """Set what `fit` would have set, from `state()`; returns self."""
+        raise NotImplementedError(type(self).__name__)
+
+    def _check_classes(self, y) -> np.ndarray:
+        """`y` as 0/1 integers with both classes present; sets `classes_`."""
+        y = np.asarray(y).astype(int)
+        cases = int(y.sum())
+        if cases == 0 or cases == len(y):
+            raise NothingLeftError(
+                f"{self.name or type(self).__name__}.fit",
+                f"{cases} cases and {len(y) - cases} controls to learn from",
+                "at least one of each",
+                "Widen the cohort, or choose another seed or split.",
+            )
+        self.classes_ = np.array([0, 1])
+        return y
+
+    def _check_concepts(self, X: Windows) -> None:
+        """Raise if `X` has other variables, or another order of them, than the model was fitted on."""
+        check_is_fitted(self, "concepts_")
+        if tuple(X.concepts) != tuple(self.concepts_):
+            missing = sorted(set(self.concepts_) - set(X.concepts))
+            raise ValueError(
+                f"{self.name}: windows have {len(X.concepts)} variables, the model was fitted on "
+                f"{len(self.concepts_)} (missing: {', '.join(missing) or 'none, the order differs'}). "
+                "Pack the windows with the model's own `concepts_`."
+            )
+
+
+class Standardiser:
+    """
+    Mean and standard deviation of each variable, learned from training windows alone.
+
+    A variable that was never charted, or never varies, gets mean 0 (or its value) and SD 1.
+    """
+
+    def __init__(self, mean: np.ndarray, sd: np.ndarray):
+        self.mean, self.sd = np.asarray(mean, float), np.asarray(sd, float)
+
+    @classmethod
+    def learn(cls, X: Windows) -> Standardiser:
+        """From the pooled observations of X: every charted value counts once."""
+        size = len(X.concepts)
+        count = np.maximum(np.bincount(X.concept, minlength=size), 1)
+        mean = np.bincount(X.concept, weights=X.value, minlength=size) / count
+        square = np.bincount(X.concept, weights=(X.value - mean[X.concept]) ** 2, minlength=size) / count
+        sd = np.sqrt(square)
+        return cls(mean, np.where(sd > 1e-8, sd, 1.0))
+
+    def values(self, X: Windows) -> np.ndarray:
+        """z-scores of the observations of X, shape (N,)."""
+        return (X.value - self.mean[X.concept]) / self.sd[X.concept]
