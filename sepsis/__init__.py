@@ -1,0 +1,59 @@
+"""
+Early recognition of sepsis: hourly Sepsis-3 onset, MGP-TCN and DTW k-NN, horizon reports.
+
+Research software; not a medical device.
+
+The map, in the direction the data flows::
+
+    sources     one adapter per kind of export -> the same raw tables
+    events      concepts, units, plausible ranges -> events by hour since admission
+    labels      SOFA, suspicion of infection, onset; definitions are files
+    cohort      who is studied: inclusion, matched controls, splits by subject, windows
+    models      MGP-TCN, DTW k-NN, logistic regression, clock: scikit-learn manners
+    training    cohort -> model folder
+    scoring     model folder -> risks
+    evaluation  risks -> measures with intervals
+    report      measures -> one page
+    run         the stages in order; cli: one command per stage
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sepsis.evaluation import evaluate_scores as evaluate
+    from sepsis.events import extract_events
+    from sepsis.labels import label_stays as label
+    from sepsis.labels import load_preset
+    from sepsis.models.baselines import Clock, Logistic
+    from sepsis.models.dtw_knn import DTWKNN
+    from sepsis.models.mgp_tcn import MGPTCN
+    from sepsis.sources import open_export
+
+__version__ = "0.1.0"
+
+# Public name: where it lives. Imported when asked for, so that `import sepsis` waits for nothing.
+_PUBLIC = {
+    "open_export": "sepsis.sources:open_export",
+    "extract_events": "sepsis.events:extract_events",
+    "load_preset": "sepsis.labels:load_preset",
+    "label": "sepsis.labels:label_stays",
+    "evaluate": "sepsis.evaluation:evaluate_scores",
+    "MGPTCN": "sepsis.models.mgp_tcn:MGPTCN",
+    "DTWKNN": "sepsis.models.dtw_knn:DTWKNN",
+    "Logistic": "sepsis.models.baselines:Logistic",
+    "Clock": "sepsis.models.baselines:Clock",
+}
+__all__ = [
+    "MGPTCN", "Clock", "DTWKNN", "Logistic", "evaluate", "extract_events", "label", "load_preset", "open_export",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, imported now."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'sepsis' has no attribute {name!r}")
+    module, attribute = _PUBLIC[name].split(":")
+    return getattr(importlib.import_module(module), attribute)

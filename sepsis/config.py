@@ -51,7 +51,8 @@ def read_settings(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     made = {}
     for name, spec in known.items():
         if name in values:
-            made[name] = _typed(values[name], hints[name], f"{where} {name}")
+            label = f"[{name}]" if is_dataclass(hints[name]) else name
+            made[name] = _typed(values[name], hints[name], f"{where} {label}")
         elif spec.default is MISSING and spec.default_factory is MISSING:
             raise SettingsError(where, f"setting {name!r} is missing", todo="Add it.")
     return cls(**made)
@@ -131,6 +132,7 @@ class TrainSettings:
     concept_set: str = "moor44"  # a set of data_schema/2_concepts.toml
     min_values: int = 500  # in the training windows; rarer variables are left out (Moor et al. 2019)
     fit_horizons_h: tuple[float, ...] = (0.0, 3.0, 6.0)  # each stay is seen cut at each of these
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -228,3 +230,60 @@ def _apply(values: dict[str, Any], change: str) -> None:
         if not isinstance(here, dict):
             raise SettingsError(f"--set {name}", f"{section!r} is not a section", "section.key=value")
     here[key] = value
+
+
+def change_settings(pipeline: Pipeline, changes: tuple[str, ...]) -> Pipeline:
+    """A pipeline with single settings changed, as `read_pipeline` does for a file."""
+    values = pipeline.as_dict()
+    for change in changes:
+        _apply(values, change)
+    return read_settings(Pipeline, values, "--set")
+
+
+def read_switches(changes: tuple[str, ...]) -> dict[str, Any]:
+    """
+    Switches of a label definition from the command line.
+
+    Examples
+    --------
+    >>> read_switches(("onset.threshold=3", "suspicion.time=culture"))
+    {'onset.threshold': 3, 'suspicion.time': 'culture'}
+    """
+    switches: dict[str, Any] = {}
+    for change in changes:
+        nested: dict[str, Any] = {}
+        _apply(nested, change)
+        name, here = change.partition("=")[0].strip(), nested
+        for section in name.split("."):
+            here = here[section]
+        switches[name] = here
+    return switches
+
+
+def read_horizons(text: str) -> tuple[float, ...]:
+    """
+    Hours before the reference from the command line.
+
+    Raises
+    ------
+    UsageError
+        If the text is neither `first:last` nor numbers between commas, or a number is negative.
+
+    Examples
+    --------
+    >>> read_horizons("0:3")
+    (0.0, 1.0, 2.0, 3.0)
+    >>> read_horizons("0,4.5")
+    (0.0, 4.5)
+    """
+    try:
+        if ":" in text:
+            first, last = (int(part) for part in text.split(":"))
+            hours = tuple(float(h) for h in range(first, last + 1))
+        else:
+            hours = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        hours = ()
+    if not hours or min(hours) < 0:
+        raise UsageError(f"--horizons {text}", "is not a range of hours", "e.g. 0:7 or 0,4,7")
+    return hours

@@ -334,6 +334,16 @@ def _code_revision() -> str:
     return done.stdout.strip()
 
 
+@cache
+def code_hash() -> str:
+    """SHA-256 of the package's own source: a stage is up to date only for the code that made it."""
+    digest = hashlib.sha256()
+    package = Path(__file__).resolve().parent
+    for path in sorted([*package.rglob("*.py"), *package.rglob("*.j2"), *folder().rglob("*.toml")]):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
 def file_hash(path: str | Path) -> str:
     """SHA-256 of a file's bytes."""
     with open(path, "rb") as file:

@@ -1,0 +1,136 @@
+"""
+From labels to a study: cases, matched controls, splits by subject.
+
+`select_cohort` is the stage; `inclusion`, `matching`, `splits` and `windows` are what it and the
+models use.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from sepsis.cohort.inclusion import case_reasons, control_reasons, observation_counts, ready_hours
+from sepsis.cohort.matching import match_controls
+from sepsis.cohort.splits import SPLITS, split_hash, split_subjects
+from sepsis.config import CohortSettings
+from sepsis.errors import NothingLeftError
+
+__all__ = ["attrition_counts", "select_cohort", "split_hash"]
+
+
+def select_cohort(onset, events, concepts, settings: CohortSettings, *, split: bool = True) -> pd.DataFrame:
+    """
+    The study's cohort: one row for every stay of the export, with its part or the reason it has none.
+
+    Reads    onset (contract `onset`), events(stay_id, time_h, concept, value)
+    Writes   cohort (contract `cohort`)
+    Rule     labels decide who is a case, a control or neither. Cases need an onset that can be
+             predicted at the farthest horizon; subjects are split, stratified by having such a
+             case; controls are matched within a split at the absolute hour of a case. So the risk
+             set is the same stays at every horizon.
+    Source   Moor et al. 2019; departures in data_schema/decisions.md.
+
+    Parameters
+    ----------
+    concepts : sequence of str
+        Variables whose values count as observations.
+    split : bool
+        False: everybody is "external", as when a stored model meets a new export.
+
+    Raises
+    ------
+    NothingLeftError
+        If no case or no control is left, naming what excluded most.
+    """
+    rng = np.random.default_rng(settings.seed)
+    frame = onset[["stay_id", "subject_id", "is_case", "onset_h", "stay_h", "included", "exclusion"]].copy()
+    frame = frame.sort_values("stay_id").reset_index(drop=True)
+    frame["stay_h"] = frame.stay_h.fillna(0.0)
+    frame["ready_h"] = ready_hours(
+        events, frame, concepts, min_observations=settings.min_observations
+    ).to_numpy()
+    frame["observations"] = observation_counts(
+        events, frame.assign(reference_h=frame.onset_h.fillna(-1.0)), concepts
+    ).to_numpy()
+    frame["reason"] = frame.exclusion.fillna("").where(~frame.included.astype(bool), "")
+    open_ = frame.reason == ""
+    is_case = frame.is_case.astype(bool)
+    frame.loc[open_ & is_case, "reason"] = case_reasons(frame[open_ & is_case], settings)
+    frame.loc[open_ & ~is_case, "reason"] = control_reasons(frame[open_ & ~is_case], settings)
+    _require_both_classes(frame, "after inclusion")
+
+    usable = frame[frame.reason == ""]
+    if split:
+        shares = split_subjects(
+            usable,
+            validation_share=settings.validation_share,
+            test_share=settings.test_share,
+            rng=rng,
+        )
+        frame["split"] = frame.subject_id.map(shares).where(frame.reason == "", "").fillna("")
+    else:
+        frame["split"] = np.where(frame.reason == "", "external", "")
+    frame = _match(frame, events, concepts, settings, rng)
+    _require_both_classes(frame, "after matching")
+    frame["in_cohort"] = frame.reason == ""
+    frame.loc[~frame.in_cohort, "split"] = ""
+    columns = ["stay_id", "subject_id", "is_case", "in_cohort", "reference_h", "matched_to", "split", "reason"]
+    return frame[columns]
+
+
+def _match(frame, events, concepts, settings: CohortSettings, rng: np.random.Generator) -> pd.DataFrame:
+    """Set reference_h and matched_to, split by split, and the reasons of those left over."""
+    usable = frame.reason == ""
+    cases = frame[usable & frame.is_case].assign(reference_h=lambda f: f.onset_h)
+    controls = frame[usable & ~frame.is_case]
+    per_case = settings.controls_per_case or max(1, len(controls) // max(1, len(cases)))
+    matches = pd.concat(
+        [
+            match_controls(
+                cases[cases.split == name],
+                controls[controls.split == name],
+                controls_per_case=per_case,
+                rng=rng,
+            )
+            for name in (*SPLITS, "external")
+        ]
+    )
+    crowded = observation_counts(events, matches, concepts).to_numpy() > settings.max_observations
+    matches = matches.set_index("stay_id")
+    own = cases.set_index("stay_id").reference_h
+    frame["reference_h"] = frame.stay_id.map(pd.concat([own, matches.reference_h]))
+    matched_to = pd.concat([pd.Series(own.index, index=own.index), matches.matched_to])
+    frame["matched_to"] = frame.stay_id.map(matched_to).fillna(-1).astype("int64")
+    left_over = usable & frame.reference_h.isna()
+    frame.loc[left_over, "reason"] = "control not matched: no case left whose hour it reaches"
+    too_many = frame.stay_id.isin(matches.index[crowded])
+    frame.loc[too_many, "reason"] = f"more than {settings.max_observations} values before the reference"
+    frame.loc[too_many, "reference_h"] = np.nan
+    frame.loc[too_many, "matched_to"] = -1
+    return frame
+
+
+def _require_both_classes(frame: pd.DataFrame, when: str) -> None:
+    """Raise if a class is empty, with the reasons that took most of it."""
+    for is_case, name in ((True, "case"), (False, "control")):
+        members = frame[frame.is_case.astype(bool) == is_case]
+        if not (members.reason == "").any():
+            lost = members.reason.value_counts().head(3)
+            why = "; ".join(f"{count} x {reason}" for reason, count in lost.items()) or "no such stay at all"
+            raise NothingLeftError(
+                "cohort",
+                f"no {name} is left {when} of {len(frame)} stays ({why})",
+                f"at least one {name}",
+                "Choose another preset, relax [cohort], or give a larger export.",
+            )
+
+
+def attrition_counts(cohort: pd.DataFrame) -> pd.DataFrame:
+    """
+    How many stays each reason took, and how many each split kept: columns step, class, stays.
+    """
+    label = np.where(cohort.in_cohort, "in cohort: " + cohort.split.astype(str), cohort.reason.astype(str))
+    side = np.where(cohort.is_case, "case", "control")
+    counts = pd.DataFrame({"step": label, "class": side}).value_counts().rename("stays").reset_index()
+    return counts.sort_values(["stays", "step", "class"], ascending=[False, True, True]).reset_index(drop=True)

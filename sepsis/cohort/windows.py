@@ -112,9 +112,9 @@ class Windows:
         Returns
         -------
         series : list of ndarray, shape (T_b, C)
-            T_b = ceil(end_h - start_h), at least 1; step k is the mean of what was charted in
-            (start_h + k - 1, start_h + k] for k >= 1 ..., the value at `start_h` itself belonging to
-            the first step; NaN where nothing was charted.
+            T_b = ceil(end_h - start_h), at least 1. Step k is the mean of what was charted in
+            (start_h + k, start_h + k + 1], a value at `start_h` itself belonging to step 0, and the
+            last step ending at `end_h`; NaN where nothing was charted.
         """
         length = np.maximum(1, np.ceil(self.end_h - self.start_h - 1e-9)).astype(int)
         owner = np.repeat(np.arange(len(self)), np.diff(self.offsets))

@@ -26,10 +26,12 @@ class Events:
         `data_schema/2_concepts.toml`; `text` only for concepts that are read as text.
     infusions : stay_id, start_h, end_h, concept, value
         Vasoactive drugs; `value` = rate in mcg/kg/min (vasopressin units/h).
-    antibiotics : stay_id, time_h, date_only, systemic
+    antibiotics : stay_id, time_h, date_only, in_moor2019, in_mimic_iv, systemic, name_is_systemic
         One row per antibiotic order of the stay's admission, copied to each of its ICU stays.
         `date_only`: the export knows the day only and `time_h` is its midnight.
-        `systemic`: the row's own route and form pass the systemic test.
+        `in_moor2019`, `in_mimic_iv`: the drug is in that list of the vocabulary (in one at least).
+        `systemic`: the row's own drug type, route and name pass the systemic test.
+        `name_is_systemic`: some order of the same drug name, of any patient, passes it.
     cultures : stay_id, time_h, date_only, specimen, positive
         One row per specimen of the stay's admission, copied to each of its ICU stays.
     labels : stay_id, first_labelled_h, first_row_h, last_row_h, or None

@@ -55,6 +55,32 @@ class WindowClassifier(ClassifierMixin, BaseEstimator):
         """Standard deviation of the risk, shape (B,), or None where the model has none."""
         return None
 
+    def predict_earlier(self, X: Windows, end_h: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """
+        Risks of the same stays as seen at several earlier times.
+
+        Parameters
+        ----------
+        X : Windows, length B
+            Up to the latest time.
+        end_h : ndarray, shape (B, H)
+            Prediction times in hours since admission, none later than the window's own.
+
+        Returns
+        -------
+        risk, risk_sd : ndarray, shape (B, H)
+            `risk_sd` is None where the model has none. Column k equals
+            `predict_proba(X.until(end_h[:, k]))[:, 1]`; a model that can share work between the
+            times overrides this.
+        """
+        risks, sds = [], []
+        for column in np.asarray(end_h, float).T:
+            earlier = X.until(column)
+            risks.append(self.predict_proba(earlier)[:, 1])
+            sds.append(self.risk_sd(earlier))
+        sd = None if any(s is None for s in sds) else np.stack(sds, axis=1)
+        return np.stack(risks, axis=1), sd
+
     def predict(self, X: Windows) -> np.ndarray:
         """1 where the risk is at least one half."""
         return (self.predict_proba(X)[:, 1] >= 0.5).astype(int)

@@ -1,0 +1,208 @@
+"""
+The command `sepsis`: parse, call one function, print one line.
+
+Results go to stdout, progress to stderr. Stages are imported when called, so that `--help` waits
+for nothing.
+
+Exit codes: 0 ok, 2 usage, 10 settings, 11 an export breaks its contract, 12 nothing left to do,
+13 audit failed.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from sepsis.errors import ExportError, SepsisError, UsageError
+
+app = typer.Typer(
+    name="sepsis",
+    help="Hourly Sepsis-3 onset, early recognition and horizon reports. Research software; not a medical device.",
+    epilog="Exit codes: 0 ok, 2 usage, 10 settings, 11 an export breaks its contract, 12 nothing left to do, 13 audit failed.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+Export = Annotated[Path, typer.Argument(help="Folder, zip or file with the records.", show_default=False)]
+Kind = Annotated[Optional[str], typer.Option(help="mimic-iii, mimic-iv or physionet-2019; detected if left out.")]
+Limit = Annotated[Optional[int], typer.Option(help="A seeded random subset of so many stays (PhysioNet 2019).")]
+Labels = Annotated[Path, typer.Option(help="Folder written by `sepsis label`.", show_default=False)]
+Settings = Annotated[
+    Optional[Path], typer.Option(help="Pipeline file to take [cohort], [train], [models.*] and [score] from.")
+]
+Changes = Annotated[
+    Optional[list[str]], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; repeatable.")
+]
+
+
+@app.command(epilog="Example: sepsis synth --stays 500 --seed 1 --out export")
+def synth(
+    out: Annotated[Path, typer.Option(help="New or empty folder.", show_default=False)],
+    stays: Annotated[int, typer.Option(help="ICU stays to make up.", min=1)] = 500,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    layout: Annotated[str, typer.Option(help="mimic-iii or mimic-iv.")] = "mimic-iii",
+) -> None:
+    """Write a made-up MIMIC-style export with known onsets."""
+    from sepsis.sources.synthetic import write_synthetic
+
+    typer.echo(write_synthetic(out, stays=stays, seed=seed, layout=layout))
+
+
+@app.command(epilog="Example: sepsis check export")
+def check(export: Export, kind: Kind = None, limit: Limit = None) -> None:
+    """Say what an export is, what is missing, and what each missing part feeds."""
+    from sepsis.config import ExportSettings
+    from sepsis.run import open_source
+
+    source = open_source(ExportSettings(str(export), kind or "", limit or 0))
+    rows = source.check()
+    typer.echo(f"{source.kind}: {len(rows)} tables and columns looked for, {(rows.status != 'ok').sum()} missing")
+    typer.echo(rows.to_string(index=False))
+    source.require_usable()
+
+
+@app.command(epilog="Example: sepsis label export --preset moor2019 --out labels")
+def label(
+    export: Export,
+    out: Annotated[Path, typer.Option(help="Folder for the labels.", show_default=False)],
+    preset: Annotated[Optional[str], typer.Option(help="A definition of data_schema/presets, or a TOML file.")] = None,
+    kind: Kind = None,
+    limit: Limit = None,
+    change: Annotated[
+        Optional[list[str]],
+        typer.Option("--set", metavar="SWITCH=VALUE", help="Change one switch of the definition; repeatable."),
+    ] = None,
+) -> None:
+    """Derive hourly SOFA, suspicion of infection and onset; every stay appears, with its exclusion."""
+    from sepsis.config import ExportSettings, read_switches
+    from sepsis.run import label_export, open_source
+
+    source = open_source(ExportSettings(str(export), kind or "", limit or 0))
+    preset = preset or ("physionet2019" if source.brings_labels else "moor2019")
+    labels = label_export(source, out, preset=preset, switches=read_switches(tuple(change or ())))
+    facts = labels.manifest
+    typer.echo(f"{out}: {facts['stays']} stays, {facts['cases']} cases, {facts['controls']} controls ({preset})")
+    for reason, count in sorted(facts["excluded"].items(), key=lambda item: -item[1]):
+        typer.echo(f"  excluded {count}: {reason}")
+
+
+@app.command(epilog="Example: sepsis train export --labels labels --model mgp_tcn --out model")
+def train(
+    export: Export,
+    labels: Labels,
+    model: Annotated[str, typer.Option(help="mgp_tcn, dtw_knn, logistic or clock.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for the model.", show_default=False)],
+    settings: Settings = None,
+    change: Changes = None,
+    kind: Kind = None,
+    limit: Limit = None,
+) -> None:
+    """Select the cohort, split it by subject, fit one model; validation data choose, test data wait."""
+    from sepsis.cohort import select_cohort
+    from sepsis.config import ExportSettings, Pipeline, change_settings, read_pipeline
+    from sepsis.labels.store import read_labels
+    from sepsis.models.registry import model_class
+    from sepsis.run import concept_set, events_of, open_source, train_one
+
+    model_class(model)
+    changes = tuple(change or ())
+    pipeline = read_pipeline(settings, changes) if settings else change_settings(Pipeline("train"), changes)
+    known = read_labels(labels)
+    events = events_of(open_source(ExportSettings(str(export), kind or "", limit or 0)), known)
+    cohort = select_cohort(known.onset, events.events, concept_set(pipeline.train.concept_set), pipeline.cohort)
+    train_one(
+        events, known, cohort, out, model=model, model_settings=pipeline.models.get(model, {}),
+        cohort_settings=pipeline.cohort, settings=pipeline.train, score_settings=pipeline.score,
+    )  # fmt: skip
+    sizes = cohort[cohort.in_cohort].split.value_counts()
+    typer.echo(f"{out}: {model} fitted on {sizes.get('train', 0)} of {len(cohort)} stays")
+
+
+@app.command(epilog="Example: sepsis score export --model model --labels labels --horizons 0:7 --out scores.parquet")
+def score(
+    export: Export,
+    model: Annotated[Path, typer.Option(help="Folder written by `sepsis train`.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Parquet file to write.", show_default=False)],
+    labels: Annotated[Optional[Path], typer.Option(help="Folder written by `sepsis label`.")] = None,
+    horizons: Annotated[
+        Optional[str], typer.Option(help="Hours before the reference, e.g. 0:7 or 0,4,7 (default 0:7).")
+    ] = None,
+    hourly: Annotated[bool, typer.Option("--hourly", help="A risk at every full hour; needs no labels.")] = False,
+    split: Annotated[Optional[list[str]], typer.Option(help="Only these splits; repeatable. Default: all.")] = None,
+    kind: Kind = None,
+    limit: Limit = None,
+) -> None:
+    """Give every stay a risk, or the reason why it has none."""
+    from sepsis.config import ExportSettings, read_horizons
+    from sepsis.labels.store import read_labels
+    from sepsis.run import open_source, score_export
+    from sepsis.training import read_model
+
+    if hourly and horizons:
+        raise UsageError("sepsis score", "both --hourly and --horizons", "one of them")
+    scores = score_export(
+        open_source(ExportSettings(str(export), kind or "", limit or 0)),
+        read_model(model), out,
+        labels=read_labels(labels) if labels else None,
+        horizons=None if hourly else read_horizons(horizons or "0:7"),
+        splits=tuple(split or ()),
+    )  # fmt: skip
+    scored = scores[scores.risk.notna()]
+    typer.echo(
+        f"{out}: {len(scored)} risks of {scored.stay_id.nunique()} stays; "
+        f"{scores.stay_id.nunique() - scored.stay_id.nunique()} stays without a risk, with the reason"
+    )
+
+
+@app.command(epilog="Example: sepsis evaluate scores.parquet --labels labels --out report")
+def evaluate(
+    scores: Annotated[list[Path], typer.Argument(help="Score files, one or more.", show_default=False)],
+    labels: Labels,
+    out: Annotated[Path, typer.Option(help="Folder for the report.", show_default=False)],
+    split: Annotated[str, typer.Option(help="Share of the cohort to judge.")] = "test",
+    bootstrap: Annotated[int, typer.Option(help="Resamples of subjects.", min=0)] = 1000,
+    level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
+    seed: Annotated[int, typer.Option(help="Of the resampling.")] = 0,
+) -> None:
+    """Compute AUPRC and AUROC by hours before onset, with intervals, and write the page."""
+    from sepsis.config import EvaluateSettings
+    from sepsis.labels.store import read_labels
+    from sepsis.run import evaluate_files
+
+    settings = EvaluateSettings(split=split, n_bootstrap=bootstrap, level=level, seed=seed)
+    typer.echo(evaluate_files(scores, read_labels(labels), out, settings, {}))
+
+
+@app.command(epilog="Example: sepsis run pipelines/demo.toml --set cohort.seed=1")
+def run(
+    pipeline: Annotated[Path, typer.Argument(help="A TOML file, or the name of one the package brings.")],
+    out: Annotated[Optional[Path], typer.Option(help="Run folder; default runs/NAME.")] = None,
+    change: Changes = None,
+) -> None:
+    """Do the stages of a pipeline file in order, skipping what is up to date; prints the page's path."""
+    from sepsis.config import read_pipeline
+    from sepsis.run import run_pipeline
+
+    plan = read_pipeline(pipeline, tuple(change or ()))
+    typer.echo(run_pipeline(plan, out or Path("runs") / plan.name).resolve())
+
+
+def main() -> None:
+    """Entry point: a user's mistake prints one message and ends in its exit code, without a traceback."""
+    try:
+        app()
+    except SepsisError as error:
+        typer.echo(f"sepsis: {error}", err=True)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        # a full disk or a folder without permission: say which, not where in the code
+        typer.echo(f"sepsis: {error.filename or 'files'}: {error.strerror}.", err=True)
+        sys.exit(ExportError.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("sepsis: stopped; finished stages are kept.", err=True)
+        sys.exit(130)

@@ -1,0 +1,102 @@
+"""
+Urine per day from entries at irregular times.
+
+*Intervals*: an entry is what was collected since the entry before (the first: since admission).
+The window's entries count with the time they stand for; when that makes a day, more or less, the
+sum is scaled to 24 h. *Span*: the reference code divides the sum by the time from the first entry
+to the last, which is one interval too short, and so overstates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sepsis.labels.definition import SofaOptions
+from sepsis.labels.tracks import HOUR_S, StayTracks, Track, at, sum_in, window_bounds
+
+
+@dataclass(frozen=True, eq=False)
+class Urine:
+    """
+    Urine at M moments.
+
+    Attributes
+    ----------
+    ml_day : ndarray, shape (M,)
+        Millilitres per day, never negative; NaN where the entries do not tell.
+    time_s : ndarray, shape (M,)
+        The last entry used, in seconds since admission; NaN where there is none.
+    has_entry : ndarray of bool, shape (M,)
+        Whether anything was charted as urine in the window.
+    """
+
+    ml_day: np.ndarray
+    time_s: np.ndarray
+    has_entry: np.ndarray
+
+
+def urine_per_day(
+    tracks: StayTracks, at_s: np.ndarray, at_offsets: np.ndarray, options: SofaOptions
+) -> Urine:
+    """
+    Urine per day in the window before every moment.
+
+    Parameters
+    ----------
+    tracks : StayTracks
+        Concepts urine_output, and gu_irrigant_in, gu_irrigant_out, tube_feed_residual as the
+        options ask.
+    at_s, at_offsets : ndarray of int64, shape (M,) and (S + 1,)
+        When to look, ascending inside a stay.
+    """
+    lookback_s = options.lookback_h * HOUR_S
+    entries = _entries(tracks, options)
+    if options.urine == "intervals":
+        entries = entries.keep(entries.time_s > 0)  # before admission nobody knows since when
+    lo, hi = window_bounds(entries.time_s, entries.offsets, at_s, at_offsets, lookback_s)
+    volume = sum_in(entries.value, lo, hi)
+    if options.urine_net_of_irrigant:
+        irrigant = tracks.values("gu_irrigant_in")
+        bounds = window_bounds(irrigant.time_s, irrigant.offsets, at_s, at_offsets, lookback_s)
+        volume = volume - sum_in(irrigant.value, *bounds)
+    last_s = at(entries.time_s, np.where(hi > lo, hi - 1, -1))
+    if options.urine == "intervals":
+        stood_s = sum_in(intervals(entries, int(options.urine_interval_max_h * HOUR_S)), lo, hi)
+        whole = (stood_s >= options.urine_coverage_min_h * HOUR_S) & (
+            stood_s <= options.urine_coverage_max_h * HOUR_S
+        )
+    else:
+        stood_s = last_s - at(entries.time_s, np.where(hi > lo, lo, -1))
+        whole = stood_s > 0
+    days = np.where(whole, stood_s / (24.0 * HOUR_S), np.nan)
+    return Urine(np.maximum(volume, 0.0) / days, last_s, hi > lo)
+
+
+def intervals(entries: Track, longest_s: int) -> np.ndarray:
+    """
+    Seconds that each entry stands for: since the entry before, or since admission.
+
+    Parameters
+    ----------
+    entries : Track
+        One entry per time, all after admission.
+    longest_s : int
+        A longer gap counts as this much; what happened in the rest of it is not known.
+    """
+    before = np.concatenate([[0], entries.time_s[:-1]])
+    before[entries.offsets[:-1][entries.offsets[:-1] < len(before)]] = 0
+    return np.minimum(entries.time_s - before, longest_s).astype(float)[: len(entries.time_s)]
+
+
+def _entries(tracks: StayTracks, options: SofaOptions) -> Track:
+    """Volume charted as output, one entry per stay and time."""
+    concepts = ["urine_output"]
+    if options.urine_net_of_irrigant:
+        concepts.append("gu_irrigant_out")
+    if options.urine_includes_tube_feed_residual:
+        concepts.append("tube_feed_residual")
+    rows = tracks.rows(*concepts)
+    rows = rows[rows["value"].notna()]
+    return tracks.track(rows.groupby(["stay", "time_s"], sort=True, as_index=False)["value"].sum())

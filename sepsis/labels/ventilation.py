@@ -1,0 +1,128 @@
+"""
+Was a patient on a ventilator at a given time?
+
+Evidence is charted: ventilator settings (`ventilator_mark`), an oxygen device that is not a
+ventilator (`oxygen_device_mark`), an extubation (`extubation_mark`).
+
+Two answers. The *state* looks back only: a ventilator setting holds for `gap_h`, or until an oxygen
+device or an extubation is charted. The *episodes* of the reference code need two marks, so whether a
+gas is ventilated may be known only hours later; they also end at the last mark.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import pandas as pd
+
+from sepsis.labels.tracks import HOUR_S, StayTracks, window_bounds
+
+MARKS = {"ventilator_mark": "ventilator", "oxygen_device_mark": "oxygen", "extubation_mark": "extubated"}
+EVER_S = 1 << 40
+
+
+def ventilated_at(
+    tracks: StayTracks, at_s: np.ndarray, at_offsets: np.ndarray, *, rule: str, gap_h: float
+) -> np.ndarray:
+    """
+    Whether each moment is ventilated.
+
+    Parameters
+    ----------
+    tracks : StayTracks
+        Concepts of `MARKS`.
+    at_s, at_offsets : ndarray of int64, shape (M,) and (S + 1,)
+        Moments in seconds since admission, ascending inside a stay.
+    rule : "state" or "episodes"
+    gap_h : float
+        Hours that a ventilator setting holds, or that may lie between two of one episode.
+
+    Returns
+    -------
+    ventilated : ndarray of bool, shape (M,)
+        False where nothing was charted.
+    """
+    flags = _flags(tracks)
+    track = tracks.track(flags.assign(value=0.0))
+    on, oxygen, out = (np.array(flags[name], bool) for name in MARKS.values())
+    gap_s = int(gap_h * HOUR_S)
+    if rule == "state":
+        return ventilated_state(track.time_s, on, oxygen, out, track.offsets, at_s, at_offsets, gap_s)
+    stay, start_s, end_s = ventilation_episodes(track.time_s, on, oxygen, out, track.offsets, gap_s)
+    starts = tracks.track(pd.DataFrame({"stay": stay, "time_s": start_s, "value": 0.0}))
+    lo, hi = window_bounds(starts.time_s, starts.offsets, at_s, at_offsets, EVER_S)
+    return (hi > lo) & (at_s <= np.append(end_s, 0)[hi - 1])
+
+
+def _flags(tracks: StayTracks) -> pd.DataFrame:
+    """One row per stay and time, a column of booleans for each kind of mark."""
+    rows = tracks.rows(*MARKS)
+    flags = pd.DataFrame({name: rows["concept"] == concept for concept, name in MARKS.items()})
+    return flags.groupby([rows["stay"], rows["time_s"]], sort=True).max().reset_index()
+
+
+@numba.njit(cache=True)
+def ventilated_state(time_s, ventilator, oxygen, extubated, offsets, at_s, at_offsets, gap_s):
+    """
+    Ventilated by what was charted at or before each moment.
+
+    A ventilator mark wins over an oxygen device charted at the same time; an extubation ends the
+    ventilation after its own minute.
+    """
+    found = np.zeros(len(at_s), dtype=np.bool_)
+    for s in range(len(offsets) - 1):
+        i = offsets[s]
+        mark_s = until_s = -(1 << 60)
+        at_mark = False
+        for k in range(at_offsets[s], at_offsets[s + 1]):
+            while i < offsets[s + 1] and time_s[i] <= at_s[k]:
+                mark_s = time_s[i]
+                at_mark = ventilator[i] or (not oxygen[i] and mark_s <= until_s)
+                holds = ventilator[i] and not extubated[i]
+                until_s = mark_s + gap_s if holds else mark_s - 1
+                i += 1
+            found[k] = at_mark if at_s[k] == mark_s else at_s[k] <= until_s
+    return found
+
+
+@numba.njit(cache=True)
+def ventilation_episodes(time_s, ventilator, oxygen, extubated, offsets, gap_s):
+    """
+    Episodes as the reference code builds them.
+
+    A new episode begins after an extubation, after an oxygen device without a ventilator mark, and
+    with a ventilator mark more than `gap_s` after the last one. An episode has a ventilator mark
+    and two distinct times; it ends with its last ventilator or extubation mark.
+
+    Returns
+    -------
+    stay, start_s, end_s : ndarray of int64, shape (number of episodes,)
+    """
+    stay = np.empty(len(time_s), dtype=np.int64)
+    start_s = np.empty(len(time_s), dtype=np.int64)
+    end_s = np.empty(len(time_s), dtype=np.int64)
+    count = 0
+    for s in range(len(offsets) - 1):
+        first = last = last_ventilator = np.int64(-1)  # positions of marks
+        after_extubation = has_ventilator = False
+        for i in range(offsets[s], offsets[s + 1]):
+            member = ventilator[i] or extubated[i]
+            new = (member and after_extubation) or (oxygen[i] and not ventilator[i])
+            if ventilator[i] and last_ventilator >= 0 and time_s[i] - time_s[last_ventilator] > gap_s:
+                new = True
+            if new:
+                if first >= 0 and has_ventilator and time_s[last] > time_s[first]:
+                    stay[count], start_s[count], end_s[count] = s, time_s[first], time_s[last]
+                    count += 1
+                first, has_ventilator = np.int64(-1), False
+            if member:
+                first = np.int64(i) if first < 0 else first
+                last = np.int64(i)
+                has_ventilator = has_ventilator or ventilator[i]
+                after_extubation = extubated[i]
+            if ventilator[i]:
+                last_ventilator = np.int64(i)
+        if first >= 0 and has_ventilator and time_s[last] > time_s[first]:
+            stay[count], start_s[count], end_s[count] = s, time_s[first], time_s[last]
+            count += 1
+    return stay[:count], start_s[:count], end_s[:count]

@@ -1,0 +1,244 @@
+"""
+The models every other one must beat: logistic regression on last values and trends, and the clock.
+
+The clock knows only the hour of the stay. Where it separates cases from controls, the cohort leaks the
+length of stay, and part of every other model's score is that leak: it is there to falsify.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
+from sklearn.preprocessing import SplineTransformer
+from sklearn.utils.validation import check_is_fitted
+
+from sepsis.cohort.windows import Windows
+from sepsis.errors import SettingsError
+from sepsis.models.base import WindowClassifier
+
+C_GRID = (0.001, 0.01, 0.1, 1.0, 10.0)  # strongest penalty first: it wins a draw
+MOST_SD = 5.0  # two values a minute apart can make any slope; farther out than this counts no more
+
+
+class Logistic(WindowClassifier):
+    """
+    Logistic regression on each variable's last value and trend.
+
+    Features of a variable, see `window_features`: its last value, its slope over the last `trend_h`
+    hours, whether it was measured at all, and if wanted the hours since its last value. They are
+    standardised with training statistics and cut at 5 SD; a gap is then 0, the training mean.
+
+    Parameters
+    ----------
+    trend_h : float
+        Hours before the prediction over which a slope is fitted.
+    recency : bool
+        Add the hours since the last value of each variable. Off by default: it describes the ordering
+        of tests rather than the patient.
+    C : float, optional
+        Inverse strength of the L2 penalty. None: the one of `C_GRID` with the best average precision on
+        the validation windows, or 1 without them.
+
+    Attributes
+    ----------
+    concepts_ : tuple of str
+    C_ : float
+    mean_, sd_, coef_ : ndarray, shape (F,)
+    intercept_ : float
+    """
+
+    name = "logistic"
+
+    def __init__(self, trend_h: float = 6.0, recency: bool = False, C: float | None = None):
+        self.trend_h = trend_h
+        self.recency = recency
+        self.C = C
+
+    def fit(self, X: Windows, y, validation=None):
+        """Learn from windows; see `WindowClassifier.fit`. SettingsError for a setting that makes no sense."""
+        if not self.trend_h > 0:
+            raise SettingsError("[models.logistic]", f"trend_h = {self.trend_h}", "hours, above 0")
+        if self.C is not None and not self.C > 0:
+            raise SettingsError("[models.logistic]", f"C = {self.C}", "a number above 0, or none")
+        y = self._check_classes(y)
+        self.concepts_ = tuple(X.concepts)
+        features = window_features(X, self.trend_h, self.recency)
+        known = ~np.isnan(features)
+        count = np.maximum(known.sum(axis=0), 1)
+        self.mean_ = np.where(known, features, 0.0).sum(axis=0) / count
+        sd = np.sqrt((np.where(known, features - self.mean_, 0.0) ** 2).sum(axis=0) / count)
+        self.sd_ = np.where(sd > 1e-8, sd, 1.0)
+        choose = self.C is None and validation is not None and len(np.unique(validation[1])) == 2
+        best = -1.0
+        for C in C_GRID if choose else (self.C or 1.0,):
+            fitted = LogisticRegression(C=C, max_iter=5000).fit(self._scaled(features), y)
+            coef, intercept = fitted.coef_[0], float(fitted.intercept_[0])
+            precision = self._precision(coef, intercept, *validation) if choose else 0.0
+            if precision > best:
+                best, self.C_, self.coef_, self.intercept_ = precision, float(C), coef, intercept
+        return self
+
+    def predict_proba(self, X: Windows) -> np.ndarray:
+        """Probabilities, shape (B, 2); a window without values is given the training means."""
+        self._check_concepts(X)
+        features = self._scaled(window_features(X, self.trend_h, self.recency))
+        return _probabilities(features, self.coef_, self.intercept_)
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """(arrays, facts): the coefficients and the statistics of the features."""
+        check_is_fitted(self, "coef_")
+        arrays = {
+            "mean": self.mean_,
+            "sd": self.sd_,
+            "coef": self.coef_,
+            "intercept": np.array([self.intercept_]),
+        }
+        return arrays, {"concepts": list(self.concepts_), "C": self.C_}
+
+    def restore(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]):
+        """Set what `fit` would have set; returns self."""
+        self.classes_ = np.array([0, 1])
+        self.concepts_, self.C_ = tuple(facts["concepts"]), facts["C"]
+        self.mean_, self.sd_, self.coef_ = arrays["mean"], arrays["sd"], arrays["coef"]
+        self.intercept_ = float(arrays["intercept"][0])
+        return self
+
+    def _scaled(self, features: np.ndarray) -> np.ndarray:
+        z = (features - self.mean_) / self.sd_
+        return np.where(np.isnan(z), 0.0, np.clip(z, -MOST_SD, MOST_SD))
+
+    def _precision(self, coef: np.ndarray, intercept: float, X: Windows, y) -> float:
+        features = self._scaled(window_features(X, self.trend_h, self.recency))
+        return float(average_precision_score(np.asarray(y), _probabilities(features, coef, intercept)[:, 1]))
+
+
+class Clock(WindowClassifier):
+    """
+    The risk at an hour of the stay, whoever the patient is: the falsifier.
+
+    A logistic regression on a cubic spline of the hours since ICU admission (`end_h`), its knots at
+    quantiles of the training hours, constant outside them.
+
+    Parameters
+    ----------
+    n_knots : int
+        At least 2; fewer are used where training hours coincide.
+    C : float
+        Inverse strength of the L2 penalty; weak by default, for a falsifier should be given its chance.
+
+    Attributes
+    ----------
+    concepts_ : tuple of str
+        Variables of the windows it was fitted on, none of which it reads.
+    knots_ : ndarray
+        Hours; fewer than two means that all training hours are the same, and the risk is constant.
+    coef_ : ndarray
+    intercept_ : float
+    """
+
+    name = "clock"
+
+    def __init__(self, n_knots: int = 5, C: float = 100.0):
+        self.n_knots = n_knots
+        self.C = C
+
+    def fit(self, X: Windows, y, validation=None):
+        """Learn from the hours; see `WindowClassifier.fit`. `validation` is not used."""
+        if self.n_knots < 2 or not self.C > 0:
+            raise SettingsError(
+                "[models.clock]", f"n_knots = {self.n_knots}, C = {self.C}", "n_knots from 2, C above 0"
+            )
+        y = self._check_classes(y)
+        self.concepts_ = tuple(X.concepts)
+        self.knots_ = np.unique(np.quantile(X.end_h, np.linspace(0.0, 1.0, self.n_knots)))
+        if len(self.knots_) < 2:
+            self.coef_ = np.zeros(0)
+            self.intercept_ = float(np.log(y.mean() / (1.0 - y.mean())))
+            return self
+        fitted = LogisticRegression(C=self.C, max_iter=5000).fit(self._basis(X.end_h), y)
+        self.coef_, self.intercept_ = fitted.coef_[0], float(fitted.intercept_[0])
+        return self
+
+    def predict_proba(self, X: Windows) -> np.ndarray:
+        """Probabilities, shape (B, 2)."""
+        self._check_concepts(X)
+        return _probabilities(self._basis(X.end_h), self.coef_, self.intercept_)
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """(arrays, facts): knots and coefficients."""
+        check_is_fitted(self, "coef_")
+        arrays = {"knots": self.knots_, "coef": self.coef_, "intercept": np.array([self.intercept_])}
+        return arrays, {"concepts": list(self.concepts_)}
+
+    def restore(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]):
+        """Set what `fit` would have set; returns self."""
+        self.classes_ = np.array([0, 1])
+        self.concepts_ = tuple(facts["concepts"])
+        self.knots_, self.coef_ = arrays["knots"], arrays["coef"]
+        self.intercept_ = float(arrays["intercept"][0])
+        return self
+
+    def _basis(self, hours: np.ndarray) -> np.ndarray:
+        """Spline basis at `hours`, shape (B, len(coef_))."""
+        if len(self.knots_) < 2:
+            return np.zeros((len(hours), 0))
+        knots = self.knots_[:, None]
+        spline = SplineTransformer(knots=knots, degree=3, extrapolation="constant", include_bias=False)
+        return spline.fit(knots).transform(np.asarray(hours, float)[:, None])
+
+
+def window_features(X: Windows, trend_h: float = 6.0, recency: bool = False) -> np.ndarray:
+    """
+    What a clinician reads off a chart: the last value, where it is going, whether it was looked at.
+
+    Parameters
+    ----------
+    X : Windows, length B, C variables
+    trend_h : float
+        Hours before `end_h` over which a slope is fitted.
+    recency : bool
+        Add the hours since the last value.
+
+    Returns
+    -------
+    features : ndarray, shape (B, 3 C) or (B, 4 C)
+        Last value (NaN if never measured); least-squares slope per hour over the last `trend_h` hours
+        (NaN with fewer than two times); 1 if measured, else 0; hours since the last value (NaN if never).
+    """
+    owner = np.repeat(np.arange(len(X)), np.diff(X.offsets))
+    last = np.full(X.shape, np.nan)
+    last_h = np.full(X.shape, np.nan)
+    last[owner, X.concept] = X.value  # times ascend in a window: the latest is written last
+    last_h[owner, X.concept] = X.time_h
+    blocks = [last, _slopes(X, owner, trend_h), (~np.isnan(last)).astype(float)]
+    if recency:
+        blocks.append(X.end_h[:, None] - last_h)
+    return np.concatenate(blocks, axis=1)
+
+
+def _slopes(X: Windows, owner: np.ndarray, trend_h: float) -> np.ndarray:
+    """Least-squares slope per hour of each variable over the last `trend_h` hours, shape (B, C)."""
+    recent = X.time_h > X.end_h[owner] - trend_h
+    cell = (owner * len(X.concepts) + X.concept)[recent]
+    time, value = X.time_h[recent], X.value[recent]
+    size = len(X) * len(X.concepts)
+
+    def per_cell(weights=None):
+        return np.bincount(cell, weights=weights, minlength=size)
+
+    count = np.maximum(per_cell(), 1)
+    time = time - (per_cell(time) / count)[cell]
+    value = value - (per_cell(value) / count)[cell]
+    spread, together = per_cell(time**2), per_cell(time * value)
+    slope = np.divide(together, spread, out=np.full(size, np.nan), where=spread > 1e-9)
+    return slope.reshape(X.shape)
+
+
+def _probabilities(features: np.ndarray, coef: np.ndarray, intercept: float) -> np.ndarray:
+    """(B, 2); summed row by row, since a matrix product may round a row by its place in the batch."""
+    log_odds = (features * coef).sum(axis=1) + intercept
+    risk = 1.0 / (1.0 + np.exp(-log_odds))
+    return np.stack([1.0 - risk, risk], axis=1)

@@ -1,0 +1,112 @@
+"""
+The models by name, and how a fitted one is stored: settings and facts as JSON, arrays as safetensors.
+
+Nothing in a stored model can run code: JSON and safetensors hold numbers and text only, and the
+class is looked up here, never named by the file.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from sepsis.errors import ExportError, SettingsError, nearest
+from sepsis.models.base import WindowClassifier
+from sepsis.schema import whole_file, write_json
+
+# name on the command line: (module, class); the module is imported when the model is asked for,
+# so that the clock does not wait for torch
+MODELS = {
+    "mgp_tcn": ("sepsis.models.mgp_tcn", "MGPTCN"),
+    "dtw_knn": ("sepsis.models.dtw_knn", "DTWKNN"),
+    "logistic": ("sepsis.models.baselines", "Logistic"),
+    "clock": ("sepsis.models.baselines", "Clock"),
+}
+FORMAT_VERSION = 1
+
+
+def model_class(name: str) -> type[WindowClassifier]:
+    """
+    The class of a model.
+
+    Raises
+    ------
+    SettingsError
+        For an unknown name, with the nearest known one.
+    """
+    if name not in MODELS:
+        raise SettingsError("--model", f"no model {name!r}", todo=nearest(name, MODELS))
+    module, cls = MODELS[name]
+    return getattr(importlib.import_module(module), cls)
+
+
+def make_model(name: str, settings: dict[str, Any]) -> WindowClassifier:
+    """
+    An unfitted model with settings from a pipeline file.
+
+    Raises
+    ------
+    SettingsError
+        For an unknown model or setting.
+    """
+    cls = model_class(name)
+    known = inspect.signature(cls.__init__).parameters
+    for key in settings:
+        if key not in known or key == "self":
+            raise SettingsError(f"[models.{name}]", f"no setting {key!r}", todo=nearest(key, set(known) - {"self"}))
+    return cls(**settings)
+
+
+def save_model(model: WindowClassifier, path: str | Path) -> None:
+    """Write `model.json` and `weights.safetensors` into an existing folder."""
+    path = Path(path)
+    arrays, facts = model.state()
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    with whole_file(path / "weights.safetensors") as temporary:
+        temporary.write_bytes(save_arrays(whole))
+    settings = {key: _plain(value) for key, value in model.get_params(deep=False).items()}
+    write_json(
+        {"format_version": FORMAT_VERSION, "model": model.name, "settings": settings, "facts": facts},
+        path / "model.json",
+    )
+
+
+def load_model(path: str | Path) -> WindowClassifier:
+    """
+    A fitted model from a folder that `save_model` wrote.
+
+    Raises
+    ------
+    ExportError
+        If a file is missing, damaged, of a newer format, or names an unknown model.
+    """
+    path = Path(path)
+    try:
+        note = json.loads((path / "model.json").read_text(encoding="utf-8"))
+        arrays = load_arrays((path / "weights.safetensors").read_bytes())
+    except OSError as error:
+        raise ExportError(str(path), f"no {Path(error.filename).name}", "a model folder", "Train again.") from None
+    except (ValueError, SafetensorError):
+        raise ExportError(str(path), "a file of the model is damaged", "a whole model folder", "Copy it again.") from None
+    if note.get("format_version", 0) > FORMAT_VERSION:
+        raise ExportError(str(path), f"model format {note['format_version']}", f"at most {FORMAT_VERSION}", "Upgrade.")
+    if note.get("model") not in MODELS:
+        raise ExportError(str(path), "names no known model", ", ".join(MODELS), "Upgrade, or train again.")
+    return make_model(note["model"], note["settings"]).restore(arrays, note["facts"])
+
+
+def _plain(value: Any) -> Any:
+    """A setting as JSON can hold it."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, tuple | list):
+        return [_plain(v) for v in value]
+    return value

@@ -1,0 +1,141 @@
+"""
+From a stored model to risks: one row per stay and prediction time, or the reason there is none.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pandas as pd
+
+from sepsis.cohort.windows import pack
+from sepsis.models.base import WindowClassifier
+
+COLUMNS = (
+    "stay_id", "subject_id", "time_h", "horizon_h", "model", "risk", "risk_sd",
+    "split", "is_case", "reference_h", "reason",
+)  # fmt: skip
+PARTITION = 256  # stays scored at a time
+
+
+def score_horizons(model: WindowClassifier, events, cohort, *, horizons, splits=()) -> pd.DataFrame:
+    """
+    Risks at several hours before the reference: one row per stay of the cohort and horizon.
+
+    Reads    events(stay_id, time_h, concept, value), cohort (contract `cohort`)
+    Writes   scores (contract `scores`)
+    Rule     the risk at horizon h has seen what was charted at or before `reference_h` - h. Every
+             stay of `cohort` is in the result: stays outside it, or of a split that was not asked
+             for, have one row without a time and with the reason.
+
+    Parameters
+    ----------
+    horizons : sequence of float
+        Hours before the reference.
+    splits : sequence of str
+        Splits to score; empty: all.
+    """
+    horizons = np.asarray(sorted(horizons), float)
+    wanted = cohort.in_cohort & (cohort.split.isin(list(splits)) if splits else True)
+    members = cohort[wanted].sort_values("stay_id").reset_index(drop=True)
+    parts = []
+    for start in progress(range(0, len(members), PARTITION), f"score {model.name}"):
+        part = members.iloc[start : start + PARTITION]
+        end_h = part.reference_h.to_numpy()[:, None] - horizons[None, :]
+        windows = pack(
+            events[events.stay_id.isin(part.stay_id)], part.assign(end_h=end_h[:, 0]), model.concepts_
+        )
+        risk, sd = model.predict_earlier(windows, end_h)
+        parts.append(_long(part, end_h, horizons, risk, sd, model.name))
+    left_out = cohort[~wanted].assign(
+        reason=lambda f: np.where(f.in_cohort, "not scored: split " + f.split.astype(str), f.reason)
+    )
+    return _with_reasons(parts, left_out, model.name)
+
+
+def score_hourly(model: WindowClassifier, events, stays, cohort=None) -> pd.DataFrame:
+    """
+    A risk for every full hour of every stay, from hour 1 to discharge.
+
+    Reads    events(stay_id, time_h, concept, value), stays(stay_id, subject_id, stay_h, exclusion),
+             cohort (contract `cohort`) if splits are known
+    Writes   scores (contract `scores`), `horizon_h` null
+    Rule     the risk at hour t has seen what was charted at or before t. Every stay is in the
+             result: those shorter than one hour, or without times, have one row with the reason.
+    """
+    known = pd.DataFrame(index=stays.stay_id) if cohort is None else cohort.set_index("stay_id")
+    frame = pd.DataFrame(
+        {
+            "stay_id": stays.stay_id.to_numpy(),
+            "subject_id": stays.subject_id.to_numpy(),
+            "hours": np.floor(stays.stay_h.fillna(0).to_numpy() + 1e-9).astype(int),
+            "is_case": _looked_up(known, "is_case", stays.stay_id, False),
+            "split": _looked_up(known, "split", stays.stay_id, "external"),
+            "reference_h": _looked_up(known, "reference_h", stays.stay_id, np.nan),
+        }
+    ).sort_values("stay_id")
+    members = frame[frame.hours >= 1].reset_index(drop=True)
+    parts = []
+    for start in progress(range(0, len(members), PARTITION), f"score {model.name} hourly"):
+        part = members.iloc[start : start + PARTITION].reset_index(drop=True)
+        whole = pack(
+            events[events.stay_id.isin(part.stay_id)], part.assign(end_h=part.hours.astype(float)), model.concepts_,
+            lookback_h=np.inf,
+        )  # fmt: skip
+        row = np.repeat(np.arange(len(part)), part.hours)
+        time_h = np.concatenate([np.arange(1, n + 1) for n in part.hours]).astype(float)
+        windows = whole[row].until(time_h)
+        chosen = part.iloc[row]
+        sd = model.risk_sd(windows)
+        parts.append(
+            chosen.assign(
+                time_h=time_h,
+                horizon_h=np.nan,
+                model=model.name,
+                risk=model.predict_proba(windows)[:, 1],
+                risk_sd=np.nan if sd is None else sd,
+                reason="",
+            )
+        )
+    left_out = frame[frame.hours < 1].assign(reason="stay shorter than one hour, or without times")
+    return _with_reasons(parts, left_out, model.name)
+
+
+def _long(part, end_h, horizons, risk, sd, name: str) -> pd.DataFrame:
+    """Risks of shape (B, H) as rows."""
+    size = len(horizons)
+    rows = part.loc[part.index.repeat(size), ["stay_id", "subject_id", "is_case", "split", "reference_h"]]
+    rows = rows.assign(
+        time_h=end_h.ravel(),
+        horizon_h=np.tile(horizons, len(part)),
+        model=name,
+        risk=risk.ravel(),
+        risk_sd=np.nan if sd is None else sd.ravel(),
+    )
+    return rows.assign(reason=np.where(np.isnan(rows.risk), "the model gives no risk", ""))
+
+
+def _with_reasons(parts: list[pd.DataFrame], left_out: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The scored rows, then one row for each stay without a score, with the contract's columns."""
+    left_out = left_out.assign(model=name, risk=np.nan, risk_sd=np.nan, time_h=np.nan, horizon_h=np.nan)
+    frames = [p[list(COLUMNS)] for p in (*parts, left_out) if len(p)]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _looked_up(known: pd.DataFrame, column: str, stay_id: pd.Series, default) -> np.ndarray:
+    """A column of the cohort for each stay, or the default where it is not known."""
+    if column not in known:
+        return np.full(len(stay_id), default)
+    return known[column].reindex(stay_id).fillna(default).to_numpy()
+
+
+def progress(steps: Iterable, label: str) -> Iterator:
+    """The steps, with a bar and the remaining time on stderr when that is a terminal."""
+    if not sys.stderr.isatty():
+        return iter(steps)
+    from rich.console import Console
+    from rich.progress import track
+
+    return iter(track(list(steps), description=label, console=Console(stderr=True), transient=True))

@@ -1,0 +1,234 @@
+"""
+What every kind of export offers: the same few raw tables, in hours since ICU admission.
+
+An adapter subclasses `Source`, says which files it needs and hands out the tables named in
+`RAW_TABLES`; what they mean is decided later, in `sepsis.events`, from the vocabulary alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import ibis
+import pandas as pd
+import pyarrow as pa
+
+from sepsis.errors import ExportError
+
+READ_BYTES = 1 << 20
+_MEASURED = {
+    "stay_id": "int64",  # null: the row belongs to no stay of the export
+    "time_h": "float64",  # when it was charted or drawn; null: the row bears no time
+    "item": "string",  # the export's own key, as the vocabulary writes it
+    "value": "float64",  # null where the row holds no number
+    "unit": "string",  # as the export writes it; null or "" where it writes none
+    "text": "string",
+    "exclusion": "string",  # why the export itself disowns the row, or null
+}
+
+RAW_TABLES: dict[str, dict[str, str]] = {
+    "stays": {
+        "stay_id": "int64",
+        "subject_id": "int64",
+        "hadm_id": "int64",
+        "intime": "timestamp",  # null where the export has no clock
+        "outtime": "timestamp",
+        "stay_h": "float64",
+        "age": "float64",
+        "sex": "string",
+        "system": "string",
+        "exclusion": "string",  # why the stay cannot be used, or null
+    },
+    "charted": _MEASURED,
+    "labs": _MEASURED,  # one row per lab row and ICU stay of its admission; no row without a stay
+    "outputs": _MEASURED,
+    "procedures": _MEASURED,  # `time_h` is the start
+    "infusions": {
+        "stay_id": "int64",
+        "start_h": "float64",
+        "end_h": "float64",
+        "item": "string",
+        "value": "float64",  # rate in `unit`
+        "unit": "string",
+        "weight_kg": "float64",  # charted with the infusion, or null
+        "exclusion": "string",
+    },
+    "prescriptions": {
+        "stay_id": "int64",  # null: an order outside the stays' admissions; its drug name still counts
+        "time_h": "float64",
+        "date_only": "boolean",  # the day alone is known; `time_h` is its midnight
+        "drug": "string",
+        "route": "string",
+        "drug_type": "string",
+    },
+    "cultures": {
+        "stay_id": "int64",
+        "time_h": "float64",
+        "date_only": "boolean",
+        "specimen": "string",
+        "positive": "boolean",
+    },
+    "diagnoses": {"stay_id": "int64", "icd_version": "int64", "code": "string"},
+    "labels": {
+        "stay_id": "int64",
+        "first_labelled_h": "float64",
+        "first_row_h": "float64",
+        "last_row_h": "float64",
+    },
+}
+
+
+class Source(ABC):
+    """
+    One export, opened: nothing is read until it is asked for.
+
+    Attributes
+    ----------
+    kind : str
+        "mimic_iii", "mimic_iv" or "physionet_2019"; also the key of the vocabulary under which its
+        item keys stand (`data_schema/2_concepts.toml`).
+    path : Path
+        What was given to `open_export`.
+    brings_labels : bool
+        Whether `raw("labels")` says which stays are septic.
+    connection : ibis backend
+        Where the tables of `raw` live; the expressions use nothing that DuckDB, PostgreSQL and
+        Spark read differently.
+
+    Notes
+    -----
+    An adapter overrides `files`, `check` and `raw`; `dropped`, `options` and `explained` where it has
+    a use for them.
+    """
+
+    kind: str = ""
+    brings_labels: bool = False
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.connection = ibis.duckdb.connect()
+        self.connection.raw_sql("SET TimeZone = 'UTC'")
+
+    @abstractmethod
+    def files(self) -> list[Path]:
+        """The files the tables are read from, each below `path` or `path` itself."""
+
+    @abstractmethod
+    def check(self) -> pd.DataFrame:
+        """
+        What is there and what is not.
+
+        Returns
+        -------
+        DataFrame : table, column, status, required, feeds
+            One row per table (column "") and per column or item the adapter would use; `status` is
+            "ok" or "missing"; `required` whether nothing can be done without it; `feeds` names
+            what is built from it.
+        """
+
+    @abstractmethod
+    def raw(self, name: str, items: Iterable[str] | None = None) -> ibis.Table:
+        """
+        One of `RAW_TABLES`, with exactly its columns; an empty table where the export has none.
+
+        Parameters
+        ----------
+        name : str
+        items : iterable of str, optional
+            Keep the rows of these item keys only ("charted", "labs", "outputs", "infusions"): the
+            filter is applied to the file's own column, before anything else is computed.
+
+        Raises
+        ------
+        ExportError
+            A needed file cannot be read, or a needed column is missing or not what it should be.
+        """
+
+    def explained(self, name: str) -> AbstractContextManager[None]:
+        """
+        Put around what reads `raw(name)`: an error of the query engine becomes an ExportError.
+
+        Here it lets everything pass; an adapter that reads files lazily overrides it.
+        """
+        return contextlib.nullcontext()
+
+    def dropped(self) -> pd.DataFrame:
+        """
+        Rows the adapter left out, for the ledger: concept, reason, rows.
+
+        `concept` is the raw table's name where the row belongs to none.
+        """
+        return pd.DataFrame(columns=["concept", "reason", "rows"])
+
+    def options(self) -> dict:
+        """What else decides the content (a seeded subset, say); part of the fingerprint."""
+        return {}
+
+    @property
+    def problems(self) -> list[str]:
+        """Why the export cannot be used: one line per required table or column that is missing."""
+        return lacking(self.check())
+
+    @property
+    def usable(self) -> bool:
+        """Whether `problems` is empty."""
+        return not self.problems
+
+    def require_usable(self) -> None:
+        """Raise one ExportError naming everything in `problems`."""
+        problems = self.problems
+        if problems:
+            raise ExportError(
+                f"export ({self.kind})",
+                "; ".join(problems),
+                todo="Add what is missing; 'sepsis check EXPORT' lists every table and what it feeds.",
+            )
+
+    def fingerprint(self) -> str:
+        """sha256 over the options and the relative name, size and bytes of every file of `files`."""
+        digest = hashlib.sha256(f"{self.kind} {sorted(self.options().items())}".encode())
+        root = self.path if self.path.is_dir() else self.path.parent
+        for path in sorted(self.files()):
+            digest.update(f"\n{path.relative_to(root).as_posix()} {path.stat().st_size}\n".encode())
+            with path.open("rb") as stream:
+                while block := stream.read(READ_BYTES):
+                    digest.update(block)
+        return digest.hexdigest()
+
+    def fetch(self, expression: ibis.Table) -> pd.DataFrame:
+        """The rows of an expression over `raw` tables; whole numbers and flags with gaps become floats, objects."""
+        return self.connection.to_pyarrow(expression).to_pandas()
+
+    def table(self, name: str, frame: pd.DataFrame | None = None) -> ibis.Table:
+        """
+        A raw table made from a data frame (or an empty one), cast to the columns of `RAW_TABLES`.
+
+        Parameters
+        ----------
+        name : str
+            Key of `RAW_TABLES`; columns that `frame` lacks become null.
+        """
+        schema = ibis.schema(RAW_TABLES[name]).to_pyarrow()
+        frame = pd.DataFrame() if frame is None else frame
+        columns = {
+            field.name: pa.array(frame[field.name], type=field.type, from_pandas=True)
+            if field.name in frame
+            else pa.nulls(len(frame), type=field.type)
+            for field in schema
+        }
+        arrow = pa.table(columns, schema=schema)
+        return self.connection.create_table(f"raw_{name}", arrow, temp=True, overwrite=True)
+
+
+def lacking(check: pd.DataFrame) -> list[str]:
+    """One line per required table or column that a table of `Source.check` calls missing."""
+    rows = check[(check.status != "ok") & check.required.astype(bool)]
+    return [
+        f"table {row.table} has no column {row.column}" if row.column else f"table {row.table} is missing"
+        for row in rows.itertuples()
+    ]

@@ -1,0 +1,186 @@
+"""
+From a cohort to a stored model: windows, choice of variables, fit, model folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sepsis.cohort import split_hash
+from sepsis.cohort.windows import Windows, concatenate, pack
+from sepsis.config import CohortSettings, ScoreSettings, TrainSettings
+from sepsis.errors import ExportError, NothingLeftError
+from sepsis.models.base import WindowClassifier
+from sepsis.models.registry import load_model, make_model, save_model
+from sepsis.schema import (
+    MANIFEST,
+    file_hash,
+    manifest,
+    read_manifest,
+    read_table,
+    whole_folder,
+    write_json,
+    write_table,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A model folder in memory: the model, whom it was fitted on, and how."""
+
+    model: WindowClassifier
+    cohort: pd.DataFrame
+    manifest: dict[str, Any]
+
+
+def train_model(
+    events: pd.DataFrame,
+    cohort: pd.DataFrame,
+    concepts,
+    *,
+    model: str,
+    model_settings: dict[str, Any],
+    settings: TrainSettings,
+) -> WindowClassifier:
+    """
+    Fit one model on the training split; the validation split serves early stopping and choices.
+
+    Reads    events(stay_id, time_h, concept, value), cohort (contract `cohort`)
+    Rule     each stay is seen cut at every one of `settings.fit_horizons_h` hours before its
+             reference. Variables with fewer than `settings.min_values` values in the training
+             windows are left out. No statistic comes from another split.
+
+    Raises
+    ------
+    NothingLeftError
+        If no variable is left, or a class is missing from the training split.
+    """
+    members = cohort[cohort.in_cohort]
+    train, validation = members[members.split == "train"], members[members.split == "validation"]
+    windows = horizon_windows(events, train, concepts, settings.fit_horizons_h)
+    counts = np.bincount(windows.concept, minlength=len(windows.concepts)) / len(settings.fit_horizons_h)
+    kept = [name for name, count in zip(windows.concepts, counts, strict=True) if count >= settings.min_values]
+    if not kept:
+        raise NothingLeftError(
+            "[train] min_values",
+            f"no variable has {settings.min_values} values in {len(train)} training stays",
+            "at least one",
+            "Lower min_values, or give a larger export.",
+        )
+    windows = horizon_windows(events, train, kept, settings.fit_horizons_h)
+    y = np.tile(train.is_case.to_numpy(int), len(settings.fit_horizons_h))
+    held_out = None
+    if len(validation) and validation.is_case.nunique() == 2:
+        held_out = (
+            horizon_windows(events, validation, kept, settings.fit_horizons_h),
+            np.tile(validation.is_case.to_numpy(int), len(settings.fit_horizons_h)),
+        )
+    return make_model(model, model_settings).fit(windows, y, validation=held_out)
+
+
+def horizon_windows(events, members, concepts, horizons) -> Windows:
+    """Windows of the same stays cut at several hours before their reference, horizon by horizon."""
+    latest = members.assign(end_h=members.reference_h - min(horizons))
+    whole = pack(events, latest, concepts)
+    return concatenate([whole.until(members.reference_h.to_numpy() - h) for h in horizons])
+
+
+def write_model(
+    model: WindowClassifier,
+    cohort: pd.DataFrame,
+    out: str | Path,
+    *,
+    cohort_settings: CohortSettings,
+    settings: TrainSettings,
+    score_settings: ScoreSettings,
+    labels_manifest: dict[str, Any],
+    seed: int,
+) -> None:
+    """
+    Write a model folder, whole or not at all.
+
+    model.json, weights.safetensors, cohort.parquet (every stay with its split or reason),
+    model_card.md and manifest.json with a SHA-256 of each file.
+    """
+    with whole_folder(out, "model") as temporary:
+        save_model(model, temporary)
+        facts = {"split_hash": split_hash(cohort)}
+        write_table(cohort, temporary / "cohort.parquet", "cohort", facts)
+        (temporary / "model_card.md").write_text(model_card(model, cohort, labels_manifest), encoding="utf-8")
+        files = {p.name: file_hash(p) for p in sorted(temporary.iterdir())}
+        write_json(
+            manifest(
+                "model",
+                settings={
+                    "model": model.name,
+                    "cohort": asdict(cohort_settings),
+                    "train": asdict(settings),
+                    "score": asdict(score_settings),
+                },
+                inputs={
+                    "export": labels_manifest["inputs"]["export"],
+                    "onset": labels_manifest["onset_hash"],
+                },
+                definition=labels_manifest["definition"],
+                split_hash=split_hash(cohort),
+                seed=seed,
+                files=files,
+            ),
+            temporary / MANIFEST,
+        )
+
+
+def read_model(path: str | Path) -> Trained:
+    """
+    A model folder, verified.
+
+    Raises
+    ------
+    ExportError
+        If it is not one, or a file differs from the hash in its manifest.
+    """
+    path = Path(path)
+    facts = read_manifest(path, "model")
+    for name, expected in facts["files"].items():
+        if Path(name).name != name or not (path / name).is_file() or file_hash(path / name) != expected:
+            raise ExportError(
+                str(path), f"{Path(name).name} is missing or was changed", "the file the manifest lists",
+                "Copy the folder again, or train again.",
+            )  # fmt: skip
+    return Trained(load_model(path), read_table(path / "cohort.parquet", "cohort"), facts)
+
+
+def model_card(model: WindowClassifier, cohort: pd.DataFrame, labels_manifest: dict[str, Any]) -> str:
+    """One page of Markdown: what the model is, on whom it was fitted, what it must not be used for."""
+    members = cohort[cohort.in_cohort]
+    lines = [
+        f"# Model card: {model.name}",
+        "",
+        "Risk that an ICU stay reaches Sepsis-3 onset, from what was charted up to the prediction time.",
+        "**Research software, not a medical device: not for decisions on patients.**",
+        "",
+        f"- Label definition: `{labels_manifest['definition']}` on an export of kind "
+        f"`{labels_manifest['export_kind']}`.",
+        f"- Variables: {len(model.concepts_)} ({', '.join(model.concepts_)}).",  # type: ignore[attr-defined]
+        "",
+        "| split | stays | subjects | cases |",
+        "|---|---|---|---|",
+    ]
+    for name in ("train", "validation", "test"):
+        part = members[members.split == name]
+        lines.append(f"| {name} | {len(part)} | {part.subject_id.nunique()} | {int(part.is_case.sum())} |")
+    lines += ["", "## Settings", ""]
+    lines += [f"- `{key}` = {value}" for key, value in sorted(model.get_params(deep=False).items())]
+    return "\n".join(lines) + "\n"
+
+
+def cohort_key(labels_manifest: dict[str, Any], settings: CohortSettings) -> str:
+    """Identifies a cohort: the labels it is selected from and the settings."""
+    text = f"{labels_manifest['onset_hash']} {sorted(asdict(settings).items())}"
+    return hashlib.sha256(text.encode()).hexdigest()

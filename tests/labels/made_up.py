@@ -1,0 +1,64 @@
+"""Made-up exports, written as tables a clinician can read."""
+
+import pandas as pd
+
+from sepsis.events.tables import Events
+from tests.conftest import table
+
+COLUMNS = {
+    "stays": {
+        "stay_id": "int64", "subject_id": "int64", "hadm_id": "int64", "intime": "datetime64[us]",
+        "outtime": "datetime64[us]", "stay_h": "float64", "age": "float64", "sex": "str", "system": "str",
+        "sepsis_code": "boolean", "exclusion": "str",
+    },
+    "events": {"stay_id": "int64", "time_h": "float64", "concept": "str", "value": "float64", "text": "str"},
+    "infusions": {
+        "stay_id": "int64", "start_h": "float64", "end_h": "float64", "concept": "str", "value": "float64",
+    },
+    "antibiotics": {
+        "stay_id": "int64", "time_h": "float64", "date_only": "bool", "systemic": "bool",
+    },
+    "cultures": {
+        "stay_id": "int64", "time_h": "float64", "date_only": "bool", "specimen": "str", "positive": "bool",
+    },
+    "labels": {
+        "stay_id": "int64", "first_labelled_h": "float64", "first_row_h": "float64", "last_row_h": "float64",
+    },
+}  # fmt: skip
+DEFAULTS = {
+    "subject_id": 1, "hadm_id": 1, "stay_h": 100.0, "age": 60.0, "sex": "F", "system": "metavision",
+    "sepsis_code": False, "date_only": False, "systemic": True, "specimen": "BLOOD CULTURE", "positive": False,
+}  # fmt: skip
+
+
+def part(name, given):
+    """One table of `Events` from text, rows or a frame; columns not given get their usual value."""
+    frame = table(given) if isinstance(given, str) else pd.DataFrame(given)
+    for column, dtype in COLUMNS[name].items():
+        if column not in frame:
+            frame[column] = DEFAULTS.get(column)
+        gap = frame[column].isna()
+        if dtype == "bool":
+            frame[column] = frame[column].astype("str").str.lower().isin(["true", "yes", "1"])
+        elif dtype == "str":
+            frame[column] = frame[column].astype("str").where(~gap, None)
+        else:
+            frame[column] = frame[column].astype(dtype)
+    return frame
+
+
+def export(*, stays=None, labels=None, **tables) -> Events:
+    """An export; without `stays`, every stay that any table names, 100 h long."""
+    built = {
+        name: part(name, tables.get(name, [])) for name in ("events", "infusions", "antibiotics", "cultures")
+    }
+    if stays is None:
+        ids = sorted(set().union(*(frame["stay_id"] for frame in built.values())))
+        stays = pd.DataFrame({"stay_id": ids, "subject_id": ids, "hadm_id": ids})
+    stays = part("stays", stays)
+    stays["intime"] = stays["intime"].fillna(pd.Timestamp("2100-01-01 08:20:00"))
+    stays["outtime"] = stays["intime"] + pd.to_timedelta(stays["stay_h"], unit="h")
+    ledger = pd.DataFrame({"concept": pd.Series(dtype="str"), "reason": pd.Series(dtype="str"), "rows": []})
+    return Events(
+        stays=stays, labels=None if labels is None else part("labels", labels), ledger=ledger, **built
+    )

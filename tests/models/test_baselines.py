@@ -1,0 +1,158 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from sepsis.cohort.windows import pack
+from sepsis.errors import SettingsError
+from sepsis.models.baselines import C_GRID, Clock, Logistic, window_features
+from tests.models.made_up import CONCEPTS, made_up_windows, windows_of
+
+
+def risks(model, X):
+    return model.predict_proba(X)[:, 1]
+
+
+def windows_at(end_h):
+    """Windows without a value that end at these hours."""
+    events = pd.DataFrame({"stay_id": [0], "time_h": [0.0], "concept": ["none"], "value": [0.0]})
+    ids = np.arange(len(end_h)) + 1
+    return pack(events, pd.DataFrame({"stay_id": ids, "subject_id": ids, "end_h": end_h}), CONCEPTS)
+
+
+# --- features -----------------------------------------------------------------------------------
+
+
+def test_features_are_what_one_reads_off_the_chart():
+    X = windows_of(
+        [
+            {"heart_rate": [(1.0, 60.0), (5.0, 80.0), (7.0, 90.0)], "lactate": [(6.5, 2.0)]},
+            {"map": [(1.0, 70.0), (1.5, 65.0)]},
+        ],
+        end_h=[10.0, 8.0],
+    )
+    last, slope, measured, hours = np.split(window_features(X, trend_h=6.0, recency=True), 4, axis=1)
+    gap = np.nan
+    np.testing.assert_array_equal(last, [[90.0, 2.0, gap], [gap, gap, 65.0]])
+    np.testing.assert_allclose(slope, [[5.0, gap, gap], [gap, gap, gap]])  # 60 at 1 h is older than 6 h
+    np.testing.assert_array_equal(measured, [[1, 1, 0], [0, 0, 1]])
+    np.testing.assert_array_equal(hours, [[3.0, 3.5, gap], [gap, gap, 6.5]])
+    assert window_features(X).shape == (2, 9)
+
+
+def test_the_slope_is_that_of_least_squares():
+    X, _ = made_up_windows(10, 1)
+    slope = window_features(X, trend_h=8.0)[:, 3:6]
+    for b in range(len(X)):
+        time, concept, value = X.observations(b)
+        for c in range(3):
+            take = (concept == c) & (time > X.end_h[b] - 8.0)
+            if take.sum() < 2:
+                assert np.isnan(slope[b, c])
+            else:
+                assert slope[b, c] == pytest.approx(np.polyfit(time[take], value[take], 1)[0])
+
+
+# --- logistic -----------------------------------------------------------------------------------
+
+
+def test_logistic_learns_what_last_values_tell():
+    X, y = made_up_windows(200, 2)
+    asked, truth = made_up_windows(100, 3, first_subject=1000)
+    assert roc_auc_score(truth, risks(Logistic().fit(X, y), asked)) > 0.85
+
+
+def test_logistic_learns_a_trend_that_the_last_value_does_not_show():
+    random = np.random.default_rng(4)
+    y = np.arange(60) % 2
+    start = random.normal(100, 20, 60)
+    rising = [{"heart_rate": [(1.0, s - 10 * (2 * c - 1)), (3.0, s)]} for s, c in zip(start, y, strict=True)]
+    X = windows_of(rising)
+    assert roc_auc_score(y, risks(Logistic().fit(X, y), X)) == 1.0
+    assert roc_auc_score(y, risks(Logistic(trend_h=2.0).fit(X, y), X)) < 0.7  # too short for two values
+
+
+def test_a_gap_counts_as_the_training_mean():
+    X, y = made_up_windows(60, 5)
+    model = Logistic().fit(X, y)
+    measured = model.mean_[6:9]
+    empty = risks(model, windows_of([{}]))
+    log_odds = model.intercept_ - (measured / model.sd_[6:9]) @ model.coef_[6:9]
+    assert empty == pytest.approx([1 / (1 + np.exp(-log_odds))])
+
+
+def test_a_slope_over_a_minute_is_cut():
+    X, y = made_up_windows(60, 6)
+    model = Logistic().fit(X, y)
+    steep = [{"heart_rate": [(3.0, 80.0), (3.0 + gap, 120.0)]} for gap in (0.001, 0.0001)]
+    a, b = risks(model, windows_of(steep))
+    assert a == b
+
+
+def test_the_penalty_is_chosen_on_validation_windows_or_given():
+    X, y = made_up_windows(60, 7)
+    V, w = made_up_windows(60, 8, first_subject=1000)
+    assert Logistic().fit(X, y).C_ == 1.0
+    assert Logistic(C=0.05).fit(X, y, (V, w)).C_ == 0.05
+    chosen = Logistic().fit(X, y, (V, w))
+    assert chosen.C_ in C_GRID
+    alone = Logistic(C=chosen.C_).fit(X, y)
+    assert np.array_equal(alone.coef_, chosen.coef_)
+    # Flipped validation outcomes want the weakest effect of all: the strongest penalty cannot lose.
+    noise = Logistic().fit(X, y, (V, np.random.default_rng(0).permutation(w)))
+    assert np.array_equal(noise.mean_, chosen.mean_)  # statistics never come from validation
+
+
+def test_one_class_in_validation_chooses_nothing():
+    X, y = made_up_windows(30, 9)
+    assert Logistic().fit(X, y, (X, np.zeros(30, int))).C_ == 1.0
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (Logistic(trend_h=0.0), r"\[models.logistic\]: trend_h = 0.0. Expected: hours, above 0."),
+        (Logistic(C=0.0), "C = 0.0. Expected: a number above 0, or none."),
+        (Clock(n_knots=1), r"\[models.clock\]: n_knots = 1"),
+        (Clock(C=-1.0), "C = -1.0. Expected: n_knots from 2, C above 0."),
+    ],
+)
+def test_a_setting_that_makes_no_sense_says_what_would(model, message):
+    X, y = made_up_windows(12, 10)
+    with pytest.raises(SettingsError, match=message):
+        model.fit(X, y)
+
+
+# --- clock --------------------------------------------------------------------------------------
+
+
+def test_the_clock_finds_a_cohort_that_leaks_its_hours():
+    random = np.random.default_rng(11)
+    y = (random.random(400) < 0.3).astype(int)
+    leaky = windows_at(np.where(y, random.uniform(20, 30, 400), random.uniform(5, 60, 400)))
+    fair = windows_at(random.uniform(5, 60, 400))
+    assert roc_auc_score(y, risks(Clock().fit(leaky, y), leaky)) > 0.75
+    assert roc_auc_score(y, risks(Clock().fit(fair, y), fair)) < 0.6
+
+
+def test_the_clock_reads_no_value():
+    X, y = made_up_windows(40, 12)
+    model = Clock().fit(X, y)
+    assert np.array_equal(risks(model, X), risks(model, windows_at(X.end_h)))
+
+
+def test_the_clock_is_the_share_of_cases_at_that_hour():
+    hours = np.repeat([10.0, 20.0, 30.0, 40.0, 50.0], 40)
+    share = np.array([0.1, 0.5, 0.2, 0.4, 0.3])
+    y = np.concatenate([np.arange(40) < 40 * s for s in share]).astype(int)
+    model = Clock().fit(windows_at(hours), y)
+    assert risks(model, windows_at([10.0, 20.0, 30.0, 40.0, 50.0])) == pytest.approx(share, abs=0.03)
+    assert risks(model, windows_at([1.0, 90.0])) == pytest.approx(risks(model, windows_at([10.0, 50.0])))
+
+
+def test_a_clock_that_always_stood_still_says_the_prevalence():
+    y = np.array([1, 0, 0, 0])
+    model = Clock().fit(windows_at([12.0] * 4), y)
+    assert risks(model, windows_at([12.0, 40.0])) == pytest.approx([0.25, 0.25])
+    restored = Clock().restore(*model.state())
+    assert np.array_equal(risks(restored, windows_at([3.0])), risks(model, windows_at([3.0])))

@@ -1,0 +1,50 @@
+"""The commands as a user meets them: help, exit codes, messages."""
+
+import subprocess
+import sys
+
+import pytest
+
+COMMANDS = ("synth", "check", "label", "train", "score", "evaluate", "run")
+
+
+def sepsis(*arguments, cwd=None):
+    """Run the command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "sepsis", *map(str, arguments)], capture_output=True, text=True, cwd=cwd
+    )
+
+
+def test_help_waits_for_neither_torch_nor_pandas():
+    code = "import sys, sepsis.cli; heavy = {'torch', 'pandas', 'numpy', 'sklearn', 'numba'} & set(sys.modules); sys.exit(str(heavy) if heavy else 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command):
+    done = sepsis(command, "--help")
+    assert done.returncode == 0
+    assert f"Example: sepsis {command}" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["label", "nowhere", "--out", "x"], 11, "nowhere"),
+        (["run", "nowhere.toml"], 2, "no such pipeline file"),
+        (["run", "demo", "--set", "cohort.sed=1"], 10, "Did you mean 'seed'?"),
+        (["run", "demo", "--set", "synth.stays=0"], 10, "[export] path: is empty"),
+        (["train", "x", "--labels", "x", "--model", "dtw_kn", "--out", "m"], 10, "Did you mean 'dtw_knn'?"),
+        (["score", "x", "--model", "x", "--out", "s"], 11, "no such folder"),
+        (["evaluate", "x.parquet", "--labels", "x", "--out", "r"], 11, "no such folder"),
+        (["label", "x"], 2, "--out"),
+        (["lable"], 2, "lable"),
+    ],
+)
+def test_a_mistake_is_one_message_and_a_documented_exit_code(tmp_path, arguments, code, message):
+    done = sepsis(*arguments, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir()), "nothing half-written"

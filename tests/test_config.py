@@ -1,0 +1,53 @@
+"""Pipeline files and --set."""
+
+import pytest
+
+from sepsis.config import read_pipeline
+from sepsis.errors import SettingsError, UsageError
+from sepsis.schema import folder
+
+PIPELINES = sorted((folder().parent / "pipelines").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", PIPELINES, ids=lambda p: p.stem)
+def test_every_pipeline_file_is_read(path):
+    assert read_pipeline(path).name == path.stem
+    assert read_pipeline(path).models
+
+
+def test_a_setting_is_changed_from_the_command_line():
+    pipeline = read_pipeline("demo", ("cohort.seed=9", "export.path=a/b", "models.dtw_knn.k=3"))
+    assert pipeline.cohort.seed == 9
+    assert pipeline.export.path == "a/b"
+    assert pipeline.models["dtw_knn"]["k"] == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("cohort.sed=9", "[cohort]: no setting 'sed'. Did you mean 'seed'?"),
+        ("cohrt.seed=9", "no setting 'cohrt'. Did you mean 'cohort'?"),
+        ("cohort.seed=many", "is str. Expected: int"),
+        ("cohort.seed=true", "is bool. Expected: int"),
+        ("score.horizons=3", "is int. Expected: a list"),
+        ("name.x=3", "'name' is not a section"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_the_nearest(change, message):
+    with pytest.raises(SettingsError) as caught:
+        read_pipeline("demo", (change,))
+    assert message in str(caught.value)
+    assert caught.value.exit_code == 10
+
+
+def test_a_change_without_a_value_is_a_usage_error():
+    with pytest.raises(UsageError, match="section.key=value"):
+        read_pipeline("demo", ("cohort.seed",))
+
+
+def test_a_missing_or_broken_file_is_named(tmp_path):
+    with pytest.raises(UsageError, match="no such pipeline file"):
+        read_pipeline(tmp_path / "none.toml")
+    (tmp_path / "broken.toml").write_text("[cohort\nseed = 1")
+    with pytest.raises(SettingsError, match="not readable as TOML.*line 1"):
+        read_pipeline(tmp_path / "broken.toml")

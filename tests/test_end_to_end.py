@@ -1,0 +1,171 @@
+"""
+From a made-up export to the page, once through the pipeline and once command by command.
+"""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sepsis.config import ExportSettings, Pipeline, change_settings, read_pipeline
+from sepsis.events.store import load_events
+from sepsis.labels.store import read_labels
+from sepsis.run import open_source, run_pipeline
+from sepsis.schema import read_facts, read_table
+from sepsis.scoring import score_horizons
+from sepsis.training import read_model
+from tests.test_cli import sepsis
+
+CHANGES = (
+    "synth.stays=400",
+    "synth.seed=5",
+    "train.min_values=100",
+    "train.fit_horizons_h=[0, 6]",
+    "models.dtw_knn.k=7",
+    "models.mgp_tcn.max_epochs=2",
+    "models.mgp_tcn.n_samples=3",
+    "score.horizons=[0, 3, 7]",
+    "evaluate.n_bootstrap=50",
+)
+MODELS = ("clock", "dtw_knn", "logistic", "mgp_tcn")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished run folder and what it logged."""
+    out = tmp_path_factory.mktemp("run") / "demo"
+    log: list[str] = []
+    page = run_pipeline(read_pipeline("demo", CHANGES), out, log.append)
+    assert page == out / "report" / "index.html"
+    return out
+
+
+def test_the_run_ends_with_a_page_that_names_every_model_and_its_manifest(run):
+    page = (run / "report" / "index.html").read_text(encoding="utf-8")
+    metrics = json.loads((run / "report" / "metrics.json").read_text())
+    assert metrics
+    for model in MODELS:
+        assert model in page
+    for hash_ in ("split_hash", "export"):
+        assert hash_.replace("_", " ") in page.replace("_", " ")
+    assert "not a medical device" in page
+
+
+def test_a_second_run_does_nothing_again(run):
+    log: list[str] = []
+    run_pipeline(read_pipeline("demo", CHANGES), run, log.append)
+    assert log
+    assert all(line.endswith("up to date") for line in log), log
+
+
+def test_every_stay_of_the_export_is_in_labels_cohort_and_scores(run):
+    truth = pd.read_parquet(run / "export" / "truth.parquet")
+    labels = read_labels(run / "labels")
+    assert sorted(labels.onset.stay_id) == sorted(truth.stay_id)
+    assert sorted(labels.attrition.stay_id) == sorted(truth.stay_id)
+    cohort = read_table(run / "cohort" / "cohort.parquet", "cohort")
+    assert sorted(cohort.stay_id) == sorted(truth.stay_id)
+    for model in MODELS:
+        scores = read_table(run / "scores" / f"{model}.parquet", "scores")
+        assert set(scores.stay_id) == set(truth.stay_id)
+        without = scores[scores.risk.isna()]
+        assert (without.reason != "").all()
+
+
+def test_the_labels_find_the_onsets_that_were_made_up(run):
+    truth = pd.read_parquet(run / "export" / "truth.parquet").set_index("stay_id")
+    onset = read_labels(run / "labels").onset.set_index("stay_id")
+    cases = truth.index[truth.is_case]
+    shift = (onset.onset_h - truth.onset_h)[cases]
+    assert (shift.abs() <= 2).mean() > 0.8, shift.describe()
+    assert onset.is_case[truth.index[~truth.is_case]].mean() < 0.05
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_deleting_the_future_changes_no_risk(run, name):
+    model = read_model(run / "models" / name).model
+    cohort = read_table(run / "cohort" / "cohort.parquet", "cohort")
+    some = cohort[cohort.in_cohort & (cohort.split == "test")].head(12)
+    events = load_events(run / "labels" / "events").events
+    whole = score_horizons(model, events, some, horizons=(0, 3))
+    for horizon in (0.0, 3.0):
+        cut_h = events.stay_id.map(some.set_index("stay_id").reference_h - horizon)
+        past = events[events.time_h <= cut_h]
+        alone = score_horizons(model, past, some, horizons=(horizon,))
+        together = whole[whole.horizon_h == horizon].reset_index(drop=True)
+        assert alone.risk.notna().all()
+        assert np.array_equal(alone.risk, together.risk), f"{name} at {horizon}"
+
+
+def test_the_commands_one_by_one_give_what_the_pipeline_gave(run, tmp_path):
+    labels, model, scores, report = (tmp_path / n for n in ("labels", "model", "scores.parquet", "report"))
+    sets = [f"--set={c}" for c in CHANGES if c.startswith("train.")] + ["--set=cohort.seed=1"]
+    done = sepsis("label", run / "export", "--out", labels)
+    assert done.returncode == 0, done.stderr
+    assert "400 stays" in done.stdout
+    assert read_labels(labels).onset.equals(read_labels(run / "labels").onset)
+    done = sepsis("train", run / "export", "--labels", labels, "--model", "logistic", "--out", model, *sets)
+    assert done.returncode == 0, done.stderr
+    done = sepsis(
+        "score", run / "export", "--model", model, "--labels", labels, "--horizons", "0,3,7",
+        "--split", "test", "--split", "validation", "--out", scores,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    ours, theirs = read_table(scores, "scores"), read_table(run / "scores" / "logistic.parquet", "scores")
+    pd.testing.assert_frame_equal(ours, theirs)
+    assert read_facts(scores)["split_hash"] == read_facts(run / "scores" / "logistic.parquet")["split_hash"]
+    done = sepsis("evaluate", scores, "--labels", labels, "--bootstrap", 20, "--out", report)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith("index.html")
+    done = sepsis("score", run / "export", "--model", model, "--hourly", "--out", tmp_path / "hourly.parquet")
+    assert done.returncode == 0, done.stderr
+    hourly = read_table(tmp_path / "hourly.parquet", "scores")
+    truth = pd.read_parquet(run / "export" / "truth.parquet")
+    assert set(hourly.stay_id) == set(truth.stay_id)
+    assert hourly.risk.notna().sum() > 10 * len(truth)
+
+
+def test_labels_of_another_export_are_refused(run, tmp_path):
+    other = tmp_path / "export"
+    done = sepsis("synth", "--stays", 30, "--seed", 9, "--out", other)
+    assert done.returncode == 0, done.stderr
+    done = sepsis("train", other, "--labels", run / "labels", "--model", "clock", "--out", tmp_path / "m")
+    assert done.returncode == 11
+    assert "made from another export" in done.stderr
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_changed_model_folder_is_refused(run, tmp_path):
+    shutil.copytree(run / "models" / "logistic", tmp_path / "model")
+    file = tmp_path / "model" / "model.json"
+    file.write_text(file.read_text().replace("logistic", "clock"))
+    done = sepsis("score", run / "export", "--model", tmp_path / "model", "--hourly", "--out", tmp_path / "s")
+    assert done.returncode == 11
+    assert "model.json is missing or was changed" in done.stderr
+
+
+def test_a_stored_model_meets_a_new_export(run, tmp_path):
+    other, labels, scores = tmp_path / "export", tmp_path / "labels", tmp_path / "s.parquet"
+    assert sepsis("synth", "--stays", 150, "--seed", 9, "--layout", "mimic-iv", "--out", other).returncode == 0
+    assert sepsis("label", other, "--out", labels).returncode == 0
+    done = sepsis("score", other, "--model", run / "models" / "clock", "--labels", labels, "--out", scores)
+    assert done.returncode == 0, done.stderr
+    table = read_table(scores, "scores")
+    assert table.stay_id.nunique() == 150
+    assert set(table[table.risk.notna()].split) == {"external"}
+
+
+def test_the_same_pipeline_gives_the_same_risks(run, tmp_path):
+    pipeline = change_settings(
+        replace(Pipeline("again"), models={"clock": {}}), (*CHANGES[:4], "cohort.seed=1", *CHANGES[7:])
+    )
+    pipeline = replace(pipeline, models={"clock": {}})
+    run_pipeline(pipeline, tmp_path / "again", lambda text: None)
+    a = read_table(run / "scores" / "clock.parquet", "scores")
+    b = read_table(tmp_path / "again" / "scores" / "clock.parquet", "scores")
+    pd.testing.assert_frame_equal(a, b)
+    source = open_source(ExportSettings(str(tmp_path / "again" / "export")))
+    assert source.fingerprint() == open_source(ExportSettings(str(run / "export"))).fingerprint()

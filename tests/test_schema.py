@@ -1,0 +1,120 @@
+"""Contracts, whole files, manifests."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sepsis import schema
+from sepsis.errors import ExportError, UsageError
+
+
+def cohort(**changes):
+    frame = pd.DataFrame(
+        {
+            "stay_id": [1, 2],
+            "subject_id": [1, 1],
+            "is_case": [True, False],
+            "in_cohort": [True, False],
+            "reference_h": [9.0, np.nan],
+            "matched_to": [1, -1],
+            "split": ["train", ""],
+            "reason": ["", "stay shorter than 8 h"],
+        }
+    )
+    return frame.assign(**changes)
+
+
+def test_a_table_comes_back_as_it_was_written_with_its_facts(tmp_path):
+    schema.write_table(cohort(), tmp_path / "c.parquet", "cohort", {"seed": 7})
+    back = schema.read_table(tmp_path / "c.parquet", "cohort")
+    pd.testing.assert_frame_equal(back, cohort())
+    facts = schema.read_facts(tmp_path / "c.parquet")
+    assert facts == {"seed": 7, "table": "cohort", "schema_version": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["c.parquet"], "no temporary file is left"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"stay_id": [1, 1]}, "1 rows repeat the key (stay_id)"),
+        ({"split": ["train", "tset"]}, "split"),
+        ({"reference_h": [-1.0, 2.0]}, "1 rows of reference_h break greater_than_or_equal_to(0.0)"),
+        ({"subject_id": ["a", "b"]}, "subject_id: holds"),
+        ({"subject_id": [1.0, np.nan]}, "1 gaps"),
+    ],
+)
+def test_a_broken_contract_names_the_column_and_the_count(tmp_path, changes, message):
+    with pytest.raises(ExportError) as caught:
+        schema.write_table(cohort(**changes), tmp_path / "c.parquet", "cohort")
+    assert message in str(caught.value)
+    assert not list(tmp_path.iterdir()), "nothing half-written"
+
+
+def test_a_missing_column_is_named():
+    with pytest.raises(ExportError, match="no column split"):
+        schema.check_table(cohort().drop(columns="split"), "cohort")
+
+
+def test_a_missing_or_damaged_table_is_one_message(tmp_path):
+    with pytest.raises(ExportError, match="no such file"):
+        schema.read_table(tmp_path / "none.parquet", "cohort")
+    schema.write_table(cohort(), tmp_path / "c.parquet", "cohort")
+    (tmp_path / "c.parquet").write_bytes((tmp_path / "c.parquet").read_bytes()[:200])
+    with pytest.raises(ExportError, match="not readable as Parquet"):
+        schema.read_table(tmp_path / "c.parquet", "cohort")
+
+
+def make(path, text="a"):
+    with schema.whole_folder(path, "labels") as temporary:
+        (temporary / "file").write_text(text)
+        schema.write_json({"kind": "labels"}, temporary / schema.MANIFEST)
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    with pytest.raises(ZeroDivisionError), schema.whole_folder(tmp_path / "out", "labels") as temporary:
+        (temporary / "file").write_text("half")
+        1 / 0
+    assert not list(tmp_path.iterdir())
+    make(tmp_path / "out")
+    make(tmp_path / "out", "b")
+    assert (tmp_path / "out" / "file").read_text() == "b"
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_folder_of_somebody_else_is_not_replaced(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter").write_text("years of work")
+    with pytest.raises(UsageError, match="was not written by this command"):
+        make(tmp_path / "thesis")
+    assert (tmp_path / "thesis" / "chapter").read_text() == "years of work"
+
+
+def test_a_manifest_of_another_kind_is_refused(tmp_path):
+    make(tmp_path / "out")
+    assert schema.read_manifest(tmp_path / "out", "labels") == {"kind": "labels"}
+    with pytest.raises(ExportError, match="no manifest of this kind"):
+        schema.read_manifest(tmp_path / "out", "model")
+    with pytest.raises(ExportError, match="no such folder"):
+        schema.read_manifest(tmp_path / "none", "model")
+
+
+def test_every_contract_file_describes_its_columns():
+    seen = 0
+    for name in schema._CONTRACT_FILES:
+        for key, spec in schema.read_toml(name).items():
+            if isinstance(spec, dict) and "columns" in spec:
+                seen += 1
+                assert spec["description"], key
+                assert set(spec["key"]) <= set(spec["columns"]), key
+                for column, facts in spec["columns"].items():
+                    assert facts["meaning"], f"{key}.{column}"
+                    assert facts["dtype"] in ("int64", "float64", "bool", "str", "datetime"), f"{key}.{column}"
+    assert seen >= 5
+
+
+def test_a_manifest_is_json_and_carries_no_clock():
+    text = json.dumps(schema.manifest("labels", settings={}, inputs={}), default=str)
+    assert "not a medical device" in text
+    assert json.loads(text)["versions"]["python"]
