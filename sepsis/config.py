@@ -119,7 +119,9 @@ class CohortSettings:
     max_reference_h: float = 200.0  # Moor et al. 2019: hourly grids of at most 200 steps
     min_observations: int = 10  # up to the reference; Moor et al. 2019
     max_observations: int = 10_000  # up to the reference; Moor et al. 2019
-    controls_per_case: int = 0  # 0: floor(controls / cases), as Moor et al. 2019
+    controls_per_case: int = 0  # of every case alike; 0: the most that `kept_case_share` allows
+    kept_case_share: float = 0.95  # of the cases that could have one control, when the ratio is chosen
+    most_controls_per_case: int = 12  # Moor et al. 2019 have about 10
     validation_share: float = 0.1
     test_share: float = 0.1
     seed: int = 0
@@ -132,6 +134,7 @@ class TrainSettings:
     concept_set: str = "moor44"  # a set of data_schema/2_concepts.toml
     min_values: int = 500  # in the training windows; rarer variables are left out (Moor et al. 2019)
     fit_horizons_h: tuple[float, ...] = (0.0, 3.0, 6.0)  # each stay is seen cut at each of these
+    fit_horizons_of: dict[str, Any] = field(default_factory=dict)  # other cuts for single models
     seed: int = 0
 
 

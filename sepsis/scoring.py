@@ -84,21 +84,11 @@ def score_hourly(model: WindowClassifier, events, stays, cohort=None) -> pd.Data
             events[events.stay_id.isin(part.stay_id)], part.assign(end_h=part.hours.astype(float)), model.concepts_,
             lookback_h=np.inf,
         )  # fmt: skip
-        row = np.repeat(np.arange(len(part)), part.hours)
-        time_h = np.concatenate([np.arange(1, n + 1) for n in part.hours]).astype(float)
-        windows = whole[row].until(time_h)
-        chosen = part.iloc[row]
-        sd = model.risk_sd(windows)
-        parts.append(
-            chosen.assign(
-                time_h=time_h,
-                horizon_h=np.nan,
-                model=model.name,
-                risk=model.predict_proba(windows)[:, 1],
-                risk_sd=np.nan if sd is None else sd,
-                reason="",
-            )
-        )
+        hour = np.arange(1, part.hours.max() + 1, dtype=float)
+        end_h = np.where(hour[None, :] <= part.hours.to_numpy()[:, None], hour[None, :], np.nan)
+        risk, sd = model.predict_earlier(whole, end_h)
+        rows = _long(part, end_h, np.full(len(hour), np.nan), risk, sd, model.name)
+        parts.append(rows[rows.time_h.notna()])
     left_out = frame[frame.hours < 1].assign(reason="stay shorter than one hour, or without times")
     return _with_reasons(parts, left_out, model.name)
 

@@ -15,9 +15,9 @@ import pandas as pd
 from sepsis.cohort import split_hash
 from sepsis.cohort.windows import Windows, concatenate, pack
 from sepsis.config import CohortSettings, ScoreSettings, TrainSettings
-from sepsis.errors import ExportError, NothingLeftError
+from sepsis.errors import ExportError, NothingLeftError, SettingsError, nearest
 from sepsis.models.base import WindowClassifier
-from sepsis.models.registry import load_model, make_model, save_model
+from sepsis.models.registry import MODELS, load_model, make_model, save_model
 from sepsis.schema import (
     MANIFEST,
     file_hash,
@@ -52,8 +52,7 @@ def train_model(
     Fit one model on the training split; the validation split serves early stopping and choices.
 
     Reads    events(stay_id, time_h, concept, value), cohort (contract `cohort`)
-    Rule     each stay is seen cut at every one of `settings.fit_horizons_h` hours before its
-             reference. Variables with fewer than `settings.min_values` values in the training
+    Rule     each stay is seen cut at every one of `fit_horizons` hours before its reference. Variables with fewer than `settings.min_values` values in the training
              windows are left out. No statistic comes from another split.
 
     Raises
@@ -62,9 +61,10 @@ def train_model(
         If no variable is left, or a class is missing from the training split.
     """
     members = cohort[cohort.in_cohort]
+    cuts = fit_horizons(model, settings)
     train, validation = members[members.split == "train"], members[members.split == "validation"]
-    windows = horizon_windows(events, train, concepts, settings.fit_horizons_h)
-    counts = np.bincount(windows.concept, minlength=len(windows.concepts)) / len(settings.fit_horizons_h)
+    windows = horizon_windows(events, train, concepts, cuts)
+    counts = np.bincount(windows.concept, minlength=len(windows.concepts)) / len(cuts)
     kept = [name for name, count in zip(windows.concepts, counts, strict=True) if count >= settings.min_values]
     if not kept:
         raise NothingLeftError(
@@ -73,15 +73,34 @@ def train_model(
             "at least one",
             "Lower min_values, or give a larger export.",
         )
-    windows = horizon_windows(events, train, kept, settings.fit_horizons_h)
-    y = np.tile(train.is_case.to_numpy(int), len(settings.fit_horizons_h))
+    windows = horizon_windows(events, train, kept, cuts)
+    y = np.tile(train.is_case.to_numpy(int), len(cuts))
     held_out = None
     if len(validation) and validation.is_case.nunique() == 2:
         held_out = (
-            horizon_windows(events, validation, kept, settings.fit_horizons_h),
-            np.tile(validation.is_case.to_numpy(int), len(settings.fit_horizons_h)),
+            horizon_windows(events, validation, kept, cuts),
+            np.tile(validation.is_case.to_numpy(int), len(cuts)),
         )
     return make_model(model, model_settings).fit(windows, y, validation=held_out)
+
+
+def fit_horizons(model: str, settings: TrainSettings) -> tuple[float, ...]:
+    """
+    Hours before the reference at which a model sees each training stay.
+
+    Raises
+    ------
+    SettingsError
+        If they are not a list of hours, or are given for a model that is not known.
+    """
+    for name, hours in settings.fit_horizons_of.items():
+        where = "[train.fit_horizons_of]"
+        if name not in MODELS:
+            raise SettingsError(where, f"no model {name!r}", todo=nearest(name, MODELS))
+        if not isinstance(hours, list | tuple) or not all(isinstance(h, int | float) for h in hours) or not hours:
+            raise SettingsError(f"{where} {name}", "is not a list of hours", "e.g. [0]")
+    chosen = settings.fit_horizons_of.get(model, settings.fit_horizons_h)
+    return tuple(float(h) for h in chosen)
 
 
 def horizon_windows(events, members, concepts, horizons) -> Windows:

@@ -107,7 +107,7 @@ def test_every_contract_file_describes_its_columns():
             if isinstance(spec, dict) and "columns" in spec:
                 seen += 1
                 assert spec["description"], key
-                assert set(spec["key"]) <= set(spec["columns"]), key
+                assert set(spec.get("key", [])) <= set(spec["columns"]), key
                 for column, facts in spec["columns"].items():
                     assert facts["meaning"], f"{key}.{column}"
                     assert facts["dtype"] in ("int64", "float64", "bool", "str", "datetime"), f"{key}.{column}"

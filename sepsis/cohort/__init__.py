@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sepsis.cohort.inclusion import case_reasons, control_reasons, observation_counts, ready_hours
-from sepsis.cohort.matching import match_controls
+from sepsis.cohort.matching import largest_ratio, match_controls
 from sepsis.cohort.splits import SPLITS, split_hash, split_subjects
 from sepsis.config import CohortSettings
 from sepsis.errors import NothingLeftError
@@ -27,8 +27,9 @@ def select_cohort(onset, events, concepts, settings: CohortSettings, *, split: b
     Writes   cohort (contract `cohort`)
     Rule     labels decide who is a case, a control or neither. Cases need an onset that can be
              predicted at the farthest horizon; subjects are split, stratified by having such a
-             case; controls are matched within a split at the absolute hour of a case. So the risk
-             set is the same stays at every horizon.
+             case; controls are matched within a split at the absolute hour of a case, every case to
+             the same number of them. So the risk set is the same stays at every horizon, and the
+             hour alone says nothing about the class.
     Source   Moor et al. 2019; departures in data_schema/decisions.md.
 
     Parameters
@@ -46,6 +47,7 @@ def select_cohort(onset, events, concepts, settings: CohortSettings, *, split: b
     rng = np.random.default_rng(settings.seed)
     frame = onset[["stay_id", "subject_id", "is_case", "onset_h", "stay_h", "included", "exclusion"]].copy()
     frame = frame.sort_values("stay_id").reset_index(drop=True)
+    frame["is_case"] = frame.is_case.astype(bool)
     frame["stay_h"] = frame.stay_h.fillna(0.0)
     frame["ready_h"] = ready_hours(
         events, frame, concepts, min_observations=settings.min_observations
@@ -55,54 +57,70 @@ def select_cohort(onset, events, concepts, settings: CohortSettings, *, split: b
     ).to_numpy()
     frame["reason"] = frame.exclusion.fillna("").where(~frame.included.astype(bool), "")
     open_ = frame.reason == ""
-    is_case = frame.is_case.astype(bool)
-    frame.loc[open_ & is_case, "reason"] = case_reasons(frame[open_ & is_case], settings)
-    frame.loc[open_ & ~is_case, "reason"] = control_reasons(frame[open_ & ~is_case], settings)
+    for part, reasons in ((open_ & frame.is_case, case_reasons), (open_ & ~frame.is_case, control_reasons)):
+        frame.loc[part, "reason"] = reasons(frame[part], settings)
     _require_both_classes(frame, "after inclusion")
 
-    usable = frame[frame.reason == ""]
-    if split:
-        shares = split_subjects(
-            usable,
-            validation_share=settings.validation_share,
-            test_share=settings.test_share,
-            rng=rng,
-        )
-        frame["split"] = frame.subject_id.map(shares).where(frame.reason == "", "").fillna("")
-    else:
-        frame["split"] = np.where(frame.reason == "", "external", "")
-    frame = _match(frame, events, concepts, settings, rng)
+    ratio = settings.controls_per_case or _ratio(frame, settings)
+    _leave_out_unmatched(frame, _matches(frame, ratio, rng))
     _require_both_classes(frame, "after matching")
+    frame["split"] = _splits(frame, settings, rng) if split else np.where(frame.reason == "", "external", "")
+    frame = _match(frame, events, concepts, settings, ratio, rng)
+    _require_both_classes(frame, "after matching within splits")
     frame["in_cohort"] = frame.reason == ""
     frame.loc[~frame.in_cohort, "split"] = ""
     columns = ["stay_id", "subject_id", "is_case", "in_cohort", "reference_h", "matched_to", "split", "reason"]
     return frame[columns]
 
 
-def _match(frame, events, concepts, settings: CohortSettings, rng: np.random.Generator) -> pd.DataFrame:
-    """Set reference_h and matched_to, split by split, and the reasons of those left over."""
-    usable = frame.reason == ""
-    cases = frame[usable & frame.is_case].assign(reference_h=lambda f: f.onset_h)
-    controls = frame[usable & ~frame.is_case]
-    per_case = settings.controls_per_case or max(1, len(controls) // max(1, len(cases)))
-    matches = pd.concat(
-        [
-            match_controls(
-                cases[cases.split == name],
-                controls[controls.split == name],
-                controls_per_case=per_case,
-                rng=rng,
-            )
-            for name in (*SPLITS, "external")
-        ]
+def _cases_and_controls(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Stays that can still be matched; a case's reference is its onset."""
+    usable = frame[frame.reason == ""]
+    return usable[usable.is_case].assign(reference_h=lambda f: f.onset_h), usable[~usable.is_case]
+
+
+def _ratio(frame: pd.DataFrame, settings: CohortSettings) -> int:
+    """Controls per case for the whole study."""
+    cases, controls = _cases_and_controls(frame)
+    return largest_ratio(
+        cases, controls, kept_share=settings.kept_case_share, most=settings.most_controls_per_case
     )
+
+
+def _matches(frame: pd.DataFrame, ratio: int, rng: np.random.Generator, split: str | None = None) -> pd.DataFrame:
+    """Matched controls of the whole study, or of one split."""
+    cases, controls = _cases_and_controls(frame if split is None else frame[frame.split == split])
+    return match_controls(cases, controls, controls_per_case=ratio, rng=rng)
+
+
+def _leave_out_unmatched(frame: pd.DataFrame, matches: pd.DataFrame) -> None:
+    """Cases that no full set of controls can be found for get their reason, in place."""
+    alone = (frame.reason == "") & frame.is_case & ~frame.stay_id.isin(matches.matched_to)
+    frame.loc[alone, "reason"] = "case without enough controls still in the unit at its onset hour"
+
+
+def _splits(frame: pd.DataFrame, settings: CohortSettings, rng: np.random.Generator) -> pd.Series:
+    """Split of every stay that can be studied, "" elsewhere."""
+    shares = split_subjects(
+        frame[frame.reason == ""],
+        validation_share=settings.validation_share,
+        test_share=settings.test_share,
+        rng=rng,
+    )
+    return frame.subject_id.map(shares).where(frame.reason == "", "").fillna("")
+
+
+def _match(frame, events, concepts, settings: CohortSettings, ratio: int, rng) -> pd.DataFrame:
+    """Set reference_h and matched_to, split by split, and the reasons of those left over."""
+    matches = pd.concat([_matches(frame, ratio, rng, name) for name in (*SPLITS, "external")])
+    _leave_out_unmatched(frame, matches)
     crowded = observation_counts(events, matches, concepts).to_numpy() > settings.max_observations
     matches = matches.set_index("stay_id")
-    own = cases.set_index("stay_id").reference_h
-    frame["reference_h"] = frame.stay_id.map(pd.concat([own, matches.reference_h]))
-    matched_to = pd.concat([pd.Series(own.index, index=own.index), matches.matched_to])
+    cases = frame[(frame.reason == "") & frame.is_case].set_index("stay_id")
+    frame["reference_h"] = frame.stay_id.map(pd.concat([cases.onset_h, matches.reference_h]))
+    matched_to = pd.concat([pd.Series(cases.index, index=cases.index), matches.matched_to])
     frame["matched_to"] = frame.stay_id.map(matched_to).fillna(-1).astype("int64")
-    left_over = usable & frame.reference_h.isna()
+    left_over = (frame.reason == "") & frame.reference_h.isna()
     frame.loc[left_over, "reason"] = "control not matched: no case left whose hour it reaches"
     too_many = frame.stay_id.isin(matches.index[crowded])
     frame.loc[too_many, "reason"] = f"more than {settings.max_observations} values before the reference"
@@ -114,7 +132,7 @@ def _match(frame, events, concepts, settings: CohortSettings, rng: np.random.Gen
 def _require_both_classes(frame: pd.DataFrame, when: str) -> None:
     """Raise if a class is empty, with the reasons that took most of it."""
     for is_case, name in ((True, "case"), (False, "control")):
-        members = frame[frame.is_case.astype(bool) == is_case]
+        members = frame[frame.is_case == is_case]
         if not (members.reason == "").any():
             lost = members.reason.value_counts().head(3)
             why = "; ".join(f"{count} x {reason}" for reason, count in lost.items()) or "no such stay at all"

@@ -10,22 +10,22 @@ import pandas as pd
 
 def match_controls(cases, controls, *, controls_per_case: int, rng: np.random.Generator) -> pd.DataFrame:
     """
-    Give every case its controls; a control serves once.
+    Give cases the same number of controls each; a control serves once.
 
     Reads    cases(stay_id, reference_h), controls(stay_id, ready_h, stay_h)
     Writes   matches(stay_id, matched_to, reference_h), one row per matched control
     Rule     a control's reference is the onset hour of its case, counted from its own admission
              ("absolute onset matching"); it must have `ready_h` <= reference <= `stay_h`: enough
              history by then, and still in the unit. Cases with the latest onsets choose first,
-             because fewest controls can serve them; the choice among those that can is random.
+             because fewest controls can serve them; the choice among those that can is random. A
+             case that cannot have all of `controls_per_case` gets none and is left out by the
+             caller: were it kept with fewer, late hours would hold more cases than early ones, and
+             the hour alone would tell the classes apart.
     Source   Moor et al. 2019 (matching at the absolute hour). The published code does not ask
-             whether the control was still there, so the length of the record tells the classes
-             apart; see data_schema/decisions.md.
+             whether the control was still there; see data_schema/decisions.md.
 
     Parameters
     ----------
-    controls_per_case : int
-        How many at the most; a late case may get fewer.
     rng : Generator
         Decides among the controls that can serve; the order of rows does not.
     """
@@ -37,8 +37,41 @@ def match_controls(cases, controls, *, controls_per_case: int, rng: np.random.Ge
     free = np.ones(len(order), bool)
     rows: list[tuple[int, int, float]] = []
     for case, reference_h in zip(cases.stay_id, cases.reference_h, strict=True):
-        chosen = np.flatnonzero(free & (ready_h <= reference_h) & (stay_h >= reference_h))[:controls_per_case]
+        chosen = np.flatnonzero(free & (ready_h <= reference_h) & (stay_h >= reference_h))
+        if len(chosen) < controls_per_case:
+            continue
+        chosen = chosen[:controls_per_case]
         free[chosen] = False
         rows += [(int(stay_id[c]), int(case), float(reference_h)) for c in chosen]
     matches = pd.DataFrame(rows, columns=["stay_id", "matched_to", "reference_h"])
     return matches.astype({"stay_id": "int64", "matched_to": "int64", "reference_h": "float64"})
+
+
+def largest_ratio(cases, controls, *, kept_share: float, most: int) -> int:
+    """
+    The most controls a case can have while at least `kept_share` of the cases that could have one keep theirs.
+
+    Reads    cases(stay_id, reference_h), controls(stay_id, ready_h, stay_h)
+
+    Parameters
+    ----------
+    kept_share : float
+        1: no case is given up for more controls.
+    most : int
+        Where to start looking.
+
+    Returns
+    -------
+    ratio : int
+        At least 1.
+    """
+
+    def kept(ratio: int) -> int:
+        matches = match_controls(cases, controls, controls_per_case=ratio, rng=np.random.default_rng(0))
+        return matches.matched_to.nunique()
+
+    matchable = kept(1)
+    for ratio in range(most, 1, -1):
+        if kept(ratio) >= kept_share * matchable:
+            return ratio
+    return 1

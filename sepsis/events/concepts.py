@@ -18,8 +18,17 @@ from sepsis.errors import SettingsError, nearest
 
 TABLES = ("charted", "labs", "outputs", "procedures", "infusions")
 _INTERVAL = re.compile(r"([\[(])\s*(-?[\d.]+)\s*,\s*(-?[\d.]+)\s*([\])])")
-_KNOWN = frozenset(
-    "id name unit group plausible fraction text mark unit_of same_unit convert text_in text_not_in".split()
+_NEEDED = ("id", "name", "unit", "group")
+_RULES = (
+    "plausible",
+    "fraction",
+    "text",
+    "mark",
+    "unit_of",
+    "same_unit",
+    "convert",
+    "text_in",
+    "text_not_in",
 )
 SOURCES = ("mimic_iii", "mimic_iv", "physionet_2019")
 
@@ -166,7 +175,9 @@ def read_vocabulary(spec: dict[str, Any]) -> Vocabulary:
         concepts[concept.id] = concept
     for name, ids in spec["sets"].items():
         for unknown in set(ids) - set(concepts):
-            raise SettingsError(f"2_concepts.toml [sets] {name}", f"no concept {unknown!r}", todo=nearest(unknown, concepts))
+            raise SettingsError(
+                f"2_concepts.toml [sets] {name}", f"no concept {unknown!r}", todo=nearest(unknown, concepts)
+            )
     return Vocabulary(
         version=spec["version"],
         concepts=concepts,
@@ -185,8 +196,11 @@ def read_vocabulary(spec: dict[str, Any]) -> Vocabulary:
 def _concept(entry: dict[str, Any], dose: dict[str, tuple[float, float]]) -> Concept:
     """One `[[concept]]`; `dose` are the conversions of every drug in mcg/kg/min."""
     where = f"2_concepts.toml, concept {entry.get('id', '?')!r}"
-    for key in set(entry) - _KNOWN - set(SOURCES):
-        raise SettingsError(where, f"has no setting {key!r}", todo=nearest(key, _KNOWN | set(SOURCES)))
+    known = (*_NEEDED, *_RULES, *SOURCES)
+    for key in set(entry) - set(known):
+        raise SettingsError(where, f"has no setting {key!r}", todo=nearest(key, known))
+    for key in set(_NEEDED) - set(entry):
+        raise SettingsError(where, f"{key} is missing")
     items = {source: _keys(entry[source], where) for source in SOURCES if source in entry}
     convert = _conversions(entry.get("convert", {}))
     if entry["unit"] == "mcg/kg/min":

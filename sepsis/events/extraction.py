@@ -16,6 +16,7 @@ from sepsis.events.units import KEPT, NO_TIME, OUTSIDE, UNKNOWN_UNIT, harmonise
 from sepsis.sources import Source
 
 MEASURED_TABLES = ("charted", "labs", "outputs", "procedures")
+_EVENTS = ["stay_id", "time_h", "concept", "value", "text"]
 _LEDGER = ["concept", "reason", "rows"]
 _FLAGS = ["in_moor2019", "in_mimic_iv", "systemic", "name_is_systemic"]
 
@@ -49,19 +50,19 @@ def extract_events(source: Source, concepts: str | Iterable[str] | None = None) 
     wanted = vocabulary.chosen(concepts)
     source.require_usable()
     stays = _stays(source, vocabulary)
-    # Weight is needed for doses even where nobody asked for it.
-    measured = wanted if vocabulary["weight"] in wanted else [*wanted, vocabulary["weight"]]
-    parts = [_measured(source, vocabulary, measured, table) for table in MEASURED_TABLES]
-    events = pd.concat([events for events, _ in parts], ignore_index=True)
-    ledgers = [ledger[ledger.concept.isin([c.id for c in wanted])] for _, ledger in parts]
-    weights = events[events.concept == "weight"]
-    infusions, infusion_ledger = _infusions(source, vocabulary, wanted, weights)
+    measured = wanted
+    if any(c.keys(source.kind, "infusions") for c in wanted) and vocabulary["weight"] not in wanted:
+        measured = [*wanted, vocabulary["weight"]]  # doses need it, even where nobody asked for it
+    events, measured_ledger = _all_measured(source, vocabulary, measured)
+    infusions, infusion_ledger = _infusions(source, vocabulary, wanted, events[events.concept == "weight"])
     antibiotics, antibiotic_ledger = _antibiotics(source, vocabulary)
     cultures, culture_ledger = _cultures(source)
-    ledgers += [infusion_ledger, antibiotic_ledger, culture_ledger, source.dropped()]
+    ids = [concept.id for concept in wanted]
+    measured_ledger = measured_ledger[measured_ledger.concept.isin(ids)]
+    ledgers = [measured_ledger, infusion_ledger, antibiotic_ledger, culture_ledger, source.dropped()]
     return Events(
         stays=stays,
-        events=_tidy(events[events.concept.isin([c.id for c in wanted])], wanted),
+        events=_tidy(events[events.concept.isin(ids)], ids),
         infusions=infusions,
         antibiotics=antibiotics,
         cultures=cultures,
@@ -80,11 +81,15 @@ def _stays(source: Source, vocabulary: Vocabulary) -> pd.DataFrame:
     """One row per ICU stay, sorted by id, with `sepsis_code` added."""
     stays = _frame(source, "stays")
     if stays.empty:
-        raise ExportError("stays", "the export holds no ICU stay", "at least one", "Check the table of ICU stays.")
+        raise ExportError(
+            "stays", "the export holds no ICU stay", "at least one", "Check the table of ICU stays."
+        )
     for column in ("stay_id", "subject_id"):
         gaps = int(stays[column].isna().sum())
         if gaps:
-            raise ExportError("stays", f"{gaps:,} of {len(stays):,} rows have no {column}", "one in every row")
+            raise ExportError(
+                "stays", f"{gaps:,} of {len(stays):,} rows have no {column}", "one in every row"
+            )
     doubled = int(stays.stay_id.duplicated().sum())
     if doubled:
         raise ExportError(
@@ -93,7 +98,9 @@ def _stays(source: Source, vocabulary: Vocabulary) -> pd.DataFrame:
             "one row per stay in the table of ICU stays, one per admission and per patient in theirs",
             "Remove the copies.",
         )
-    stays = stays.astype({"stay_id": "int64", "subject_id": "int64"}).sort_values("stay_id", ignore_index=True)
+    stays = stays.astype({"stay_id": "int64", "subject_id": "int64", "hadm_id": "Int64"}).sort_values(
+        "stay_id", ignore_index=True
+    )
     diagnoses = _frame(source, "diagnoses")
     code = diagnoses.code.fillna("").str.upper().str.replace(".", "").str.strip()
     families = tuple(vocabulary.sepsis_codes["icd10_families"])
@@ -103,6 +110,21 @@ def _stays(source: Source, vocabulary: Vocabulary) -> pd.DataFrame:
     with_code = stays.stay_id.isin(diagnoses.stay_id[is_sepsis]).astype("boolean")
     stays.insert(stays.columns.get_loc("exclusion"), "sepsis_code", with_code if len(diagnoses) else pd.NA)
     return stays.astype({"sepsis_code": "boolean"})
+
+
+def _all_measured(
+    source: Source, vocabulary: Vocabulary, concepts: list[Concept]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Events and ledger of every raw table that holds one of the concepts."""
+    parts = [
+        _measured(source, vocabulary, concepts, table)
+        for table in MEASURED_TABLES
+        if any(concept.keys(source.kind, table) for concept in concepts)
+    ]
+    if not parts:
+        return pd.DataFrame(columns=_EVENTS), pd.DataFrame(columns=_LEDGER)
+    events, ledgers = zip(*parts, strict=True)
+    return pd.concat(events, ignore_index=True), pd.concat(ledgers, ignore_index=True)
 
 
 def _measured(
@@ -156,7 +178,9 @@ def _infusions(
     rows["concept"] = [concepts[number].id for number in rows.number]
     kept = rows[rows.reason == KEPT]
     columns = ["stay_id", "start_h", "end_h", "concept", "value"]
-    infusions = kept[columns].astype({"stay_id": "int64", "concept": "str"}).sort_values(columns, ignore_index=True)
+    infusions = (
+        kept[columns].astype({"stay_id": "int64", "concept": "str"}).sort_values(columns, ignore_index=True)
+    )
     ledger = rows.groupby(["concept", "reason"]).size().rename("rows").reset_index()
     assumed = kept[kept.assumed].groupby("concept").size().rename("rows").reset_index().assign(reason=ASSUMED)
     return infusions, pd.concat([ledger, assumed], ignore_index=True)[_LEDGER]
@@ -169,8 +193,15 @@ def _antibiotics(source: Source, vocabulary: Vocabulary) -> tuple[pd.DataFrame, 
         orders = orders.mutate(**{c: orders[c].fill_null("") for c in ("drug", "route", "drug_type")}).cache()
         names = source.fetch(orders.select("drug", "route", "drug_type").distinct())
         judged = judge_orders(names, vocabulary.antibiotics)
-        schema = {"drug": "string", "route": "string", "drug_type": "string", **dict.fromkeys(_FLAGS, "boolean")}
-        rows = orders.inner_join(ibis.memtable(judged[list(schema)], schema=schema), ["drug", "route", "drug_type"])
+        schema = {
+            "drug": "string",
+            "route": "string",
+            "drug_type": "string",
+            **dict.fromkeys(_FLAGS, "boolean"),
+        }
+        rows = orders.inner_join(
+            ibis.memtable(judged[list(schema)], schema=schema), ["drug", "route", "drug_type"]
+        )
         frame = source.fetch(rows.select("stay_id", "time_h", "date_only", *_FLAGS))
     return _timed(frame, "antibiotic", ["stay_id", "time_h", "date_only", *_FLAGS])
 
@@ -186,9 +217,13 @@ def _timed(frame: pd.DataFrame, concept: str, columns: list[str]) -> tuple[pd.Da
     timeless = ~outside & frame.time_h.isna()
     kept = frame[~outside & ~timeless][columns]
     flags = {c: "bool" for c in columns if c in ("date_only", "positive", *_FLAGS)}
-    kept = kept.astype({"stay_id": "int64", "time_h": "float64", **flags}).sort_values(columns, ignore_index=True)
+    kept = kept.astype({"stay_id": "int64", "time_h": "float64", **flags}).sort_values(
+        columns, ignore_index=True
+    )
     counts = {KEPT: len(kept), OUTSIDE: int(outside.sum()), NO_TIME: int(timeless.sum())}
-    ledger = pd.DataFrame([(concept, reason, rows) for reason, rows in counts.items() if rows], columns=_LEDGER)
+    ledger = pd.DataFrame(
+        [(concept, reason, rows) for reason, rows in counts.items() if rows], columns=_LEDGER
+    )
     return kept, ledger
 
 
@@ -198,12 +233,12 @@ def _labels(source: Source) -> pd.DataFrame | None:
     return _frame(source, "labels").astype({"stay_id": "int64"}).sort_values("stay_id", ignore_index=True)
 
 
-def _tidy(events: pd.DataFrame, concepts: list[Concept]) -> pd.DataFrame:
-    """Sorted by stay, time, concept (in the vocabulary's order), value."""
-    events = events.astype({"stay_id": "int64", "text": "str"})
-    events["concept"] = events.concept.cat.set_categories([c.id for c in concepts])
-    columns = ["stay_id", "time_h", "concept", "value", "text"]
-    return events[columns].sort_values(columns[:4], kind="stable", ignore_index=True)
+def _tidy(events: pd.DataFrame, ids: list[str]) -> pd.DataFrame:
+    """Sorted by stay, time, concept (in the vocabulary's order), value; `concept` is a categorical."""
+    concept = events.concept.astype("category").cat.set_categories(ids)
+    types = {"stay_id": "int64", "time_h": "float64", "value": "float64", "text": "str"}
+    events = events.assign(concept=concept).astype(types)
+    return events[_EVENTS].sort_values(_EVENTS[:4], kind="stable", ignore_index=True)
 
 
 def _ledger(parts: list[pd.DataFrame]) -> pd.DataFrame:

@@ -6,7 +6,17 @@ import numpy as np
 import pandas as pd
 
 from sepsis.events.concepts import Concept, Vocabulary
-from sepsis.events.units import IMPLAUSIBLE, KEPT, NO_NUMBER, NO_TIME, OUTSIDE, UNKNOWN_UNIT, item_rules, normal, unit_rules
+from sepsis.events.units import (
+    IMPLAUSIBLE,
+    KEPT,
+    NO_NUMBER,
+    NO_TIME,
+    OUTSIDE,
+    UNKNOWN_UNIT,
+    item_rules,
+    normal,
+    unit_rules,
+)
 
 NO_RATE = "rate is 0"
 ASSUMED = "weight assumed"
@@ -24,7 +34,9 @@ def harmonise_infusions(
     Rule     a rate for the whole body is divided by the weight charted with the infusion, else the
              last one charted at or before its start, else the vocabulary's; `assumed` says so.
     """
-    rules = item_rules(concepts, kind, "infusions").drop(columns=["unit_of"]).rename(columns={"unit": "own_unit"})
+    rules = (
+        item_rules(concepts, kind, "infusions").drop(columns=["unit_of"]).rename(columns={"unit": "own_unit"})
+    )
     rows = raw.merge(rules, on="item")
     written = rows.unit.fillna("").map(normal)
     rows["spelling"] = written.where(written != "", rows.own_unit)
@@ -55,7 +67,9 @@ def harmonise_infusions(
     ]
 
 
-def _weight_of(rows: pd.DataFrame, weights: pd.DataFrame, vocabulary: Vocabulary) -> tuple[pd.Series, pd.Series]:
+def _weight_of(
+    rows: pd.DataFrame, weights: pd.DataFrame, vocabulary: Vocabulary
+) -> tuple[pd.Series, pd.Series]:
     """Weight in kg for each infusion, and whether it had to be assumed; nothing later than the start."""
     plausible = vocabulary["weight"].plausible
     own = rows.weight_kg.where(rows.weight_kg.between(plausible.low, plausible.high))

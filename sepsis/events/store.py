@@ -42,7 +42,12 @@ def save_events(events: Events, path: str | Path, *, fingerprint: str, kind: str
                     temporary / f"{part.name}.parquet",
                     compression="zstd",
                 )
-        facts = {"kind": "events", "export": fingerprint, "export_kind": kind, "vocabulary": vocabulary_hash()}
+        facts = {
+            "kind": "events",
+            "export": fingerprint,
+            "export_kind": kind,
+            "vocabulary": vocabulary_hash(),
+        }
         write_json(facts, temporary / MANIFEST)
 
 

@@ -46,7 +46,9 @@ def item_rules(concepts: list[Concept], kind: str, table: str) -> pd.DataFrame:
             text_rule = "in" if item in c.text_in else "not in" if item in c.text_not_in else "any"
             bounds = (c.plausible.low, c.plausible.high, c.plausible.with_low, c.plausible.with_high)
             own_unit = normal(c.unit_of[item]) if item in c.unit_of else None
-            rows.append((item, number, own_unit, normal(c.unit), *bounds, c.fraction, c.text, c.mark, text_rule))
+            rows.append(
+                (item, number, own_unit, normal(c.unit), *bounds, c.fraction, c.text, c.mark, text_rule)
+            )
     frame = pd.DataFrame(rows, columns=list(_RULES))
     return frame.astype({"item": "str", "unit_of": "str", "unit": "str", "text_rule": "str"})
 
@@ -67,6 +69,15 @@ _RULES = {
 }
 
 
+_UNITS = {
+    "number": "int16",
+    "spelling": "string",
+    "factor": "float64",
+    "offset": "float64",
+    "per_weight": "boolean",
+}
+
+
 def unit_rules(vocabulary: Vocabulary, concepts: list[Concept]) -> pd.DataFrame:
     """
     How each spelling of each unit leads to the concept's own: number, spelling, factor, offset, per_weight.
@@ -80,7 +91,7 @@ def unit_rules(vocabulary: Vocabulary, concepts: list[Concept]) -> pd.DataFrame:
             for spelling in (unit, *vocabulary.spellings.get(unit, ())):
                 per_weight = unit in vocabulary.per_weight and c.unit == "mcg/kg/min"
                 rows.append((number, normal(spelling), factor, offset, per_weight))
-    frame = pd.DataFrame(rows, columns=["number", "spelling", "factor", "offset", "per_weight"])
+    frame = pd.DataFrame(rows, columns=list(_UNITS))
     return frame.astype({"spelling": "str"}).drop_duplicates(["number", "spelling"])
 
 
@@ -96,7 +107,9 @@ def text_rules(concepts: list[Concept]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["number", "item", "listed"]).astype({"item": "str", "listed": "str"})
 
 
-def harmonise(raw: ibis.Table, vocabulary: Vocabulary, concepts: list[Concept], kind: str, table: str) -> ibis.Table:
+def harmonise(
+    raw: ibis.Table, vocabulary: Vocabulary, concepts: list[Concept], kind: str, table: str
+) -> ibis.Table:
     """
     Raw rows in the words and units of the vocabulary.
 
@@ -114,19 +127,20 @@ def harmonise(raw: ibis.Table, vocabulary: Vocabulary, concepts: list[Concept], 
         Kind of export and name of the raw table.
     """
     rules = ibis.memtable(item_rules(concepts, kind, table), schema=_RULES)
-    units = ibis.memtable(
-        unit_rules(vocabulary, concepts),
-        schema={
-            "number": "int16", "spelling": "string", "factor": "float64", "offset": "float64", "per_weight": "boolean"
-        },
-    )  # fmt: skip
-    texts = ibis.memtable(text_rules(concepts), schema={"number": "int16", "item": "string", "listed": "string"})
+    units = ibis.memtable(unit_rules(vocabulary, concepts), schema=_UNITS)
+    texts = ibis.memtable(
+        text_rules(concepts), schema={"number": "int16", "item": "string", "listed": "string"}
+    )
     units, texts = units.rename(of="number", to="spelling"), texts.rename(of="number", at="item")
     rows = raw.rename(row_unit="unit").inner_join(rules, "item")
     written = rows.row_unit.lower().replace(" ", "").nullif("")
-    rows = rows.mutate(spelling=ibis.coalesce(rows.unit_of, written, rows.unit), text=rows.text.strip().nullif(""))
+    rows = rows.mutate(
+        spelling=ibis.coalesce(rows.unit_of, written, rows.unit), text=rows.text.strip().nullif("")
+    )
     rows = rows.left_join(units, [rows.number == units.of, rows.spelling == units.to]).drop("of")
-    rows = rows.left_join(texts, [rows.number == texts.of, rows.item == texts["at"], rows.text == texts.listed])
+    rows = rows.left_join(
+        texts, [rows.number == texts.of, rows.item == texts["at"], rows.text == texts.listed]
+    )
     number = rows.value * rows.factor + rows.offset
     share = rows.fraction & (number > 0) & (number <= 1)
     rows = rows.mutate(in_unit=ibis.ifelse(share.fill_null(False), number * 100.0, number))

@@ -14,7 +14,7 @@ import pandas as pd
 
 from sepsis import schema
 from sepsis.labels.definition import SofaOptions
-from sepsis.labels.tracks import StayTracks, highest_per_time, latest, offsets_of
+from sepsis.labels.tracks import StayTracks, Track, highest_per_time, latest, offsets_of
 from sepsis.labels.ventilation import ventilated_at
 
 
@@ -28,20 +28,18 @@ def arterial_gases(tracks: StayTracks, options: SofaOptions) -> pd.DataFrame:
     Rule     FiO2 of the same sample, else the last charted in the `fio2_match_h` hours before.
              Samples of one stay and time are one gas, each quantity its highest value.
     """
-    gases = highest_per_time(_rows(tracks, "po2"), ["value"]).rename(columns={"value": "po2"})
+    model = schema.read_toml("arterial_model")
+    gases = _samples(tracks, model)
     offsets = offsets_of(np.bincount(gases["stay"], minlength=len(tracks.stay_ids)))
     time_s = np.array(gases["time_s"], np.int64)
-    gases["specimen"] = _same_sample(tracks, gases, "blood_gas_specimen", "text")
     keep = gases["specimen"].isin(list(options.arterial_specimens)).to_numpy(bool)
     if options.arterial_model != "off":
-        model = schema.read_toml("arterial_model")
         likely = arterial_probability(tracks, gases, offsets, model) > model["probability"]
         keep = keep | likely & (
             gases["specimen"].isna().to_numpy(bool) | (options.arterial_model == "every_gas")
         )
     charted = latest(_charted(tracks, "fio2_chart"), time_s, offsets, options.fio2_match_h)
-    fio2 = _same_sample(tracks, gases, "fio2_lab").fillna(pd.Series(charted, index=gases.index))
-    gases["pf"] = 100.0 * gases["po2"] / fio2
+    gases["pf"] = 100.0 * gases["po2"] / gases["fio2_lab"].where(gases["fio2_lab"].notna(), charted)
     gases["ventilated"] = ventilated_at(
         tracks, time_s, offsets, rule=options.ventilation, gap_h=options.ventilation_gap_h
     )
@@ -57,7 +55,9 @@ def arterial_probability(
     Parameters
     ----------
     gases : DataFrame
-        stay, time_s; sorted.
+        stay, time_s, and a column for each term of the same sample; sorted.
+    offsets : ndarray of int64, shape (S + 1,)
+        Where each stay's gases begin.
     model : dict
         `intercept` and `terms`: each a concept, its weight, what counts where it is missing
         (`if_missing`), and `within_h` hours to look back (0: the same sample).
@@ -67,32 +67,28 @@ def arterial_probability(
     probability : ndarray, shape (number of gases,)
     """
     score = np.full(len(gases), float(model["intercept"]))
+    time_s = np.array(gases["time_s"], np.int64)
     for term in model["terms"]:
         if term["within_h"] > 0:
-            track = _charted(tracks, term["concept"])
-            value = latest(track, np.array(gases["time_s"], np.int64), offsets, term["within_h"])
+            value = latest(_charted(tracks, term["concept"]), time_s, offsets, term["within_h"])
         else:
-            value = _same_sample(tracks, gases, term["concept"]).to_numpy(float)
+            value = gases[term["concept"]].to_numpy(float)
         score += np.where(np.isnan(value), term["if_missing"], term["weight"] * value)
     return 1.0 / (1.0 + np.exp(-score))
 
 
-def _rows(tracks: StayTracks, concept: str, column: str = "value") -> pd.DataFrame:
-    """Rows of a concept that have something in the column."""
-    rows = tracks.rows(concept)
-    return rows[rows[column].notna()]
+def _samples(tracks: StayTracks, model: dict[str, Any]) -> pd.DataFrame:
+    """Every sample with an oxygen pressure: stay, time_s, specimen, and what the same sample holds."""
+    same = [term["concept"] for term in model["terms"] if term["within_h"] == 0]
+    concepts = list(dict.fromkeys(["po2", "fio2_lab", *same]))
+    found = highest_per_time(tracks.rows(*concepts), concepts)
+    found = found[found["po2"].notna()]
+    text = tracks.rows("blood_gas_specimen")
+    text = text[text["text"].notna()].groupby(["stay", "time_s"], as_index=False)["text"].max()
+    return found.merge(text.rename(columns={"text": "specimen"}), on=["stay", "time_s"], how="left")
 
 
-def _charted(tracks: StayTracks, concept: str):
+def _charted(tracks: StayTracks, concept: str) -> Track:
     """One value per time: the highest."""
-    return tracks.track(highest_per_time(_rows(tracks, concept), ["value"]))
-
-
-def _same_sample(tracks: StayTracks, gases: pd.DataFrame, concept: str, column: str = "value") -> pd.Series:
-    """What the concept has at the gas's own time; a gap where it has nothing."""
-    found = highest_per_time(_rows(tracks, concept, column), [column])
-    return (
-        gases[["stay", "time_s"]]
-        .merge(found, on=["stay", "time_s"], how="left")[column]
-        .set_axis(gases.index)
-    )
+    wide = highest_per_time(tracks.rows(concept), [concept])
+    return tracks.track(wide.rename(columns={concept: "value"}))

@@ -38,9 +38,8 @@ def charted_totals(tracks: StayTracks, previous_h: float) -> tuple[Track, np.nda
     rows = tracks.rows(*NORMAL)
     text = rows["text"].astype("str").str.strip()
     intubated = (rows["concept"] == "gcs_verbal") & text.isin(INTUBATED_TEXTS)
-    value = rows["value"].mask(intubated, INTUBATED)
-    parts = {part: value.where(rows["concept"] == part) for part in NORMAL}
-    wide = highest_per_time(rows.assign(**parts)[value.notna()], list(NORMAL))
+    rows = rows.assign(value=rows["value"].mask(intubated, INTUBATED))
+    wide = highest_per_time(rows, list(NORMAL))
     track = tracks.track(wide.assign(value=0.0))
     now = wide[list(NORMAL)].to_numpy(float)
     before = _charting_before(track, now, int(previous_h * HOUR_S))

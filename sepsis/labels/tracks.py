@@ -262,6 +262,14 @@ def latest(track: Track, at_s: np.ndarray, at_offsets: np.ndarray, within_h: flo
     return at(track.value, np.where(hi > lo, hi - 1, -1))
 
 
-def highest_per_time(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """One row per stay and time, each column its highest value there (NaN if it has none)."""
-    return rows.groupby(["stay", "time_s"], sort=True, as_index=False)[list(columns)].max()
+def highest_per_time(rows: pd.DataFrame, concepts: Sequence[str]) -> pd.DataFrame:
+    """
+    One row per stay and time with a column for each concept: its highest value there.
+
+    Reads    rows(stay, time_s, concept, value) as `StayTracks.rows` makes them
+    Writes   wide(stay, time_s, *concepts), sorted; NaN where a concept has no value at that time,
+             no row where none has
+    """
+    rows = rows[rows["value"].notna()]
+    columns = {c: rows["value"].where(rows["concept"] == c) for c in concepts}
+    return pd.DataFrame(columns).groupby([rows["stay"], rows["time_s"]], sort=True).max().reset_index()

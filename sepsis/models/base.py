@@ -64,7 +64,8 @@ class WindowClassifier(ClassifierMixin, BaseEstimator):
         X : Windows, length B
             Up to the latest time.
         end_h : ndarray, shape (B, H)
-            Prediction times in hours since admission, none later than the window's own.
+            Prediction times in hours since admission, none later than the window's own; NaN where
+            no risk is asked for.
 
         Returns
         -------
@@ -73,13 +74,18 @@ class WindowClassifier(ClassifierMixin, BaseEstimator):
             `predict_proba(X.until(end_h[:, k]))[:, 1]`; a model that can share work between the
             times overrides this.
         """
-        risks, sds = [], []
-        for column in np.asarray(end_h, float).T:
-            earlier = X.until(column)
-            risks.append(self.predict_proba(earlier)[:, 1])
-            sds.append(self.risk_sd(earlier))
-        sd = None if any(s is None for s in sds) else np.stack(sds, axis=1)
-        return np.stack(risks, axis=1), sd
+        end_h = np.asarray(end_h, float)
+        risk, risk_sd = np.full(end_h.shape, np.nan), np.full(end_h.shape, np.nan)
+        for k, column in enumerate(end_h.T):
+            asked = ~np.isnan(column)
+            if not asked.any():
+                continue
+            earlier = X[asked].until(column[asked])
+            risk[asked, k] = self.predict_proba(earlier)[:, 1]
+            sd = self.risk_sd(earlier)
+            if sd is not None:
+                risk_sd[asked, k] = sd
+        return risk, None if np.isnan(risk_sd).all() else risk_sd
 
     def predict(self, X: Windows) -> np.ndarray:
         """1 where the risk is at least one half."""

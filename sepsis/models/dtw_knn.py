@@ -175,7 +175,7 @@ class DTWKNN(WindowClassifier):
         risk = self._risk(X, None)[:, 0]
         return np.stack([1.0 - risk, risk], axis=1)
 
-    def predict_earlier(self, X: Windows, end_h) -> tuple[np.ndarray, None]:
+    def predict_earlier(self, X: Windows, end_h) -> tuple[np.ndarray, np.ndarray | None]:
         """
         Risks of the same stays at several earlier times, in one sweep over each query.
 

@@ -210,7 +210,7 @@ def _filled(steps: list[np.ndarray], columns: np.ndarray) -> tuple[np.ndarray, n
     length = np.array([len(s) for s in steps])
     grid = np.concatenate([s[:, columns] for s in steps])
     begin = np.repeat(np.concatenate([[0], np.cumsum(length)[:-1]]), length)
-    seen = np.where(np.isnan(grid), -1, np.arange(len(grid))[:, None])
+    seen = np.where(np.isnan(grid), np.int32(-1), np.arange(len(grid), dtype=np.int32)[:, None])
     np.maximum.accumulate(seen, axis=0, out=seen)
     carried = np.take_along_axis(grid, np.maximum(seen, 0), axis=0)
     return np.where(seen >= begin[:, None], carried, 0.0), length

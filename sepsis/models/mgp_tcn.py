@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from sklearn.utils.validation import check_is_fitted
 
 from sepsis.cohort.windows import Windows
 from sepsis.errors import SettingsError
@@ -58,7 +59,8 @@ class MGPTCN(WindowClassifier):
     device : {"cpu", "cuda"}
         Where to train. Scoring is always on the CPU, so that risks do not depend on the machine's GPU.
     threads : int or None
-        Threads torch may use on the CPU; None: as it is set.
+        Threads torch may use in training on the CPU; None: as it is set. Scoring uses one, so that
+        risks do not depend on it; score in several processes to use more.
     random_state : int
         Seeds the weights, the order of batches, the samples in training and in scoring.
 
@@ -182,6 +184,7 @@ class MGPTCN(WindowClassifier):
 
     def state(self) -> tuple[dict[str, np.ndarray], dict]:
         """Weights, means and SDs; facts: concepts, case weight, history."""
+        check_is_fitted(self, "network_")
         arrays = {
             f"network.{name}": tensor.detach().cpu().numpy().copy()
             for name, tensor in self.network_.state_dict().items()
@@ -226,7 +229,7 @@ class MGPTCN(WindowClassifier):
             return self._last[1]
         width = self.n_samples if self.moments == "sample" else 1
         logits = np.empty((len(X), width))
-        with _torch_settings(self.threads, self.random_state):
+        with _torch_settings(1, self.random_state):  # one: sums are then always taken in one order
             for row, plan in enumerate(self._plan(X)):
                 logits[row] = self.network_.read(plan, self.n_samples, self.random_state).numpy()
         risks = 1.0 / (1.0 + self.case_weight_ * np.exp(-logits))

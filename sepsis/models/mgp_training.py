@@ -132,7 +132,7 @@ class EndToEnd(pl.LightningModule):
         logits, targets = self._logits(self.train_set, positions.tolist(), self.noise)
         loss = self._loss(logits, targets)
         if not torch.isfinite(loss):
-            raise self._not_finite("the loss", positions.tolist())
+            raise self._not_finite("the loss", self.train_set, positions.tolist())
         self._losses.append(loss.item())
         self._positions = positions.tolist()
         return loss
@@ -141,7 +141,7 @@ class EndToEnd(pl.LightningModule):
         """Clip the gradient, and stop if it is not a number."""
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP_NORM)
         if not torch.isfinite(norm):
-            raise self._not_finite("the gradient", self._positions)
+            raise self._not_finite("the gradient", self.train_set, self._positions)
 
     def on_validation_epoch_start(self) -> None:
         """Every epoch reads the validation windows with the same noise."""
@@ -152,14 +152,14 @@ class EndToEnd(pl.LightningModule):
         """Collect logits."""
         logits, targets = self._logits(self.validation_set, positions.tolist(), self._validation_noise)
         if not torch.isfinite(logits).all():
-            raise self._not_finite("a validation logit", positions.tolist())
+            raise self._not_finite("a validation logit", self.validation_set, positions.tolist())
         self._read.append((logits, targets))
 
     def on_validation_epoch_end(self) -> None:
         """Average precision of the mean risk; keep the weights if it is the best so far."""
         logits = torch.cat([logits for logits, _ in self._read])
         targets = torch.cat([targets for _, targets in self._read])
-        risk = torch.sigmoid(logits.double()).mean(1)
+        risk = torch.sigmoid(logits.double() - self.case_weight.double().log()).mean(1)
         value = float(average_precision_score(targets.cpu(), risk.cpu()))
         self._measured = {"validation_loss": self._loss(logits, targets).item(), MONITOR: value}
         self.log(MONITOR, value, batch_size=len(targets), logger=False)
@@ -193,15 +193,14 @@ class EndToEnd(pl.LightningModule):
             try:
                 logits.append(self.network(batch, self.schedule.n_samples, generator))
             except torch.linalg.LinAlgError:
-                raise self._not_finite("the covariance", [rows[i] for i in group]) from None
+                raise self._not_finite("the covariance", data, [rows[i] for i in group]) from None
             order.extend(rows[i] for i in group)
         targets = torch.as_tensor(data.y[order], dtype=weight.dtype, device=weight.device)
         return torch.cat(logits), targets
 
-    def _not_finite(self, what: str, rows: list[int]) -> SepsisError:
+    def _not_finite(self, what: str, data: LabelledPlans, rows: list[int]) -> SepsisError:
         """The error for numbers that ran away: sizes and ranges, nothing of a single stay."""
-        data = self.train_set if self.trainer.training else self.validation_set
-        plans = [data.plans[i] for i in rows if i < len(data)]
+        plans = [data.plans[i] for i in rows]
         counts = [len(p.value) for p in plans]
         extreme = max((float(np.abs(p.value).max()) for p in plans if len(p.value)), default=0.0)
         adapter = self.network.adapter

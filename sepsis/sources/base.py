@@ -201,7 +201,7 @@ class Source(ABC):
         return digest.hexdigest()
 
     def fetch(self, expression: ibis.Table) -> pd.DataFrame:
-        """The rows of an expression over `raw` tables; whole numbers and flags with gaps become floats, objects."""
+        """Rows of an expression over `raw` tables; whole numbers with gaps become floats, flags objects."""
         return self.connection.to_pyarrow(expression).to_pandas()
 
     def table(self, name: str, frame: pd.DataFrame | None = None) -> ibis.Table:

@@ -95,8 +95,11 @@ class Mimic(Source):
         found = []
         for concept in schema.read_toml("2_concepts")["concept"]:
             for raw, items in concept.get(self.kind, {}).items():
-                known = dictionaries.get(_DICTIONARY.get(raw, "d_items"))
-                for item in items if known is not None else ():
+                dictionary = _DICTIONARY.get(raw, "d_items")
+                if dictionary not in dictionaries:
+                    continue
+                known = dictionaries[dictionary]
+                for item in items:
                     status = "ok" if str(item) in known else "missing"
                     found.append((raw, f"item {item}", status, False, concept["id"]))
         rows.append(pd.DataFrame(found, columns=["table", "column", "status", "required", "feeds"]))
@@ -131,7 +134,7 @@ class Mimic(Source):
         return table.filter(table.itemid.isin(items))
 
     def _at_stay(self, table: ibis.Table) -> ibis.Table:
-        """Rows that carry a stay id, with that stay's `intime`; `stay_id` is null if there is no such stay."""
+        """Rows that carry a stay id, with `intime` and `known_stay`, null where there is no such stay."""
         spans = self._spans().select(known_stay="stay_id", intime="intime")
         return table.left_join(spans, table[self.stay_key] == spans.known_stay)
 
@@ -167,7 +170,9 @@ class Mimic(Source):
         nothing = ibis.null("string")
         rewritten = reason_if(rows.statusdescription == "Rewritten", "rewritten")
         # The text says that something happened: a mark without text never counts.
-        return self._measured(rows, rows.starttime, ibis.null("float64"), ibis.literal("done"), nothing, rewritten)
+        return self._measured(
+            rows, rows.starttime, ibis.null("float64"), ibis.literal("done"), nothing, rewritten
+        )
 
     def _timed_infusions(self, table: str, items: list[int]) -> ibis.Table:
         """Infusions that are charted with start, end and rate."""

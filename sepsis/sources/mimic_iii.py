@@ -69,27 +69,11 @@ class MimicIII(Mimic):
         return self._timed_infusions("inputevents_mv", items).union(self._carevue_infusions(items))
 
     def _carevue_infusions(self, items: list[int]) -> ibis.Table:
-        """
-        CareVue charts a rate now and then: it holds until the next row of its item.
-
-        A rate of 0, or a row marked as stopped, ends it; it ends after `CAREVUE_LONGEST_H` at the
-        latest. Of several rates at one time the highest counts. Rows without a rate chart volumes.
-        """
-        rows = self._at_stay(self._wanted("inputevents_cv", items))
-        rows = rows.mutate(ends=rows.stopped.isin(_CAREVUE_ENDS).fill_null(False))
-        rows = rows.filter(rows.known_stay.isnull() | rows.rate.notnull() | rows.ends)
-        rows = rows.group_by("known_stay", "intime", "itemid", "charttime").aggregate(
-            rate=rows.rate.max(), unit=rows.rateuom.max(), ends=rows.ends.max()
-        )
-        order = ibis.window(group_by=[rows.known_stay, rows.itemid], order_by=rows.charttime)
-        start = hours(rows.charttime, rows.intime)
-        rows = rows.mutate(start_h=start, next_h=start.lead().over(order))
-        longest = rows.start_h + CAREVUE_LONGEST_H
-        rows = rows.filter(~rows.ends & (rows.rate > 0))
+        rows = carevue_rates(self._at_stay(self._wanted("inputevents_cv", items)))
         return rows.select(
             stay_id=rows.known_stay,
             start_h=rows.start_h,
-            end_h=ibis.least(rows.next_h.fill_null(longest), longest),
+            end_h=rows.end_h,
             item=rows.itemid.cast("string"),
             value=rows.rate,
             unit=rows.unit,
@@ -119,3 +103,26 @@ class MimicIII(Mimic):
         rows = self._by_admission(self.tables["diagnoses_icd"])
         rows = rows.filter(rows.known_stay.notnull())
         return rows.select(stay_id=rows.known_stay, icd_version=ibis.literal(9), code=rows.icd9_code)
+
+
+def carevue_rates(rows: ibis.Table, longest_h: float = CAREVUE_LONGEST_H) -> ibis.Table:
+    """
+    CareVue charts a rate now and then: it holds until the next row of its item.
+
+    Reads    rows(known_stay, intime, itemid, charttime, rate, rateuom, stopped)
+    Writes   known_stay, itemid, start_h, end_h, rate, unit; rates above 0 only
+    Rule     the next row with a rate, or marked as stopped, ends it; without one it ends after
+             `longest_h`. Of several rates at one time the highest counts, and a stop at that time
+             ends the drug. Rows without a rate chart volumes and are passed over.
+    """
+    rows = rows.mutate(ends=rows.stopped.isin(_CAREVUE_ENDS).fill_null(False))
+    rows = rows.filter(rows.rate.notnull() | rows.ends)
+    rows = rows.group_by("known_stay", "intime", "itemid", "charttime").aggregate(
+        rate=rows.rate.max(), unit=rows.rateuom.max(), ends=rows.ends.max()
+    )
+    rows = rows.mutate(start_h=hours(rows.charttime, rows.intime))
+    order = ibis.window(group_by=[rows.known_stay, rows.itemid], order_by=rows.charttime)
+    rows = rows.mutate(next_h=rows.start_h.lead().over(order), longest=rows.start_h + longest_h)
+    rows = rows.mutate(end_h=ibis.least(rows.next_h.fill_null(rows.longest), rows.longest))
+    rows = rows.filter(~rows.ends & (rows.rate > 0))
+    return rows.select("known_stay", "itemid", "start_h", "end_h", "rate", "unit")

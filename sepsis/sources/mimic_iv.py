@@ -74,7 +74,12 @@ class MimicIV(Mimic):
         """
         spans = self._spans()
         spans = spans.select(
-            "intime", "start_s", "end_s", known_stay="stay_id", known_hadm="hadm_id", known_subject="subject_id"
+            "intime",
+            "start_s",
+            "end_s",
+            known_stay="stay_id",
+            known_hadm="hadm_id",
+            known_subject="subject_id",
         )
         in_time = (table.at_s > spans.start_s - table.slack_s) & (table.at_s <= spans.end_s)
         same = (table.hadm_id == spans.known_hadm) | (table.hadm_id.isnull() & in_time)

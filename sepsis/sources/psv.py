@@ -54,7 +54,7 @@ def numbered_names(path: Path) -> dict[str, int]:
     if len(found) < len(names):
         raise ExportError(
             str(path),
-            f"{len(names) - len(found):,} of {len(names):,} .psv files have no number at the end of their name",
+            f"{len(names) - len(found):,} of {len(names):,} files have no number at the end of their name",
             "names such as p<number>.psv: the number is the stay's id",
         )
     doubled = len(found) - len(set(found.values()))

@@ -60,8 +60,12 @@ def write_synthetic(
     out = Path(out)
     _check_arguments(out, stays, seed, layout, case_share)
     plan = plan_stays(stays, np.random.default_rng([seed, 0]), case_share=case_share)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    except OSError as error:
+        reason = error.strerror or "unknown reason"
+        raise UsageError(str(out), f"cannot be made ({reason})", "a folder that can be written") from error
     try:
         truth = _write(unfinished, plan, seed, layout)
         truth.to_parquet(unfinished / TRUTH, index=False)

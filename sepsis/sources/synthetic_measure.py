@@ -70,7 +70,7 @@ class Rows:
     def __init__(self):
         self._parts: list[pd.DataFrame] = []
 
-    def add(self, stay, time_h, item: int, value=np.nan, text=None) -> None:
+    def add(self, stay: np.ndarray, time_h: np.ndarray, item: int, value=np.nan, text=None) -> None:
         """
         Append readings of one item.
 
@@ -92,7 +92,9 @@ class Rows:
         return rows.sort_values(["stay", "time_h", "item"], kind="stable", ignore_index=True)
 
 
-def visits(begin_h, end_h, step_h: float, course: Course, rng) -> tuple[np.ndarray, np.ndarray]:
+def visits(
+    begin_h: np.ndarray, end_h: np.ndarray, step_h: float, course: Course, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """
     Irregular times at which something may be measured, between `begin_h` and `end_h` of each stay.
 

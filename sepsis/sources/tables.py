@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import glob
 import gzip
-import io
 import re
 import zlib
 from collections.abc import Iterator
@@ -48,7 +48,9 @@ def find_files(path: Path) -> dict[str, Path]:
     folders = [path, *(p for p in sorted(path.iterdir()) if p.is_dir() and p.name.lower() in FOLDERS)]
     found: dict[str, Path] = {}
     for file in (f for folder in folders for f in sorted(folder.iterdir()) if f.is_file()):
-        suffix = next((s for s in sorted(SUFFIXES, key=len, reverse=True) if file.name.lower().endswith(s)), None)
+        suffix = next(
+            (s for s in sorted(SUFFIXES, key=len, reverse=True) if file.name.lower().endswith(s)), None
+        )
         if suffix is None or file.name.startswith("."):
             continue
         name = file.name[: -len(suffix)].lower()
@@ -74,24 +76,30 @@ def read_header(file: Path) -> list[str]:
     try:
         if file.name.lower().endswith(".parquet"):
             return pq.read_schema(file).names
-        opened = gzip.open(file, "rb") if file.name.lower().endswith(".gz") else file.open("rb")
-        with opened as stream:
-            header = next(csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")), [])
+        with gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb") as stream:
+            line = stream.readline().decode("utf-8-sig")
+        header = next(csv.reader([line.rstrip("\r\n")]), [])
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
         raise unreadable(file, error) from None
     if not header:
-        raise ExportError(file.name, "the file is empty", "a line with column names", "Export the table again.")
+        raise ExportError(
+            file.name, "the file is empty", "a line with column names", "Export the table again."
+        )
     return header
 
 
 def unreadable(file: Path, error: Exception | None = None) -> ExportError:
     """The error for a file that cannot be read to its end."""
-    kind = "not a whole gzip file" if file.name.lower().endswith(".gz") else "damaged or not what its name says"
+    kind = (
+        "not a whole gzip file" if file.name.lower().endswith(".gz") else "damaged or not what its name says"
+    )
     if isinstance(error, PermissionError):
         kind = "no permission"
     if isinstance(error, UnicodeDecodeError):
         kind = "not UTF-8 text"
-    return ExportError(file.name, f"cannot be read to its end ({kind})", todo="Copy or download the file again.")
+    return ExportError(
+        file.name, f"cannot be read to its end ({kind})", todo="Copy or download the file again."
+    )
 
 
 class ExportTables:
@@ -152,9 +160,11 @@ class ExportTables:
         if name not in self.files:
             if self.contract[name]["required"]:
                 raise ExportError(
-                    str(self.path), f"table {name} is missing", f"{name}.csv, .csv.gz or .parquet, in any letter case",
+                    str(self.path),
+                    f"table {name} is missing",
+                    f"{name}.csv, .csv.gz or .parquet, in any letter case",
                     f"Add it: it feeds {self.contract[name]['feeds']}.",
-                )  # fmt: skip
+                )
             return ibis.memtable([], schema=types)
         file = self.files[name]
         header = read_header(file)
@@ -166,7 +176,9 @@ class ExportTables:
                 f"Add it: the table feeds {self.contract[name]['feeds']}.",
             )  # fmt: skip
         if len(written) < len(header):
-            raise ExportError(file.name, "two columns with the same name", "each name once, in any letter case")
+            raise ExportError(
+                file.name, "two columns with the same name", "each name once, in any letter case"
+            )
         with self.explained(name):
             table = self._engine_table(file, header, types)
         present = {c: table[written[c]].cast(t) if c in written else ibis.null(t) for c, t in types.items()}
@@ -174,10 +186,12 @@ class ExportTables:
 
     def _engine_table(self, file: Path, header: list[str], types: dict[str, str] | None) -> ibis.Table:
         """The file as the engine sees it; everything is text where `types` is None."""
+        path = glob.escape(str(file))  # the engine would take brackets in a folder's name for a pattern
         if file.name.lower().endswith(".parquet"):
-            return self.connection.read_parquet(str(file))
+            return self.connection.read_parquet(path)
         declared = {c: _DUCKDB_TYPE[(types or {}).get(c.lower(), "string")] for c in header}
-        return self.connection.read_csv(str(file), columns=declared, **_CSV)
+        compression = "gzip" if file.name.lower().endswith(".gz") else "none"
+        return self.connection.read_csv(path, columns=declared, compression=compression, **_CSV)
 
     @contextlib.contextmanager
     def explained(self, *names: str) -> Iterator[None]:
@@ -211,19 +225,24 @@ class ExportTables:
             values = text[written[column]].cast("string").nullif("")
             try:
                 bad_cell = values.notnull() & values.try_cast(kind).isnull()
-                counts = self.connection.to_pyarrow(text.aggregate(rows=text.count(), bad=bad_cell.sum())).to_pylist()[0]
+                counts = self.connection.to_pyarrow(
+                    text.aggregate(rows=text.count(), bad=bad_cell.sum())
+                ).to_pylist()[0]
             except duckdb.Error as error:
                 raise self._from_message(error, (name,)) from None
             if bad := counts["bad"] or 0:
                 raise ExportError(
-                    file.name, f"{bad:,} of {counts['rows']:,} cells of column {column} are not {_PLAIN[kind]}",
+                    file.name,
+                    f"{bad:,} of {counts['rows']:,} cells of column {column} are not {_PLAIN[kind]}",
                     todo="Correct the export.",
-                )  # fmt: skip
+                )
 
     def _from_message(self, error: duckdb.Error, names: tuple[str, ...]) -> ExportError:
         """The error when no cell and no stream is at fault: ragged rows, encoding, a damaged file."""
-        files = [self.files[name].name for name in names if name in self.files]
-        where, message = " or ".join(files) or str(self.path), str(error)
+        message = str(error)
+        files = [self.files[name] for name in names if name in self.files]
+        named = [file.name for file in files if str(file) in message] or [file.name for file in files]
+        where = " or ".join(named) or str(self.path)
         line = _LINE.search(message)
         at = f" (line {line[1]})" if line else ""
         if counted := _COLUMNS_FOUND.search(message):

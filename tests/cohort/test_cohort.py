@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 
 from sepsis.cohort import attrition_counts, select_cohort, split_hash
-from sepsis.cohort.matching import match_controls
+from sepsis.cohort.matching import largest_ratio, match_controls
 from sepsis.cohort.splits import split_subjects
 from sepsis.config import CohortSettings
 from sepsis.errors import NothingLeftError
@@ -27,9 +28,27 @@ def test_a_control_is_still_in_the_unit_at_its_cases_hour():
              13 |     2.0 |    9.0   # gone before either
              14 |    11.0 |   30.0   # nothing charted by hour 10, gone by hour 40
     """)
-    matches = match_controls(cases, controls, controls_per_case=3, rng=np.random.default_rng(0))
+    matches = match_controls(cases, controls, controls_per_case=1, rng=np.random.default_rng(0))
     assert matches.set_index("stay_id").matched_to.to_dict() == {11: 2, 12: 1}
     assert matches.set_index("stay_id").reference_h.to_dict() == {11: 40.0, 12: 10.0}
+
+
+def test_a_case_has_all_its_controls_or_is_left_out():
+    cases = table("""
+        stay_id | reference_h
+              1 |        10.0
+              2 |        40.0   # one control is there then, two are asked for
+    """)
+    controls = table("""
+        stay_id | ready_h | stay_h
+             11 |     2.0 |   50.0
+             12 |     2.0 |   12.0
+             13 |     2.0 |   30.0
+    """)
+    two = match_controls(cases, controls, controls_per_case=2, rng=np.random.default_rng(0))
+    assert two.matched_to.tolist() == [1, 1]
+    assert largest_ratio(cases, controls, kept_share=1.0, most=9) == 1
+    assert largest_ratio(cases, controls, kept_share=0.5, most=9) == 3
 
 
 @settings(deadline=None, max_examples=50)
@@ -48,7 +67,7 @@ def test_matching_uses_no_control_twice_and_none_that_has_left(onsets, lengths, 
     )
     assert matches.equals(shuffled), "row order decides nothing"
     assert matches.stay_id.is_unique
-    assert (matches.groupby("matched_to").size() <= per_case).all()
+    assert (matches.groupby("matched_to").size() == per_case).all()
     stay_h = matches.stay_id.map(controls.set_index("stay_id").stay_h)
     assert (stay_h >= matches.reference_h).all()
 
@@ -117,6 +136,15 @@ def test_the_risk_set_is_at_risk_and_has_history_at_every_horizon():
     assert np.array_equal(controls.reference_h, own[controls.matched_to])
     assert (controls.split == controls.matched_to.map(cases.set_index("stay_id").split)).all()
     assert (members.groupby("subject_id").split.nunique() == 1).all()
+    per_case = controls.groupby("matched_to").size().reindex(cases.stay_id, fill_value=0)
+    assert per_case.nunique() == 1, "every case has as many controls as any other"
+
+
+def test_the_hour_alone_says_nothing_about_the_class():
+    onset, events = made_up(2000)
+    cohort = select_cohort(onset, events, ["heart_rate"], CohortSettings())
+    for _, members in cohort[cohort.in_cohort].groupby("split"):
+        assert roc_auc_score(members.is_case, members.reference_h) == pytest.approx(0.5, abs=1e-9)
 
 
 def test_the_same_seed_gives_the_same_cohort_whatever_the_row_order():

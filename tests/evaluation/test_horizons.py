@@ -107,7 +107,7 @@ def test_only_the_split_asked_for_is_judged():
 
 def test_hourly_rows_are_no_fixed_horizon():
     scores, outcomes = study()
-    hourly = scores[scores.horizon_h == 0].assign(horizon_h=np.nan, risk=0.5)
+    hourly = scores[scores.horizon_h == 0].assign(horizon_h=np.nan, risk=0.5, split="external", is_case=False)
     both = evaluate_scores(pd.concat([scores, hourly], ignore_index=True), outcomes, n_bootstrap=0)
     assert both.equals(evaluate_scores(scores, outcomes, n_bootstrap=0))
 

@@ -42,9 +42,21 @@ def test_a_lone_subject_in_a_stratum_gives_no_interval(has_event, expected):
 
 
 def test_percentiles_leave_out_resamples_without_a_value():
-    low, high = percentile_interval([[0.0, 1.0, 2.0, 3.0, 4.0, np.nan]], 0.5)
-    assert (low.item(), high.item()) == (1.0, 3.0)
-    assert np.isnan(percentile_interval(np.empty((1, 0)), 0.95)).all()
+    assert percentile_interval([0.0, 1.0, 2.0, 3.0, 4.0, np.nan], 0.5) == (1.0, 3.0)
+    assert np.isnan(percentile_interval([], 0.95)).all()
+    assert np.isnan(percentile_interval([np.nan], 0.95)).all()
+
+
+def test_resamples_without_a_control_are_left_out_not_warned_about():
+    """Three of 21 people have a control beside their case: one resample in 25 has no control."""
+    scores, outcomes = study(24, models=("m",), horizons=(0.0,))
+    stay = np.arange(24)
+    person, is_case = np.where(stay < 6, stay // 2, stay), ~np.isin(stay, [0, 2, 4])
+    changed = [t.assign(subject_id=person[t.stay_id], is_case=is_case[t.stay_id]) for t in (scores, outcomes)]
+    weights = draws(np.ones(21, bool), 200)
+    assert (weights[:, :3].sum(axis=1) == 0).any()
+    metrics = evaluate_scores(*changed, n_bootstrap=200)
+    assert metrics[metrics.metric != "prevalence"][["low", "high"]].notna().all(axis=None)
 
 
 def test_same_seed_same_intervals_and_another_seed_others():

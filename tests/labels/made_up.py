@@ -40,6 +40,9 @@ def part(name, given):
         gap = frame[column].isna()
         if dtype == "bool":
             frame[column] = frame[column].astype("str").str.lower().isin(["true", "yes", "1"])
+        elif dtype == "boolean":
+            yes = frame[column].astype("str").str.lower().isin(["true", "yes", "1"]).astype("boolean")
+            frame[column] = yes.where(~gap)
         elif dtype == "str":
             frame[column] = frame[column].astype("str").where(~gap, None)
         else:

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from sepsis.cohort.windows import pack
 from sepsis.errors import SettingsError
@@ -26,7 +26,7 @@ def windows_at(end_h):
 def test_features_are_what_one_reads_off_the_chart():
     X = windows_of(
         [
-            {"heart_rate": [(1.0, 60.0), (5.0, 80.0), (7.0, 90.0)], "lactate": [(6.5, 2.0)]},
+            {"heart_rate": [(4.0, 60.0), (5.0, 80.0), (7.0, 90.0)], "lactate": [(6.5, 2.0)]},
             {"map": [(1.0, 70.0), (1.5, 65.0)]},
         ],
         end_h=[10.0, 8.0],
@@ -34,7 +34,7 @@ def test_features_are_what_one_reads_off_the_chart():
     last, slope, measured, hours = np.split(window_features(X, trend_h=6.0, recency=True), 4, axis=1)
     gap = np.nan
     np.testing.assert_array_equal(last, [[90.0, 2.0, gap], [gap, gap, 65.0]])
-    np.testing.assert_allclose(slope, [[5.0, gap, gap], [gap, gap, gap]])  # 60 at 1 h is older than 6 h
+    np.testing.assert_allclose(slope, [[5.0, gap, gap], [gap, gap, gap]])  # the 60 is 6 h old: just out
     np.testing.assert_array_equal(measured, [[1, 1, 0], [0, 0, 1]])
     np.testing.assert_array_equal(hours, [[3.0, 3.5, gap], [gap, gap, 6.5]])
     assert window_features(X).shape == (2, 9)
@@ -95,12 +95,17 @@ def test_the_penalty_is_chosen_on_validation_windows_or_given():
     assert Logistic().fit(X, y).C_ == 1.0
     assert Logistic(C=0.05).fit(X, y, (V, w)).C_ == 0.05
     chosen = Logistic().fit(X, y, (V, w))
-    assert chosen.C_ in C_GRID
-    alone = Logistic(C=chosen.C_).fit(X, y)
-    assert np.array_equal(alone.coef_, chosen.coef_)
-    # Flipped validation outcomes want the weakest effect of all: the strongest penalty cannot lose.
-    noise = Logistic().fit(X, y, (V, np.random.default_rng(0).permutation(w)))
-    assert np.array_equal(noise.mean_, chosen.mean_)  # statistics never come from validation
+    precision = [average_precision_score(w, risks(Logistic(C=C).fit(X, y), V)) for C in C_GRID]
+    assert C_GRID.index(chosen.C_) == int(np.argmax(precision))
+    assert np.array_equal(Logistic(C=chosen.C_).fit(X, y).coef_, chosen.coef_)
+
+
+def test_no_statistic_comes_from_validation_windows():
+    X, y = made_up_windows(60, 7)
+    V, w = made_up_windows(60, 8, first_subject=1000)
+    with_them, without = Logistic().fit(X, y, (V, w)), Logistic().fit(X, y)
+    assert np.array_equal(with_them.mean_, without.mean_)
+    assert np.array_equal(with_them.sd_, without.sd_)
 
 
 def test_one_class_in_validation_chooses_nothing():

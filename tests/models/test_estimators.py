@@ -134,9 +134,9 @@ def test_a_model_that_was_not_fitted_says_so(estimator, asked):
 @pytest.mark.parametrize(
     ("label", "message"), [(0, "0 cases and 40 controls"), (1, "40 cases and 0 controls")]
 )
-def test_one_class_leaves_nothing_to_learn(estimator, train, label, message):
+def test_one_class_leaves_nothing_to_learn(estimator, train, validation, label, message):
     with pytest.raises(NothingLeftError, match=message):
-        clone(estimator).fit(train[0], np.full(40, label))
+        clone(estimator).fit(train[0], np.full(40, label), validation=validation)
 
 
 def test_windows_of_other_variables_are_refused(fitted):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load, save
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -128,6 +129,17 @@ def test_a_risk_does_not_depend_on_the_company_or_the_order_to_the_bit(fitted, w
         assert fitted.predict_proba(windows[row])[0, 1] == together[row]
 
 
+def test_a_risk_does_not_depend_on_the_threads_that_torch_has(fitted, windows):
+    before, expected = torch.get_num_threads(), fitted.predict_proba(windows)
+    try:
+        torch.set_num_threads(2)
+        again = clone(fitted).restore(*fitted.state())  # a model that has kept no answer
+        assert np.array_equal(again.predict_proba(windows), expected)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_a_risk_does_not_depend_on_who_the_stay_is(fitted, windows):
     renamed = replace(windows, stay_id=windows.stay_id + 1000, subject_id=windows.subject_id[::-1].copy())
     assert np.array_equal(fitted.predict_proba(renamed), fitted.predict_proba(windows))
@@ -232,8 +244,6 @@ def test_numbers_that_run_away_stop_the_training_with_sizes_and_no_ids():
 
 
 def test_training_leaves_torch_and_the_folder_as_they_were(tmp_path, monkeypatch, capsys):
-    import torch
-
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(3)
     expected = torch.rand(1)

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables are easier to read than short lines
 """Small made-up exports, written from tables that a clinician can read."""
 
 from __future__ import annotations
@@ -130,7 +131,9 @@ def as_csv(text: str, upper: bool = False) -> str:
     return out.getvalue()
 
 
-def write_export(folder: Path, base: dict[str, str], suffix: str = ".csv.gz", upper: bool = False, **tables) -> Path:
+def write_export(
+    folder: Path, base: dict[str, str], suffix: str = ".csv.gz", upper: bool = False, **tables
+) -> Path:
     """
     An export on disk: `base` with some tables replaced, or left out where the replacement is None.
 

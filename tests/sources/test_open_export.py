@@ -16,14 +16,14 @@ def test_mimic_iii_is_found_in_any_letter_case_and_format(tmp_path, suffix, uppe
     source = open_export(write_export(tmp_path, III, suffix, upper))
     assert source.kind == "mimic_iii"
     assert source.usable
-    assert len(extract_events(source).stays) == 3
+    assert len(extract_events(source, []).stays) == 3
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet"])
 def test_mimic_iv_is_found_with_its_folders(tmp_path, suffix):
     source = open_export(write_export(tmp_path, IV, suffix))
     assert source.kind == "mimic_iv"
-    assert len(extract_events(source).stays) == 2
+    assert len(extract_events(source, []).stays) == 2
 
 
 def test_mimic_iv_is_found_flat(tmp_path):
@@ -42,6 +42,18 @@ def test_the_format_changes_no_event(tmp_path, base):
         assert other.infusions.equals(made[0].infusions)
         assert other.antibiotics.equals(made[0].antibiotics)
         assert other.cultures.equals(made[0].cultures)
+
+
+def test_a_folder_with_brackets_and_a_suffix_in_capitals(tmp_path):
+    folder = write_export(tmp_path / "export [v1.4]*?", III)
+    (folder / "labevents.csv.gz").rename(folder / "LABEVENTS.CSV.GZ")
+    assert set(extract_events(open_export(folder), ["lactate"]).events.concept) == {"lactate"}
+
+
+def test_ids_written_as_decimals_are_whole_numbers(tmp_path):
+    text = III["labevents"].replace("| 50813 ", "| 50813.0 ").replace("10      |", "10.0    |")
+    events = extract_events(open_export(write_export(tmp_path, III, labevents=text)), ["lactate"])
+    assert list(events.events.stay_id) == [100, 101]
 
 
 def test_an_unknown_folder_says_what_was_sought(tmp_path):
@@ -90,7 +102,9 @@ def test_a_missing_column_is_named(tmp_path):
 def test_optional_tables_and_columns_may_be_missing(tmp_path):
     text = "\n".join(line.rsplit("|", 1)[0] for line in III["chartevents"].strip().splitlines())
     source = open_export(
-        write_export(tmp_path, III, chartevents=text, inputevents_cv=None, procedureevents_mv=None, diagnoses_icd=None)
+        write_export(
+            tmp_path, III, chartevents=text, inputevents_cv=None, procedureevents_mv=None, diagnoses_icd=None
+        )
     )
     events = extract_events(source)
     assert len(events.events[events.events.concept == "heart_rate"]) == 2
@@ -121,11 +135,15 @@ def test_the_same_table_twice_is_refused(tmp_path):
 
 @pytest.mark.parametrize("keep", [0.5, 0.98])
 def test_a_truncated_file_is_named(tmp_path, keep):
-    rows = "\n".join(f"100 | 220045 | 2150-01-01 07:30:00 | {k % 90} | {k % 90} | bpm | 0" for k in range(20000))
+    rows = "\n".join(
+        f"100 | 220045 | 2150-01-01 07:30:00 | {k % 90} | {k % 90} | bpm | 0" for k in range(20000)
+    )
     write_export(tmp_path, III, chartevents=III["chartevents"].strip() + "\n" + rows)
     file = tmp_path / "chartevents.csv.gz"
     file.write_bytes(file.read_bytes()[: int(keep * file.stat().st_size)])
-    with pytest.raises(ExportError, match=r"chartevents.csv.gz: cannot be read to its end \(not a whole gzip file\)"):
+    with pytest.raises(
+        ExportError, match=r"chartevents.csv.gz: cannot be read to its end \(not a whole gzip file\)"
+    ):
         extract_events(open_export(tmp_path))
 
 
