@@ -36,7 +36,7 @@ def test_every_command_has_help_with_an_example(command):
         (["run", "demo", "--set", "cohort.sed=1"], 10, "Did you mean 'seed'?"),
         (["run", "demo", "--set", "synth.stays=0"], 10, "[export] path: is empty"),
         (["train", "x", "--labels", "x", "--model", "dtw_kn", "--out", "m"], 10, "Did you mean 'dtw_knn'?"),
-        (["score", "x", "--model", "x", "--out", "s"], 11, "no such folder"),
+        (["score", "x", "--model", "x", "--out", "s"], 11, "no such file or folder"),
         (["evaluate", "x.parquet", "--labels", "x", "--out", "r"], 11, "no such folder"),
         (["label", "x"], 2, "--out"),
         (["lable"], 2, "lable"),

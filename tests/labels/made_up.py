@@ -27,7 +27,8 @@ COLUMNS = {
 }  # fmt: skip
 DEFAULTS = {
     "subject_id": 1, "hadm_id": 1, "stay_h": 100.0, "age": 60.0, "sex": "F", "system": "metavision",
-    "sepsis_code": False, "date_only": False, "systemic": True, "specimen": "BLOOD CULTURE", "positive": False,
+    "sepsis_code": False, "date_only": False, "systemic": True, "specimen": "BLOOD CULTURE",
+    "positive": False,
 }  # fmt: skip
 
 

@@ -48,7 +48,7 @@ def test_options_can_be_overridden_by_section_and_key():
         ({"lookback_h": 12}, "preset moor2019: override 'lookback_h'. Expected: section.option."),
         (
             {"sofa.urine": "interval"},
-            "preset moor2019 [sofa] urine: 'interval'. Expected: 'intervals' or 'span'. Did you mean 'intervals'?",
+            "[sofa] urine: 'interval'. Expected: 'intervals' or 'span'. Did you mean 'intervals'?",
         ),
         ({"sofa.lookback_h": 1.5}, "preset moor2019 [sofa] lookback_h: 1.5. Expected: a whole number"),
         (

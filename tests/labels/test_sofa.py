@@ -100,6 +100,14 @@ def test_one_urine_entry_tells_nothing_in_the_reference_code_and_a_day_if_it_sta
     assert np.isnan(scored(entry, origin_h=24.0).renal[0])
 
 
+def test_urine_charted_at_admission_was_made_before_it():
+    entries = [
+        {"stay_id": 1, "time_h": 0.0, "concept": "urine_output", "value": 900.0},
+        {"stay_id": 1, "time_h": 24.0, "concept": "urine_output", "value": 150.0},
+    ]
+    assert scored(entries, origin_h=24.0).renal_value[0] == 150
+
+
 def test_more_irrigant_in_than_out_is_no_urine_rather_than_less():
     entries = """
         stay_id | time_h | concept          | value
@@ -130,7 +138,8 @@ def test_tube_feed_residual_is_urine_only_in_the_reference_code():
     ("concept", "value", "component", "points"),
     [
         ("creatinine", 5.0, "renal", 4), ("bilirubin_total", 1.2, "liver", 1),
-        ("platelets", 150.0, "coagulation", 0), ("bilirubin_total", 6.0, "liver", 3), ("map", 69.9, "cardiovascular", 1),
+        ("platelets", 150.0, "coagulation", 0), ("bilirubin_total", 6.0, "liver", 3),
+        ("map", 69.9, "cardiovascular", 1),
     ],
 )  # fmt: skip
 def test_a_measurement_scores_from_its_own_minute_for_24_hours(concept, value, component, points):

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sepsis.labels.ventilation import ventilated_state, ventilation_episodes
 from tests.conftest import table
+from tests.oracles import sofa as oracle
 
 MARKS = ["ventilator", "oxygen", "extubated"]
 
@@ -58,3 +61,27 @@ def test_episodes_need_two_times_and_end_at_their_last_mark(kernel):
     stay, start, end = kernel(*charted, 8)
     assert list(zip(start, end, strict=True)) == [(2, 6), (15, 20), (23, 25)]
     assert list(stay) == [0, 0, 0]
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.dictionaries(st.integers(0, 25), st.tuples(st.booleans(), st.booleans(), st.booleans()), max_size=10)
+)
+def test_state_and_episodes_agree_with_reading_all_marks(charted):
+    charted = {t: flags for t, flags in sorted(charted.items()) if any(flags)}
+    hours = np.array(list(charted), dtype=np.int64)
+    flags = np.array(list(charted.values()), dtype=bool).reshape(-1, 3).T.copy()
+    offsets, at = np.array([0, len(hours)]), np.arange(30)
+    concepts = ("ventilator_mark", "oxygen_device_mark", "extubation_mark")
+    rows = [
+        (t * 60, c, None, None)
+        for t, marks in charted.items()
+        for c, on in zip(concepts, marks, strict=True)
+        if on
+    ]
+    options = {"ventilation": "state", "ventilation_gap_h": 8}
+    state = ventilated_state(hours, *flags, offsets, at, np.array([0, 30]), 8)
+    assert list(state) == [oracle.ventilated(rows, t * 60, options) for t in at]
+    _, start, end = ventilation_episodes(hours, *flags, offsets, 8)
+    found = [(a * 60, z * 60) for a, z in zip(start, end, strict=True)]
+    assert found == oracle.episodes(oracle.marks(rows), 8 * 60)
