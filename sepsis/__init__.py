@@ -47,7 +47,8 @@ _PUBLIC = {
     "Clock": "sepsis.models.baselines:Clock",
 }
 __all__ = [
-    "MGPTCN", "Clock", "DTWKNN", "Logistic", "evaluate", "extract_events", "label", "load_preset", "open_export",
+    "MGPTCN", "Clock", "DTWKNN", "Logistic", "evaluate", "extract_events", "label", "load_preset",
+    "open_export",
 ]  # fmt: skip
 
 

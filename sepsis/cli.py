@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -20,8 +20,10 @@ from sepsis.errors import ExportError, SepsisError, UsageError
 
 app = typer.Typer(
     name="sepsis",
-    help="Hourly Sepsis-3 onset, early recognition and horizon reports. Research software; not a medical device.",
-    epilog="Exit codes: 0 ok, 2 usage, 10 settings, 11 an export breaks its contract, 12 nothing left to do, 13 audit failed.",
+    help="Hourly Sepsis-3 onset, early recognition and horizon reports. "
+    "Research software; not a medical device.",
+    epilog="Exit codes: 0 ok, 2 usage, 10 settings, 11 an export breaks its contract, 12 nothing left to do, "
+    "13 audit failed.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -29,14 +31,17 @@ app = typer.Typer(
 )
 
 Export = Annotated[Path, typer.Argument(help="Folder, zip or file with the records.", show_default=False)]
-Kind = Annotated[Optional[str], typer.Option(help="mimic-iii, mimic-iv or physionet-2019; detected if left out.")]
-Limit = Annotated[Optional[int], typer.Option(help="A seeded random subset of so many stays (PhysioNet 2019).")]
+Kind = Annotated[
+    str | None, typer.Option(help="mimic-iii, mimic-iv or physionet-2019; detected if left out.")
+]
+Limit = Annotated[int | None, typer.Option(help="A seeded random subset of so many stays (PhysioNet 2019).")]
 Labels = Annotated[Path, typer.Option(help="Folder written by `sepsis label`.", show_default=False)]
 Settings = Annotated[
-    Optional[Path], typer.Option(help="Pipeline file to take [cohort], [train], [models.*] and [score] from.")
+    Path | None, typer.Option(help="Pipeline file to take [cohort], [train], [models.*] and [score] from.")
 ]
 Changes = Annotated[
-    Optional[list[str]], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; repeatable.")
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; repeatable."),
 ]
 
 
@@ -61,7 +66,9 @@ def check(export: Export, kind: Kind = None, limit: Limit = None) -> None:
 
     source = open_source(ExportSettings(str(export), kind or "", limit or 0))
     rows = source.check()
-    typer.echo(f"{source.kind}: {len(rows)} tables and columns looked for, {(rows.status != 'ok').sum()} missing")
+    typer.echo(
+        f"{source.kind}: {len(rows)} tables and columns looked for, {(rows.status != 'ok').sum()} missing"
+    )
     typer.echo(rows.to_string(index=False))
     source.require_usable()
 
@@ -70,12 +77,16 @@ def check(export: Export, kind: Kind = None, limit: Limit = None) -> None:
 def label(
     export: Export,
     out: Annotated[Path, typer.Option(help="Folder for the labels.", show_default=False)],
-    preset: Annotated[Optional[str], typer.Option(help="A definition of data_schema/presets, or a TOML file.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="A definition of data_schema/presets, or a TOML file.")
+    ] = None,
     kind: Kind = None,
     limit: Limit = None,
     change: Annotated[
-        Optional[list[str]],
-        typer.Option("--set", metavar="SWITCH=VALUE", help="Change one switch of the definition; repeatable."),
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="SWITCH=VALUE", help="Change one switch of the definition; repeatable."
+        ),
     ] = None,
 ) -> None:
     """Derive hourly SOFA, suspicion of infection and onset; every stay appears, with its exclusion."""
@@ -86,7 +97,9 @@ def label(
     preset = preset or ("physionet2019" if source.brings_labels else "moor2019")
     labels = label_export(source, out, preset=preset, switches=read_switches(tuple(change or ())))
     facts = labels.manifest
-    typer.echo(f"{out}: {facts['stays']} stays, {facts['cases']} cases, {facts['controls']} controls ({preset})")
+    typer.echo(
+        f"{out}: {facts['stays']} stays, {facts['cases']} cases, {facts['controls']} controls ({preset})"
+    )
     for reason, count in sorted(facts["excluded"].items(), key=lambda item: -item[1]):
         typer.echo(f"  excluded {count}: {reason}")
 
@@ -114,7 +127,9 @@ def train(
     pipeline = read_pipeline(settings, changes) if settings else change_settings(Pipeline("train"), changes)
     known = read_labels(labels)
     events = events_of(open_source(ExportSettings(str(export), kind or "", limit or 0)), known)
-    cohort = select_cohort(known.onset, events.events, concept_set(pipeline.train.concept_set), pipeline.cohort)
+    cohort = select_cohort(
+        known.onset, events.events, concept_set(pipeline.train.concept_set), pipeline.cohort
+    )
     train_one(
         events, known, cohort, out, model=model, model_settings=pipeline.models.get(model, {}),
         cohort_settings=pipeline.cohort, settings=pipeline.train, score_settings=pipeline.score,
@@ -123,17 +138,23 @@ def train(
     typer.echo(f"{out}: {model} fitted on {sizes.get('train', 0)} of {len(cohort)} stays")
 
 
-@app.command(epilog="Example: sepsis score export --model model --labels labels --horizons 0:7 --out scores.parquet")
+@app.command(
+    epilog="Example: sepsis score export --model model --labels labels --horizons 0:7 --out scores.parquet"
+)
 def score(
     export: Export,
     model: Annotated[Path, typer.Option(help="Folder written by `sepsis train`.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Parquet file to write.", show_default=False)],
-    labels: Annotated[Optional[Path], typer.Option(help="Folder written by `sepsis label`.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Folder written by `sepsis label`.")] = None,
     horizons: Annotated[
-        Optional[str], typer.Option(help="Hours before the reference, e.g. 0:7 or 0,4,7 (default 0:7).")
+        str | None, typer.Option(help="Hours before the reference, e.g. 0:7 or 0,4,7 (default 0:7).")
     ] = None,
-    hourly: Annotated[bool, typer.Option("--hourly", help="A risk at every full hour; needs no labels.")] = False,
-    split: Annotated[Optional[list[str]], typer.Option(help="Only these splits; repeatable. Default: all.")] = None,
+    hourly: Annotated[
+        bool, typer.Option("--hourly", help="A risk at every full hour; needs no labels.")
+    ] = False,
+    split: Annotated[
+        list[str] | None, typer.Option(help="Only these splits; repeatable. Default: all.")
+    ] = None,
     kind: Kind = None,
     limit: Limit = None,
 ) -> None:
@@ -181,7 +202,7 @@ def evaluate(
 @app.command(epilog="Example: sepsis run pipelines/demo.toml --set cohort.seed=1")
 def run(
     pipeline: Annotated[Path, typer.Argument(help="A TOML file, or the name of one the package brings.")],
-    out: Annotated[Optional[Path], typer.Option(help="Run folder; default runs/NAME.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME.")] = None,
     change: Changes = None,
 ) -> None:
     """Do the stages of a pipeline file in order, skipping what is up to date; prints the page's path."""

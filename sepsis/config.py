@@ -197,7 +197,9 @@ def read_pipeline(path: str | Path, changes: tuple[str, ...] = ()) -> Pipeline:
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(path.name, f"not readable as TOML ({error})", todo="Correct the line named.") from None
+        raise SettingsError(
+            path.name, f"not readable as TOML ({error})", todo="Correct the line named."
+        ) from None
     for change in changes:
         _apply(values, change)
     values.setdefault("name", path.stem)

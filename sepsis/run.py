@@ -16,11 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sepsis.cohort import select_cohort, split_hash
-from sepsis.config import CohortSettings, EvaluateSettings, ExportSettings, Pipeline, ScoreSettings, TrainSettings
+from sepsis.config import (
+    CohortSettings,
+    EvaluateSettings,
+    ExportSettings,
+    Pipeline,
+    ScoreSettings,
+    TrainSettings,
+)
 from sepsis.errors import ExportError, SettingsError, UsageError, nearest
 from sepsis.evaluation import evaluate_scores
 from sepsis.events import extract_events
@@ -33,11 +38,9 @@ from sepsis.report import write_report
 from sepsis.schema import (
     MANIFEST,
     code_hash,
-    folder_kind,
     frame_hash,
     manifest,
     read_facts,
-    read_manifest,
     read_table,
     read_toml,
     settings_hash,
@@ -196,7 +199,11 @@ def write_scores(scores: pd.DataFrame, out: str | Path, trained: Trained) -> Non
 
 
 def evaluate_files(
-    score_files: list[Path], labels: LabelFolder, out: str | Path, settings: EvaluateSettings, run: dict[str, Any]
+    score_files: list[Path],
+    labels: LabelFolder,
+    out: str | Path,
+    settings: EvaluateSettings,
+    run: dict[str, Any],
 ) -> Path:
     """Judge score files together and write the report folder; returns the page."""
     scores = pd.concat([read_table(f, "scores") for f in score_files], ignore_index=True)
@@ -207,7 +214,9 @@ def evaluate_files(
             ", ".join(f.name for f in score_files), "the models were fitted on different splits",
             "scores of one cohort", "Train them with the same labels, settings and seed.",
         )  # fmt: skip
-    judged = "external" if "test" not in set(scores.split) and "external" in set(scores.split) else settings.split
+    judged = (
+        "external" if "test" not in set(scores.split) and "external" in set(scores.split) else settings.split
+    )
     metrics = evaluate_scores(
         scores, labels.onset, split=judged, n_bootstrap=settings.n_bootstrap,
         level=settings.level, random_state=settings.seed,
@@ -312,7 +321,8 @@ def run_pipeline(pipeline: Pipeline, out: str | Path, log: Callable[[str], None]
     run.stage(
         "evaluate", [asdict(pipeline.evaluate), keys], page,
         lambda: evaluate_files(
-            score_files, labels, run.out / "report", pipeline.evaluate, {"pipeline": public_settings(pipeline)}
+            score_files, labels, run.out / "report", pipeline.evaluate,
+            {"pipeline": public_settings(pipeline)},
         ),
     )  # fmt: skip
     return page
@@ -376,7 +386,11 @@ def _train_and_score(pipeline: Pipeline, name: str, run: Run, labels, events: Ev
     def score() -> None:
         trained = read_model(model_at)
         scores = score_horizons(
-            trained.model, events.events, cohort, horizons=pipeline.score.horizons, splits=pipeline.score.splits
+            trained.model,
+            events.events,
+            cohort,
+            horizons=pipeline.score.horizons,
+            splits=pipeline.score.splits,
         )
         write_scores(scores, file, trained)
 

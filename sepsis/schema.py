@@ -53,7 +53,9 @@ def folder() -> Path:
     for place in (package / "data_schema", package.parent / "data_schema"):
         if place.is_dir():
             return place
-    raise UsageError("data_schema", "the folder is not beside or inside the package", todo="Reinstall sepsis.")
+    raise UsageError(
+        "data_schema", "the folder is not beside or inside the package", todo="Reinstall sepsis."
+    )
 
 
 def read_toml(name: str | Path) -> dict[str, Any]:
@@ -71,7 +73,9 @@ def read_toml(name: str | Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UsageError(str(name), "no such file", "a TOML file", "Check the path.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(path.name, f"not readable as TOML ({error})", todo="Correct the line named.") from None
+        raise UsageError(
+            path.name, f"not readable as TOML ({error})", todo="Correct the line named."
+        ) from None
 
 
 @cache
@@ -119,7 +123,10 @@ def check_table(frame: pd.DataFrame, table: str, where: str = "") -> pd.DataFram
     repeated = int(frame.duplicated(spec["key"]).sum()) if spec.get("key") else 0
     if repeated:
         raise ExportError(
-            where, f"{repeated} rows repeat the key ({', '.join(spec['key'])})", "one row per key", "Remove them."
+            where,
+            f"{repeated} rows repeat the key ({', '.join(spec['key'])})",
+            "one row per key",
+            "Remove them.",
         )
     return frame
 
@@ -150,7 +157,9 @@ def _pandera_column(pandera, column: dict[str, Any]):
     return pandera.Column(checks=checks, nullable=column.get("nullable", False), required=True)
 
 
-def write_table(frame: pd.DataFrame, path: str | Path, table: str, facts: dict[str, Any] | None = None) -> None:
+def write_table(
+    frame: pd.DataFrame, path: str | Path, table: str, facts: dict[str, Any] | None = None
+) -> None:
     """
     Check a table and write it as Parquet, whole or not at all.
 
@@ -181,14 +190,20 @@ def read_table(path: str | Path, table: str) -> pd.DataFrame:
     """
     path = Path(path)
     if not path.is_file():
-        raise ExportError(path.name, "no such file", f"a table of kind {table!r}", "Run the stage that writes it.")
+        raise ExportError(
+            path.name, "no such file", f"a table of kind {table!r}", "Run the stage that writes it."
+        )
     try:
         frame = pq.read_table(path).to_pandas()
         version = read_facts(path).get("schema_version", 1)
     except (pa.ArrowException, OSError):
-        raise ExportError(path.name, "not readable as Parquet", "a whole Parquet file", "Write it again.") from None
+        raise ExportError(
+            path.name, "not readable as Parquet", "a whole Parquet file", "Write it again."
+        ) from None
     if version > contract(table)["version"]:
-        raise ExportError(path.name, f"schema version {version}", f"at most {contract(table)['version']}", "Upgrade.")
+        raise ExportError(
+            path.name, f"schema version {version}", f"at most {contract(table)['version']}", "Upgrade."
+        )
     return check_table(frame, table, path.name)
 
 
@@ -214,7 +229,9 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         os.close(handle)
     except OSError as error:
-        raise UsageError(str(path), f"cannot be written ({error.strerror})", todo="Choose another place.") from None
+        raise UsageError(
+            str(path), f"cannot be written ({error.strerror})", todo="Choose another place."
+        ) from None
     temporary = Path(name)
     try:
         yield temporary
@@ -239,14 +256,16 @@ def whole_folder(path: str | Path, owner: str) -> Iterator[Path]:
     path = Path(path)
     if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or folder_kind(path) == owner)):
         raise UsageError(
-            str(path), "exists and was not written by this command", "a new or empty folder, or earlier output",
-            "Choose another place, or remove it.",
+            str(path), "exists and was not written by this command",
+            "a new or empty folder, or earlier output", "Choose another place, or remove it.",
         )  # fmt: skip
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     except OSError as error:
-        raise UsageError(str(path), f"cannot be written ({error.strerror})", todo="Choose another place.") from None
+        raise UsageError(
+            str(path), f"cannot be written ({error.strerror})", todo="Choose another place."
+        ) from None
     try:
         yield temporary
         temporary.chmod(0o755)
@@ -312,7 +331,17 @@ def manifest(kind: str, *, settings: dict[str, Any], inputs: dict[str, str], **f
 def versions() -> dict[str, str]:
     """Versions of this package, its code revision, Python and the libraries that decide numbers."""
     found = {"python": platform.python_version(), "code": _code_revision()}
-    for name in ("sepsis", "torch", "gpytorch", "numba", "scikit-learn", "pandas", "numpy", "duckdb", "tslearn"):
+    for name in (
+        "sepsis",
+        "torch",
+        "gpytorch",
+        "numba",
+        "scikit-learn",
+        "pandas",
+        "numpy",
+        "duckdb",
+        "tslearn",
+    ):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -327,7 +356,10 @@ def _code_revision() -> str:
         return "released"
     try:
         done = subprocess.run(
-            ["git", "-C", str(here), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True
+            ["git", "-C", str(here), "rev-parse", "--short=12", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=True,
         )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

@@ -80,10 +80,9 @@ def score_hourly(model: WindowClassifier, events, stays, cohort=None) -> pd.Data
     parts = []
     for start in progress(range(0, len(members), PARTITION), f"score {model.name} hourly"):
         part = members.iloc[start : start + PARTITION].reset_index(drop=True)
-        whole = pack(
-            events[events.stay_id.isin(part.stay_id)], part.assign(end_h=part.hours.astype(float)), model.concepts_,
-            lookback_h=np.inf,
-        )  # fmt: skip
+        part = part.assign(end_h=part.hours.astype(float))
+        mine = events[events.stay_id.isin(part.stay_id)]
+        whole = pack(mine, part, model.concepts_, lookback_h=np.inf)
         hour = np.arange(1, part.hours.max() + 1, dtype=float)
         end_h = np.where(hour[None, :] <= part.hours.to_numpy()[:, None], hour[None, :], np.nan)
         risk, sd = model.predict_earlier(whole, end_h)

@@ -52,8 +52,9 @@ def train_model(
     Fit one model on the training split; the validation split serves early stopping and choices.
 
     Reads    events(stay_id, time_h, concept, value), cohort (contract `cohort`)
-    Rule     each stay is seen cut at every one of `fit_horizons` hours before its reference. Variables with fewer than `settings.min_values` values in the training
-             windows are left out. No statistic comes from another split.
+    Rule     each stay is seen cut at every one of `fit_horizons` hours before its reference.
+             Variables with fewer than `settings.min_values` values in the training windows are left
+             out. No statistic comes from another split.
 
     Raises
     ------
@@ -65,7 +66,9 @@ def train_model(
     train, validation = members[members.split == "train"], members[members.split == "validation"]
     windows = horizon_windows(events, train, concepts, cuts)
     counts = np.bincount(windows.concept, minlength=len(windows.concepts)) / len(cuts)
-    kept = [name for name, count in zip(windows.concepts, counts, strict=True) if count >= settings.min_values]
+    kept = [
+        name for name, count in zip(windows.concepts, counts, strict=True) if count >= settings.min_values
+    ]
     if not kept:
         raise NothingLeftError(
             "[train] min_values",
@@ -97,7 +100,11 @@ def fit_horizons(model: str, settings: TrainSettings) -> tuple[float, ...]:
         where = "[train.fit_horizons_of]"
         if name not in MODELS:
             raise SettingsError(where, f"no model {name!r}", todo=nearest(name, MODELS))
-        if not isinstance(hours, list | tuple) or not all(isinstance(h, int | float) for h in hours) or not hours:
+        if (
+            not isinstance(hours, list | tuple)
+            or not all(isinstance(h, int | float) for h in hours)
+            or not hours
+        ):
             raise SettingsError(f"{where} {name}", "is not a list of hours", "e.g. [0]")
     chosen = settings.fit_horizons_of.get(model, settings.fit_horizons_h)
     return tuple(float(h) for h in chosen)
@@ -186,7 +193,7 @@ def model_card(model: WindowClassifier, cohort: pd.DataFrame, labels_manifest: d
         "",
         f"- Label definition: `{labels_manifest['definition']}` on an export of kind "
         f"`{labels_manifest['export_kind']}`.",
-        f"- Variables: {len(model.concepts_)} ({', '.join(model.concepts_)}).",  # type: ignore[attr-defined]
+        f"- Variables: {len(model.concepts_)} ({', '.join(model.concepts_)}).",
         "",
         "| split | stays | subjects | cases |",
         "|---|---|---|---|",

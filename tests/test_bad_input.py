@@ -100,7 +100,9 @@ def test_a_folder_that_is_no_export_says_what_was_sought(tmp_path):
 
 
 def train(export, labels, tmp_path, *settings):
-    return sepsis("train", export, "--labels", labels, "--model", "clock", "--out", tmp_path / "model", *settings)
+    return sepsis(
+        "train", export, "--labels", labels, "--model", "clock", "--out", tmp_path / "model", *settings
+    )
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,11 @@ def sepsis(*arguments, cwd=None):
 
 
 def test_help_waits_for_neither_torch_nor_pandas():
-    code = "import sys, sepsis.cli; heavy = {'torch', 'pandas', 'numpy', 'sklearn', 'numba'} & set(sys.modules); sys.exit(str(heavy) if heavy else 0)"
+    code = (
+        "import sys, sepsis.cli\n"
+        "heavy = {'torch', 'pandas', 'numpy', 'sklearn', 'numba'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

@@ -149,7 +149,9 @@ def test_a_changed_model_folder_is_refused(run, tmp_path):
 
 def test_a_stored_model_meets_a_new_export(run, tmp_path):
     other, labels, scores = tmp_path / "export", tmp_path / "labels", tmp_path / "s.parquet"
-    assert sepsis("synth", "--stays", 150, "--seed", 9, "--layout", "mimic-iv", "--out", other).returncode == 0
+    assert (
+        sepsis("synth", "--stays", 150, "--seed", 9, "--layout", "mimic-iv", "--out", other).returncode == 0
+    )
     assert sepsis("label", other, "--out", labels).returncode == 0
     done = sepsis("score", other, "--model", run / "models" / "clock", "--labels", labels, "--out", scores)
     assert done.returncode == 0, done.stderr

@@ -69,7 +69,16 @@ def select_cohort(onset, events, concepts, settings: CohortSettings, *, split: b
     _require_both_classes(frame, "after matching within splits")
     frame["in_cohort"] = frame.reason == ""
     frame.loc[~frame.in_cohort, "split"] = ""
-    columns = ["stay_id", "subject_id", "is_case", "in_cohort", "reference_h", "matched_to", "split", "reason"]
+    columns = [
+        "stay_id",
+        "subject_id",
+        "is_case",
+        "in_cohort",
+        "reference_h",
+        "matched_to",
+        "split",
+        "reason",
+    ]
     return frame[columns]
 
 
@@ -87,7 +96,9 @@ def _ratio(frame: pd.DataFrame, settings: CohortSettings) -> int:
     )
 
 
-def _matches(frame: pd.DataFrame, ratio: int, rng: np.random.Generator, split: str | None = None) -> pd.DataFrame:
+def _matches(
+    frame: pd.DataFrame, ratio: int, rng: np.random.Generator, split: str | None = None
+) -> pd.DataFrame:
     """Matched controls of the whole study, or of one split."""
     cases, controls = _cases_and_controls(frame if split is None else frame[frame.split == split])
     return match_controls(cases, controls, controls_per_case=ratio, rng=rng)
@@ -151,4 +162,6 @@ def attrition_counts(cohort: pd.DataFrame) -> pd.DataFrame:
     label = np.where(cohort.in_cohort, "in cohort: " + cohort.split.astype(str), cohort.reason.astype(str))
     side = np.where(cohort.is_case, "case", "control")
     counts = pd.DataFrame({"step": label, "class": side}).value_counts().rename("stays").reset_index()
-    return counts.sort_values(["stays", "step", "class"], ascending=[False, True, True]).reset_index(drop=True)
+    return counts.sort_values(["stays", "step", "class"], ascending=[False, True, True]).reset_index(
+        drop=True
+    )

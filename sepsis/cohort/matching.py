@@ -49,7 +49,7 @@ def match_controls(cases, controls, *, controls_per_case: int, rng: np.random.Ge
 
 def largest_ratio(cases, controls, *, kept_share: float, most: int) -> int:
     """
-    The most controls a case can have while at least `kept_share` of the cases that could have one keep theirs.
+    The most controls a case can have, while `kept_share` of the cases that could have one keep theirs.
 
     Reads    cases(stay_id, reference_h), controls(stay_id, ready_h, stay_h)
 

@@ -12,7 +12,9 @@ import pandas as pd
 SPLITS = ("train", "validation", "test")
 
 
-def split_subjects(stays, *, validation_share: float, test_share: float, rng: np.random.Generator) -> pd.Series:
+def split_subjects(
+    stays, *, validation_share: float, test_share: float, rng: np.random.Generator
+) -> pd.Series:
     """
     A split for every subject, stratified by whether any of their stays is a case.
 

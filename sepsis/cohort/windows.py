@@ -158,7 +158,12 @@ def pack(events, stays, concepts, *, lookback_h: float = LOOKBACK_H) -> Windows:
         }
     )
     windows = pd.DataFrame(
-        {"stay_id": stays.stay_id.to_numpy(np.int64), "window": np.arange(len(stays)), "a": start_h, "z": end_h}
+        {
+            "stay_id": stays.stay_id.to_numpy(np.int64),
+            "window": np.arange(len(stays)),
+            "a": start_h,
+            "z": end_h,
+        }
     )
     table = table.merge(windows, on="stay_id")
     table = table[(table.time_h >= table.a) & (table.time_h <= table.z)]

@@ -72,7 +72,7 @@ def load_events(path: str | Path) -> Events:
     missing = [name for name, frame in tables.items() if frame is None and name != "labels"]
     if missing:
         raise ExportError("events", f"no {', '.join(missing)}", "every table of the events", "Label again.")
-    return Events(**tables)  # type: ignore[arg-type]
+    return Events(**tables)
 
 
 def stored_fingerprint(path: str | Path) -> str | None:

@@ -1,0 +1,1 @@
+"""The models: each a scikit-learn classifier of windows (`base`), found by its name (`registry`)."""

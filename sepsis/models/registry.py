@@ -61,7 +61,9 @@ def make_model(name: str, settings: dict[str, Any]) -> WindowClassifier:
     known = inspect.signature(cls.__init__).parameters
     for key in settings:
         if key not in known or key == "self":
-            raise SettingsError(f"[models.{name}]", f"no setting {key!r}", todo=nearest(key, set(known) - {"self"}))
+            raise SettingsError(
+                f"[models.{name}]", f"no setting {key!r}", todo=nearest(key, set(known) - {"self"})
+            )
     return cls(**settings)
 
 
@@ -93,11 +95,17 @@ def load_model(path: str | Path) -> WindowClassifier:
         note = json.loads((path / "model.json").read_text(encoding="utf-8"))
         arrays = load_arrays((path / "weights.safetensors").read_bytes())
     except OSError as error:
-        raise ExportError(str(path), f"no {Path(error.filename).name}", "a model folder", "Train again.") from None
+        raise ExportError(
+            str(path), f"no {Path(error.filename).name}", "a model folder", "Train again."
+        ) from None
     except (ValueError, SafetensorError):
-        raise ExportError(str(path), "a file of the model is damaged", "a whole model folder", "Copy it again.") from None
+        raise ExportError(
+            str(path), "a file of the model is damaged", "a whole model folder", "Copy it again."
+        ) from None
     if note.get("format_version", 0) > FORMAT_VERSION:
-        raise ExportError(str(path), f"model format {note['format_version']}", f"at most {FORMAT_VERSION}", "Upgrade.")
+        raise ExportError(
+            str(path), f"model format {note['format_version']}", f"at most {FORMAT_VERSION}", "Upgrade."
+        )
     if note.get("model") not in MODELS:
         raise ExportError(str(path), "names no known model", ", ".join(MODELS), "Upgrade, or train again.")
     return make_model(note["model"], note["settings"]).restore(arrays, note["facts"])

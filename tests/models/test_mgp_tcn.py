@@ -78,7 +78,7 @@ def test_of_a_very_long_window_the_latest_observations_are_used(windows):
 
 def test_it_learns_a_rise_and_early_stopping_keeps_the_best_epoch():
     X, y = cohort(240)
-    settings = SMALL | {"max_epochs": 12, "patience": 3, "dropout": 0.0}
+    settings = SMALL | {"max_epochs": 12, "patience": 3, "dropout": 0.0, "learning_rate": 0.005}
     model = MGPTCN(**settings).fit(X, y, validation=cohort(90, seed=1))
     test, target = cohort(150, seed=2)
     risk = model.predict_proba(test)[:, 1]
