@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from scipy.special import expit
 from sklearn.utils.validation import check_is_fitted
 
 from sepsis.cohort.windows import Windows
@@ -48,7 +49,7 @@ class MGPTCN(WindowClassifier):
         the longest window (200 h).
     dropout : float
     learning_rate : float
-        Adam's. The paper has 0.005; on small cohorts that leaves the best epoch early and lower.
+        Adam's. 0.005 in the paper; 0.001 was a little better in a trial (881 windows, three seeds).
     l2 : float
         Weight decay of the network's weights.
     batch_size, max_epochs : int
@@ -233,7 +234,7 @@ class MGPTCN(WindowClassifier):
         with _torch_settings(1, self.random_state):  # one: sums are then always taken in one order
             for row, plan in enumerate(self._plan(X)):
                 logits[row] = self.network_.read(plan, self.n_samples, self.random_state).numpy()
-        risks = 1.0 / (1.0 + self.case_weight_ * np.exp(-logits))
+        risks = expit(logits - np.log(self.case_weight_))
         self._last = (key, risks)
         return risks
 

@@ -33,6 +33,13 @@ def test_sofa_of_3_1_3_rises_from_its_lowest_but_not_from_its_first(baseline, ho
     assert first_rise(np.array([[3, 1, 3]]), baseline=baseline)[0] == [hour]
 
 
+@pytest.mark.parametrize(("hours", "reached"), [(24, True), (25, False)])
+def test_a_24_h_minimum_remembers_an_hour_for_24_hours(hours, reached):
+    sofa = np.array([[0, *[1] * (hours - 1), 2]])
+    assert (first_rise(sofa, baseline="minimum_24h")[0] == [hours]) == reached
+    assert first_rise(sofa)[0] == [hours]
+
+
 @settings(deadline=None, max_examples=50)
 @given(totals, st.sampled_from(BASELINES))
 def test_a_higher_threshold_never_adds_an_onset(sofa, baseline):
