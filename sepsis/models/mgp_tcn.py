@@ -195,7 +195,7 @@ class MGPTCN(WindowClassifier):
         facts = {
             "concepts": list(self.concepts_),
             "case_weight": self.case_weight_,
-            "history": self.history_,
+            "history": [{k: v for k, v in epoch.items() if k != "seconds"} for epoch in self.history_],
             "receptive_field_h": self.network_.tcn.receptive_field_h,
         }
         return arrays, facts

@@ -15,6 +15,7 @@ from sepsis import schema
 from sepsis.errors import ExportError, NothingLeftError
 from sepsis.evaluation import RiskSet, constant_risk_set
 from sepsis.report import page, tables
+from sepsis.report.summary import summary
 
 __all__ = ["write_report"]
 
@@ -37,8 +38,8 @@ def write_report(
 
     Reads    metrics (of `evaluate_scores`), scores and outcomes it was computed from,
              attrition(stay_id, included, is_case, exclusion), one row per stay of the export
-    Writes   index.html; metrics.parquet, metrics.csv, metrics.json (everything on the page),
-             coverage.csv, attrition.csv, manifest.json
+    Writes   index.html; summary.md (the same figures as text); metrics.parquet, metrics.csv,
+             metrics.json (everything on the page), coverage.csv, attrition.csv, manifest.json
 
     Parameters
     ----------
@@ -74,8 +75,10 @@ def write_report(
     flow = tables.attrition_flow(attrition, scores, outcomes, risk_set, split)
     manifest = {**manifest, "kind": KIND}
     html = page.render(shown, risk_set, flow, manifest, split=split, level=level)
+    text = summary(shown, risk_set, flow, manifest, split=split, level=level)
     with schema.whole_folder(out, KIND) as folder:
         (folder / "index.html").write_text(html, encoding="utf-8")
+        (folder / "summary.md").write_text(text, encoding="utf-8")
         _write_numbers(folder, metrics, risk_set.coverage, flow, manifest)
     return Path(out) / "index.html"
 

@@ -14,7 +14,7 @@ from tests.report.made_up import MANIFEST, report, whole_study
 from tests.report.test_tables import difference
 
 FILES = {"index.html", "metrics.parquet", "metrics.csv", "metrics.json"}
-FILES |= {"coverage.csv", "attrition.csv", "manifest.json"}
+FILES |= {"summary.md", "coverage.csv", "attrition.csv", "manifest.json"}
 
 
 @pytest.fixture(scope="module")
