@@ -10,6 +10,7 @@ Exit codes: 0 ok, 2 usage, 10 settings, 11 an export breaks its contract, 12 not
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -215,6 +216,8 @@ def run(
 
 def main() -> None:
     """Entry point: a user's mistake prints one message and ends in its exit code, without a traceback."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("sepsis").setLevel(logging.INFO)
     try:
         app()
     except SepsisError as error:

@@ -185,7 +185,7 @@ class MGPTCN(WindowClassifier):
         return self._risks(X).std(1)
 
     def state(self) -> tuple[dict[str, np.ndarray], dict]:
-        """Weights, means and SDs; facts: concepts, case weight, history."""
+        """Weights, means and SDs; facts: concepts, case weight, history without its seconds."""
         check_is_fitted(self, "network_")
         arrays = {
             f"network.{name}": tensor.detach().cpu().numpy().copy()

@@ -176,7 +176,12 @@ class EndToEnd(pl.LightningModule):
             "seconds": round(time.monotonic() - self._started, 2),
         }
         self.history.append(entry)
-        log.info("mgp_tcn: %s", ", ".join(f"{k} {_short(v)}" for k, v in entry.items() if v is not None))
+        left_min = (self.schedule.max_epochs - 1 - self.current_epoch) * entry["seconds"] / 60
+        log.info(
+            "mgp_tcn: %s; at most %.1f min left",
+            ", ".join(f"{k} {_short(v)}" for k, v in entry.items() if v is not None),
+            left_min,
+        )
 
     def _loss(self, logits, targets):
         targets = targets[:, None].expand_as(logits)

@@ -37,8 +37,8 @@ def summary(
     subjects = len(set(risk_set.subject_id.tolist()))
     lines = [
         f"{stays:,} ICU stays of {subjects:,} people{share}, {cases:,} of which reach onset (prevalence "
-        f"{tables.number(risk_set.is_case.mean())}). In brackets: {100 * level:g} % intervals, bootstrap over "
-        f"subjects, seed {manifest.get('seed', 'unknown')}. Label definition: "
+        f"{tables.number(risk_set.is_case.mean())}). In brackets: {100 * level:g} % intervals, "
+        f"bootstrap over subjects, seed {manifest.get('seed', 'unknown')}. Label definition: "
         f"`{manifest.get('definition', 'unknown')}`.",
         "",
     ]
