@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from sepsis.errors import ExportError, SepsisError, UsageError
+from sepsis.errors import SepsisError, UsageError
 
 app = typer.Typer(
     name="sepsis",
@@ -122,8 +122,10 @@ def train(
     from sepsis.labels.store import read_labels
     from sepsis.models.registry import model_class
     from sepsis.run import concept_set, events_of, open_source, train_one
+    from sepsis.schema import check_folder
 
     model_class(model)
+    check_folder(out, "model")
     changes = tuple(change or ())
     pipeline = read_pipeline(settings, changes) if settings else change_settings(Pipeline("train"), changes)
     known = read_labels(labels)
@@ -133,7 +135,7 @@ def train(
     )
     train_one(
         events, known, cohort, out, model=model, model_settings=pipeline.models.get(model, {}),
-        cohort_settings=pipeline.cohort, settings=pipeline.train, score_settings=pipeline.score,
+        cohort_settings=pipeline.cohort, settings=pipeline.train,
     )  # fmt: skip
     sizes = cohort[cohort.in_cohort].split.value_counts()
     typer.echo(f"{out}: {model} fitted on {sizes.get('train', 0)} of {len(cohort)} stays")
@@ -186,7 +188,9 @@ def evaluate(
     scores: Annotated[list[Path], typer.Argument(help="Score files, one or more.", show_default=False)],
     labels: Labels,
     out: Annotated[Path, typer.Option(help="Folder for the report.", show_default=False)],
-    split: Annotated[str, typer.Option(help="Share of the cohort to judge.")] = "test",
+    split: Annotated[
+        str, typer.Option(help="Share of the cohort to judge; auto: test, or external.")
+    ] = "auto",
     bootstrap: Annotated[int, typer.Option(help="Resamples of subjects.", min=0)] = 1000,
     level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
     seed: Annotated[int, typer.Option(help="Of the resampling.")] = 0,
@@ -226,7 +230,7 @@ def main() -> None:
     except OSError as error:
         # a full disk or a folder without permission: say which, not where in the code
         typer.echo(f"sepsis: {error.filename or 'files'}: {error.strerror}.", err=True)
-        sys.exit(ExportError.exit_code)
+        sys.exit(UsageError.exit_code)
     except KeyboardInterrupt:
         typer.echo("sepsis: stopped; finished stages are kept.", err=True)
         sys.exit(130)

@@ -7,12 +7,16 @@ from __future__ import annotations
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sepsis.errors import SettingsError, UsageError, nearest
+
+LOOKBACK_H = (
+    200.0  # a window reaches no further back: Moor et al. 2019 keep series of at most 200 hourly steps
+)
 
 T = TypeVar("T")
 
@@ -83,6 +87,19 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
     return value
 
 
+def _require(section: str, values: Any, **rules: Any) -> None:
+    """Raise SettingsError unless `lowest <= value <= highest` for each named setting (and each of a list)."""
+    for name, (lowest, highest) in rules.items():
+        given = getattr(values, name)
+        for value in given if isinstance(given, tuple) else (given,):
+            if not lowest <= value <= highest:
+                bounds = f"{lowest:g} or more" if highest == INFINITE else f"{lowest:g} to {highest:g}"
+                raise SettingsError(f"[{section}] {name}", f"is {value:g}", bounds, "Correct the value.")
+
+
+INFINITE = float("inf")
+
+
 @dataclass(frozen=True)
 class SynthSettings:
     """A made-up export, when the pipeline starts from nothing."""
@@ -107,7 +124,19 @@ class LabelSettings:
     """Which definition of onset: a preset of `data_schema/presets`, with single switches changed."""
 
     preset: str = "moor2019"
-    switches: dict[str, Any] = field(default_factory=dict)  # e.g. {"onset.threshold": 3}
+    switches: dict[str, Any] = field(default_factory=dict)  # e.g. {"onset.rise_points": 3}, or nested
+
+    def __post_init__(self):
+        object.__setattr__(self, "switches", dict(_flat(self.switches)))
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted name, value) of everything in nested sections."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 @dataclass(frozen=True)
@@ -126,6 +155,19 @@ class CohortSettings:
     test_share: float = 0.1
     seed: int = 0
 
+    def __post_init__(self):
+        _require(
+            "cohort", self,
+            horizon_max_h=(0, LOOKBACK_H), min_history_h=(0, INFINITE), max_reference_h=(0, LOOKBACK_H),
+            min_observations=(0, INFINITE), max_observations=(1, INFINITE), controls_per_case=(0, INFINITE),
+            kept_case_share=(0, 1), most_controls_per_case=(1, INFINITE),
+            validation_share=(0, 1), test_share=(0, 1), seed=(0, INFINITE),
+        )  # fmt: skip
+        if self.validation_share + self.test_share >= 1:
+            raise SettingsError(
+                "[cohort] validation_share + test_share", "leave nothing to train on", "below 1"
+            )
+
 
 @dataclass(frozen=True)
 class TrainSettings:
@@ -134,8 +176,24 @@ class TrainSettings:
     concept_set: str = "moor44"  # a set of data_schema/2_concepts.toml
     min_values: int = 500  # in the training windows; rarer variables are left out (Moor et al. 2019)
     fit_horizons_h: tuple[float, ...] = (0.0, 3.0, 6.0)  # each stay is seen cut at each of these
-    fit_horizons_of: dict[str, Any] = field(default_factory=dict)  # other cuts for single models
+    # other cuts for single models; a stay stands once among the neighbours of the k-NN
+    fit_horizons_of: dict[str, Any] = field(default_factory=lambda: {"dtw_knn": [0.0]})
     seed: int = 0
+
+    def __post_init__(self):
+        _require("train", self, min_values=(1, INFINITE), fit_horizons_h=(0, LOOKBACK_H), seed=(0, INFINITE))
+        for name, hours in {"fit_horizons_h": self.fit_horizons_h, **self.fit_horizons_of}.items():
+            where = f"[train] {name}" if name == "fit_horizons_h" else f"[train.fit_horizons_of] {name}"
+            if not isinstance(hours, list | tuple) or not hours or not all(map(_is_hour, hours)):
+                raise SettingsError(where, "is not a list of hours before the reference", "e.g. [0, 3]")
+
+
+def _is_hour(value: Any) -> bool:
+    """Whether a value is a number of hours, 0 or more."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LOOKBACK_H
+
+
+SPLITS = ("train", "validation", "test", "external")
 
 
 @dataclass(frozen=True)
@@ -145,15 +203,30 @@ class ScoreSettings:
     horizons: tuple[float, ...] = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)  # hours before the reference
     splits: tuple[str, ...] = ("validation", "test")  # others appear with a reason instead of a risk
 
+    def __post_init__(self):
+        _require("score", self, horizons=(0, LOOKBACK_H))
+        if not self.horizons:
+            raise SettingsError("[score] horizons", "is empty", "hours before the reference")
+        for name in self.splits:
+            if name not in SPLITS:
+                raise SettingsError("[score] splits", f"no split {name!r}", todo=nearest(name, SPLITS))
+
 
 @dataclass(frozen=True)
 class EvaluateSettings:
     """How risks are judged."""
 
-    split: str = "test"
+    split: str = "auto"  # test; external where no stay is of the export the model was fitted on
     n_bootstrap: int = 1000
     level: float = 0.95
     seed: int = 0
+
+    def __post_init__(self):
+        _require("evaluate", self, n_bootstrap=(0, INFINITE), level=(0.5, 0.999), seed=(0, INFINITE))
+        if self.split not in ("auto", *SPLITS):
+            raise SettingsError(
+                "[evaluate] split", f"no split {self.split!r}", todo=nearest(self.split, SPLITS)
+            )
 
 
 @dataclass(frozen=True)
@@ -169,6 +242,20 @@ class Pipeline:
     models: dict[str, Any] = field(default_factory=dict)
     score: ScoreSettings = field(default_factory=ScoreSettings)
     evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
+
+    def __post_init__(self):
+        for name, settings in self.models.items():
+            if not isinstance(settings, Mapping):
+                raise SettingsError(
+                    f"[models.{name}]", f"is {type(settings).__name__}", "a section of settings"
+                )
+        farthest = max(self.score.horizons)
+        if farthest > self.cohort.horizon_max_h:
+            raise SettingsError(
+                "[score] horizons", f"go to {farthest:g} h",
+                f"at most [cohort] horizon_max_h = {self.cohort.horizon_max_h:g}",
+                "Raise horizon_max_h, so that every stay has that much history.",
+            )  # fmt: skip
 
     def as_dict(self) -> dict[str, Any]:
         """Every setting, defaults included, as JSON can hold it."""
@@ -251,8 +338,8 @@ def read_switches(changes: tuple[str, ...]) -> dict[str, Any]:
 
     Examples
     --------
-    >>> read_switches(("onset.threshold=3", "suspicion.time=culture"))
-    {'onset.threshold': 3, 'suspicion.time': 'culture'}
+    >>> read_switches(("onset.rise_points=3", "suspicion.time=culture"))
+    {'onset.rise_points': 3, 'suspicion.time': 'culture'}
     """
     switches: dict[str, Any] = {}
     for change in changes:

@@ -26,23 +26,25 @@ from sepsis.config import (
     ScoreSettings,
     TrainSettings,
 )
-from sepsis.errors import ExportError, SettingsError, UsageError, nearest
+from sepsis.errors import ExportError, NothingLeftError, SettingsError, UsageError
 from sepsis.evaluation import evaluate_scores
 from sepsis.events import extract_events
+from sepsis.events.concepts import load_vocabulary
 from sepsis.events.store import load_events, stored_fingerprint
 from sepsis.events.tables import Events
 from sepsis.labels import label_stays, load_preset
 from sepsis.labels.store import LabelFolder, read_labels, write_labels
-from sepsis.models.registry import model_class
+from sepsis.models.registry import make_model, model_class
 from sepsis.report import write_report
 from sepsis.schema import (
     MANIFEST,
-    code_hash,
+    check_file,
+    check_folder,
+    file_hash,
     frame_hash,
     manifest,
     read_facts,
     read_table,
-    read_toml,
     settings_hash,
     versions,
     whole_folder,
@@ -52,7 +54,7 @@ from sepsis.schema import (
 from sepsis.scoring import score_horizons, score_hourly
 from sepsis.sources import open_export
 from sepsis.sources.base import Source
-from sepsis.sources.synthetic import write_synthetic
+from sepsis.sources.synthetic import TRUTH, write_synthetic
 from sepsis.training import Trained, read_model, train_model, write_model
 
 
@@ -88,6 +90,7 @@ def open_source(settings: ExportSettings) -> Source:
 def label_export(source: Source, out: str | Path, *, preset: str, switches: dict[str, Any]) -> LabelFolder:
     """Read an export, derive its labels, write the labels folder."""
     definition = load_preset(preset, **switches)
+    check_folder(out, "labels")
     source.require_usable()
     fingerprint = source.fingerprint()
     events = extract_events(source)
@@ -122,10 +125,7 @@ def events_of(source: Source, labels: LabelFolder | None) -> Events:
 
 def concept_set(name: str) -> list[str]:
     """The variables of a named set of the vocabulary."""
-    sets = read_toml("2_concepts")["sets"]
-    if name not in sets:
-        raise SettingsError("[train] concept_set", f"no set {name!r}", todo=nearest(name, sets))
-    return list(sets[name])
+    return list(load_vocabulary().set(name))
 
 
 def train_one(
@@ -138,9 +138,9 @@ def train_one(
     model_settings: dict[str, Any],
     cohort_settings: CohortSettings,
     settings: TrainSettings,
-    score_settings: ScoreSettings,
 ) -> None:
     """Fit one model on a cohort and write its folder."""
+    check_folder(out, "model")
     given = {"random_state": settings.seed} if "random_state" in model_class(model)().get_params() else {}
     fitted = train_model(
         events.events, cohort, concept_set(settings.concept_set),
@@ -148,21 +148,54 @@ def train_one(
     )  # fmt: skip
     write_model(
         fitted, cohort, out,
-        cohort_settings=cohort_settings, settings=settings, score_settings=score_settings,
+        cohort_settings=cohort_settings, settings=settings,
         labels_manifest=labels.manifest, seed=settings.seed,
     )  # fmt: skip
 
 
-def scoring_cohort(trained: Trained, labels: LabelFolder, events: Events) -> pd.DataFrame:
+def splits_seen(trained: Trained, fingerprint: str) -> pd.Series | None:
     """
-    Whom to score before a reference: the model's own cohort for the labels it was fitted on; for
-    labels of any other export a cohort by the same settings, everybody "external".
+    Split of each subject when the model was fitted, if it was fitted on the export of this fingerprint.
+
+    Labels of another definition make other cases of the same people: who was trained on stays known.
     """
+    if trained.manifest["inputs"]["export"] != fingerprint:
+        return None
+    members = trained.cohort[trained.cohort.in_cohort]
+    return members.drop_duplicates("subject_id").set_index("subject_id").split
+
+
+def scoring_cohort(
+    trained: Trained, labels: LabelFolder, events: Events, horizons: tuple[float, ...]
+) -> pd.DataFrame:
+    """
+    Whom to score before a reference: the model's own cohort for the labels it was fitted on; for other
+    labels a cohort by the same settings.
+
+    People the model was fitted, tuned or tested on keep their split; all others are "external".
+
+    Raises
+    ------
+    SettingsError
+        If a horizon is farther than the cohort's, so that stays would lack the history.
+    """
+    settings = CohortSettings(**trained.manifest["settings"]["cohort"])
+    if max(horizons) > settings.horizon_max_h:
+        raise SettingsError(
+            "--horizons",
+            f"go to {max(horizons):g} h",
+            f"at most {settings.horizon_max_h:g} h, as the model's cohort",
+            "Train with a larger cohort.horizon_max_h.",
+        )
     if trained.manifest["inputs"]["onset"] == labels.manifest["onset_hash"]:
         return trained.cohort
-    settings = CohortSettings(**trained.manifest["settings"]["cohort"])
     concepts = concept_set(trained.manifest["settings"]["train"]["concept_set"])
-    return select_cohort(labels.onset, events.events, concepts, settings, split=False)
+    cohort = select_cohort(labels.onset, events.events, concepts, settings, split=False)
+    seen = splits_seen(trained, labels.manifest["inputs"]["export"])
+    if seen is not None:
+        known = cohort.subject_id.map(seen)
+        cohort["split"] = cohort.split.where(~cohort.in_cohort | known.isna(), known)
+    return cohort
 
 
 def score_export(
@@ -175,27 +208,96 @@ def score_export(
     splits: tuple[str, ...] = (),
 ) -> pd.DataFrame:
     """Risks of every stay at horizons before the reference (needs labels) or at every hour."""
+    if horizons is not None and labels is None:
+        raise UsageError("sepsis score --horizons", "no --labels", "the labels folder, or --hourly")
+    check_file(out)
     events = events_of(source, labels)
     if horizons is None:
-        own = labels is not None and trained.manifest["inputs"]["onset"] == labels.manifest["onset_hash"]
-        scores = score_hourly(trained.model, events.events, events.stays, trained.cohort if own else None)
-    elif labels is None:
-        raise UsageError("sepsis score --horizons", "no --labels", "the labels folder, or --hourly")
+        scores = _score_hourly(trained, events, labels, source.fingerprint())
     else:
-        scores = score_horizons(
-            trained.model, events.events, scoring_cohort(trained, labels, events),
-            horizons=horizons, splits=splits,
-        )  # fmt: skip
-    write_scores(scores, out, trained)
+        ScoreSettings(horizons=horizons, splits=splits)  # misspelt splits are refused
+        assert labels is not None
+        cohort = scoring_cohort(trained, labels, events, horizons)
+        scores = score_horizons(trained.model, events.events, cohort, horizons=horizons, splits=splits)
+    if scores.risk.isna().all():
+        reasons = "; ".join(f"{n} x {why}" for why, n in scores.reason.value_counts().head(3).items())
+        raise NothingLeftError(
+            "sepsis score", f"no stay gets a risk ({reasons})", "at least one", "See --split."
+        )
+    inputs = {"export": source.fingerprint(), "onset": labels.manifest["onset_hash"] if labels else None}
+    settings = {"horizons": horizons, "splits": splits, "hourly": horizons is None}
+    write_scores(scores, out, trained, inputs=inputs, settings=settings)
     return scores
 
 
-def write_scores(scores: pd.DataFrame, out: str | Path, trained: Trained) -> None:
-    """One Parquet file that carries what made the risks."""
-    kept = ("settings", "inputs", "definition", "split_hash", "seed", "versions")
-    write_table(scores, out, "scores", {"model": trained.manifest["settings"]["model"]} | {
-        key: trained.manifest[key] for key in kept
-    })  # fmt: skip
+def _score_hourly(trained: Trained, events: Events, labels: LabelFolder | None, fingerprint: str):
+    """Hourly risks, with the splits and references that are known."""
+    own = labels is not None and trained.manifest["inputs"]["onset"] == labels.manifest["onset_hash"]
+    if own:
+        return score_hourly(trained.model, events.events, events.stays, trained.cohort)
+    scores = score_hourly(trained.model, events.events, events.stays)
+    seen = splits_seen(trained, fingerprint)
+    if seen is not None:
+        scores["split"] = scores.subject_id.map(seen).fillna("external")
+    return scores
+
+
+def write_scores(
+    scores: pd.DataFrame,
+    out: str | Path,
+    trained: Trained,
+    *,
+    inputs: dict[str, Any],
+    settings: dict[str, Any],
+) -> None:
+    """
+    One Parquet file that carries what made the risks.
+
+    Parameters
+    ----------
+    inputs : dict
+        Fingerprint of the export that was scored, and hash of the onsets the horizons count from (None
+        for hourly scores without labels).
+    settings : dict
+        Horizons and splits that were asked for.
+    """
+    facts = trained.manifest
+    write_table(
+        scores, out, "scores",
+        {
+            "model": facts["settings"]["model"],
+            "settings": settings,
+            "inputs": inputs,
+            "versions": versions(),
+            "split_hash": facts["split_hash"],
+            "seed": facts["seed"],
+            "definition": facts["definition"],
+            "fitted": {key: facts[key] for key in ("settings", "inputs", "versions")},
+        },
+    )  # fmt: skip
+
+
+def judged_split(scores: pd.DataFrame, asked: str) -> str:
+    """
+    The share of the cohort to judge.
+
+    "auto" is the test split, or "external" where no stay with a risk is of a split of the model's own.
+
+    Raises
+    ------
+    SettingsError
+        If no stay of the split has a risk, naming those that have.
+    """
+    there = set(scores[scores.risk.notna()].split) - {""}
+    wanted = ("external" if there == {"external"} else "test") if asked == "auto" else asked
+    if wanted not in there:
+        raise SettingsError(
+            "[evaluate] split",
+            f"no stay of the {wanted} split has a risk",
+            " or ".join(sorted(there)) or "scores",
+            "Choose one of them with --split, or score again.",
+        )
+    return wanted
 
 
 def evaluate_files(
@@ -206,31 +308,37 @@ def evaluate_files(
     run: dict[str, Any],
 ) -> Path:
     """Judge score files together and write the report folder; returns the page."""
+    check_folder(out, "report")
     scores = pd.concat([read_table(f, "scores") for f in score_files], ignore_index=True)
     facts = [read_facts(f) for f in score_files]
-    splits = sorted({f.get("split_hash", "unknown") for f in facts})
+    splits = sorted({str(f.get("split_hash", "unknown")) for f in facts})
     if len(splits) > 1:
         raise ExportError(
             ", ".join(f.name for f in score_files), "the models were fitted on different splits",
             "scores of one cohort", "Train them with the same labels, settings and seed.",
         )  # fmt: skip
-    judged = (
-        "external" if "test" not in set(scores.split) and "external" in set(scores.split) else settings.split
-    )
+    onset = labels.manifest["onset_hash"]
+    for file, fact in zip(score_files, facts, strict=True):
+        if fact.get("inputs", {}).get("onset") not in (None, onset):
+            raise ExportError(
+                file.name, "the horizons count from other labels than these", "scores made with these labels",
+                "Score again with --labels, or give the labels that were scored with.",
+            )  # fmt: skip
+    judged = judged_split(scores, settings.split)
     metrics = evaluate_scores(
         scores, labels.onset, split=judged, n_bootstrap=settings.n_bootstrap,
         level=settings.level, random_state=settings.seed,
     )  # fmt: skip
     note = manifest(
         "report",
-        settings={"evaluate": asdict(settings), **run},
+        settings={"evaluate": {**asdict(settings), "split": judged}, **run},
         inputs={"export": labels.manifest["inputs"]["export"], "onset": labels.manifest["onset_hash"],
                 "scores": frame_hash(scores)},
         definition=labels.manifest["definition"],
         export_kind=labels.manifest["export_kind"],
         split_hash=splits[0],
         seed=settings.seed,
-        models={f["model"]: f.get("settings", {}) for f in facts},
+        models={str(f.get("model", "unknown")): f.get("fitted", {}) for f in facts},
     )  # fmt: skip
     return write_report(
         metrics, scores, labels.onset, labels.attrition, note, out, split=judged, level=settings.level
@@ -244,8 +352,8 @@ class Run:
     """
     One run folder: which stages are up to date, and what the next one needs.
 
-    A stage is up to date when its settings, the code and everything before it are what they were,
-    and its output is there; the keys are kept in `stages.json`.
+    A stage is up to date when its settings, the code, the libraries and everything before it are
+    what they were, and its output is as it left it; this is kept in `stages.json`.
     """
 
     def __init__(self, out: Path, log: Callable[[str], None]):
@@ -256,10 +364,12 @@ class Run:
                 str(out), "exists and is not a run folder", "a new or empty folder", "Choose another --out."
             )
         try:
-            self.keys: dict[str, str] = json.loads(self.file.read_text()) if self.file.exists() else {}
+            self.done: dict[str, dict[str, str]] = (
+                json.loads(self.file.read_text()) if self.file.exists() else {}
+            )
         except ValueError:
-            self.keys = {}
-        self.chain = settings_hash([code_hash(), versions()["python"]])
+            self.done = {}
+        self.chain = settings_hash(versions())
 
     def stage(self, name: str, settings: Any, output: Path, work: Callable[[], Any], after: str = "") -> str:
         """
@@ -273,16 +383,25 @@ class Run:
             Key of what came before; by default the last stage's.
         """
         key = settings_hash([after or self.chain, name, settings])
-        if self.keys.get(name) == key and output.exists():
+        known = self.done.get(name, {})
+        if known.get("key") == key and output.exists() and known.get("output") == _content(output):
             self.log(f"{name}: up to date")
             return key
         self.log(f"{name} ...")
         began = time.monotonic()
         work()
-        self.keys[name] = key
-        write_json(self.keys, self.file)
+        self.done[name] = {"key": key, "output": _content(output)}
+        write_json(self.done, self.file)
         self.log(f"{name}: {time.monotonic() - began:.1f} s")
         return key
+
+
+def _content(output: Path) -> str:
+    """Hash of a stage's output: of the file, or of the manifest (or truth) that names a folder's content."""
+    for file in (output, output / MANIFEST, output / TRUTH):
+        if file.is_file():
+            return file_hash(file)
+    return "nothing"
 
 
 def run_pipeline(pipeline: Pipeline, out: str | Path, log: Callable[[str], None] | None = None) -> Path:
@@ -295,15 +414,16 @@ def run_pipeline(pipeline: Pipeline, out: str | Path, log: Callable[[str], None]
         The report's index.html.
     """
     run = Run(Path(out), log or (lambda text: print(text, file=sys.stderr, flush=True)))
-    for name in pipeline.models:
-        model_class(name)  # a misspelt model is found before hours of work
+    for name, settings in pipeline.models.items():
+        make_model(name, settings)  # a misspelt model or setting is found before hours of work
     if not pipeline.models:
         raise SettingsError("[models]", "no model", "at least one of [models.mgp_tcn], [models.dtw_knn], ...")
     export = _export_stage(pipeline, run)
     source = open_source(export)
+    definition = load_preset(pipeline.labels.preset, **pipeline.labels.switches)
     labels_at, cohort_at = run.out / "labels", run.out / "cohort"
     run.chain = run.stage(
-        "label", [asdict(pipeline.labels), asdict(export), source.fingerprint()], labels_at,
+        "label", [definition.settings(), asdict(export), source.fingerprint()], labels_at,
         lambda: label_export(
             source, labels_at, preset=pipeline.labels.preset, switches=pipeline.labels.switches
         ),
@@ -316,7 +436,7 @@ def run_pipeline(pipeline: Pipeline, out: str | Path, log: Callable[[str], None]
     )  # fmt: skip
     cohort = read_table(cohort_at / "cohort.parquet", "cohort")
     score_files = [_train_and_score(pipeline, name, run, labels, events, cohort) for name in pipeline.models]
-    keys = [run.keys[f"score {name}"] for name in pipeline.models]
+    keys = [run.done[f"score {name}"]["key"] for name in pipeline.models]
     page = run.out / "report" / "index.html"
     run.stage(
         "evaluate", [asdict(pipeline.evaluate), keys], page,
@@ -348,7 +468,7 @@ def _write_synthetic_again(where: Path, stays: int, seed: int, layout: str) -> N
     import shutil
 
     if where.exists():
-        if not (where / "truth.parquet").exists():
+        if not (where / TRUTH).exists():
             raise UsageError(str(where), "exists and is not a synthetic export", todo="Remove it.")
         shutil.rmtree(where)
     write_synthetic(where, stays=stays, seed=seed, layout=layout)
@@ -379,7 +499,7 @@ def _train_and_score(pipeline: Pipeline, name: str, run: Run, labels, events: Ev
         f"train {name}", [pipeline.models[name], asdict(pipeline.train)], model_at,
         lambda: train_one(
             events, labels, cohort, model_at, model=name, model_settings=pipeline.models[name],
-            cohort_settings=pipeline.cohort, settings=pipeline.train, score_settings=pipeline.score,
+            cohort_settings=pipeline.cohort, settings=pipeline.train,
         ),
     )  # fmt: skip
 
@@ -392,14 +512,19 @@ def _train_and_score(pipeline: Pipeline, name: str, run: Run, labels, events: Ev
             horizons=pipeline.score.horizons,
             splits=pipeline.score.splits,
         )
-        write_scores(scores, file, trained)
+        write_scores(
+            scores, file, trained,
+            inputs={"export": labels.manifest["inputs"]["export"], "onset": labels.manifest["onset_hash"]},
+            settings={**asdict(pipeline.score), "hourly": False},
+        )  # fmt: skip
 
     run.stage(f"score {name}", asdict(pipeline.score), file, score, after=key)
     return file
 
 
 def public_settings(pipeline: Pipeline) -> dict[str, Any]:
-    """A pipeline's settings for a manifest: the export by its file name only, not by its path."""
+    """A pipeline's settings for a manifest: export and preset by their names only, not by their paths."""
     settings = pipeline.as_dict()
     settings["export"]["path"] = Path(settings["export"]["path"]).name
+    settings["labels"]["preset"] = Path(settings["labels"]["preset"]).stem
     return settings

@@ -229,13 +229,11 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         os.close(handle)
     except OSError as error:
-        raise UsageError(
-            str(path), f"cannot be written ({error.strerror})", todo="Choose another place."
-        ) from None
+        raise _not_writable(path, error) from None
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o644)
+        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -253,29 +251,90 @@ def whole_folder(path: str | Path, owner: str) -> Iterator[Path]:
     owner : str
         The kind of output, e.g. "labels" or "model"; the block must write a manifest of that kind.
     """
-    path = Path(path)
-    if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or folder_kind(path) == owner)):
-        raise UsageError(
-            str(path), "exists and was not written by this command",
-            "a new or empty folder, or earlier output", "Choose another place, or remove it.",
-        )  # fmt: skip
+    path = check_folder(path, owner)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     except OSError as error:
-        raise UsageError(
-            str(path), f"cannot be written ({error.strerror})", todo="Choose another place."
-        ) from None
+        raise _not_writable(path, error) from None
     try:
         yield temporary
-        temporary.chmod(0o755)
-        old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.")) / "old"
-        if path.exists():
-            path.rename(old)
-        temporary.rename(path)
-        shutil.rmtree(old.parent)
+        temporary.chmod(0o777 & ~_umask())
+        _put_in_place(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_folder(path: str | Path, owner: str) -> Path:
+    """
+    The absolute path of an output folder, if it may be written: asked before hours of work.
+
+    Raises
+    ------
+    UsageError
+        If it holds something else than earlier output of this kind, is the folder one stands in, or
+        its parent cannot be written.
+    """
+    path = Path(path).resolve()
+    if path == Path.cwd():
+        raise UsageError(str(path), "is the folder you are in", "a folder of its own", "Name a subfolder.")
+    if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or folder_kind(path) == owner)):
+        raise UsageError(
+            str(path),
+            "exists and was not written by this command",
+            "a new or empty folder, or earlier output",
+            "Choose another place, or remove it.",
+        )
+    standing = next(p for p in path.parents if p.exists())
+    if not standing.is_dir() or not os.access(standing, os.W_OK):
+        raise UsageError(str(path), "cannot be written (permission)", todo="Choose another place.")
+    return path
+
+
+def check_file(path: str | Path) -> Path:
+    """
+    The absolute path of an output file, if it may be written: asked before hours of work.
+
+    Raises
+    ------
+    UsageError
+        If it is a folder, or its parent cannot be written.
+    """
+    path = Path(path).resolve()
+    if path.is_dir():
+        raise UsageError(str(path), "is a folder", "a file to write", "Name a file in it.")
+    standing = next(p for p in path.parents if p.exists())
+    if not standing.is_dir() or not os.access(standing, os.W_OK):
+        raise UsageError(str(path), "cannot be written (permission)", todo="Choose another place.")
+    return path
+
+
+def _put_in_place(temporary: Path, path: Path) -> None:
+    """Rename a finished folder to its name; what was there before comes back if that fails."""
+    if not path.exists():
+        temporary.rename(path)
+        return
+    attic = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        path.rename(attic / "old")
+        try:
+            temporary.rename(path)
+        except OSError:
+            (attic / "old").rename(path)
+            raise
+    finally:
+        shutil.rmtree(attic, ignore_errors=True)
+
+
+def _umask() -> int:
+    """What the user withholds from others: outputs hold patients' data, so it is honoured."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _not_writable(path: Path, error: OSError) -> UsageError:
+    return UsageError(str(path), f"cannot be written ({error.strerror})", todo="Choose another place.")
 
 
 def folder_kind(path: str | Path) -> str | None:
@@ -293,6 +352,13 @@ def write_json(facts: dict[str, Any], path: str | Path) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
+_NEEDED = {  # what later stages read of a manifest
+    "labels": ("inputs", "definition", "export_kind", "onset_hash"),
+    "model": ("inputs", "definition", "settings", "files", "split_hash", "seed"),
+    "events": ("export",),
+}
+
+
 def read_manifest(path: str | Path, kind: str) -> dict[str, Any]:
     """
     The manifest of an output folder.
@@ -308,7 +374,16 @@ def read_manifest(path: str | Path, kind: str) -> dict[str, Any]:
             str(path), "no manifest of this kind" if path.is_dir() else "no such folder",
             f"a folder written by the stage that makes {kind}", "Check the path, or run that stage again.",
         )  # fmt: skip
-    return json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    facts = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    missing = [name for name in _NEEDED.get(kind, ()) if name not in facts]
+    if missing:
+        raise ExportError(
+            f"{path.name}/{MANIFEST}",
+            f"does not say {', '.join(missing)}",
+            "a whole manifest",
+            "Run that stage again.",
+        )
+    return facts
 
 
 def manifest(kind: str, *, settings: dict[str, Any], inputs: dict[str, str], **facts: Any) -> dict[str, Any]:
@@ -329,8 +404,13 @@ def manifest(kind: str, *, settings: dict[str, Any], inputs: dict[str, str], **f
 
 @cache
 def versions() -> dict[str, str]:
-    """Versions of this package, its code revision, Python and the libraries that decide numbers."""
-    found = {"python": platform.python_version(), "code": _code_revision()}
+    """
+    Versions of this package, Python and the libraries that decide numbers.
+
+    `source` is the SHA-256 of the package's own files (first 12 digits), whatever git says; `commit` is
+    the revision of a checkout.
+    """
+    found = {"python": platform.python_version(), "source": code_hash()[:12], "commit": _code_revision()}
     for name in (
         "sepsis",
         "torch",

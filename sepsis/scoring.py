@@ -44,10 +44,13 @@ def score_horizons(model: WindowClassifier, events, cohort, *, horizons, splits=
     for start in progress(range(0, len(members), PARTITION), f"score {model.name}"):
         part = members.iloc[start : start + PARTITION]
         end_h = part.reference_h.to_numpy()[:, None] - horizons[None, :]
+        in_stay = np.where(end_h >= 0, end_h, np.nan)
         windows = pack(
-            events[events.stay_id.isin(part.stay_id)], part.assign(end_h=end_h[:, 0]), model.concepts_
+            events[events.stay_id.isin(part.stay_id)],
+            part.assign(end_h=np.maximum(end_h[:, 0], 0)),
+            model.concepts_,
         )
-        risk, sd = model.predict_earlier(windows, end_h)
+        risk, sd = model.predict_earlier(windows, in_stay)
         parts.append(_long(part, end_h, horizons, risk, sd, model.name))
     left_out = cohort[~wanted].assign(
         reason=lambda f: np.where(f.in_cohort, "not scored: split " + f.split.astype(str), f.reason)
@@ -103,7 +106,8 @@ def _long(part, end_h, horizons, risk, sd, name: str) -> pd.DataFrame:
         risk=risk.ravel(),
         risk_sd=np.nan if sd is None else sd.ravel(),
     )
-    return rows.assign(reason=np.where(np.isnan(rows.risk), "the model gives no risk", ""))
+    why = np.where(rows.time_h < 0, "prediction before admission", "the model gives no risk")
+    return rows.assign(reason=np.where(np.isnan(rows.risk), why, ""))
 
 
 def _with_reasons(parts: list[pd.DataFrame], left_out: pd.DataFrame, name: str) -> pd.DataFrame:

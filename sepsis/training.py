@@ -4,7 +4,6 @@ From a cohort to a stored model: windows, choice of variables, fit, model folder
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,10 @@ import pandas as pd
 
 from sepsis.cohort import split_hash
 from sepsis.cohort.windows import Windows, concatenate, pack
-from sepsis.config import CohortSettings, ScoreSettings, TrainSettings
+from sepsis.config import CohortSettings, TrainSettings
 from sepsis.errors import ExportError, NothingLeftError, SettingsError, nearest
 from sepsis.models.base import WindowClassifier
-from sepsis.models.registry import MODELS, load_model, make_model, save_model
+from sepsis.models.registry import MODELS, load_model, make_model, plain_settings, save_model
 from sepsis.schema import (
     MANIFEST,
     file_hash,
@@ -94,18 +93,11 @@ def fit_horizons(model: str, settings: TrainSettings) -> tuple[float, ...]:
     Raises
     ------
     SettingsError
-        If they are not a list of hours, or are given for a model that is not known.
+        If they are given for a model that is not known.
     """
-    for name, hours in settings.fit_horizons_of.items():
-        where = "[train.fit_horizons_of]"
+    for name in settings.fit_horizons_of:
         if name not in MODELS:
-            raise SettingsError(where, f"no model {name!r}", todo=nearest(name, MODELS))
-        if (
-            not isinstance(hours, list | tuple)
-            or not all(isinstance(h, int | float) for h in hours)
-            or not hours
-        ):
-            raise SettingsError(f"{where} {name}", "is not a list of hours", "e.g. [0]")
+            raise SettingsError("[train.fit_horizons_of]", f"no model {name!r}", todo=nearest(name, MODELS))
     chosen = settings.fit_horizons_of.get(model, settings.fit_horizons_h)
     return tuple(float(h) for h in chosen)
 
@@ -124,7 +116,6 @@ def write_model(
     *,
     cohort_settings: CohortSettings,
     settings: TrainSettings,
-    score_settings: ScoreSettings,
     labels_manifest: dict[str, Any],
     seed: int,
 ) -> None:
@@ -147,7 +138,7 @@ def write_model(
                     "model": model.name,
                     "cohort": asdict(cohort_settings),
                     "train": asdict(settings),
-                    "score": asdict(score_settings),
+                    "parameters": plain_settings(model),
                 },
                 inputs={
                     "export": labels_manifest["inputs"]["export"],
@@ -194,6 +185,20 @@ def model_card(model: WindowClassifier, cohort: pd.DataFrame, labels_manifest: d
         f"- Label definition: `{labels_manifest['definition']}` on an export of kind "
         f"`{labels_manifest['export_kind']}`.",
         f"- Variables: {len(model.concepts_)} ({', '.join(model.concepts_)}).",
+        "- A laboratory value counts from the hour it was drawn, as the export charts it; its result was",
+        "  known later. A risk in real time would know less.",
+        "",
+        "## What this folder contains of patients",
+        "",
+        "`cohort.parquet` lists every stay of the export: number, person, class, split, reference hour."
+        + (
+            " `weights.safetensors` holds the training stays themselves: their series, numbers and classes."
+            if model.keeps_training_stays
+            else ""
+        ),
+        "Treat it as you treat the export.",
+        "",
+        "## Whom it was fitted on",
         "",
         "| split | stays | subjects | cases |",
         "|---|---|---|---|",
@@ -204,9 +209,3 @@ def model_card(model: WindowClassifier, cohort: pd.DataFrame, labels_manifest: d
     lines += ["", "## Settings", ""]
     lines += [f"- `{key}` = {value}" for key, value in sorted(model.get_params(deep=False).items())]
     return "\n".join(lines) + "\n"
-
-
-def cohort_key(labels_manifest: dict[str, Any], settings: CohortSettings) -> str:
-    """Identifies a cohort: the labels it is selected from and the settings."""
-    text = f"{labels_manifest['onset_hash']} {sorted(asdict(settings).items())}"
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,6 +1,7 @@
 """Rules about the tree itself: oracles stand alone, nothing can unpickle, documents name what exists."""
 
 import ast
+import importlib
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from sepsis import schema
 from sepsis.cli import app
 from sepsis.models.registry import MODELS, model_class
+from sepsis.run import STAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -52,3 +54,13 @@ def test_every_file_the_documents_link_to_exists():
     for document in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), schema.folder() / "decisions.md"):
         for link in re.findall(r"\]\(((?!http)[^)#]+)\)", document.read_text(encoding="utf-8")):
             assert (document.parent / link).exists(), f"{document.name}: {link}"
+
+
+def test_the_stages_of_the_map_are_there_in_the_order_of_the_data():
+    for stage in STAGES:
+        module, name = stage.calls.split(":")
+        assert callable(getattr(importlib.import_module(module), name)), stage.command
+    written: set[str] = set()
+    for stage in STAGES:
+        assert set(stage.reads.split()) <= written, stage.command
+        written.add(stage.writes)

@@ -15,7 +15,7 @@ from sepsis.events.store import load_events
 from sepsis.labels.store import read_labels
 from sepsis.run import open_source, run_pipeline
 from sepsis.schema import read_facts, read_table
-from sepsis.scoring import score_horizons
+from sepsis.scoring import score_horizons, score_hourly
 from sepsis.training import read_model
 from tests.test_cli import sepsis
 
@@ -45,12 +45,11 @@ def run(tmp_path_factory):
 
 def test_the_run_ends_with_a_page_that_names_every_model_and_its_manifest(run):
     page = (run / "report" / "index.html").read_text(encoding="utf-8")
-    metrics = json.loads((run / "report" / "metrics.json").read_text())
-    assert metrics
-    for model in MODELS:
-        assert model in page
-    for hash_ in ("split_hash", "export"):
-        assert hash_.replace("_", " ") in page.replace("_", " ")
+    everything = json.loads((run / "report" / "metrics.json").read_text())
+    figures = {(m["model"], m["horizon_h"]) for m in everything["metrics"] if m["metric"] == "auprc"}
+    assert figures == {(model, h) for model in MODELS for h in (0.0, 3.0, 7.0)}
+    assert everything["manifest"]["split_hash"] in page
+    assert everything["manifest"]["inputs"]["export"] in page
     assert "not a medical device" in page.lower()
 
 
@@ -98,6 +97,61 @@ def test_deleting_the_future_changes_no_risk(run, name):
         together = whole[whole.horizon_h == horizon].reset_index(drop=True)
         assert alone.risk.notna().all()
         assert np.array_equal(alone.risk, together.risk), f"{name} at {horizon}"
+
+
+def test_deleting_the_future_changes_no_hourly_risk(run):
+    model = read_model(run / "models" / "logistic").model
+    everything = load_events(run / "labels" / "events")
+    stays = everything.stays.head(20)
+    events = everything.events[everything.events.stay_id.isin(stays.stay_id)]
+    whole = score_hourly(model, events, stays)
+    for hour in (2.0, 9.0):
+        cut = score_hourly(model, events[events.time_h <= hour], stays)
+        a, b = (s[s.time_h <= hour].risk.to_numpy() for s in (whole, cut))
+        assert len(a) > 20
+        assert np.array_equal(a, b)
+
+
+def test_people_of_the_training_export_keep_their_split_under_other_labels(run, tmp_path):
+    labels, scores, hourly = tmp_path / "labels", tmp_path / "s.parquet", tmp_path / "h.parquet"
+    done = sepsis("label", run / "export", "--set", "onset.rise_points=3", "--out", labels)
+    assert done.returncode == 0, done.stderr
+    model = ["--model", run / "models" / "clock"]
+    done = sepsis("score", run / "export", *model, "--labels", labels, "--out", scores)
+    assert done.returncode == 0, done.stderr
+    assert sepsis("score", run / "export", *model, "--hourly", "--out", hourly).returncode == 0
+    cohort = read_table(run / "cohort" / "cohort.parquet", "cohort")
+    known = cohort[cohort.in_cohort].drop_duplicates("subject_id").set_index("subject_id").split
+    for file in (scores, hourly):
+        table = read_table(file, "scores")
+        table = table[table.risk.notna() & table.subject_id.isin(known.index)]
+        assert len(table) > 50
+        assert (table.split == table.subject_id.map(known)).all()
+    done = sepsis("evaluate", scores, "--labels", run / "labels", "--out", tmp_path / "r")
+    assert done.returncode == 11
+    assert "other labels than these" in done.stderr
+
+
+def test_an_edited_definition_or_a_changed_output_is_not_up_to_date(run, tmp_path):
+    preset = tmp_path / "mine.toml"
+    preset.write_text('based_on = "moor2019"\n[onset]\nrise_points = 2\n')
+    changes = (
+        "synth.stays=150", "synth.seed=5", "cohort.min_observations=1", "train.min_values=10",
+        "score.horizons=[0]", f'labels.preset="{preset}"', "evaluate.n_bootstrap=0",
+    )  # fmt: skip
+    pipeline = change_settings(replace(Pipeline("mine"), models={"clock": {}}), changes)
+    run_pipeline(pipeline, tmp_path / "mine", lambda text: None)
+    assert str(tmp_path) not in (tmp_path / "mine" / "report" / "index.html").read_text(encoding="utf-8")
+    preset.write_text('based_on = "moor2019"\n[onset]\nrise_points = 3\n')
+    log: list[str] = []
+    run_pipeline(pipeline, tmp_path / "mine", log.append)
+    assert "synth: up to date" in log
+    assert "label: up to date" not in log
+    (tmp_path / "mine" / "scores" / "clock.parquet").write_bytes(b"something else")
+    log.clear()
+    run_pipeline(pipeline, tmp_path / "mine", log.append)
+    assert "score clock ..." in log
+    assert "train clock: up to date" in log
 
 
 def test_the_commands_one_by_one_give_what_the_pipeline_gave(run, tmp_path):

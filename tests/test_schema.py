@@ -1,6 +1,7 @@
 """Contracts, whole files, manifests."""
 
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -97,11 +98,36 @@ def test_a_folder_of_somebody_else_is_not_replaced(tmp_path):
 
 def test_a_manifest_of_another_kind_is_refused(tmp_path):
     make(tmp_path / "out")
-    assert schema.read_manifest(tmp_path / "out", "labels") == {"kind": "labels"}
     with pytest.raises(ExportError, match="no manifest of this kind"):
         schema.read_manifest(tmp_path / "out", "model")
     with pytest.raises(ExportError, match="no such folder"):
         schema.read_manifest(tmp_path / "none", "model")
+    with pytest.raises(ExportError, match="does not say inputs, definition"):
+        schema.read_manifest(tmp_path / "out", "labels")
+
+
+def test_an_output_folder_is_refused_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter").write_text("years of work")
+    with pytest.raises(UsageError, match="was not written by this command"):
+        schema.check_folder(tmp_path / "thesis", "labels")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="the folder you are in"):
+        schema.check_folder(".", "labels")
+    with pytest.raises(UsageError, match="is a folder"):
+        schema.check_file(tmp_path / "thesis")
+    assert schema.check_folder("new", "labels") == tmp_path / "new"
+
+
+def test_outputs_are_as_private_as_the_user_asks(tmp_path):
+    before = os.umask(0o077)
+    try:
+        make(tmp_path / "out")
+        schema.write_table(cohort(), tmp_path / "out" / "c.parquet", "cohort")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "out" / "c.parquet").stat().st_mode & 0o777 == 0o600
 
 
 def test_every_contract_file_describes_its_columns():

@@ -10,13 +10,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from sepsis.cohort.inclusion import case_reasons, control_reasons, observation_counts, ready_hours
+from sepsis.cohort.inclusion import case_reasons, control_reasons, nth_value_hours
 from sepsis.cohort.matching import largest_ratio, match_controls
 from sepsis.cohort.splits import SPLITS, split_hash, split_subjects
 from sepsis.config import CohortSettings
 from sepsis.errors import NothingLeftError
 
-__all__ = ["attrition_counts", "select_cohort", "split_hash"]
+__all__ = ["select_cohort", "split_hash"]
 
 
 def select_cohort(onset, events, concepts, settings: CohortSettings, *, split: bool = True) -> pd.DataFrame:
@@ -49,12 +49,8 @@ def select_cohort(onset, events, concepts, settings: CohortSettings, *, split: b
     frame = frame.sort_values("stay_id").reset_index(drop=True)
     frame["is_case"] = frame.is_case.astype(bool)
     frame["stay_h"] = frame.stay_h.fillna(0.0)
-    frame["ready_h"] = ready_hours(
-        events, frame, concepts, min_observations=settings.min_observations
-    ).to_numpy()
-    frame["observations"] = observation_counts(
-        events, frame.assign(reference_h=frame.onset_h.fillna(-1.0)), concepts
-    ).to_numpy()
+    for name, n in (("ready_h", settings.min_observations), ("full_h", settings.max_observations + 1)):
+        frame[name] = nth_value_hours(events, frame, concepts, n).to_numpy()
     frame["reason"] = frame.exclusion.fillna("").where(~frame.included.astype(bool), "")
     open_ = frame.reason == ""
     for part, reasons in ((open_ & frame.is_case, case_reasons), (open_ & ~frame.is_case, control_reasons)):
@@ -65,7 +61,7 @@ def select_cohort(onset, events, concepts, settings: CohortSettings, *, split: b
     _leave_out_unmatched(frame, _matches(frame, ratio, rng))
     _require_both_classes(frame, "after matching")
     frame["split"] = _splits(frame, settings, rng) if split else np.where(frame.reason == "", "external", "")
-    frame = _match(frame, events, concepts, settings, ratio, rng)
+    frame = _match(frame, ratio, rng)
     _require_both_classes(frame, "after matching within splits")
     frame["in_cohort"] = frame.reason == ""
     frame.loc[~frame.in_cohort, "split"] = ""
@@ -121,11 +117,10 @@ def _splits(frame: pd.DataFrame, settings: CohortSettings, rng: np.random.Genera
     return frame.subject_id.map(shares).where(frame.reason == "", "").fillna("")
 
 
-def _match(frame, events, concepts, settings: CohortSettings, ratio: int, rng) -> pd.DataFrame:
+def _match(frame: pd.DataFrame, ratio: int, rng: np.random.Generator) -> pd.DataFrame:
     """Set reference_h and matched_to, split by split, and the reasons of those left over."""
     matches = pd.concat([_matches(frame, ratio, rng, name) for name in (*SPLITS, "external")])
     _leave_out_unmatched(frame, matches)
-    crowded = observation_counts(events, matches, concepts).to_numpy() > settings.max_observations
     matches = matches.set_index("stay_id")
     cases = frame[(frame.reason == "") & frame.is_case].set_index("stay_id")
     frame["reference_h"] = frame.stay_id.map(pd.concat([cases.onset_h, matches.reference_h]))
@@ -133,10 +128,6 @@ def _match(frame, events, concepts, settings: CohortSettings, ratio: int, rng) -
     frame["matched_to"] = frame.stay_id.map(matched_to).fillna(-1).astype("int64")
     left_over = (frame.reason == "") & frame.reference_h.isna()
     frame.loc[left_over, "reason"] = "control not matched: no case left whose hour it reaches"
-    too_many = frame.stay_id.isin(matches.index[crowded])
-    frame.loc[too_many, "reason"] = f"more than {settings.max_observations} values before the reference"
-    frame.loc[too_many, "reference_h"] = np.nan
-    frame.loc[too_many, "matched_to"] = -1
     return frame
 
 
@@ -153,15 +144,3 @@ def _require_both_classes(frame: pd.DataFrame, when: str) -> None:
                 f"at least one {name}",
                 "Choose another preset, relax [cohort], or give a larger export.",
             )
-
-
-def attrition_counts(cohort: pd.DataFrame) -> pd.DataFrame:
-    """
-    How many stays each reason took, and how many each split kept: columns step, class, stays.
-    """
-    label = np.where(cohort.in_cohort, "in cohort: " + cohort.split.astype(str), cohort.reason.astype(str))
-    side = np.where(cohort.is_case, "case", "control")
-    counts = pd.DataFrame({"step": label, "class": side}).value_counts().rename("stays").reset_index()
-    return counts.sort_values(["stays", "step", "class"], ascending=[False, True, True]).reset_index(
-        drop=True
-    )

@@ -10,39 +10,28 @@ import pandas as pd
 from sepsis.config import CohortSettings
 
 
-def ready_hours(events, stays, concepts, *, min_observations: int) -> pd.Series:
+def nth_value_hours(events, stays, concepts, n: int) -> pd.Series:
     """
-    The hour at which a stay has `min_observations` values of the model's variables.
+    The hour at which a stay has `n` values of the model's variables.
 
     Reads    events(stay_id, time_h, concept, value), stays(stay_id)
     Writes   Series: index stay_id, value hours since admission; inf if it never has.
-    Rule     values charted before admission do not count, as no window shows them.
+    Rule     values charted before admission do not count, as no window shows them; with n = 0 every
+             stay is there from the start.
     """
+    if n == 0:
+        return pd.Series(0.0, index=stays.stay_id)
     seen = events[events.concept.isin(list(concepts)) & events.value.notna() & (events.time_h >= 0)]
-    seen = seen.sort_values(["stay_id", "time_h"])
-    rank = seen.groupby("stay_id").cumcount()
-    nth = seen[rank == max(min_observations, 1) - 1].set_index("stay_id").time_h
+    seen = seen[["stay_id", "time_h"]].sort_values(["stay_id", "time_h"])
+    nth = seen[seen.groupby("stay_id").cumcount() == n - 1].set_index("stay_id").time_h
     return nth.reindex(stays.stay_id).fillna(np.inf)
-
-
-def observation_counts(events, references, concepts) -> pd.Series:
-    """
-    Values of the model's variables charted from admission to the reference.
-
-    Reads    events(stay_id, time_h, concept, value), references(stay_id, reference_h)
-    Writes   Series: index stay_id, value count
-    """
-    seen = events[events.concept.isin(list(concepts)) & events.value.notna() & (events.time_h >= 0)]
-    seen = seen[["stay_id", "time_h"]].merge(references[["stay_id", "reference_h"]], on="stay_id")
-    seen = seen[seen.time_h <= seen.reference_h]
-    return seen.groupby("stay_id").size().reindex(references.stay_id, fill_value=0)
 
 
 def case_reasons(cases: pd.DataFrame, settings: CohortSettings) -> pd.Series:
     """
     Why a case cannot be studied; "" if it can.
 
-    Reads    cases(onset_h, stay_h, ready_h, observations)
+    Reads    cases(onset_h, stay_h, ready_h, full_h)
     """
     earliest_h = settings.horizon_max_h + settings.min_history_h
     reason = np.select(
@@ -51,7 +40,7 @@ def case_reasons(cases: pd.DataFrame, settings: CohortSettings) -> pd.Series:
             cases.onset_h > settings.max_reference_h,
             cases.onset_h > cases.stay_h,
             cases.ready_h > cases.onset_h,
-            cases.observations > settings.max_observations,
+            cases.full_h <= cases.onset_h,
         ],
         [
             f"onset before hour {earliest_h:g}",

@@ -12,15 +12,16 @@ def match_controls(cases, controls, *, controls_per_case: int, rng: np.random.Ge
     """
     Give cases the same number of controls each; a control serves once.
 
-    Reads    cases(stay_id, reference_h), controls(stay_id, ready_h, stay_h)
+    Reads    cases(stay_id, reference_h), controls(stay_id, ready_h, full_h, stay_h)
     Writes   matches(stay_id, matched_to, reference_h), one row per matched control
     Rule     a control's reference is the onset hour of its case, counted from its own admission
-             ("absolute onset matching"); it must have `ready_h` <= reference <= `stay_h`: enough
-             history by then, and still in the unit. Cases with the latest onsets choose first,
-             because fewest controls can serve them; the choice among those that can is random. A
-             case that cannot have all of `controls_per_case` gets none and is left out by the
-             caller: were it kept with fewer, late hours would hold more cases than early ones, and
-             the hour alone would tell the classes apart.
+             ("absolute onset matching"); it must have `ready_h` <= reference < `full_h` and
+             reference <= `stay_h`: enough history by then and not too much, and still in the unit.
+             Cases with the latest onsets choose first, because fewest controls can serve them; the
+             choice among those that can is random. A case that cannot have all of
+             `controls_per_case` gets none and is left out by the caller: were it kept with fewer,
+             late hours would hold more cases than early ones, and the hour alone would tell the
+             classes apart.
     Source   Moor et al. 2019 (matching at the absolute hour). The published code does not ask
              whether the control was still there; see data_schema/decisions.md.
 
@@ -33,11 +34,12 @@ def match_controls(cases, controls, *, controls_per_case: int, rng: np.random.Ge
     controls = controls.sort_values("stay_id").reset_index(drop=True)
     order = rng.permutation(len(controls))
     stay_id = controls.stay_id.to_numpy()[order]
-    ready_h, stay_h = controls.ready_h.to_numpy()[order], controls.stay_h.to_numpy()[order]
+    ready_h, full_h, stay_h = (controls[c].to_numpy()[order] for c in ("ready_h", "full_h", "stay_h"))
     free = np.ones(len(order), bool)
     rows: list[tuple[int, int, float]] = []
     for case, reference_h in zip(cases.stay_id, cases.reference_h, strict=True):
-        chosen = np.flatnonzero(free & (ready_h <= reference_h) & (stay_h >= reference_h))
+        there = (ready_h <= reference_h) & (full_h > reference_h) & (stay_h >= reference_h)
+        chosen = np.flatnonzero(free & there)
         if len(chosen) < controls_per_case:
             continue
         chosen = chosen[:controls_per_case]
@@ -51,7 +53,7 @@ def largest_ratio(cases, controls, *, kept_share: float, most: int) -> int:
     """
     The most controls a case can have, while `kept_share` of the cases that could have one keep theirs.
 
-    Reads    cases(stay_id, reference_h), controls(stay_id, ready_h, stay_h)
+    Reads    cases(stay_id, reference_h), controls(stay_id, ready_h, full_h, stay_h)
 
     Parameters
     ----------

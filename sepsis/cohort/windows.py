@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-LOOKBACK_H = 200.0  # Moor et al. 2019 keep series of at most 200 hourly steps
+from sepsis.config import LOOKBACK_H
 
 
 @dataclass(frozen=True, eq=False)

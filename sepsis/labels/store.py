@@ -8,11 +8,13 @@ from typing import Any
 
 import pandas as pd
 
+from sepsis.errors import ExportError
 from sepsis.events.store import save_events
 from sepsis.events.tables import Events
 from sepsis.labels import Labels, Preset
 from sepsis.schema import (
     MANIFEST,
+    check_table,
     frame_hash,
     manifest,
     read_manifest,
@@ -86,6 +88,17 @@ def read_labels(path: str | Path) -> LabelFolder:
     return LabelFolder(
         path=path,
         onset=read_table(path / "onset.parquet", "onset"),
-        attrition=pd.read_csv(path / "attrition.csv", keep_default_na=False),
+        attrition=_read_attrition(path / "attrition.csv"),
         manifest=facts,
     )
+
+
+def _read_attrition(path: Path) -> pd.DataFrame:
+    """One row per stay with its exclusion, held to its contract."""
+    try:
+        frame = pd.read_csv(path, keep_default_na=False)
+    except (OSError, ValueError):
+        raise ExportError(
+            path.name, "not readable", "the table that `sepsis label` wrote", "Label again."
+        ) from None
+    return check_table(frame, "attrition", path.name)

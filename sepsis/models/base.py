@@ -28,6 +28,7 @@ class WindowClassifier(ClassifierMixin, BaseEstimator):
     """
 
     name: ClassVar[str] = ""
+    keeps_training_stays: ClassVar[bool] = False  # whether a stored model holds patients' series
 
     def fit(self, X: Windows, y, validation: tuple[Windows, np.ndarray] | None = None):
         """

@@ -104,6 +104,7 @@ class DTWKNN(WindowClassifier):
     """
 
     name = "dtw_knn"
+    keeps_training_stays = True
 
     def __init__(
         self,

@@ -61,8 +61,9 @@ class MGPTCN(WindowClassifier):
     device : {"cpu", "cuda"}
         Where to train. Scoring is always on the CPU, so that risks do not depend on the machine's GPU.
     threads : int or None
-        Threads torch may use in training on the CPU; None: as it is set. Scoring uses one, so that
-        risks do not depend on it; score in several processes to use more.
+        Threads torch may use in training on the CPU; None: as it is set. A batch's tensors are small: a
+        second thread saves little on an idle machine, and on a busy one the two wait for each other
+        (seen: thirty times slower). Scoring uses one, so that risks do not depend on it.
     random_state : int
         Seeds the weights, the order of batches, the samples in training and in scoring.
 
@@ -100,7 +101,7 @@ class MGPTCN(WindowClassifier):
         patience: int = 4,
         max_observations: int = 10_000,
         device: str = "cpu",
-        threads: int | None = None,
+        threads: int | None = 1,
         random_state: int = 0,
     ):
         self.n_samples = n_samples

@@ -58,13 +58,28 @@ def make_model(name: str, settings: dict[str, Any]) -> WindowClassifier:
         For an unknown model or setting.
     """
     cls = model_class(name)
-    known = inspect.signature(cls.__init__).parameters
-    for key in settings:
-        if key not in known or key == "self":
-            raise SettingsError(
-                f"[models.{name}]", f"no setting {key!r}", todo=nearest(key, set(known) - {"self"})
-            )
+    known = inspect.signature(cls).parameters
+    for key, value in settings.items():
+        where = f"[models.{name}]"
+        if key not in known:
+            raise SettingsError(where, f"no setting {key!r}", todo=nearest(key, known))
+        default = known[key].default
+        if not _fits(value, default):
+            raise SettingsError(f"{where} {key}", f"is {type(value).__name__}", type(default).__name__)
     return cls(**settings)
+
+
+def _fits(value: Any, default: Any) -> bool:
+    """Whether a setting has the type of its default; a default of None stands for a number to come."""
+    if default is None:
+        return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(value, bool) and isinstance(default, bool)
+    if isinstance(default, float):
+        return isinstance(value, int | float)
+    if isinstance(default, str):
+        return isinstance(value, str | list | tuple)
+    return isinstance(value, type(default)) or (value is None and isinstance(default, int))
 
 
 def save_model(model: WindowClassifier, path: str | Path) -> None:
@@ -74,11 +89,16 @@ def save_model(model: WindowClassifier, path: str | Path) -> None:
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     with whole_file(path / "weights.safetensors") as temporary:
         temporary.write_bytes(save_arrays(whole))
-    settings = {key: _plain(value) for key, value in model.get_params(deep=False).items()}
+    settings = plain_settings(model)
     write_json(
         {"format_version": FORMAT_VERSION, "model": model.name, "settings": settings, "facts": facts},
         path / "model.json",
     )
+
+
+def plain_settings(model: WindowClassifier) -> dict[str, Any]:
+    """A model's settings as JSON can hold them."""
+    return {key: _plain(value) for key, value in model.get_params(deep=False).items()}
 
 
 def load_model(path: str | Path) -> WindowClassifier:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from sepsis.cohort import attrition_counts, select_cohort, split_hash
+from sepsis.cohort import select_cohort, split_hash
 from sepsis.cohort.matching import largest_ratio, match_controls
 from sepsis.cohort.splits import split_subjects
 from sepsis.config import CohortSettings
@@ -22,11 +22,12 @@ def test_a_control_is_still_in_the_unit_at_its_cases_hour():
               2 |        40.0
     """)
     controls = table("""
-        stay_id | ready_h | stay_h
-             11 |     2.0 |   50.0   # serves the late case
-             12 |     2.0 |   12.0   # serves the early one alone
-             13 |     2.0 |    9.0   # gone before either
-             14 |    11.0 |   30.0   # nothing charted by hour 10, gone by hour 40
+        stay_id | ready_h | full_h | stay_h
+             11 |     2.0 |   99.0 |   50.0   # serves the late case
+             12 |     2.0 |   99.0 |   12.0   # serves the early one alone
+             13 |     2.0 |   99.0 |    9.0   # gone before either
+             14 |    11.0 |   99.0 |   30.0   # nothing charted by hour 10, gone by hour 40
+             15 |     2.0 |    9.0 |   60.0   # too much charted by hour 10
     """)
     matches = match_controls(cases, controls, controls_per_case=1, rng=np.random.default_rng(0))
     assert matches.set_index("stay_id").matched_to.to_dict() == {11: 2, 12: 1}
@@ -40,10 +41,10 @@ def test_a_case_has_all_its_controls_or_is_left_out():
               2 |        40.0   # one control is there then, two are asked for
     """)
     controls = table("""
-        stay_id | ready_h | stay_h
-             11 |     2.0 |   50.0
-             12 |     2.0 |   12.0
-             13 |     2.0 |   30.0
+        stay_id | ready_h | full_h | stay_h
+             11 |     2.0 |   99.0 |   50.0
+             12 |     2.0 |   99.0 |   12.0
+             13 |     2.0 |   99.0 |   30.0
     """)
     two = match_controls(cases, controls, controls_per_case=2, rng=np.random.default_rng(0))
     assert two.matched_to.tolist() == [1, 1]
@@ -60,7 +61,9 @@ def test_a_case_has_all_its_controls_or_is_left_out():
 )
 def test_matching_uses_no_control_twice_and_none_that_has_left(onsets, lengths, per_case, seed):
     cases = pd.DataFrame({"stay_id": np.arange(len(onsets)), "reference_h": onsets})
-    controls = pd.DataFrame({"stay_id": 100 + np.arange(len(lengths)), "ready_h": 0.5, "stay_h": lengths})
+    controls = pd.DataFrame(
+        {"stay_id": 100 + np.arange(len(lengths)), "ready_h": 0.5, "full_h": np.inf, "stay_h": lengths}
+    )
     matches = match_controls(cases, controls, controls_per_case=per_case, rng=np.random.default_rng(seed))
     shuffled = match_controls(
         cases[::-1], controls[::-1], controls_per_case=per_case, rng=np.random.default_rng(seed)
@@ -119,7 +122,6 @@ def test_every_stay_of_the_export_is_in_the_cohort_table_with_a_part_or_a_reason
     assert (cohort.in_cohort == (cohort.reason == "")).all()
     assert cohort.in_cohort.equals(cohort.reference_h.notna())
     assert (cohort[~cohort.in_cohort].split == "").all()
-    assert attrition_counts(cohort).stays.sum() == len(onset)
     assert (cohort[cohort.stay_id % 17 == 3].reason == "under 15 years").all()
 
 
@@ -154,6 +156,16 @@ def test_the_same_seed_gives_the_same_cohort_whatever_the_row_order():
     c = select_cohort(onset, events, ["heart_rate"], CohortSettings(seed=4))
     assert a.equals(b)
     assert split_hash(a) == split_hash(b) != split_hash(c)
+
+
+def test_a_limit_on_values_leaves_every_case_its_controls():
+    onset, events = made_up(2000)
+    cohort = select_cohort(onset, events, ["heart_rate"], CohortSettings(max_observations=40))
+    members = cohort[cohort.in_cohort]
+    assert members.reference_h.max() < 41
+    per_case = members[~members.is_case].groupby("matched_to").size()
+    assert per_case.nunique() == 1
+    assert set(per_case.index) == set(members[members.is_case].stay_id)
 
 
 def test_an_empty_class_says_what_took_it():
