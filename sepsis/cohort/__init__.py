@@ -42,7 +42,8 @@ def select_cohort(onset, events, concepts, settings: CohortSettings, *, split: b
     Raises
     ------
     NothingLeftError
-        If no case or no control is left, naming what excluded most.
+        If no case or no control is left, naming what excluded most, or if the training or test
+        split has none.
     """
     rng = np.random.default_rng(settings.seed)
     frame = onset[["stay_id", "subject_id", "is_case", "onset_h", "stay_h", "included", "exclusion"]].copy()
@@ -63,6 +64,8 @@ def select_cohort(onset, events, concepts, settings: CohortSettings, *, split: b
     frame["split"] = _splits(frame, settings, rng) if split else np.where(frame.reason == "", "external", "")
     frame = _match(frame, ratio, rng)
     _require_both_classes(frame, "after matching within splits")
+    if split:
+        _require_judgeable_splits(frame, settings)
     frame["in_cohort"] = frame.reason == ""
     frame.loc[~frame.in_cohort, "split"] = ""
     columns = [
@@ -143,4 +146,19 @@ def _require_both_classes(frame: pd.DataFrame, when: str) -> None:
                 f"no {name} is left {when} of {len(frame)} stays ({why})",
                 f"at least one {name}",
                 "Choose another preset, relax [cohort], or give a larger export.",
+            )
+
+
+def _require_judgeable_splits(frame: pd.DataFrame, settings: CohortSettings) -> None:
+    """Raise if there is nothing to learn from or nothing to judge by."""
+    members = frame[frame.reason == ""]
+    for name, share in (("train", 1.0), ("test", settings.test_share)):
+        cases = int(members[members.split == name].is_case.sum())
+        if share > 0 and cases == 0:
+            raise NothingLeftError(
+                "cohort",
+                f"the {name} split has no case: {int(members.is_case.sum())} cases and "
+                f"{int((~members.is_case).sum())} controls are left of {len(frame)} stays",
+                "at least one case in the training and in the test split",
+                "Give a larger export, choose another preset, or change the shares or the seed of [cohort].",
             )

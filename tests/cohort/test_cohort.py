@@ -178,3 +178,11 @@ def test_an_empty_class_says_what_took_it():
     assert "no case is left after inclusion of 400 stays" in str(caught.value)
     with pytest.raises(NothingLeftError, match="no control is left"):
         select_cohort(onset[onset.is_case], events, ["heart_rate"], CohortSettings())
+
+
+def test_a_split_without_cases_is_found_before_anything_is_trained():
+    onset, events = made_up()
+    few = onset[~onset.is_case | onset.stay_id.isin(onset[onset.is_case & (onset.onset_h > 10)].stay_id[:2])]
+    with pytest.raises(NothingLeftError, match="the test split has no case: 2 cases and"):
+        select_cohort(few, events, ["heart_rate"], CohortSettings())
+    assert select_cohort(few, events, ["heart_rate"], CohortSettings(test_share=0.0)).in_cohort.any()
