@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -29,9 +30,11 @@ from sepsis.config import (
 from sepsis.errors import ExportError, SettingsError, UsageError, nearest
 from sepsis.evaluation import evaluate_scores
 from sepsis.events import extract_events
+from sepsis.events.extraction import extract_parts
+from sepsis.events.parts import PART_STAYS
 from sepsis.events.store import load_events, stored_fingerprint
 from sepsis.events.tables import Events
-from sepsis.labels import label_stays, load_preset
+from sepsis.labels import load_preset
 from sepsis.labels.store import LabelFolder, read_labels, write_labels
 from sepsis.models.registry import model_class
 from sepsis.report import write_report
@@ -50,7 +53,7 @@ from sepsis.schema import (
     write_table,
 )
 from sepsis.scoring import score_horizons, score_hourly
-from sepsis.sources import open_export
+from sepsis.sources import open_export, shown
 from sepsis.sources.base import Source
 from sepsis.sources.synthetic import write_synthetic
 from sepsis.training import Trained, read_model, train_model, write_model
@@ -82,17 +85,34 @@ STAGES = (
 def open_source(settings: ExportSettings) -> Source:
     """The export of a pipeline or command, opened; nothing is read yet."""
     subset = {"limit": settings.limit, "seed": settings.limit_seed} if settings.limit else {}
-    return open_export(settings.path, kind=settings.kind or None, **subset)
+    return open_export(
+        settings.path, kind=settings.kind or None, engine=settings.engine, schemas=settings.schemas, **subset
+    )
 
 
-def label_export(source: Source, out: str | Path, *, preset: str, switches: dict[str, Any]) -> LabelFolder:
-    """Read an export, derive its labels, write the labels folder."""
+def label_export(
+    source: Source,
+    out: str | Path,
+    *,
+    preset: str,
+    switches: dict[str, Any],
+    part_stays: int | None = PART_STAYS,
+) -> LabelFolder:
+    """
+    Read an export, derive its labels, write the labels folder: whole or not at all.
+
+    Parameters
+    ----------
+    part_stays : int, optional
+        Stays that are labelled at a time: decides the memory it takes, and no label.
+    """
     definition = load_preset(preset, **switches)
     source.require_usable()
-    fingerprint = source.fingerprint()
-    events = extract_events(source)
-    labels = label_stays(events, definition)
-    write_labels(labels, events, definition, out, kind=source.kind, fingerprint=fingerprint)
+    with whole_folder(out, "labels") as temporary:
+        fingerprint = source.fingerprint()
+        with TemporaryDirectory(dir=temporary) as aside:
+            parts = extract_parts(source, Path(aside), detail=definition.reads_detail, part_stays=part_stays)
+            write_labels(parts, definition, temporary, kind=source.kind, fingerprint=fingerprint)
     return read_labels(out)
 
 
@@ -303,7 +323,7 @@ def run_pipeline(pipeline: Pipeline, out: str | Path, log: Callable[[str], None]
     source = open_source(export)
     labels_at, cohort_at = run.out / "labels", run.out / "cohort"
     run.chain = run.stage(
-        "label", [asdict(pipeline.labels), asdict(export), source.fingerprint()], labels_at,
+        "label", [asdict(pipeline.labels), _place(export), source.fingerprint()], labels_at,
         lambda: label_export(
             source, labels_at, preset=pipeline.labels.preset, switches=pipeline.labels.switches
         ),
@@ -326,6 +346,11 @@ def run_pipeline(pipeline: Pipeline, out: str | Path, log: Callable[[str], None]
         ),
     )  # fmt: skip
     return page
+
+
+def _place(export: ExportSettings) -> dict[str, Any]:
+    """An export's settings without the credentials that an address may hold."""
+    return {**asdict(export), "path": shown(export.path)}
 
 
 def _export_stage(pipeline: Pipeline, run: Run) -> ExportSettings:
@@ -401,5 +426,5 @@ def _train_and_score(pipeline: Pipeline, name: str, run: Run, labels, events: Ev
 def public_settings(pipeline: Pipeline) -> dict[str, Any]:
     """A pipeline's settings for a manifest: the export by its file name only, not by its path."""
     settings = pipeline.as_dict()
-    settings["export"]["path"] = Path(settings["export"]["path"]).name
+    settings["export"]["path"] = Path(shown(settings["export"]["path"])).name
     return settings
