@@ -13,11 +13,14 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sepsis.errors import SepsisError, UsageError
+
+if TYPE_CHECKING:
+    from sepsis.config import ExportSettings
 
 app = typer.Typer(
     name="sepsis",
@@ -31,9 +34,24 @@ app = typer.Typer(
     add_completion=False,
 )
 
-Export = Annotated[Path, typer.Argument(help="Folder, zip or file with the records.", show_default=False)]
+Export = Annotated[
+    str,
+    typer.Argument(
+        help="Folder, zip or DuckDB file with the records, or postgresql://HOST/DATABASE.", show_default=False
+    ),
+]
 Kind = Annotated[
     str | None, typer.Option(help="mimic-iii, mimic-iv or physionet-2019; detected if left out.")
+]
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        help="duckdb, postgres or spark: what reads and joins the export; by its place if left out."
+    ),
+]
+Schema = Annotated[
+    list[str] | None,
+    typer.Option("--schema", help="Where a database holds the tables; repeatable; found out if left out."),
 ]
 Limit = Annotated[int | None, typer.Option(help="A seeded random subset of so many stays (PhysioNet 2019).")]
 Labels = Annotated[Path, typer.Option(help="Folder written by `sepsis label`.", show_default=False)]
@@ -44,6 +62,15 @@ Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; repeatable."),
 ]
+
+
+def _export(
+    path: str, kind: str | None, limit: int | None, engine: str | None, schemas: list[str] | None
+) -> ExportSettings:
+    """What a command was told about its export."""
+    from sepsis.config import ExportSettings
+
+    return ExportSettings(path, kind or "", limit or 0, engine=engine or "", schemas=tuple(schemas or ()))
 
 
 @app.command(epilog="Example: sepsis synth --stays 500 --seed 1 --out export")
@@ -60,18 +87,31 @@ def synth(
 
 
 @app.command(epilog="Example: sepsis check export")
-def check(export: Export, kind: Kind = None, limit: Limit = None) -> None:
+def check(
+    export: Export,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Also label by this definition: expected against found counts of a known release."),
+    ] = None,
+    kind: Kind = None,
+    limit: Limit = None,
+    engine: Engine = None,
+    schema: Schema = None,
+) -> None:
     """Say what an export is, what is missing, and what each missing part feeds."""
-    from sepsis.config import ExportSettings
-    from sepsis.run import open_source
+    from sepsis.stages import open_source
 
-    source = open_source(ExportSettings(str(export), kind or "", limit or 0))
+    source = open_source(_export(export, kind, limit, engine, schema))
     rows = source.check()
     typer.echo(
         f"{source.kind}: {len(rows)} tables and columns looked for, {(rows.status != 'ok').sum()} missing"
     )
     typer.echo(rows.to_string(index=False))
     source.require_usable()
+    if preset:
+        from sepsis.comparison import check_counts
+
+        typer.echo(check_counts(source, preset))
 
 
 @app.command(epilog="Example: sepsis label export --preset moor2019 --out labels")
@@ -83,6 +123,8 @@ def label(
     ] = None,
     kind: Kind = None,
     limit: Limit = None,
+    engine: Engine = None,
+    schema: Schema = None,
     change: Annotated[
         list[str] | None,
         typer.Option(
@@ -91,10 +133,10 @@ def label(
     ] = None,
 ) -> None:
     """Derive hourly SOFA, suspicion of infection and onset; every stay appears, with its exclusion."""
-    from sepsis.config import ExportSettings, read_switches
-    from sepsis.run import label_export, open_source
+    from sepsis.config import read_switches
+    from sepsis.stages import label_export, open_source
 
-    source = open_source(ExportSettings(str(export), kind or "", limit or 0))
+    source = open_source(_export(export, kind, limit, engine, schema))
     preset = preset or ("physionet2019" if source.brings_labels else "moor2019")
     labels = label_export(source, out, preset=preset, switches=read_switches(tuple(change or ())))
     facts = labels.manifest
@@ -103,6 +145,38 @@ def label(
     )
     for reason, count in sorted(facts["excluded"].items(), key=lambda item: -item[1]):
         typer.echo(f"  excluded {count}: {reason}")
+
+
+@app.command(epilog="Example: sepsis compare export --presets moor2019,moor2019_code --out comparison")
+def compare(
+    export: Export,
+    presets: Annotated[
+        str, typer.Option(help="Definitions, comma between; files end in .toml.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for compare.csv, walk.csv and the page; else print only.")
+    ] = None,
+    walk: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FROM:TO", help="Change one switch at a time; repeatable."),
+    ] = None,
+    kind: Kind = None,
+    limit: Limit = None,
+    engine: Engine = None,
+    schema: Schema = None,
+) -> None:
+    """Label an export by several definitions: counts, overlap, onset shift, and which switch does it."""
+    from sepsis.comparison import compare_export, table_text
+    from sepsis.stages import open_source
+
+    compared = compare_export(
+        open_source(_export(export, kind, limit, engine, schema)),
+        [name.strip() for name in presets.split(",") if name.strip()],
+        out, walks=walk, log=lambda text: typer.echo(text, err=True),
+    )  # fmt: skip
+    typer.echo(table_text(compared))
+    if out is not None:
+        typer.echo((out / "index.html").resolve())
 
 
 @app.command(epilog="Example: sepsis train export --labels labels --model mgp_tcn --out model")
@@ -115,21 +189,23 @@ def train(
     change: Changes = None,
     kind: Kind = None,
     limit: Limit = None,
+    engine: Engine = None,
+    schema: Schema = None,
 ) -> None:
     """Select the cohort, split it by subject, fit one model; validation data choose, test data wait."""
     from sepsis.cohort import select_cohort
-    from sepsis.config import ExportSettings, Pipeline, change_settings, read_pipeline
+    from sepsis.config import Pipeline, change_settings, read_pipeline
     from sepsis.labels.store import read_labels
     from sepsis.models.registry import model_class
-    from sepsis.run import concept_set, events_of, open_source, train_one
     from sepsis.schema import check_folder
+    from sepsis.stages import concept_set, events_of, open_source, train_one
 
     model_class(model)
     check_folder(out, "model")
     changes = tuple(change or ())
     pipeline = read_pipeline(settings, changes) if settings else change_settings(Pipeline("train"), changes)
     known = read_labels(labels)
-    events = events_of(open_source(ExportSettings(str(export), kind or "", limit or 0)), known)
+    events = events_of(open_source(_export(export, kind, limit, engine, schema)), known)
     cohort = select_cohort(
         known.onset, events.events, concept_set(pipeline.train.concept_set), pipeline.cohort
     )
@@ -160,17 +236,19 @@ def score(
     ] = None,
     kind: Kind = None,
     limit: Limit = None,
+    engine: Engine = None,
+    schema: Schema = None,
 ) -> None:
     """Give every stay a risk, or the reason why it has none."""
-    from sepsis.config import ExportSettings, read_horizons
+    from sepsis.config import read_horizons
     from sepsis.labels.store import read_labels
-    from sepsis.run import open_source, score_export
+    from sepsis.stages import open_source, score_export
     from sepsis.training import read_model
 
     if hourly and horizons:
         raise UsageError("sepsis score", "both --hourly and --horizons", "one of them")
     scores = score_export(
-        open_source(ExportSettings(str(export), kind or "", limit or 0)),
+        open_source(_export(export, kind, limit, engine, schema)),
         read_model(model), out,
         labels=read_labels(labels) if labels else None,
         horizons=None if hourly else read_horizons(horizons or "0:7"),
@@ -198,7 +276,7 @@ def evaluate(
     """Compute AUPRC and AUROC by hours before onset, with intervals, and write the page."""
     from sepsis.config import EvaluateSettings
     from sepsis.labels.store import read_labels
-    from sepsis.run import evaluate_files
+    from sepsis.stages import evaluate_files
 
     settings = EvaluateSettings(split=split, n_bootstrap=bootstrap, level=level, seed=seed)
     typer.echo(evaluate_files(scores, read_labels(labels), out, settings, {}))

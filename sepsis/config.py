@@ -113,10 +113,12 @@ class SynthSettings:
 class ExportSettings:
     """Where the records come from."""
 
-    path: str = ""  # empty: the synthetic export of this run
+    path: str = ""  # or postgresql://HOST/DATABASE; empty: the synthetic export of this run
     kind: str = ""  # empty: detected
     limit: int = 0  # stays, a seeded random subset; 0: all
     limit_seed: int = 0
+    engine: str = ""  # duckdb, postgres or spark; empty: by the place
+    schemas: tuple[str, ...] = ()  # of a database; empty: found out
 
 
 @dataclass(frozen=True)

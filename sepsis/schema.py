@@ -169,14 +169,20 @@ def write_table(
         Definition, settings, seed, hashes: kept in the file's metadata beside the schema version,
         and read back by `read_facts`.
     """
-    frame = check_table(frame, table, Path(path).name)
-    arrow = pa.Table.from_pandas(frame, preserve_index=False)
-    note = {"table": table, "schema_version": contract(table)["version"], **(facts or {})}
-    arrow = arrow.replace_schema_metadata(
-        {**(arrow.schema.metadata or {}), _FACTS_KEY: json.dumps(note, sort_keys=True, default=str).encode()}
-    )
+    arrow = checked_arrow(frame, table, Path(path).name, facts)
     with whole_file(path) as temporary:
         pq.write_table(arrow, temporary, compression="zstd")
+
+
+def checked_arrow(frame: pd.DataFrame, table: str, where: str, facts: dict[str, Any] | None) -> pa.Table:
+    """A table as `write_table` writes it: held to its contract, with its facts."""
+    arrow = pa.Table.from_pandas(check_table(frame, table, where), preserve_index=False)
+    note = json.dumps(
+        {"table": table, "schema_version": contract(table)["version"], **(facts or {})},
+        sort_keys=True,
+        default=str,
+    )
+    return arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), _FACTS_KEY: note.encode()})
 
 
 def read_table(path: str | Path, table: str) -> pd.DataFrame:

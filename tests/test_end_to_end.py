@@ -13,9 +13,10 @@ import pytest
 from sepsis.config import ExportSettings, Pipeline, change_settings, read_pipeline
 from sepsis.events.store import load_events
 from sepsis.labels.store import read_labels
-from sepsis.run import open_source, run_pipeline
+from sepsis.run import run_pipeline
 from sepsis.schema import read_facts, read_table
 from sepsis.scoring import score_horizons, score_hourly
+from sepsis.stages import open_source
 from sepsis.training import read_model
 from tests.test_cli import sepsis
 

@@ -23,6 +23,22 @@ def name_pattern(names: tuple[str, ...]) -> re.Pattern:
     )
 
 
+def loose_pattern(names: AntibioticNames) -> str:
+    """
+    A pattern that finds at least what `name_pattern` finds for any list, in every engine's dialect.
+
+    Nothing is escaped: what is neither letter nor digit may be any character.
+
+    Examples
+    --------
+    >>> names = AntibioticNames({"a": ("amoxicillin%clavulanate", "cipro xr")}, (), (), (), ())
+    >>> loose_pattern(names)
+    'amoxicillin.*clavulanate|cipro.xr'
+    """
+    every = sorted({name.lower() for listed in names.lists.values() for name in listed})
+    return "|".join(re.sub(r"[^a-z0-9%]", ".", name).replace("%", ".*") for name in every)
+
+
 def is_systemic(drug: str, route: str, drug_type: str, names: AntibioticNames) -> bool:
     """
     The systemic test of one order, from its own type, route and name.
@@ -49,7 +65,7 @@ def judge_orders(orders: pd.DataFrame, names: AntibioticNames) -> pd.DataFrame:
     The distinct orders that are antibiotics.
 
     Reads    orders(drug, route, drug_type), distinct, "" for a gap
-    Writes   the same rows where the drug is in a list, with in_moor2019, in_mimic_iv, systemic (the
+    Writes   the same rows where the drug is in a list, with in_moor2019, in_mimic_iv, in_ricu, systemic (the
              row's own) and name_is_systemic: whether some order of that drug name passes the test
     """
     found = orders.copy()

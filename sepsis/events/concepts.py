@@ -24,6 +24,8 @@ _RULES = (
     "fraction",
     "text",
     "mark",
+    "blank",
+    "verbatim",
     "unit_of",
     "same_unit",
     "convert",
@@ -84,6 +86,8 @@ class Concept:
     fraction: bool = False
     text: bool = False
     mark: bool = False
+    blank: bool = False
+    verbatim: bool = False
     items: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
     unit_of: dict[str, str] = field(default_factory=dict)
     same_unit: tuple[str, ...] = ()
@@ -104,7 +108,7 @@ class AntibioticNames:
     Attributes
     ----------
     lists : dict of str to tuple of str
-        Names by list ("moor2019", "mimic_iv"), those common to both included.
+        Names by list: "moor2019" and "mimic_iv", those common to both included, and "ricu".
     drug_types, routes_out, route_parts_out, name_parts_out : tuple of str
         The systemic test: type among the first; route not among, and holding none of, the next two;
         name holding none of the last.
@@ -184,7 +188,8 @@ def read_vocabulary(spec: dict[str, Any]) -> Vocabulary:
         sets={name: tuple(ids) for name, ids in spec["sets"].items()},
         spellings={unit: tuple(others) for unit, others in spec["spellings"].items()},
         antibiotics=AntibioticNames(
-            lists={name: tuple(names["common"]) + tuple(names[name]) for name in ("moor2019", "mimic_iv")},
+            lists={name: tuple(names["common"]) + tuple(names[name]) for name in ("moor2019", "mimic_iv")}
+            | {"ricu": tuple(names["ricu"])},
             **{key: tuple(value) for key, value in names["systemic"].items()},
         ),
         sepsis_codes={name: tuple(codes) for name, codes in spec["sepsis_codes"].items()},
@@ -214,6 +219,8 @@ def _concept(entry: dict[str, Any], dose: dict[str, tuple[float, float]]) -> Con
         fraction=entry.get("fraction", False),
         text=entry.get("text", False),
         mark=entry.get("mark", False),
+        blank=entry.get("blank", False),
+        verbatim=entry.get("verbatim", False),
         items=items,
         unit_of={str(item): unit for item, unit in entry.get("unit_of", {}).items()},
         same_unit=tuple(entry.get("same_unit", ())),

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable
+from pathlib import Path
 
 import ibis
+import numpy as np
 import pandas as pd
 
 from sepsis.errors import ExportError
-from sepsis.events.antibiotics import judge_orders
+from sepsis.events.antibiotics import judge_orders, loose_pattern
 from sepsis.events.concepts import Concept, Vocabulary, load_vocabulary
+from sepsis.events.detail import detail_tables
+from sepsis.events.given import given_tables
 from sepsis.events.infusions import ASSUMED, harmonise_infusions
+from sepsis.events.measured import LEDGER, refuse_unknown_units, spill_measured
+from sepsis.events.parts import EVENTS, PART_STAYS, EventParts, Spill, partition
 from sepsis.events.tables import Events
-from sepsis.events.units import KEPT, NO_TIME, OUTSIDE, UNKNOWN_UNIT, harmonise
+from sepsis.events.units import KEPT, NO_TIME, OUTSIDE
 from sepsis.sources import Source
 
-MEASURED_TABLES = ("charted", "labs", "outputs", "procedures")
-_EVENTS = ["stay_id", "time_h", "concept", "value", "text"]
-_LEDGER = ["concept", "reason", "rows"]
-_FLAGS = ["in_moor2019", "in_mimic_iv", "systemic", "name_is_systemic"]
+_FLAGS = ["in_moor2019", "in_mimic_iv", "in_ricu", "systemic", "name_is_systemic"]
 
 
-def extract_events(source: Source, concepts: str | Iterable[str] | None = None) -> Events:
+def extract_events(
+    source: Source, concepts: str | Iterable[str] | None = None, *, detail: bool = True
+) -> Events:
     """
     Everything later stages know about an export.
 
@@ -32,6 +38,9 @@ def extract_events(source: Source, concepts: str | Iterable[str] | None = None) 
     concepts : str or iterable of str, optional
         A named set ("moor44", "sofa", ...) or concept ids; all by default. Stays, antibiotics and
         cultures are always extracted.
+    detail : bool
+        Whether to read what only definitions of mimic-code's kind need: the group "as_charted" and
+        the optional tables of `Events` (`sepsis.events.detail`).
 
     Returns
     -------
@@ -46,29 +55,56 @@ def extract_events(source: Source, concepts: str | Iterable[str] | None = None) 
     SettingsError
         An unknown concept or set.
     """
+    with tempfile.TemporaryDirectory(prefix="sepsis-") as folder:
+        parts = extract_parts(source, Path(folder), concepts, detail=detail, part_stays=None)
+        return next(iter(parts))
+
+
+def extract_parts(
+    source: Source,
+    folder: Path,
+    concepts: str | Iterable[str] | None = None,
+    *,
+    detail: bool = True,
+    part_stays: int | None = PART_STAYS,
+) -> EventParts:
+    """
+    What `extract_events` reads, in parts: memory does not grow with the number of rows.
+
+    Parameters
+    ----------
+    folder : Path
+        For the rows of each part; must stay until the last part has been read.
+    part_stays : int, optional
+        Stays that make a part full; None puts everything in one.
+
+    Raises
+    ------
+    As `extract_events`, all of it before anything is returned.
+    """
     vocabulary = load_vocabulary()
-    wanted = vocabulary.chosen(concepts)
+    wanted = [c for c in vocabulary.chosen(concepts) if detail or c.group != "as_charted"]
     source.require_usable()
     stays = _stays(source, vocabulary)
-    measured = wanted
-    if any(c.keys(source.kind, "infusions") for c in wanted) and vocabulary["weight"] not in wanted:
-        measured = [*wanted, vocabulary["weight"]]  # doses need it, even where nobody asked for it
-    events, measured_ledger = _all_measured(source, vocabulary, measured)
-    infusions, infusion_ledger = _infusions(source, vocabulary, wanted, events[events.concept == "weight"])
+    parts = partition(stays, part_stays)
+    with Spill(folder, parts) as spill:
+        weights, measured_ledger = spill_measured(source, vocabulary, wanted, spill)
+    infusions, infusion_ledger = _infusions(source, vocabulary, wanted, weights)
     antibiotics, antibiotic_ledger = _antibiotics(source, vocabulary)
     cultures, culture_ledger = _cultures(source)
     ids = [concept.id for concept in wanted]
-    measured_ledger = measured_ledger[measured_ledger.concept.isin(ids)]
     ledgers = [measured_ledger, infusion_ledger, antibiotic_ledger, culture_ledger, source.dropped()]
-    return Events(
+    held = Events(
         stays=stays,
-        events=_tidy(events[events.concept.isin(ids)], ids),
+        events=pd.DataFrame(columns=EVENTS),
         infusions=infusions,
         antibiotics=antibiotics,
         cultures=cultures,
         labels=_labels(source),
         ledger=_ledger(ledgers),
+        **(detail_tables(source, vocabulary) | given_tables(source) if detail else {}),
     )
+    return EventParts(held, parts, lambda k: spill.read(k, ids))
 
 
 def _frame(source: Source, name: str, table: ibis.Table | None = None) -> pd.DataFrame:
@@ -112,61 +148,6 @@ def _stays(source: Source, vocabulary: Vocabulary) -> pd.DataFrame:
     return stays.astype({"sepsis_code": "boolean"})
 
 
-def _all_measured(
-    source: Source, vocabulary: Vocabulary, concepts: list[Concept]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Events and ledger of every raw table that holds one of the concepts."""
-    parts = [
-        _measured(source, vocabulary, concepts, table)
-        for table in MEASURED_TABLES
-        if any(concept.keys(source.kind, table) for concept in concepts)
-    ]
-    if not parts:
-        return pd.DataFrame(columns=_EVENTS), pd.DataFrame(columns=_LEDGER)
-    events, ledgers = zip(*parts, strict=True)
-    return pd.concat(events, ignore_index=True), pd.concat(ledgers, ignore_index=True)
-
-
-def _measured(
-    source: Source, vocabulary: Vocabulary, concepts: list[Concept], table: str
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Events and ledger of one raw table; the table is read once and kept by the engine meanwhile."""
-    items = {item for concept in concepts for item in concept.keys(source.kind, table)}
-    with source.explained(table):
-        rows = harmonise(source.raw(table, sorted(items)), vocabulary, concepts, source.kind, table).cache()
-        counts = source.fetch(rows.group_by("number", "reason", "unit").aggregate(rows=rows.count()))
-        kept = rows.filter(rows.reason == KEPT).select("stay_id", "time_h", "number", "value", "text")
-        events = source.fetch(kept.order_by("stay_id", "time_h", "number", "value", "text"))
-    _refuse_unknown_units(table, counts, concepts)
-    ledger = counts.groupby(["number", "reason"], as_index=False).rows.sum()
-    ledger["concept"] = [concepts[number].id for number in ledger.number]
-    events["concept"] = pd.Categorical.from_codes(events.pop("number"), categories=[c.id for c in concepts])
-    return events, ledger[_LEDGER]
-
-
-def _refuse_unknown_units(table: str, counts: pd.DataFrame, concepts: list[Concept]) -> None:
-    """
-    Stop on units that the vocabulary does not lead anywhere.
-
-    `counts` holds number, reason, unit, rows; a unit is a word of the export, not of a patient.
-    """
-    bad = counts[counts.reason == UNKNOWN_UNIT].sort_values("rows", ascending=False, kind="stable")
-    if bad.empty:
-        return
-    total = counts.groupby("number").rows.sum()
-    found = "; ".join(
-        f"{int(row.rows):,} of {int(total[row.number]):,} {concepts[row.number].id} rows are in {row.unit!r}"
-        for row in bad.head(5).itertuples()
-    )
-    units = sorted({f"{concepts[n].id} in {concepts[n].unit!r}" for n in bad.number.head(5)})
-    raise ExportError(
-        f"events ({table})",
-        found + (f"; and {len(bad) - 5} more" if len(bad) > 5 else ""),
-        f"{', '.join(units)}, as in the vocabulary",
-        "Add a conversion to data_schema/2_concepts.toml, or correct the export.",
-    )
-
-
 def _infusions(
     source: Source, vocabulary: Vocabulary, concepts: list[Concept], weights: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -174,7 +155,7 @@ def _infusions(
     raw = _frame(source, "infusions", source.raw("infusions", sorted(items)))
     rows = harmonise_infusions(raw, weights, vocabulary, concepts, source.kind)
     counts = rows.groupby(["number", "reason", "unit"], dropna=False).size().rename("rows").reset_index()
-    _refuse_unknown_units("infusions", counts, concepts)
+    refuse_unknown_units("infusions", counts, concepts)
     rows["concept"] = [concepts[number].id for number in rows.number]
     kept = rows[rows.reason == KEPT]
     columns = ["stay_id", "start_h", "end_h", "concept", "value"]
@@ -182,49 +163,49 @@ def _infusions(
         kept[columns].astype({"stay_id": "int64", "concept": "str"}).sort_values(columns, ignore_index=True)
     )
     ledger = rows.groupby(["concept", "reason"]).size().rename("rows").reset_index()
+    source.refuse_malformed("infusions", ledger)
     assumed = kept[kept.assumed].groupby("concept").size().rename("rows").reset_index().assign(reason=ASSUMED)
-    return infusions, pd.concat([ledger, assumed], ignore_index=True)[_LEDGER]
+    return infusions, pd.concat([ledger, assumed], ignore_index=True)[LEDGER]
 
 
 def _antibiotics(source: Source, vocabulary: Vocabulary) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Orders of antibiotics; the names are judged once each, over all orders of the export."""
+    keys = ["drug", "route", "drug_type"]
     with source.explained("prescriptions"):
         orders = source.raw("prescriptions")
-        orders = orders.mutate(**{c: orders[c].fill_null("") for c in ("drug", "route", "drug_type")}).cache()
-        names = source.fetch(orders.select("drug", "route", "drug_type").distinct())
-        judged = judge_orders(names, vocabulary.antibiotics)
-        schema = {
-            "drug": "string",
-            "route": "string",
-            "drug_type": "string",
-            **dict.fromkeys(_FLAGS, "boolean"),
-        }
-        rows = orders.inner_join(
-            ibis.memtable(judged[list(schema)], schema=schema), ["drug", "route", "drug_type"]
-        )
-        frame = source.fetch(rows.select("stay_id", "time_h", "date_only", *_FLAGS))
-    return _timed(frame, "antibiotic", ["stay_id", "time_h", "date_only", *_FLAGS])
+        # most orders are no antibiotics: the engine leaves those out that cannot be one
+        orders = orders.filter(orders.drug.lower().re_search(loose_pattern(vocabulary.antibiotics)))
+        orders = orders.mutate(**{c: orders[c].fill_null("") for c in keys})
+        frame = source.fetch(orders.select("stay_id", "time_h", "date_only", "exclusion", *keys))
+    judged = judge_orders(frame[keys].drop_duplicates(), vocabulary.antibiotics)
+    frame = frame.merge(judged, on=keys)
+    kept, ledger = _timed(frame, "antibiotic", ["stay_id", "time_h", "date_only", *_FLAGS])
+    source.refuse_malformed("prescriptions", ledger)
+    return kept, ledger
 
 
 def _cultures(source: Source) -> tuple[pd.DataFrame, pd.DataFrame]:
     columns = ["stay_id", "time_h", "date_only", "specimen", "positive"]
-    return _timed(_frame(source, "cultures"), "culture", columns)
+    kept, ledger = _timed(_frame(source, "cultures"), "culture", columns)
+    source.refuse_malformed("cultures", ledger)
+    return kept, ledger
 
 
 def _timed(frame: pd.DataFrame, concept: str, columns: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows with a stay and a time, in full order, and the count of the others."""
-    outside = frame.stay_id.isna()
-    timeless = ~outside & frame.time_h.isna()
-    kept = frame[~outside & ~timeless][columns]
+    """Rows with a stay and a time, in full order, and the count of the others by what became of them."""
+    reason = np.select(
+        [frame.exclusion.notna(), frame.stay_id.isna(), frame.time_h.isna()],
+        [frame.exclusion.fillna("").astype(object), OUTSIDE, NO_TIME],
+        default=KEPT,
+    )
+    kept = frame[reason == KEPT][columns]
     flags = {c: "bool" for c in columns if c in ("date_only", "positive", *_FLAGS)}
     kept = kept.astype({"stay_id": "int64", "time_h": "float64", **flags}).sort_values(
         columns, ignore_index=True
     )
-    counts = {KEPT: len(kept), OUTSIDE: int(outside.sum()), NO_TIME: int(timeless.sum())}
-    ledger = pd.DataFrame(
-        [(concept, reason, rows) for reason, rows in counts.items() if rows], columns=_LEDGER
-    )
-    return kept, ledger
+    counts = pd.Series(reason, dtype="object").value_counts()
+    ledger = pd.DataFrame({"concept": concept, "reason": counts.index, "rows": counts.to_numpy()})
+    return kept, ledger[LEDGER]
 
 
 def _labels(source: Source) -> pd.DataFrame | None:
@@ -233,15 +214,8 @@ def _labels(source: Source) -> pd.DataFrame | None:
     return _frame(source, "labels").astype({"stay_id": "int64"}).sort_values("stay_id", ignore_index=True)
 
 
-def _tidy(events: pd.DataFrame, ids: list[str]) -> pd.DataFrame:
-    """Sorted by stay, time, concept (in the vocabulary's order), value; `concept` is a categorical."""
-    concept = events.concept.astype("category").cat.set_categories(ids)
-    types = {"stay_id": "int64", "time_h": "float64", "value": "float64", "text": "str"}
-    events = events.assign(concept=concept).astype(types)
-    return events[_EVENTS].sort_values(_EVENTS[:4], kind="stable", ignore_index=True)
-
-
 def _ledger(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    ledger = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    filled = [part for part in parts if len(part)]
+    ledger = pd.concat(filled or [pd.DataFrame(columns=LEDGER)], ignore_index=True)
     ledger = ledger.groupby(["concept", "reason"], as_index=False).rows.sum()
-    return ledger.astype({"concept": "str", "reason": "str", "rows": "int64"})[_LEDGER]
+    return ledger.astype({"concept": "str", "reason": "str", "rows": "int64"})[LEDGER]

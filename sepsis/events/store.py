@@ -2,21 +2,28 @@
 Extracted events on disk, so that an export is read once.
 
 A folder `events/` holds one Parquet file per table of `Events` and the fingerprint of the export and
-of the vocabulary they came from; when either changes the events are extracted again.
+of the vocabulary they came from; when either changes the events are extracted again. The measured
+values, `events.parquet`, have one row group for each part of the stays, so that they can be read as they
+were made: `load_parts` for a few at a time, `load_events` for all.
 """
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sepsis.errors import ExportError
+from sepsis.events.parts import EVENTS, EventParts, Partition
 from sepsis.events.tables import Events
-from sepsis.schema import MANIFEST, file_hash, folder, read_manifest, whole_folder, write_json
+from sepsis.schema import MANIFEST, file_hash, folder, read_manifest, write_json
+
+HELD = ("stays", "infusions", "antibiotics", "cultures", "labels", "ledger")
 
 
 def vocabulary_hash() -> str:
@@ -24,55 +31,106 @@ def vocabulary_hash() -> str:
     return file_hash(folder() / "2_concepts.toml")
 
 
-def save_events(events: Events, path: str | Path, *, fingerprint: str, kind: str) -> None:
+class EventsWriter:
     """
-    Write events to a folder, whole or not at all.
+    Writes a folder of events part by part; the folder must be one that disappears on an error.
 
     Parameters
     ----------
-    fingerprint, kind : str
-        Of the export they come from.
+    folder : Path
+        Made here.
+    events : EventParts
     """
-    with whole_folder(path, "events") as temporary:
-        for part in fields(Events):
-            frame = getattr(events, part.name)
+
+    def __init__(self, folder: Path, events: EventParts):
+        folder.mkdir()
+        self.folder, self.events = folder, events
+        self._writer: pq.ParquetWriter | None = None
+
+    def add(self, events: pd.DataFrame) -> None:
+        """Measured values of the next part: a row group of their own."""
+        rows = pa.Table.from_pandas(events, preserve_index=False)
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self.folder / "events.parquet", rows.schema, compression="zstd")
+        self._writer.write_table(rows.cast(self._writer.schema), row_group_size=max(1, len(rows)))
+
+    def close(self, *, fingerprint: str, kind: str) -> None:
+        """
+        What is held whole, and the manifest; all parts have been added.
+
+        Parameters
+        ----------
+        fingerprint, kind : str
+            Of the export they come from.
+        """
+        assert self._writer is not None  # an export without a stay is refused
+        self._writer.close()
+        for name in HELD:
+            frame = getattr(self.events.held, name)
             if frame is not None:
-                pq.write_table(
-                    pa.Table.from_pandas(frame, preserve_index=False),
-                    temporary / f"{part.name}.parquet",
-                    compression="zstd",
-                )
+                frame = frame.assign(part=self.events.parts.part) if name == "stays" else frame
+                rows = pa.Table.from_pandas(frame, preserve_index=False)
+                pq.write_table(rows, self.folder / f"{name}.parquet", compression="zstd")
         facts = {
             "kind": "events",
             "export": fingerprint,
             "export_kind": kind,
             "vocabulary": vocabulary_hash(),
         }
-        write_json(facts, temporary / MANIFEST)
+        write_json(facts, self.folder / MANIFEST)
 
 
-def load_events(path: str | Path) -> Events:
+def load_parts(path: str | Path) -> EventParts:
     """
-    Events from a folder that `save_events` wrote.
+    Events from a folder of `EventsWriter`, to be had one part at a time.
+
+    The optional tables of `Events`, which only definitions need, are not kept there.
 
     Raises
     ------
     ExportError
-        If the folder is not one, or a file of it cannot be read.
+        If the folder is not one, or a file of it is missing or cannot be read.
     """
     path = Path(path)
     read_manifest(path, "events")
-    tables: dict[str, pd.DataFrame | None] = {}
-    for part in fields(Events):
-        file = path / f"{part.name}.parquet"
-        try:
-            tables[part.name] = pq.read_table(file).to_pandas() if file.exists() else None
-        except (pa.ArrowException, OSError):
-            raise ExportError(f"events/{file.name}", "not readable as Parquet", todo="Label again.") from None
-    missing = [name for name, frame in tables.items() if frame is None and name != "labels"]
+    held = {name: _read(path / f"{name}.parquet") for name in HELD}
+    missing = [name for name, frame in held.items() if frame is None and name != "labels"]
+    if not (path / "events.parquet").exists():
+        missing.append("events")
     if missing:
         raise ExportError("events", f"no {', '.join(missing)}", "every table of the events", "Label again.")
-    return Events(**tables)
+    stays = held["stays"]
+    part = stays.pop("part").to_numpy(np.int64)
+    parts = Partition(stays["stay_id"].to_numpy(np.int64), stays["subject_id"].to_numpy(np.int64), part)
+    whole = Events(**held, events=pd.DataFrame(columns=EVENTS))
+    return EventParts(whole, parts, lambda k: _read(path / "events.parquet", k))
+
+
+def load_events(path: str | Path) -> Events:
+    """
+    Events from a folder of `EventsWriter`, all of them at once; sorted by stay, time, concept, value, text.
+
+    Raises
+    ------
+    ExportError
+        If the folder is not one, or a file of it is missing or cannot be read.
+    """
+    parts = load_parts(path)
+    events = _read(Path(path) / "events.parquet")
+    if len(parts) > 1:  # parts follow the persons
+        events = events.sort_values("stay_id", kind="stable", ignore_index=True)
+    return replace(parts.held, events=events)
+
+
+def _read(file: Path, row_group: int | None = None) -> Any:
+    """A table (or one row group of it) in memory; None if there is no such file."""
+    if not file.exists():
+        return None
+    try:
+        with pq.ParquetFile(file) as stored:
+            return (stored.read() if row_group is None else stored.read_row_group(row_group)).to_pandas()
+    except (pa.ArrowException, OSError):
+        raise ExportError(f"events/{file.name}", "not readable as Parquet", todo="Label again.") from None
 
 
 def stored_fingerprint(path: str | Path) -> str | None:

@@ -26,10 +26,11 @@ class Events:
         `data_schema/2_concepts.toml`; `text` only for concepts that are read as text.
     infusions : stay_id, start_h, end_h, concept, value
         Vasoactive drugs; `value` = rate in mcg/kg/min (vasopressin units/h).
-    antibiotics : stay_id, time_h, date_only, in_moor2019, in_mimic_iv, systemic, name_is_systemic
+    antibiotics : stay_id, time_h, date_only, in_moor2019, in_mimic_iv, in_ricu, systemic,
+        name_is_systemic
         One row per antibiotic order of the stay's admission, copied to each of its ICU stays.
         `date_only`: the export knows the day only and `time_h` is its midnight.
-        `in_moor2019`, `in_mimic_iv`: the drug is in that list of the vocabulary (in one at least).
+        `in_moor2019`, `in_mimic_iv`, `in_ricu`: the drug is in that list of the vocabulary (in one at least).
         `systemic`: the row's own drug type, route and name pass the systemic test.
         `name_is_systemic`: some order of the same drug name, of any patient, passes it.
     cultures : stay_id, time_h, date_only, specimen, positive
@@ -38,6 +39,12 @@ class Events:
         Labels that the export brings itself (PhysioNet 2019).
     ledger : concept, reason, rows
         What became of the rows read: kept, implausible, no number, outside the stays, ...
+    admissions, administrations : DataFrame or None
+        The admission of every stay and the antibiotics that were given; see `sepsis.events.given`.
+        None under the same conditions as the next.
+    lab_samples, orders, specimens, carevue_rates, zero_rates : DataFrame or None
+        What definitions need that look beyond the stay and its admission; see `sepsis.events.detail`.
+        None where it was not asked for, or the export is not MIMIC.
     """
 
     stays: pd.DataFrame
@@ -47,3 +54,10 @@ class Events:
     cultures: pd.DataFrame
     labels: pd.DataFrame | None
     ledger: pd.DataFrame
+    lab_samples: pd.DataFrame | None = None
+    orders: pd.DataFrame | None = None
+    specimens: pd.DataFrame | None = None
+    carevue_rates: pd.DataFrame | None = None
+    zero_rates: pd.DataFrame | None = None
+    admissions: pd.DataFrame | None = None
+    administrations: pd.DataFrame | None = None

@@ -38,7 +38,7 @@ def item_rules(concepts: list[Concept], kind: str, table: str) -> pd.DataFrame:
     Which item makes which concept in one raw table: a row per item and concept.
 
     Columns: item, number (position in `concepts`), unit_of, unit, low, high, with_low, with_high,
-    fraction, is_text, is_mark, text_rule ("any", "in" or "not in").
+    fraction, is_text, is_mark, is_blank, is_verbatim, text_rule ("any", "in" or "not in").
     """
     rows = []
     for number, c in enumerate(concepts):
@@ -47,7 +47,19 @@ def item_rules(concepts: list[Concept], kind: str, table: str) -> pd.DataFrame:
             bounds = (c.plausible.low, c.plausible.high, c.plausible.with_low, c.plausible.with_high)
             own_unit = normal(c.unit_of[item]) if item in c.unit_of else None
             rows.append(
-                (item, number, own_unit, normal(c.unit), *bounds, c.fraction, c.text, c.mark, text_rule)
+                (
+                    item,
+                    number,
+                    own_unit,
+                    normal(c.unit),
+                    *bounds,
+                    c.fraction,
+                    c.text,
+                    c.mark,
+                    c.blank,
+                    c.verbatim,
+                    text_rule,
+                )
             )
     frame = pd.DataFrame(rows, columns=list(_RULES))
     return frame.astype({"item": "str", "unit_of": "str", "unit": "str", "text_rule": "str"})
@@ -65,6 +77,8 @@ _RULES = {
     "fraction": "boolean",
     "is_text": "boolean",
     "is_mark": "boolean",
+    "is_blank": "boolean",
+    "is_verbatim": "boolean",
     "text_rule": "string",
 }
 
@@ -98,7 +112,7 @@ def unit_rules(vocabulary: Vocabulary, concepts: list[Concept]) -> pd.DataFrame:
 def text_rules(concepts: list[Concept]) -> pd.DataFrame:
     """The texts that let a row count, or keep it from counting: number, item, listed."""
     rows = [
-        (number, item, text.strip())
+        (number, item, text if concept.verbatim else text.strip())
         for number, concept in enumerate(concepts)
         for texts in (concept.text_in, concept.text_not_in)
         for item, listed in texts.items()
@@ -117,7 +131,8 @@ def harmonise(
     Writes   stay_id, time_h, number, value, text, reason, unit; a row per raw row and concept it makes
     Rule     `reason` is "kept", or the first ground on which the row is dropped: the export disowns
              it, no stay, no time, its text does not count, no number (no text either, where texts
-             count), unknown unit, implausible. `unit` only with "unknown unit".
+             count; kept where the concept says `blank`), unknown unit, implausible. `unit` only with
+             "unknown unit".
 
     Parameters
     ----------
@@ -135,7 +150,8 @@ def harmonise(
     rows = raw.rename(row_unit="unit").inner_join(rules, "item")
     written = rows.row_unit.lower().replace(" ", "").nullif("")
     rows = rows.mutate(
-        spelling=ibis.coalesce(rows.unit_of, written, rows.unit), text=rows.text.strip().nullif("")
+        spelling=ibis.coalesce(rows.unit_of, written, rows.unit),
+        text=ibis.ifelse(rows.is_verbatim, rows.text, rows.text.strip()).nullif(""),
     )
     rows = rows.left_join(units, [rows.number == units.of, rows.spelling == units.to]).drop("of")
     rows = rows.left_join(
@@ -174,7 +190,7 @@ def _reason(rows: ibis.Table):
         (rows.stay_id.isnull(), OUTSIDE),
         (rows.time_h.isnull(), NO_TIME),
         (~text_counts, OTHER_TEXT),
-        (rows.is_mark | text_alone, KEPT),
+        (rows.is_mark | text_alone | (rows.is_blank & rows.value.isnull()), KEPT),
         (rows.value.isnull(), NO_NUMBER),
         (rows.factor.isnull(), UNKNOWN_UNIT),
         ((above & below).fill_null(False), KEPT),

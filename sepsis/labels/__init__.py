@@ -16,8 +16,11 @@ import pandas as pd
 from sepsis.errors import ExportError
 from sepsis.events.tables import Events
 from sepsis.labels.attrition import ATTRITION, judge_stays
+from sepsis.labels.courses import chosen_antibiotics, chosen_cultures
 from sepsis.labels.definition import Preset
+from sepsis.labels.hourly import hourly_stay_sofa
 from sepsis.labels.onset import TIMES, exported_times, first_rise, onset_times
+from sepsis.labels.orders import order_suspicions, pairs_of
 from sepsis.labels.points import (
     cardiovascular_points,
     cns_points,
@@ -26,11 +29,11 @@ from sepsis.labels.points import (
     renal_points,
     respiration_points,
 )
+from sepsis.labels.pooled import pooled_by_admission
 from sepsis.labels.presets import load_preset, preset_names
+from sepsis.labels.selection import further_reasons
 from sepsis.labels.sofa import COMPONENTS, hourly_sofa
 from sepsis.labels.suspicion import (
-    counted_antibiotics,
-    counted_cultures,
     earliest_pair,
     suspected_infection,
     suspicion_pairs,
@@ -56,15 +59,18 @@ class Labels:
     Attributes
     ----------
     onset : one row per stay of the export, included or not
-    sofa : one row per stay with a suspicion and hour of its grid
+    sofa : one row per stay with a suspicion and hour of its grid, or per hour of every stay
     suspicion : every pair of antibiotic and culture that qualifies
     attrition : one row per stay of the export, with the reason if it is left out
+    orders : one row per antibiotic order (or combination) of a stay and what it was paired with, or
+        None where the definition looks at pairs only
     """
 
     onset: pd.DataFrame
     sofa: pd.DataFrame
     suspicion: pd.DataFrame
     attrition: pd.DataFrame
+    orders: pd.DataFrame | None = None
 
 
 def label_stays(events: Events, preset: Preset) -> Labels:
@@ -85,19 +91,30 @@ def label_stays(events: Events, preset: Preset) -> Labels:
     _check_labels_source(events, preset)
     if preset.onset.source == "export_labels":
         return _exported(events, preset)
-    pairs = suspicions_of(
-        counted_antibiotics(events.antibiotics, preset.antibiotics),
-        counted_cultures(events.cultures, preset.cultures),
-        preset.suspicion,
-    )
-    pairs = pairs[pairs["stay_id"].isin(events.stays["stay_id"])]
-    first = earliest_pair(pairs)
-    grid = first.assign(origin_h=first["suspicion_h"] - preset.sofa.grid_before_h).merge(
-        events.stays[["stay_id", "system"]], on="stay_id"
-    )
-    sofa = hourly_sofa(events.events, events.infusions, grid, preset.sofa)
-    times = onset_times(sofa, first, events.stays, preset.onset)
-    return _labels(judge_stays(events.stays, times, preset.cohort), sofa, pairs)
+    orders = None
+    if preset.suspicion.per == "pair":
+        pairs = suspicions_of(
+            chosen_antibiotics(events, preset.antibiotics),
+            chosen_cultures(events.cultures, preset.cultures),
+            preset.suspicion,
+        )
+        pairs = pairs[pairs["stay_id"].isin(events.stays["stay_id"])]
+    else:
+        orders = order_suspicions(events, preset)
+        pairs = pairs_of(orders)
+    if preset.sofa.charted == "admission":
+        events = pooled_by_admission(events)
+    if preset.sofa.grid == "suspicion":
+        first = earliest_pair(pairs)
+        grid = first.assign(origin_h=first["suspicion_h"] - preset.sofa.grid_before_h).merge(
+            events.stays[["stay_id", "system"]], on="stay_id"
+        )
+        sofa = hourly_sofa(events.events, events.infusions, grid, preset.sofa)
+    else:
+        sofa = hourly_stay_sofa(events, preset.sofa)
+    times = onset_times(sofa, pairs, events.stays, preset.onset, preset.sofa)
+    further = further_reasons(events, preset)
+    return _labels(judge_stays(events.stays, times, preset.cohort, further=further), sofa, pairs, orders)
 
 
 def _check_labels_source(events: Events, preset: Preset) -> None:
@@ -128,9 +145,15 @@ def _exported(events: Events, preset: Preset) -> Labels:
     )
 
 
-def _labels(onset: pd.DataFrame, sofa: pd.DataFrame, pairs: pd.DataFrame) -> Labels:
-    """The four tables."""
+def _labels(
+    onset: pd.DataFrame, sofa: pd.DataFrame, pairs: pd.DataFrame, orders: pd.DataFrame | None = None
+) -> Labels:
+    """The tables."""
     onset = onset.assign(stay_id=onset["stay_id"].astype(np.int64))
     return Labels(
-        onset=onset[ONSET], sofa=sofa, suspicion=pairs.reset_index(drop=True), attrition=onset[ATTRITION]
+        onset=onset[ONSET],
+        sofa=sofa,
+        suspicion=pairs.reset_index(drop=True),
+        attrition=onset[ATTRITION],
+        orders=orders,
     )

@@ -4,6 +4,8 @@ Which stays are cases and controls, and why the others are neither.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -13,7 +15,11 @@ ATTRITION = ["stay_id", "subject_id", "included", "is_case", "exclusion"]
 
 
 def judge_stays(
-    stays: pd.DataFrame, times: pd.DataFrame, options: CohortOptions, undatable: pd.Series | None = None
+    stays: pd.DataFrame,
+    times: pd.DataFrame,
+    options: CohortOptions,
+    undatable: pd.Series | None = None,
+    further: Sequence[tuple[np.ndarray, str]] = (),
 ) -> pd.DataFrame:
     """
     Every stay of the export with its times, its class, and its exclusion.
@@ -28,6 +34,8 @@ def judge_stays(
     ----------
     undatable : Series, optional
         Ids of stays whose exported label is there from the first row on.
+    further : sequence of (flags, reason)
+        As `selection.further_reasons` gives them.
     """
     table = stays.sort_values("stay_id", ignore_index=True)
     table = table.merge(times, on="stay_id", how="left", validate="one_to_one")
@@ -42,9 +50,14 @@ def judge_stays(
         (table["stay_h"].isna().to_numpy(), "no admission or no discharge time"),
         (_too_young(table, options), f"age not above {options.age_above_years:g} years"),
         (_other_system(table, options), f"charting system not {' or '.join(options.systems)}"),
+        *further,
         (label, "onset cannot be dated: labelled from the first row on"),
         (before & ~is_case, "onset before admission"),
         (after & ~is_case, "onset after discharge"),
+        (
+            is_case & (onset_h >= 0) & (onset_h < options.onset_min_h),
+            f"onset before hour {options.onset_min_h:g} of the stay",
+        ),
         (~has_onset & _coded(table, options), "control with a sepsis diagnosis code"),
     ]
     exclusion = pd.Series("", index=table.index, dtype="str")

@@ -33,13 +33,19 @@ def arterial_gases(tracks: StayTracks, options: SofaOptions) -> pd.DataFrame:
     offsets = offsets_of(np.bincount(gases["stay"], minlength=len(tracks.stay_ids)))
     time_s = np.array(gases["time_s"], np.int64)
     keep = gases["specimen"].isin(list(options.arterial_specimens)).to_numpy(bool)
-    if options.arterial_model != "off":
-        likely = arterial_probability(tracks, gases, offsets, model) > model["probability"]
+    if options.arterial_model == "any_gas":
+        keep = np.ones(len(gases), dtype=bool)
+    elif options.arterial_model != "off":
+        track = charted_fio2(tracks, options)
+        likely = arterial_probability(tracks, gases, offsets, model, track) > model["probability"]
         keep = keep | likely & (
             gases["specimen"].isna().to_numpy(bool) | (options.arterial_model == "every_gas")
         )
-    charted = latest(_charted(tracks, "fio2_chart"), time_s, offsets, options.fio2_match_h)
-    gases["pf"] = 100.0 * gases["po2"] / gases["fio2_lab"].where(gases["fio2_lab"].notna(), charted)
+    charted = latest(charted_fio2(tracks, options), time_s, offsets, options.fio2_match_h)
+    fio2 = gases["fio2_lab"].where(gases["fio2_lab"].notna(), charted)
+    if options.fio2_default:
+        fio2 = fio2.fillna(options.fio2_default)
+    gases["pf"] = 100.0 * gases["po2"] / fio2
     gases["ventilated"] = ventilated_at(
         tracks, time_s, offsets, rule=options.ventilation, gap_h=options.ventilation_gap_h
     )
@@ -47,7 +53,11 @@ def arterial_gases(tracks: StayTracks, options: SofaOptions) -> pd.DataFrame:
 
 
 def arterial_probability(
-    tracks: StayTracks, gases: pd.DataFrame, offsets: np.ndarray, model: dict[str, Any]
+    tracks: StayTracks,
+    gases: pd.DataFrame,
+    offsets: np.ndarray,
+    model: dict[str, Any],
+    fio2: Track | None = None,
 ) -> np.ndarray:
     """
     Probability that a gas is arterial, by the published logistic model.
@@ -61,6 +71,8 @@ def arterial_probability(
     model : dict
         `intercept` and `terms`: each a concept, its weight, what counts where it is missing
         (`if_missing`), and `within_h` hours to look back (0: the same sample).
+    fio2 : Track, optional
+        What the model takes for charted FiO2; by default the concept.
 
     Returns
     -------
@@ -70,11 +82,32 @@ def arterial_probability(
     time_s = np.array(gases["time_s"], np.int64)
     for term in model["terms"]:
         if term["within_h"] > 0:
-            value = latest(_charted(tracks, term["concept"]), time_s, offsets, term["within_h"])
+            given = fio2 if term["concept"] == "fio2_chart" else None
+            track = _charted(tracks, term["concept"]) if given is None else given
+            value = latest(track, time_s, offsets, term["within_h"])
         else:
             value = gases[term["concept"]].to_numpy(float)
         score += np.where(np.isnan(value), term["if_missing"], term["weight"] * value)
     return 1.0 / (1.0 + np.exp(-score))
+
+
+def charted_fio2(tracks: StayTracks, options: SofaOptions) -> Track:
+    """
+    Charted FiO2 in %, one value per time: the highest.
+
+    With `fio2_last_charting = "any"` every charting is there, NaN where it bears no value; a CareVue
+    share of exactly 1 bears none. Source: mimic-code III, arterial gases; mgp-tcn takes it over.
+    """
+    if options.fio2_last_charting == "with_value":
+        return _charted(tracks, "fio2_chart")
+    key = ["stay", "time_s", "value"]
+    shares, found = tracks.rows("fio2_share"), tracks.rows("fio2_chart")
+    shares = shares[shares["value"] == 100.0]
+    taken = shares[key].assign(nth=shares.groupby(key).cumcount(), whole_share=True)
+    found = found.assign(nth=found.groupby(key).cumcount()).merge(taken, on=[*key, "nth"], how="left")
+    found = found[found["whole_share"].isna()]
+    every = pd.concat([found, tracks.rows("fio2_charting").assign(value=np.nan)])
+    return tracks.track(every.groupby(["stay", "time_s"], sort=True, as_index=False)["value"].max())
 
 
 def _samples(tracks: StayTracks, model: dict[str, Any]) -> pd.DataFrame:

@@ -10,6 +10,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from sepsis.labels.sofa_options import SofaOptions
+
 
 @dataclass(frozen=True)
 class AntibioticOptions:
@@ -21,13 +23,30 @@ class AntibioticOptions:
     names : str
         Name list of `data_schema/2_concepts.toml`: the column `in_<names>` of the antibiotics
         table. An export without drug names has no such column; all its orders count.
-    route_test : "row" or "name"
-        Whether an order must itself be systemic, or only its drug name must once have been
-        ordered systemically (the reference code).
+    route_test : "row", "name", "drug_and_route" or "none"
+        Whether an order must itself be systemic, or only its drug name (the reference code), or its
+        drug and route together (mimic-code IV), must once have been ordered systemically; or nothing.
+    begun : "in_admission" or "in_stay"
+        Whether every order of the admission counts for each of its stays, or only what began between
+        intime and outtime of the stay itself.
+    source : "ordered", "given" or "either"
+        Orders, doses as they were given, or both; the options above are about orders.
+    date_only_hour : float
+        Hour of its day at which an order counts that is known by the day alone.
+    course_gap_h : float
+        Doses of one drug this close make one course, which counts at its first; 0: each dose counts.
+    isolated_h : float
+        A course counts only if another dose starts within this time of the end of one of its own; 0:
+        any course.
     """
 
     names: str
-    route_test: Literal["row", "name"]
+    route_test: Literal["row", "name", "drug_and_route", "none"]
+    begun: Literal["in_admission", "in_stay"]
+    source: Literal["ordered", "given", "either"]
+    date_only_hour: float
+    course_gap_h: float
+    isolated_h: float
 
 
 @dataclass(frozen=True)
@@ -41,10 +60,17 @@ class CultureOptions:
         Kinds of specimen, as the export names them; empty: any.
     positive_only : bool
         Whether an organism must have grown.
+    taken_in : "admission" or "anywhere"
+        Cultures of the stay's admission, or of the person in any admission or none (by subject).
+    date_only_hour : float
+        Hour of its day at which a culture counts that is known by the day alone, as if it were timed; 0:
+        it stays a day (`suspicion.date_only`).
     """
 
     specimens: tuple[str, ...]
     positive_only: bool
+    taken_in: Literal["admission", "anywhere"]
+    date_only_hour: float
 
 
 @dataclass(frozen=True)
@@ -62,84 +88,34 @@ class SuspicionOptions:
         Which of the two dates the suspicion.
     date_only_after_antibiotic : bool
         Whether a culture known by its day alone can follow an antibiotic.
+    same_minute : "antibiotic_first", "neither" or "both"
+        Which branch an antibiotic and a culture of the same time belong to.
+    antibiotic_first_closed : bool
+        Whether a culture exactly `antibiotic_first_h` after the antibiotic counts.
+    date_only : "moments", "midnights" or "days"
+        What a culture known by its day alone pairs with (D its midnight, A the antibiotic). Moments:
+        what some moment of the day would; midnights: D <= A <= D + culture_first_h + 24 h and
+        D - antibiotic_first_h <= A <= D; days: by the difference of the calendar days.
+    per : "pair", "order" or "combination"
+        Every pair that qualifies; or for each antibiotic order the earliest culture before it, else
+        the earliest after it; or for each order every combination of a culture before it and one
+        after it, of which the one before dates it.
+    culture_needed : bool
+        Whether an antibiotic without a culture near it is no suspicion ("pair").
+    whole_hours : bool
+        Whether both are taken by the hour since admission in which they lie ("pair").
     """
 
     culture_first_h: float
     antibiotic_first_h: float
     time: Literal["earlier", "culture"]
     date_only_after_antibiotic: bool
-
-
-@dataclass(frozen=True)
-class SofaOptions:
-    """
-    How SOFA is evaluated. Each option that the reference code decides otherwise is a switch.
-
-    Attributes
-    ----------
-    grid_before_h, grid_after_h : int
-        The hourly grid runs from suspicion - before to suspicion + after.
-    lookback_h : int
-        Each hour judges the worst values of [hour - lookback, hour].
-    missing : "zero" or "exclude_hour"
-        A component without data counts 0; or the total is 0 unless a vital sign, a vasopressor, an
-        arterial gas and a urine entry lie in the window (the reference code's inner join).
-    ventilated_pf_200_400 : bool
-        See `points.respiration_points`.
-    ventilation : "state" or "episodes"
-        Whether a gas is ventilated by what was charted before it, or by episodes that are known
-        only when a second mark arrives; see `ventilation`.
-    ventilation_gap_h : float
-        A ventilator setting holds this long.
-    fio2_match_h : float
-        Oldest charted FiO2 that a gas without its own may use.
-    arterial_specimens : tuple of str
-        Specimen texts that say a gas is arterial.
-    arterial_model : "missing_specimen", "every_gas" or "off"
-        For which gases the published model of `data_schema/arterial_model.toml` may decide.
-    vasopressor : "overlap" or "start"
-        Whether an infusion counts while it runs, or only within 24 h of its start.
-    circulation_systems : tuple of str
-        Charting systems whose blood pressures and infusions are read; empty: all. Only stays that
-        name another system are left out.
-    urine : "intervals" or "span"
-        See `urine`: entries attributed to the interval they close, or their sum over the time from
-        the first to the last.
-    urine_coverage_min_h, urine_coverage_max_h : float
-        Sum of intervals that makes a day ("intervals").
-    urine_interval_max_h : float
-        Longest interval that an entry can stand for ("intervals").
-    urine_net_of_irrigant : bool
-        Whether bladder irrigation is subtracted and its return counted.
-    urine_includes_tube_feed_residual : bool
-        The reference code's item list does.
-    gcs_previous_h : float
-        A part of the coma scale not charted is taken from the charting before, if it is at most
-        this old.
-    gcs_previous : "any" or "in_window"
-        Whether that charting may lie before the 24-hour window.
-    """
-
-    grid_before_h: int
-    grid_after_h: int
-    lookback_h: int
-    missing: Literal["zero", "exclude_hour"]
-    ventilated_pf_200_400: bool
-    ventilation: Literal["state", "episodes"]
-    ventilation_gap_h: float
-    fio2_match_h: float
-    arterial_specimens: tuple[str, ...]
-    arterial_model: Literal["missing_specimen", "every_gas", "off"]
-    vasopressor: Literal["overlap", "start"]
-    circulation_systems: tuple[str, ...]
-    urine: Literal["intervals", "span"]
-    urine_coverage_min_h: float
-    urine_coverage_max_h: float
-    urine_interval_max_h: float
-    urine_net_of_irrigant: bool
-    urine_includes_tube_feed_residual: bool
-    gcs_previous_h: float
-    gcs_previous: Literal["any", "in_window"]
+    same_minute: Literal["antibiotic_first", "neither", "both"]
+    antibiotic_first_closed: bool
+    date_only: Literal["moments", "midnights", "days"]
+    per: Literal["pair", "order", "combination"]
+    culture_needed: bool
+    whole_hours: bool
 
 
 @dataclass(frozen=True)
@@ -151,12 +127,19 @@ class OnsetOptions:
     ----------
     source : "sofa_rise" or "export_labels"
         Computed, or brought by the export.
+    suspicion : "first" or "any"
+        Whether only the earliest suspicion of a stay is looked at, or each in turn until one has a
+        rise: by suspicion, antibiotic, culture.
+    stamp : "rise", "suspicion", "earlier" or "known"
+        What onset is dated by: the rise; the suspicion; the earlier of the two; or the moment at which
+        rise, antibiotic and culture have all happened.
     rise_points : int
         SOFA points above the baseline.
     baseline : "running_minimum", "first", "minimum_24h" or "zero"
         What the rise is measured from.
-    baseline_hours : "all" or "in_stay"
-        Whether hours before admission and after discharge are looked at.
+    baseline_hours : "all", "in_stay" or "with_data"
+        Which hours are looked at, as baseline and for onset: all; those from admission to discharge; or
+        those from the first to the last with data of any component.
     drop_first_onset : bool
         The reference code loses the onset of the lowest stay_id.
     label_lead_h : float
@@ -164,9 +147,11 @@ class OnsetOptions:
     """
 
     source: Literal["sofa_rise", "export_labels"]
+    suspicion: Literal["first", "any"]
+    stamp: Literal["rise", "suspicion", "earlier", "known"]
     rise_points: int
     baseline: Literal["running_minimum", "first", "minimum_24h", "zero"]
-    baseline_hours: Literal["all", "in_stay"]
+    baseline_hours: Literal["all", "in_stay", "with_data"]
     drop_first_onset: bool
     label_lead_h: float
 
@@ -186,12 +171,29 @@ class CohortOptions:
         Whether a control's admission may carry no sepsis diagnosis.
     onset_inside_stay : bool
         Whether an onset outside [admission, discharge] makes a stay neither case nor control.
+    onset_min_h : float
+        A stay with an onset inside it before this hour is left out.
+    stay_min_h, stay_max_h : float
+        Shorter and longer stays are left out; 0: no limit.
+    first_stay : bool
+        Whether only the first ICU stay of an admission is looked at.
+    admission_types_out, services_out : tuple of str
+        Kinds of admission, and first services, that are left out, as the export names them.
+    no_antibiotic_before_stay : bool
+        Whether a stay is left out if an antibiotic (of the list) was ordered on a day before its first.
     """
 
     age_above_years: float
     systems: tuple[str, ...]
     controls_without_sepsis_code: bool
     onset_inside_stay: bool
+    onset_min_h: float
+    stay_min_h: float
+    stay_max_h: float
+    first_stay: bool
+    admission_types_out: tuple[str, ...]
+    services_out: tuple[str, ...]
+    no_antibiotic_before_stay: bool
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,27 @@ class Preset:
     sofa: SofaOptions
     onset: OnsetOptions
     cohort: CohortOptions
+
+    @property
+    def reads_detail(self) -> bool:
+        """Whether the optional tables of `Events` and the concepts "as charted" are needed."""
+        sofa, cohort = self.sofa, self.cohort
+        return (
+            self.suspicion.per != "pair"
+            or self.antibiotics.source != "ordered"
+            or bool(cohort.admission_types_out or cohort.services_out)
+            or self.antibiotics.begun == "in_stay"
+            or self.cultures.taken_in == "anywhere"
+            or sofa.grid in ("heart_rate", "hospital_admission", "hospital_clock", "hospital")
+            or sofa.ventilation == "status"
+            or sofa.oxygen_device_texts == "verbatim"
+            or sofa.gases != "admission"
+            or sofa.fio2_rule != "vocabulary"
+            or sofa.labs != "admission_or_time"
+            or sofa.carevue_rates == "to_next_row"
+            or sofa.urine in ("rate", "row_sum", "row_mean")
+            or sofa.gcs_entries_without_value
+        )
 
     def settings(self) -> dict[str, Any]:
         """Every option as plain values, by table."""

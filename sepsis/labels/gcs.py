@@ -17,7 +17,9 @@ NORMAL = {"gcs_verbal": 5.0, "gcs_motor": 6.0, "gcs_eye": 4.0}
 INTUBATED = 0.0  # how an intubated verbal response is kept beside 1 to 5
 
 
-def charted_totals(tracks: StayTracks, previous_h: float) -> tuple[Track, np.ndarray]:
+def charted_totals(
+    tracks: StayTracks, previous_h: float, without_value: bool = False
+) -> tuple[Track, np.ndarray]:
     """
     The total at every charting.
 
@@ -27,6 +29,8 @@ def charted_totals(tracks: StayTracks, previous_h: float) -> tuple[Track, np.nda
         Concepts gcs_verbal (with text), gcs_motor, gcs_eye.
     previous_h : float
         The charting before fills gaps if it is less than this old, in hours.
+    without_value : bool
+        Whether a time at which only empty cells were charted (concept gcs_charted) is a charting too.
 
     Returns
     -------
@@ -40,6 +44,9 @@ def charted_totals(tracks: StayTracks, previous_h: float) -> tuple[Track, np.nda
     intubated = (rows["concept"] == "gcs_verbal") & text.isin(INTUBATED_TEXTS)
     rows = rows.assign(value=rows["value"].mask(intubated, INTUBATED))
     wide = highest_per_time(rows, list(NORMAL))
+    if without_value:
+        every = tracks.rows("gcs_charted")[["stay", "time_s"]].drop_duplicates()
+        wide = wide.merge(every, on=["stay", "time_s"], how="outer").sort_values(["stay", "time_s"])
     track = tracks.track(wide.assign(value=0.0))
     now = wide[list(NORMAL)].to_numpy(float)
     before = _charting_before(track, now, int(previous_h * HOUR_S))

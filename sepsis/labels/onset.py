@@ -7,11 +7,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from sepsis.labels.definition import OnsetOptions
+from sepsis.labels.definition import OnsetOptions, SofaOptions
+from sepsis.labels.sofa import COMPONENTS
+from sepsis.labels.suspicion import PAIR, earliest_pair
+from sepsis.labels.tracks import HOUR_S, offsets_of, seconds, window_bounds
 
+EVER_S = 1 << 40
+AT_ONSET = [f"{component}_at_onset" for component in COMPONENTS]
 TIMES = [
     "onset_h", "suspicion_h", "antibiotic_h", "culture_h", "sofa_rise_h", "sofa2_h", "label_known_h",
-    "sofa_at_onset", "sofa_baseline",
+    "sofa_at_onset", "sofa_baseline", *AT_ONSET,
 ]  # fmt: skip
 
 
@@ -70,42 +75,110 @@ def _baseline(sofa: np.ndarray, rule: str) -> np.ndarray:
 
 
 def onset_times(
-    sofa: pd.DataFrame, suspicion: pd.DataFrame, stays: pd.DataFrame, options: OnsetOptions
+    sofa: pd.DataFrame,
+    pairs: pd.DataFrame,
+    stays: pd.DataFrame,
+    options: OnsetOptions,
+    window: SofaOptions | None = None,
 ) -> pd.DataFrame:
     """
-    All times of the label: one row per suspicion.
+    All times of the label: one row per stay with a suspicion.
 
-    Reads    sofa(stay_id, hour, time_h, sofa), suspicion(stay_id, suspicion_h, antibiotic_h,
-             culture_h) one row per stay, stays(stay_id, stay_h)
+    Reads    sofa(stay_id, hour, time_h, sofa, respiration .. renal), pairs(stay_id, suspicion_h,
+             antibiotic_h, culture_h), stays(stay_id, stay_h)
     Writes   times(stay_id, onset_h, suspicion_h, antibiotic_h, culture_h, sofa_rise_h, sofa2_h,
-             label_known_h, sofa_at_onset, sofa_baseline); gaps where there is no rise
-    Rule     onset is the first rise of `rise_points` over the baseline; `sofa2_h` the first hour
-             of at least two points. The label is known when the rise, the antibiotic and the
-             culture have all happened.
+             label_known_h, sofa_at_onset, sofa_baseline, <component>_at_onset); gaps where there is
+             no rise
+    Rule     a rise is the first hour of the window around a suspicion with `rise_points` over the
+             baseline; the suspicion is the earliest of the stay, or the first to have a rise. `sofa2_h`
+             is the first hour of at least two points. The label is known when the rise, the antibiotic
+             and the culture have all happened.
+
+    Parameters
+    ----------
+    window : SofaOptions, optional
+        `grid_before_h` and `grid_after_h` bound the hours around each suspicion; by default all rows of
+        the stay are looked at.
     """
-    suspicion = suspicion.sort_values("stay_id", ignore_index=True)
-    sofa = sofa.sort_values(["stay_id", "hour"])
-    shape = (len(suspicion), -1) if len(suspicion) else (0, 1)
-    total, time_h = (sofa[c].to_numpy().reshape(shape) for c in ("sofa", "time_h"))
-    stay_h = suspicion["stay_id"].map(stays.set_index("stay_id")["stay_h"]).to_numpy(float)
-    usable = None
+    if options.suspicion == "first":
+        tried = earliest_pair(pairs)
+    else:
+        tried = pairs.sort_values(PAIR).drop_duplicates(["stay_id", "suspicion_h"])
+    tried = tried.sort_values(["stay_id", "suspicion_h"], ignore_index=True)
+    sofa = sofa.sort_values(["stay_id", "hour"], ignore_index=True)
+    row, inside = _window_rows(sofa, tried, window)
+    total, time_h = (_padded(sofa[c].to_numpy(float), row) for c in ("sofa", "time_h"))
     if options.baseline_hours == "in_stay":
-        usable = (time_h >= 0.0) & (time_h <= stay_h[:, None])
-    hour, base = first_rise(total, rise=options.rise_points, baseline=options.baseline, usable=usable)
-    two, _ = first_rise(total, rise=2, baseline="zero", usable=usable)
-    times = suspicion.assign(
+        stay_h = tried["stay_id"].map(stays.set_index("stay_id")["stay_h"]).to_numpy(float)
+        inside = inside & (time_h >= 0.0) & (time_h <= stay_h[:, None])
+    if options.baseline_hours == "with_data":
+        data = sofa[list(COMPONENTS)].notna().any(axis=1).groupby(sofa["stay_id"])
+        between = data.cummax() & data.transform(lambda rows: rows[::-1].cummax()[::-1]).astype(bool)
+        inside = inside & _padded(between.to_numpy(float), row).astype(bool)
+    hour, base = first_rise(total, rise=options.rise_points, baseline=options.baseline, usable=inside)
+    two, _ = first_rise(total, rise=2, baseline="zero", usable=inside)
+    times = tried.assign(
         sofa_rise_h=_pick(time_h, hour),
         sofa2_h=_pick(time_h, two),
         sofa_at_onset=_pick(total, hour),
         sofa_baseline=base,
     )
-    if options.drop_first_onset and (hour >= 0).any():
-        lost = ["sofa_rise_h", "sofa_at_onset", "sofa_baseline"]
-        times.loc[int((hour >= 0).argmax()), lost] = np.nan
-    times["onset_h"] = times["sofa_rise_h"]
-    known = times[["sofa_rise_h", "antibiotic_h", "culture_h"]].max(axis=1)
-    times["label_known_h"] = known.where(times["onset_h"].notna())
-    return times[["stay_id", *TIMES]]
+    for component, name in zip(COMPONENTS, AT_ONSET, strict=True):
+        times[name] = np.nan
+        if component in sofa:
+            times[name] = _pick(_padded(np.nan_to_num(sofa[component].to_numpy(float)), row), hour)
+    times = times.assign(none=hour < 0).sort_values(["stay_id", "none"], kind="stable")
+    times = times.drop_duplicates("stay_id").reset_index(drop=True)
+    if options.drop_first_onset and (~times["none"]).any():
+        lost = ["sofa_rise_h", "sofa_at_onset", "sofa_baseline", *AT_ONSET]
+        times.loc[int((~times["none"]).to_numpy().argmax()), lost] = np.nan
+    return _stamped(times, options)[["stay_id", *TIMES]]
+
+
+def _stamped(times: pd.DataFrame, options: OnsetOptions) -> pd.DataFrame:
+    """The times with `onset_h` and `label_known_h`."""
+    rise, events = times["sofa_rise_h"], times[["sofa_rise_h", "antibiotic_h", "culture_h"]]
+    known = events.max(axis=1).where(rise.notna())
+    dated = {
+        "rise": rise,
+        "suspicion": times["suspicion_h"],
+        "earlier": times[["sofa_rise_h", "suspicion_h"]].min(axis=1),
+        "known": known,
+    }[options.stamp]
+    return times.assign(onset_h=dated.where(rise.notna()), label_known_h=known)
+
+
+def _window_rows(
+    sofa: pd.DataFrame, pairs: pd.DataFrame, window: SofaOptions | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Rows of `sofa` in [suspicion - before, suspicion + after] of each pair, padded to one width.
+
+    Returns
+    -------
+    row : ndarray of int64, shape (P, H)
+        Position in `sofa`; -1 beyond the last.
+    inside : ndarray of bool, shape (P, H)
+    """
+    stay_ids = np.union1d(sofa["stay_id"], pairs["stay_id"])
+    offsets = [
+        offsets_of(np.bincount(np.searchsorted(stay_ids, t["stay_id"]), minlength=len(stay_ids)))
+        for t in (sofa, pairs)
+    ]
+    after_s, before_s = EVER_S, EVER_S
+    if window is not None:
+        after_s, before_s = window.grid_after_h * HOUR_S, window.grid_before_h * HOUR_S
+    until_s, lookback_s = seconds(pairs["suspicion_h"]) + after_s, before_s + after_s
+    lo, hi = window_bounds(seconds(sofa["time_h"]), offsets[0], until_s, offsets[1], lookback_s)
+    width = max(int((hi - lo).max(initial=0)), 1)
+    row = lo[:, None] + np.arange(width)
+    inside = row < hi[:, None]
+    return np.where(inside, row, -1), inside
+
+
+def _padded(values: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """values[row], 0 where the row is -1."""
+    return np.append(values, 0.0)[row]
 
 
 def _pick(values: np.ndarray, hour: np.ndarray) -> np.ndarray:

@@ -153,12 +153,24 @@ DRUGS: dict[str, tuple[tuple[float, int], ...]] = {
 }
 
 
-def drug_points(rate: Array, drug: str) -> Array:
-    """Points of one vasoactive drug (a key of `DRUGS`) by its rate in mcg/kg/min; NaN if not given."""
+def drug_points(rate: Array, drug: str, *, zero_counts: bool = False) -> Array:
+    """
+    Points of one vasoactive drug (a key of `DRUGS`) by its rate in mcg/kg/min; NaN if not given.
+
+    `zero_counts`: a rate of 0 of norepinephrine or epinephrine scores 3, as code does that asks for a rate
+    of at most 0.1 only.
+
+    Examples
+    --------
+    >>> drug_points(np.array([0.0, 0.1, 0.2, np.nan]), "norepinephrine")
+    array([ 0.,  3.,  4., nan])
+    """
     rate = np.asarray(rate, dtype=float)
     points = np.where(np.isnan(rate), np.nan, 0.0)
     for edge, score in DRUGS[drug]:
         points[rate > edge] = score
+    if zero_counts and drug in ("norepinephrine", "epinephrine"):
+        points[rate == 0] = 3.0
     return points
 
 

@@ -52,6 +52,10 @@ class Evidence:
     time_s: np.ndarray
     points: np.ndarray
 
+    def take(self, rows: np.ndarray) -> Evidence:
+        """The same measurement at other windows, by position."""
+        return Evidence(self.name, self.value[rows], self.time_s[rows], self.points[rows])
+
 
 @dataclass(frozen=True, eq=False)
 class Grid:
@@ -81,7 +85,7 @@ def hourly_sofa(
     Reads    events(stay_id, time_h, concept, value, text), infusions(stay_id, start_h, end_h,
              concept, value), stays(stay_id, origin_h[, system]): the grid begins at `origin_h`
     Writes   sofa(stay_id, hour, time_h, respiration .. renal, sofa, and for each component _value,
-             _time_h, _by, _source), sorted; one row per stay of `stays` and hour
+             _time_h, _by, _source, _hour (empty here)), sorted; one row per stay of `stays` and hour
     Rule     the worst value charted in [t - lookback, t], both ends included, scores
              (`points`); a component without data is NaN and counts 0. Nothing after t is read.
     Source   Moor et al. 2019; Vincent et al. 1996, doi:10.1007/BF01709751
@@ -128,7 +132,7 @@ def _table(evidence: dict[str, list[Evidence]], grid: Grid, hours: int) -> pd.Da
         "hour": np.tile(np.arange(hours + 1), len(grid.stay_ids)),
         "time_h": grid.at_s / HOUR_S,
     }
-    decided = {c: _deciding(evidence[c]) for c in COMPONENTS}
+    decided = {c: deciding(evidence[c]) for c in COMPONENTS}
     columns |= {c: worst.points for c, (_, worst) in decided.items()}
     columns["sofa"] = sum(np.nan_to_num(worst.points) for _, worst in decided.values()).astype(np.int64)
     for c, (which, worst) in decided.items():
@@ -138,10 +142,11 @@ def _table(evidence: dict[str, list[Evidence]], grid: Grid, hours: int) -> pd.Da
         columns[f"{c}_time_h"] = worst.time_s / HOUR_S
         columns[f"{c}_by"] = pd.Categorical.from_codes(which, [e.name for e in evidence[c]])
         columns[f"{c}_source"] = pd.Categorical.from_codes(source, list(SOURCES))
+    columns |= {f"{c}_hour": np.nan for c in COMPONENTS}  # only grids of every stay score an hour alone
     return pd.DataFrame(columns)
 
 
-def _deciding(evidence: list[Evidence]) -> tuple[np.ndarray, Evidence]:
+def deciding(evidence: list[Evidence]) -> tuple[np.ndarray, Evidence]:
     """The measurement with most points, the first named of equals; -1 where there is none."""
     score = np.stack([np.where(np.isnan(e.points), -1.0, e.points) for e in evidence])
     which = score.argmax(axis=0)
@@ -214,13 +219,14 @@ def _drugs(
         )
         value = at(rate, index)
         until_s = at(start_s if by_start else end_s, index)
-        found.append(Evidence(drug, value, np.minimum(until_s, grid.at_s), points.drug_points(value, drug)))
+        score = points.drug_points(value, drug, zero_counts=options.zero_rate_counts)
+        found.append(Evidence(drug, value, np.minimum(until_s, grid.at_s), score))
     return found
 
 
 def _coma(tracks: StayTracks, grid: Grid, options: SofaOptions) -> Evidence:
     """Lowest coma scale."""
-    total, alone = charted_totals(tracks, options.gcs_previous_h)
+    total, alone = charted_totals(tracks, options.gcs_previous_h, options.gcs_entries_without_value)
     value, found = lowest_total(total, alone, *grid.bounds(total), previous=options.gcs_previous)
     return Evidence("gcs", value, at(total.time_s, found), points.cns_points(value))
 

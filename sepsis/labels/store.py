@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from sepsis.errors import ExportError
-from sepsis.events.store import save_events
+from sepsis.events.parts import EventParts
+from sepsis.events.store import EventsWriter
 from sepsis.events.tables import Events
-from sepsis.labels import Labels, Preset
+from sepsis.labels import Labels, Preset, label_stays
 from sepsis.schema import (
     MANIFEST,
     check_table,
+    checked_arrow,
     frame_hash,
     manifest,
     read_manifest,
     read_table,
-    whole_folder,
     write_json,
     write_table,
 )
@@ -35,38 +41,131 @@ class LabelFolder:
     manifest: dict[str, Any]
 
 
-def write_labels(labels: Labels, events: Events, preset: Preset, out, *, kind: str, fingerprint: str) -> None:
+def write_labels(events: EventParts, preset: Preset, folder: Path, *, kind: str, fingerprint: str) -> None:
     """
-    Write a labels folder, whole or not at all.
+    Label an export part by part, into a folder that disappears on an error (`schema.whole_folder`).
 
-    onset.parquet, sofa.parquet, suspicion.parquet, attrition.csv (one row per stay of the export),
-    events/ (what was read, so that the export is read once) and manifest.json.
+    onset.parquet, sofa.parquet, suspicion.parquet, orders.parquet (of definitions that look at single
+    orders), attrition.csv (one row per stay of the export), events/ (what was read, so that the export
+    is read once) and manifest.json. Onset and attrition are sorted by stay; the others have a row group
+    for each part, sorted inside it. One part is in memory at a time.
     """
     facts = {"definition": preset.name, "export": fingerprint, "export_kind": kind}
-    with whole_folder(out, "labels") as temporary:
-        write_table(labels.onset, temporary / "onset.parquet", "onset", facts)
-        grid = {"grid_origin_h": f"suspicion_h - {preset.sofa.grid_before_h:g}"}
-        write_table(labels.sofa, temporary / "sofa.parquet", "sofa", {**facts, **grid})
-        write_table(labels.suspicion, temporary / "suspicion.parquet", "suspicion", facts)
-        labels.attrition.to_csv(temporary / "attrition.csv", index=False)
-        save_events(events, temporary / "events", fingerprint=fingerprint, kind=kind)
-        counts = labels.attrition.groupby("exclusion").size().to_dict()
-        write_json(
-            manifest(
-                "labels",
-                settings=asdict(preset),
-                inputs={"export": fingerprint},
-                definition=preset.name,
-                export_kind=kind,
-                onset_hash=frame_hash(labels.onset),
-                stays=len(labels.onset),
-                cases=int((labels.onset.is_case & labels.onset.included).sum()),
-                controls=int((~labels.onset.is_case & labels.onset.included).sum()),
-                excluded={str(k): int(v) for k, v in counts.items() if k},
-                rows=ledger_counts(events),
-            ),
-            temporary / MANIFEST,
-        )
+    grid = {"grid_origin_h": f"suspicion_h - {preset.sofa.grid_before_h:g}"}
+    kept = EventsWriter(folder / "events", events)
+    onsets, attritions = [], []
+    with ExitStack() as stack:
+        rows = {
+            name: stack.enter_context(PartWriter(folder / f"{name}.parquet", name, {**facts, **more}))
+            for name, more in (("sofa", grid), ("suspicion", {}), ("orders", {}))
+        }
+        for labels in label_parts(events, preset, kept.add):
+            onsets.append(labels.onset)
+            attritions.append(labels.attrition)
+            for name, writer in rows.items():
+                if (frame := getattr(labels, name)) is not None:
+                    writer.add(frame)
+    kept.close(fingerprint=fingerprint, kind=kind)
+    onset, attrition = (_by_stay(tables) for tables in lose_first_onset(events, preset, onsets, attritions))
+    write_table(onset, folder / "onset.parquet", "onset", facts)
+    attrition.to_csv(folder / "attrition.csv", index=False)
+    counts = attrition.groupby("exclusion").size().to_dict()
+    write_json(
+        manifest(
+            "labels",
+            settings=asdict(preset),
+            inputs={"export": fingerprint},
+            definition=preset.name,
+            export_kind=kind,
+            onset_hash=frame_hash(onset),
+            stays=len(onset),
+            cases=int((onset.is_case & onset.included).sum()),
+            controls=int((~onset.is_case & onset.included).sum()),
+            excluded={str(k): int(v) for k, v in counts.items() if k},
+            rows=ledger_counts(events.held),
+        ),
+        folder / MANIFEST,
+    )
+
+
+def label_parts(
+    events: EventParts, preset: Preset, keep: Callable[[pd.DataFrame], None] | None = None
+) -> Iterator[Labels]:
+    """
+    The labels of each part in turn.
+
+    An onset that the definition loses (`onset.drop_first_onset`) is still there: which one it is can be
+    said only of the whole export; see `lose_first_onset`.
+
+    Parameters
+    ----------
+    keep : callable, optional
+        Takes the measured values of each part before they are labelled.
+    """
+    every = replace(preset, onset=replace(preset.onset, drop_first_onset=False))
+    for part in events:
+        if keep is not None:
+            keep(part.events)
+        yield label_stays(part, every)
+
+
+def lose_first_onset(
+    events: EventParts, preset: Preset, onsets: list[pd.DataFrame], attritions: list[pd.DataFrame]
+) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
+    """
+    Onset and attrition of every part, without the onset that the definition loses.
+
+    The stay that loses it is the export's first with a rise; it is also the first of its part, so that
+    part is labelled again by the definition as it is.
+    """
+    if not preset.onset.drop_first_onset or preset.onset.source != "sofa_rise":
+        return onsets, attritions
+    first = [onset.loc[onset.sofa_rise_h.notna(), "stay_id"].min() for onset in onsets]
+    if not pd.isna(first).all():
+        k = int(np.nanargmin(np.array(first, dtype=float)))
+        again = label_stays(events[k], preset)
+        onsets[k], attritions[k] = again.onset, again.attrition
+    return onsets, attritions
+
+
+def _by_stay(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(tables, ignore_index=True).sort_values("stay_id", kind="stable", ignore_index=True)
+
+
+class PartWriter:
+    """
+    A Parquet file with a row group for each part, each held to the table's contract.
+
+    Parameters
+    ----------
+    path : Path
+        In a folder that disappears on an error; no file is made until there is a part.
+    table : str
+        Name of the contract.
+    facts : dict
+        Kept in the file's metadata.
+    """
+
+    def __init__(self, path: Path, table: str, facts: dict[str, Any]):
+        self.path, self.table, self.facts = path, table, facts
+        self._writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> PartWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def add(self, frame: pd.DataFrame) -> None:
+        """The next part; a part without rows leaves an empty row group."""
+        rows = checked_arrow(frame, self.table, self.path.name, self.facts)
+        if self._writer is None:
+            # of an empty column nothing is known but that it may hold text
+            known = [f.with_type(pa.string()) if pa.types.is_null(f.type) else f for f in rows.schema]
+            schema = pa.schema(known, metadata=rows.schema.metadata)
+            self._writer = pq.ParquetWriter(self.path, schema, compression="zstd")
+        self._writer.write_table(rows.cast(self._writer.schema), row_group_size=max(1, len(rows)))
 
 
 def ledger_counts(events: Events) -> dict[str, int]:

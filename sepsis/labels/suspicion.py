@@ -16,6 +16,12 @@ from sepsis.labels.tracks import HOUR_S, offsets_of, ranges, seconds, window_bou
 
 DAY_S = 24 * HOUR_S
 PAIR = ["stay_id", "suspicion_h", "antibiotic_h", "culture_h"]
+_SYSTEMIC = {
+    "none": "systemic",
+    "row": "systemic",
+    "name": "name_is_systemic",
+    "drug_and_route": "drug_route_is_systemic",
+}
 
 
 def counted_antibiotics(antibiotics: pd.DataFrame, options: AntibioticOptions) -> pd.DataFrame:
@@ -26,13 +32,15 @@ def counted_antibiotics(antibiotics: pd.DataFrame, options: AntibioticOptions) -
     Rule     the drug is on the list (where the export names drugs), and the order itself, or
              another order of the same name, is systemic.
     """
-    test = "name_is_systemic" if options.route_test == "name" else "systemic"
+    test = _SYSTEMIC[options.route_test]
     if test not in antibiotics:
         test = "systemic"
-    keep = antibiotics[test].fillna(False).to_numpy(bool)
+    keep = antibiotics[test].fillna(False).to_numpy(bool) | (options.route_test == "none")
     listed = f"in_{options.names}"
     if listed in antibiotics:
         keep = keep & antibiotics[listed].fillna(False).to_numpy(bool)
+    if options.begun == "in_stay" and "in_stay" in antibiotics:
+        keep = keep & antibiotics["in_stay"].to_numpy(bool)
     return antibiotics[keep]
 
 
@@ -40,8 +48,10 @@ def counted_cultures(cultures: pd.DataFrame, options: CultureOptions) -> pd.Data
     """
     The cultures that a definition counts.
 
-    Reads    cultures(stay_id, time_h, date_only, specimen, positive)
+    Reads    cultures(stay_id, time_h, date_only, specimen, positive[, named])
     """
+    if options.taken_in == "admission" and "named" in cultures:
+        cultures = cultures[cultures["named"].to_numpy(bool)]
     if options.specimens:
         cultures = cultures[cultures["specimen"].isin(list(options.specimens))]
     if options.positive_only:
@@ -57,6 +67,9 @@ def suspicion_pairs(
     antibiotic_first_h: float = 24.0,
     time: str = "earlier",
     date_only_after_antibiotic: bool = True,
+    same_minute: str = "antibiotic_first",
+    antibiotic_first_closed: bool = False,
+    date_only: str = "moments",
 ) -> pd.DataFrame:
     """
     Every antibiotic and culture that together make a suspicion of infection.
@@ -72,13 +85,17 @@ def suspicion_pairs(
     Source   Seymour et al. 2016, doi:10.1001/jama.2016.0288; Moor et al. 2019
     """
     pairs = _near(antibiotics, cultures, culture_first_h, antibiotic_first_h)
-    after = pairs["antibiotic_s"] - pairs["culture_s"]  # > 0: the culture came first
-    day = pairs["date_only"].to_numpy(bool)
-    first_s = int(culture_first_h * HOUR_S)
-    culture_first = (after > 0) & np.where(day, after < first_s + DAY_S, after <= first_s)
-    antibiotic_first = (after <= 0) & (after > -int(antibiotic_first_h * HOUR_S))
+    culture_first, antibiotic_first = branches(
+        (pairs["antibiotic_s"] - pairs["culture_s"]).to_numpy(),
+        pairs["date_only"].to_numpy(bool),
+        culture_first_s=int(culture_first_h * HOUR_S),
+        antibiotic_first_s=int(antibiotic_first_h * HOUR_S),
+        same_minute=same_minute,
+        closed=antibiotic_first_closed,
+        date_only=date_only,
+    )
     if not date_only_after_antibiotic:
-        antibiotic_first &= ~day
+        antibiotic_first &= ~pairs["date_only"].to_numpy(bool)
     pairs = pairs[culture_first | antibiotic_first]
     dated = pairs["culture_s"] if time == "culture" else pairs[["culture_s", "antibiotic_s"]].min(axis=1)
     table = pd.DataFrame(
@@ -90,6 +107,53 @@ def suspicion_pairs(
         }
     )
     return table.drop_duplicates().sort_values(PAIR, ignore_index=True)
+
+
+def branches(
+    after_s: np.ndarray,
+    day: np.ndarray,
+    *,
+    culture_first_s: int,
+    antibiotic_first_s: int,
+    same_minute: str = "antibiotic_first",
+    closed: bool = False,
+    date_only: str = "moments",
+) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Whether each pair qualifies as culture first, and as antibiotic first.
+
+    Parameters
+    ----------
+    after_s : ndarray of int, shape (P,)
+        Seconds from the culture (of a day alone: its midnight) to the antibiotic; negative before it.
+    day : ndarray of bool, shape (P,)
+        Whether the culture is known by its day alone.
+    culture_first_s, antibiotic_first_s : int
+        Longest times from the first event to the second.
+    same_minute, closed, date_only
+        As `SuspicionOptions` names them.
+
+    Examples
+    --------
+    >>> limits = {"culture_first_s": 259200, "antibiotic_first_s": 86400}
+    >>> branches(np.array([0]), np.array([False]), same_minute="neither", **limits)
+    (array([False]), array([False]))
+    """
+    x = np.asarray(after_s)
+    first = ((x > 0) | ((x == 0) & (same_minute == "both"))) & (x <= culture_first_s)
+    then = ((x < 0) | ((x == 0) & (same_minute != "neither"))) & (
+        (x > -antibiotic_first_s) | (closed & (x == -antibiotic_first_s))
+    )
+    if date_only == "days":
+        day_first = (x >= 0) & (x < culture_first_s + DAY_S)
+        day_then = (x >= -antibiotic_first_s) & (x < DAY_S)
+    elif date_only == "midnights":
+        day_first = (x >= 0) & (x <= culture_first_s + DAY_S)
+        day_then = (x >= -antibiotic_first_s) & (x <= 0)
+    else:
+        day_first = (x > 0) & (x < culture_first_s + DAY_S)
+        day_then = (x > -antibiotic_first_s) & (x <= 0)
+    return np.where(day, day_first, first), np.where(day, day_then, then)
 
 
 def suspected_infection(
@@ -123,14 +187,34 @@ def suspicions_of(
     antibiotics: pd.DataFrame, cultures: pd.DataFrame, options: SuspicionOptions
 ) -> pd.DataFrame:
     """`suspicion_pairs` with the limits of a preset."""
-    return suspicion_pairs(
+    if options.whole_hours:
+        antibiotics, cultures = (t.assign(time_h=np.floor(t["time_h"])) for t in (antibiotics, cultures))
+    pairs = suspicion_pairs(
         antibiotics,
         cultures,
         culture_first_h=options.culture_first_h,
         antibiotic_first_h=options.antibiotic_first_h,
         time=options.time,
         date_only_after_antibiotic=options.date_only_after_antibiotic,
+        same_minute=options.same_minute,
+        antibiotic_first_closed=options.antibiotic_first_closed,
+        date_only=options.date_only,
     )
+    return pairs if options.culture_needed else _with_unpaired(pairs, antibiotics)
+
+
+def _with_unpaired(pairs: pd.DataFrame, antibiotics: pd.DataFrame) -> pd.DataFrame:
+    """The pairs, and every antibiotic that is in none: a suspicion by itself, without a culture."""
+    alone = antibiotics.loc[antibiotics["time_h"].notna(), ["stay_id", "time_h"]]
+    alone = (
+        alone.assign(antibiotic_h=seconds(alone["time_h"]) / HOUR_S).drop(columns="time_h").drop_duplicates()
+    )
+    paired = pairs[["stay_id", "antibiotic_h"]].drop_duplicates().assign(paired=True)
+    alone = alone.merge(paired, on=["stay_id", "antibiotic_h"], how="left")
+    alone = alone[alone["paired"].isna()]
+    alone = alone.assign(suspicion_h=alone["antibiotic_h"], culture_h=np.nan)[PAIR]
+    both = pd.concat([pairs, alone.astype({"stay_id": "int64"})], ignore_index=True)
+    return both.sort_values(PAIR, ignore_index=True)
 
 
 def earliest_pair(pairs: pd.DataFrame) -> pd.DataFrame:

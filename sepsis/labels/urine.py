@@ -98,5 +98,7 @@ def _entries(tracks: StayTracks, options: SofaOptions) -> Track:
     if options.urine_includes_tube_feed_residual:
         concepts.append("tube_feed_residual")
     rows = tracks.rows(*concepts)
+    if options.urine_entries_without_volume:
+        rows = rows.assign(value=rows["value"].fillna(0.0))
     rows = rows[rows["value"].notna()]
     return tracks.track(rows.groupby(["stay", "time_s"], sort=True, as_index=False)["value"].sum())

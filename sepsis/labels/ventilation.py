@@ -22,7 +22,13 @@ EVER_S = 1 << 40
 
 
 def ventilated_at(
-    tracks: StayTracks, at_s: np.ndarray, at_offsets: np.ndarray, *, rule: str, gap_h: float
+    tracks: StayTracks,
+    at_s: np.ndarray,
+    at_offsets: np.ndarray,
+    *,
+    rule: str,
+    gap_h: float,
+    oxygen: str = "oxygen_device_mark",
 ) -> np.ndarray:
     """
     Whether each moment is ventilated.
@@ -36,28 +42,31 @@ def ventilated_at(
     rule : "state" or "episodes"
     gap_h : float
         Hours that a ventilator setting holds, or that may lie between two of one episode.
+    oxygen : str
+        Concept that marks an oxygen device.
 
     Returns
     -------
     ventilated : ndarray of bool, shape (M,)
         False where nothing was charted.
     """
-    flags = _flags(tracks)
+    flags = _flags(tracks, oxygen)
     track = tracks.track(flags.assign(value=0.0))
-    on, oxygen, out = (np.array(flags[name], bool) for name in MARKS.values())
+    on, device, out = (np.array(flags[name], bool) for name in MARKS.values())
     gap_s = int(gap_h * HOUR_S)
     if rule == "state":
-        return ventilated_state(track.time_s, on, oxygen, out, track.offsets, at_s, at_offsets, gap_s)
-    stay, start_s, end_s = ventilation_episodes(track.time_s, on, oxygen, out, track.offsets, gap_s)
+        return ventilated_state(track.time_s, on, device, out, track.offsets, at_s, at_offsets, gap_s)
+    stay, start_s, end_s = ventilation_episodes(track.time_s, on, device, out, track.offsets, gap_s)
     starts = tracks.track(pd.DataFrame({"stay": stay, "time_s": start_s, "value": 0.0}))
     lo, hi = window_bounds(starts.time_s, starts.offsets, at_s, at_offsets, EVER_S)
     return (hi > lo) & (at_s <= np.append(end_s, 0)[hi - 1])
 
 
-def _flags(tracks: StayTracks) -> pd.DataFrame:
+def _flags(tracks: StayTracks, oxygen: str) -> pd.DataFrame:
     """One row per stay and time, a column of booleans for each kind of mark."""
-    rows = tracks.rows(*MARKS)
-    flags = pd.DataFrame({name: rows["concept"] == concept for concept, name in MARKS.items()})
+    marks = {oxygen if name == "oxygen" else concept: name for concept, name in MARKS.items()}
+    rows = tracks.rows(*marks)
+    flags = pd.DataFrame({name: rows["concept"] == concept for concept, name in marks.items()})
     return flags.groupby([rows["stay"], rows["time_s"]], sort=True).max().reset_index()
 
 

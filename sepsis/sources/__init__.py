@@ -2,50 +2,115 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from sepsis.errors import ExportError, UsageError, nearest
+from sepsis.errors import ExportError, SepsisError, UsageError, nearest
 from sepsis.sources.base import RAW_TABLES, Source
+from sepsis.sources.database import Database
+from sepsis.sources.engines import ENGINES, chosen_engine, connect, is_duckdb_file, is_url, shown
+from sepsis.sources.files import Files, find_files, read_header
+from sepsis.sources.mimic import Mimic
 from sepsis.sources.mimic_iii import MimicIII
 from sepsis.sources.mimic_iv import MimicIV
 from sepsis.sources.physionet2019 import PhysioNet2019
-from sepsis.sources.tables import find_files, read_header
 
-__all__ = ["KINDS", "RAW_TABLES", "Source", "detect", "open_export"]
+__all__ = ["ENGINES", "KINDS", "RAW_TABLES", "Source", "detect", "open_export", "shown"]
 
 KINDS: dict[str, type[Source]] = {c.kind: c for c in (MimicIII, MimicIV, PhysioNet2019)}
 _ONLY_III = {"inputevents_mv", "inputevents_cv", "procedureevents_mv"}
 _ONLY_IV = {"inputevents", "procedureevents"}
 
 
-def open_export(path: str | Path, kind: str | None = None, **options) -> Source:
+def open_export(
+    path: str | Path,
+    kind: str | None = None,
+    *,
+    engine: str | None = None,
+    schemas: Sequence[str] = (),
+    **options,
+) -> Source:
     """
     Open an export; nothing but names and headers is read.
 
     Parameters
     ----------
-    path : path
+    path : path or address
         A folder of MIMIC-III or MIMIC-IV tables (.csv, .csv.gz, .parquet; any letter case; MIMIC-IV
-        flat or with hosp/ and icu/), or a folder or zip of PhysioNet 2019.
+        flat or with hosp/ and icu/); a DuckDB file (.duckdb, .ddb, .db) or a PostgreSQL server
+        (postgresql://HOST/DATABASE) that holds them; or a folder or zip of PhysioNet 2019.
     kind : str, optional
         "mimic_iii", "mimic_iv" or "physionet_2019"; found out by default.
+    engine : str, optional
+        Of `ENGINES`: what reads and joins the tables. By default "postgres" for a server, else "duckdb".
+    schemas : sequence of str
+        Where a database holds the tables; found out by default.
     **options
         For the adapter: `limit` and `seed` of PhysioNet 2019 (a seeded subset of the stays).
 
     Raises
     ------
     ExportError
-        If nothing that is known is there.
+        If nothing that is known is there, or a database cannot be opened.
     UsageError
-        If the kind is unknown, or the adapter does not take an option.
+        If the kind or engine is unknown or cannot read this, or the adapter does not take an option.
     """
-    kind = kind.replace("-", "_").lower() if kind else detect(path)
-    if kind not in KINDS:
+    engine = chosen_engine(path, engine)
+    kind = kind.replace("-", "_").lower() if kind else None
+    if kind is not None and kind not in KINDS:
         raise UsageError("kind", f"unknown kind of export {kind!r}", todo=nearest(kind, KINDS))
+    in_database = is_url(path) or is_duckdb_file(path)
+    if schemas and not in_database:
+        raise UsageError("--schema", "has no meaning for files", todo="Leave it out.")
     options = {name: value for name, value in options.items() if value is not None}
+    if in_database:
+        return _from_database(path, kind, engine, schemas, options)
+    kind = kind or detect(path)
+    adapter = KINDS[kind]
     if options and kind != PhysioNet2019.kind:
         raise UsageError(", ".join(options), f"has no meaning for {kind}", todo="Leave it out.")
-    return KINDS[kind](path, **options)
+    if issubclass(adapter, Mimic):
+        return adapter(path, Files(connect(engine), Path(path)))
+    if engine != "duckdb":
+        raise UsageError(f"--engine {engine}", f"has no meaning for {kind}", todo="Leave it out.")
+    return adapter(path, **options)
+
+
+def _from_database(
+    path: str | Path, kind: str | None, engine: str, schemas: Sequence[str], options: dict
+) -> Source:
+    """A MIMIC release in a database; the connection is closed where none is found."""
+    connected = connect(engine, path)
+    try:
+        database = Database(connected, path, schemas)
+        return _adapter(database, kind, options)(path, database)
+    except SepsisError:
+        connected.close()
+        raise
+
+
+def _adapter(database: Database, kind: str | None, options: dict) -> type[Mimic]:
+    """The adapter for what a database holds, which then knows where to look."""
+    if kind is None:
+        kinds = database.kinds()
+        if not kinds:
+            raise ExportError(
+                database.shown,
+                f"no schema of {', '.join(database.schemas) or 'the database'} holds a table of ICU stays",
+                "a table icustays with the column icustay_id (MIMIC-III) or stay_id (MIMIC-IV)",
+                "Load the release, or name its schemas with --schema.",
+            )
+        if len(kinds) > 1:
+            raise ExportError(
+                database.shown, f"holds {' and '.join(sorted(kinds))}", "one of them",
+                "Say which with --kind or --schema.",
+            )  # fmt: skip
+        kind = next(iter(kinds))
+    adapter = KINDS[kind]
+    if options or not issubclass(adapter, Mimic):
+        raise UsageError(", ".join(options) or "kind", "has no meaning for a database", todo="Leave it out.")
+    database.choose(kind)
+    return adapter
 
 
 def detect(path: str | Path) -> str:

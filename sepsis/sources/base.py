@@ -8,9 +8,10 @@ An adapter subclasses `Source`, says which files it needs and hands out the tabl
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -19,8 +20,10 @@ import pandas as pd
 import pyarrow as pa
 
 from sepsis.errors import ExportError
+from sepsis.sources.engines import Engine, connect, shown
 
-READ_BYTES = 1 << 20
+BAD_TIME, BAD_NUMBER = "malformed time", "malformed number"  # reasons of `exclusion`
+MALFORMED_SHARE = 0.01  # of the rows read of a table; more of them stop the run
 _MEASURED = {
     "stay_id": "int64",  # null: the row belongs to no stay of the export
     "time_h": "float64",  # when it was charted or drawn; null: the row bears no time
@@ -65,6 +68,7 @@ RAW_TABLES: dict[str, dict[str, str]] = {
         "drug": "string",
         "route": "string",
         "drug_type": "string",
+        "exclusion": "string",
     },
     "cultures": {
         "stay_id": "int64",
@@ -72,6 +76,7 @@ RAW_TABLES: dict[str, dict[str, str]] = {
         "date_only": "boolean",
         "specimen": "string",
         "positive": "boolean",
+        "exclusion": "string",
     },
     "diagnoses": {"stay_id": "int64", "icd_version": "int64", "code": "string"},
     "labels": {
@@ -96,9 +101,11 @@ class Source(ABC):
         What was given to `open_export`.
     brings_labels : bool
         Whether `raw("labels")` says which stays are septic.
+    engine : str
+        Of `sepsis.sources.engines.ENGINES`: where the tables of `raw` live. The expressions use nothing
+        that DuckDB, PostgreSQL and Spark read differently.
     connection : ibis backend
-        Where the tables of `raw` live; the expressions use nothing that DuckDB, PostgreSQL and
-        Spark read differently.
+        Of that engine.
 
     Notes
     -----
@@ -109,10 +116,15 @@ class Source(ABC):
     kind: str = ""
     brings_labels: bool = False
 
-    def __init__(self, path: str | Path):
-        self.path = Path(path)
-        self.connection = ibis.duckdb.connect()
-        self.connection.raw_sql("SET TimeZone = 'UTC'")
+    def __init__(self, path: str | Path, engine: Engine | None = None):
+        self.path = Path(shown(path))
+        self._engine = engine or connect("duckdb")
+        self.connection = self._engine.connection
+
+    @property
+    def engine(self) -> str:
+        """Name of the engine that runs the expressions of `raw`."""
+        return self._engine.name
 
     @abstractmethod
     def files(self) -> list[Path]:
@@ -157,6 +169,34 @@ class Source(ABC):
         """
         return contextlib.nullcontext()
 
+    def refuse_malformed(self, name: str, counts: pd.DataFrame) -> None:
+        """
+        Stop when too many rows of a raw table are malformed: it is then the export, not a slip.
+
+        Parameters
+        ----------
+        name : str
+            Key of `RAW_TABLES`.
+        counts : DataFrame : reason, rows
+            What became of the rows read.
+
+        Raises
+        ------
+        ExportError
+            More than `MALFORMED_SHARE` of them; the message counts the cells of the first bad column.
+        """
+        bad = int(counts.rows[counts.reason.isin([BAD_TIME, BAD_NUMBER])].sum())
+        total = int(counts.rows.sum())
+        if bad > MALFORMED_SHARE * total:
+            raise self.malformed(name, bad, total)
+
+    def malformed(self, name: str, bad: int, total: int) -> ExportError:
+        """The error of `refuse_malformed`."""
+        return ExportError(
+            name, f"{bad:,} of {total:,} rows read hold a time or number that is none",
+            f"at most {MALFORMED_SHARE:.0%} of them", "Correct the export.",
+        )  # fmt: skip
+
     def dropped(self) -> pd.DataFrame:
         """
         Rows the adapter left out, for the ledger: concept, reason, rows.
@@ -190,19 +230,30 @@ class Source(ABC):
             )
 
     def fingerprint(self) -> str:
-        """sha256 over the options and the relative name, size and bytes of every file of `files`."""
+        """
+        sha256 over the options and the relative name, size and bytes of every file of `files`.
+
+        A file is read again only when its size or the time of its last change differs.
+        """
         digest = hashlib.sha256(f"{self.kind} {sorted(self.options().items())}".encode())
         root = self.path if self.path.is_dir() else self.path.parent
         for path in sorted(self.files()):
-            digest.update(f"\n{path.relative_to(root).as_posix()} {path.stat().st_size}\n".encode())
-            with path.open("rb") as stream:
-                while block := stream.read(READ_BYTES):
-                    digest.update(block)
+            found = path.stat()
+            digest.update(f"\n{path.relative_to(root).as_posix()} {found.st_size}\n".encode())
+            digest.update(_content_hash(path.resolve(), found.st_size, found.st_mtime_ns))
         return digest.hexdigest()
 
     def fetch(self, expression: ibis.Table) -> pd.DataFrame:
         """Rows of an expression over `raw` tables; whole numbers with gaps become floats, flags objects."""
-        return self.connection.to_pyarrow(expression).to_pandas()
+        return self._engine.table(expression).to_pandas()
+
+    def batches(self, expression: ibis.Table) -> Iterator[pa.RecordBatch]:
+        """Rows of an expression over `raw` tables, piece by piece, in the types it declares."""
+        return self._engine.batches(expression)
+
+    def close(self) -> None:
+        """End the connection; the source cannot be read afterwards."""
+        self._engine.close()
 
     def table(self, name: str, frame: pd.DataFrame | None = None) -> ibis.Table:
         """
@@ -222,6 +273,8 @@ class Source(ABC):
             for field in schema
         }
         arrow = pa.table(columns, schema=schema)
+        if self.engine != "duckdb":
+            return ibis.memtable(arrow, schema=RAW_TABLES[name])
         return self.connection.create_table(f"raw_{name}", arrow, temp=True, overwrite=True)
 
 
@@ -232,3 +285,10 @@ def lacking(check: pd.DataFrame) -> list[str]:
         f"table {row.table} has no column {row.column}" if row.column else f"table {row.table} is missing"
         for row in rows.itertuples()
     ]
+
+
+@functools.cache
+def _content_hash(path: Path, size: int, mtime_ns: int) -> bytes:
+    """sha256 of a file's bytes; size and time of change tell one state of the file from the next."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()

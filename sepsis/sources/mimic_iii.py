@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import ibis
 
-from sepsis.sources.mimic import DAYS_A_YEAR, Mimic, hours, known_age, unusable
+from sepsis.sources.mimic import (
+    DAY_S,
+    DAYS_A_YEAR,
+    Mimic,
+    end_of_life,
+    first_of,
+    hours,
+    known_age,
+    outside_life,
+    seconds,
+    unusable,
+)
 
 CAREVUE_LONGEST_H = 8.0  # a CareVue rate without a next row is not believed for longer
 _CAREVUE_ENDS = ("Stopped", "D/C'd")
@@ -35,15 +46,18 @@ class MimicIII(Mimic):
     }
 
     def _spans(self) -> ibis.Table:
-        stays = self.tables["icustays"]
-        return stays.select("subject_id", "hadm_id", "intime", stay_id="icustay_id").distinct()
+        rows = self._people()
+        return rows.select(
+            "subject_id",
+            "hadm_id",
+            "intime",
+            stay_id=rows.icustay_id,
+            born_s=seconds(rows.dob),
+            gone_s=end_of_life(rows.outtime, rows.dod),
+        )
 
     def _stays(self) -> ibis.Table:
-        stays, admissions = self.tables["icustays"], self.tables["admissions"]
-        admissions = admissions.select("hadm_id", "admittime", "has_chartevents_data")
-        patients = self.tables["patients"].select("subject_id", "gender", "dob")
-        rows = stays.left_join(admissions, "hadm_id").left_join(patients, "subject_id")
-        seconds = rows.admittime.epoch_seconds().cast("float64") - rows.dob.epoch_seconds().cast("float64")
+        rows = self._people()
         return rows.select(
             "subject_id",
             "hadm_id",
@@ -51,10 +65,14 @@ class MimicIII(Mimic):
             "outtime",
             stay_id=rows.icustay_id,
             stay_h=hours(rows.outtime, rows.intime),
-            age=known_age(seconds / (86400.0 * DAYS_A_YEAR)),
+            age=known_age((seconds(rows.admittime) - seconds(rows.dob)) / (DAY_S * DAYS_A_YEAR)),
             sex=rows.gender.upper(),
             system=rows.dbsource.lower(),
-            exclusion=unusable(rows, (rows.has_chartevents_data == 0, "no chart data")),
+            exclusion=unusable(
+                rows,
+                (seconds(rows.intime) < seconds(rows.dob), "admission before birth"),
+                (rows.has_chartevents_data == 0, "no chart data"),
+            ),
         )
 
     def _labs(self, items: list[int]) -> ibis.Table:
@@ -69,7 +87,19 @@ class MimicIII(Mimic):
         return self._timed_infusions("inputevents_mv", items).union(self._carevue_infusions(items))
 
     def _carevue_infusions(self, items: list[int]) -> ibis.Table:
-        rows = carevue_rates(self._at_stay(self._wanted("inputevents_cv", items)))
+        charted = self._at_stay(self._wanted("inputevents_cv", items))
+        charted = charted.mutate(
+            exclusion=first_of(charted.malformed, outside_life(charted, charted.charttime))
+        )
+        rates = carevue_rates(charted.filter(charted.exclusion.isnull()))
+        rates = rates.mutate(exclusion=ibis.null("string"))
+        # what cannot be placed in time ends nothing and is counted
+        out = charted.filter(charted.exclusion.notnull() & charted.rate.notnull())
+        out = out.select(
+            "known_stay", "itemid", start_h=ibis.null("float64"), end_h=ibis.null("float64"), rate=out.rate,
+            unit=out.rateuom, exclusion=out.exclusion,
+        )  # fmt: skip
+        rows = rates.union(out)
         return rows.select(
             stay_id=rows.known_stay,
             start_h=rows.start_h,
@@ -78,7 +108,7 @@ class MimicIII(Mimic):
             value=rows.rate,
             unit=rows.unit,
             weight_kg=ibis.null("float64"),
-            exclusion=ibis.null("string"),
+            exclusion=rows.exclusion,
         )
 
     def _prescriptions(self) -> ibis.Table:
@@ -86,9 +116,8 @@ class MimicIII(Mimic):
 
     def _cultures(self) -> ibis.Table:
         rows = self.tables["microbiologyevents"]
-        rows = rows.group_by("hadm_id", "chartdate", "charttime", "spec_type_desc").aggregate(
-            positive=(rows.org_name.fill_null("").strip() != "").max()
-        )
+        keys = ("hadm_id", "chartdate", "charttime", "spec_type_desc", "malformed")
+        rows = rows.group_by(*keys).aggregate(positive=(rows.org_name.fill_null("").strip() != "").any())
         rows = self._by_admission(rows)
         rows = rows.filter(rows.known_stay.notnull())
         return rows.select(
@@ -97,6 +126,7 @@ class MimicIII(Mimic):
             date_only=rows.charttime.isnull(),
             specimen=rows.spec_type_desc,
             positive=rows.positive,
+            exclusion=first_of(rows.malformed, outside_life(rows, rows.charttime.coalesce(rows.chartdate))),
         )
 
     def _diagnoses(self) -> ibis.Table:
@@ -118,7 +148,7 @@ def carevue_rates(rows: ibis.Table, longest_h: float = CAREVUE_LONGEST_H) -> ibi
     rows = rows.mutate(ends=rows.stopped.isin(_CAREVUE_ENDS).fill_null(False))
     rows = rows.filter(rows.rate.notnull() | rows.ends)
     rows = rows.group_by("known_stay", "intime", "itemid", "charttime").aggregate(
-        rate=rows.rate.max(), unit=rows.rateuom.max(), ends=rows.ends.max()
+        rate=rows.rate.max(), unit=rows.rateuom.max(), ends=rows.ends.any()
     )
     rows = rows.mutate(start_h=hours(rows.charttime, rows.intime))
     order = ibis.window(group_by=[rows.known_stay, rows.itemid], order_by=rows.charttime)

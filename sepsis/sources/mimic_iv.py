@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import ibis
 
-from sepsis.sources.mimic import Mimic, hours, known_age, unusable
+from sepsis.sources.mimic import (
+    DAY_S,
+    Mimic,
+    end_of_life,
+    first_of,
+    hours,
+    known_age,
+    outside_life,
+    seconds,
+    unusable,
+)
 
 NOT_AN_ORGANISM = (90856, 90760)  # org_itemid: NEGATIVE, CANCELLED
-_DAY_S = 86400.0
 
 
 class MimicIV(Mimic):
@@ -35,22 +44,21 @@ class MimicIV(Mimic):
     }
 
     def _spans(self) -> ibis.Table:
-        admissions = self.tables["admissions"].select("hadm_id", "admittime", "edregtime", "dischtime")
-        rows = self.tables["icustays"].left_join(admissions, "hadm_id")
+        rows = self._people()
         start = ibis.least(rows.edregtime.coalesce(rows.admittime), rows.admittime)
         return rows.select(
             "stay_id",
             "subject_id",
             "hadm_id",
             "intime",
-            start_s=start.epoch_seconds().cast("float64"),
-            end_s=rows.dischtime.epoch_seconds().cast("float64"),
-        ).distinct()
+            start_s=seconds(start),
+            end_s=seconds(rows.dischtime),
+            born_s=ibis.null("float64"),  # MIMIC-IV has ages, and no dates of birth
+            gone_s=end_of_life(rows.outtime, rows.dod),
+        )
 
     def _stays(self) -> ibis.Table:
-        admissions = self.tables["admissions"].select("hadm_id", "admittime")
-        patients = self.tables["patients"].select("subject_id", "gender", "anchor_age", "anchor_year")
-        rows = self.tables["icustays"].left_join(admissions, "hadm_id").left_join(patients, "subject_id")
+        rows = self._people()
         return rows.select(
             "stay_id",
             "subject_id",
@@ -72,11 +80,12 @@ class MimicIV(Mimic):
         the start of the admission a row without an admission may lie (a day, where it bears a date
         only).
         """
-        spans = self._spans()
-        spans = spans.select(
+        spans = self._known_spans.select(
             "intime",
             "start_s",
             "end_s",
+            "born_s",
+            "gone_s",
             known_stay="stay_id",
             known_hadm="hadm_id",
             known_subject="subject_id",
@@ -87,7 +96,7 @@ class MimicIV(Mimic):
 
     def _labs(self, items: list[int]) -> ibis.Table:
         rows = self._wanted("labevents", items)
-        rows = rows.mutate(at_s=rows.charttime.epoch_seconds().cast("float64"), slack_s=ibis.literal(1.0))
+        rows = rows.mutate(at_s=seconds(rows.charttime), slack_s=ibis.literal(1.0))
         rows = self._by_patient(rows)
         return self._measured(rows, rows.charttime, rows.valuenum, rows.value, rows.valueuom, None)
 
@@ -105,12 +114,12 @@ class MimicIV(Mimic):
         organism = rows.org_name.fill_null("").strip()
         named = ~organism.upper().isin(["", "CANCELLED"])
         counts = ~rows.org_itemid.isin(NOT_AN_ORGANISM).fill_null(False)
-        keys = ("subject_id", "hadm_id", "micro_specimen_id", "chartdate", "charttime", "spec_type_desc")
-        rows = rows.group_by(*keys).aggregate(positive=(named & counts).max())
-        rows = rows.mutate(at=rows.charttime.coalesce(rows.chartdate), date_only=rows.charttime.isnull())
-        rows = rows.mutate(
-            at_s=rows["at"].epoch_seconds().cast("float64"), slack_s=ibis.ifelse(rows.date_only, _DAY_S, 1.0)
+        specimen = ("subject_id", "hadm_id", "micro_specimen_id", "spec_type_desc")
+        rows = rows.group_by(*specimen, "chartdate", "charttime", "malformed").aggregate(
+            positive=(named & counts).any()
         )
+        rows = rows.mutate(at=rows.charttime.coalesce(rows.chartdate), date_only=rows.charttime.isnull())
+        rows = rows.mutate(at_s=seconds(rows["at"]), slack_s=ibis.ifelse(rows.date_only, DAY_S, 1.0))
         rows = self._by_patient(rows)
         return rows.select(
             stay_id=rows.known_stay,
@@ -118,6 +127,7 @@ class MimicIV(Mimic):
             date_only=rows.date_only,
             specimen=rows.spec_type_desc,
             positive=rows.positive,
+            exclusion=first_of(rows.malformed, outside_life(rows, rows["at"])),
         )
 
     def _diagnoses(self) -> ibis.Table:

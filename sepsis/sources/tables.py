@@ -1,105 +1,29 @@
 """
-The files of a MIMIC export as Ibis tables with lower-case columns and declared types.
+The tables of an export as Ibis tables with lower-case columns and declared types.
 
-Only the columns of `data_schema/1_export.toml` are read. What is wrong with a file is found out
-after the engine has stumbled over it, so a sound export is read once.
+Only the columns of `data_schema/1_export.toml` are read. A cell of a column of times or numbers that
+is neither makes its row malformed, which is counted; an id that is none stops the run. What is wrong
+with a table is found out after the engine has stumbled over it, so a sound export is read once.
 """
 
 from __future__ import annotations
 
 import contextlib
-import csv
-import glob
-import gzip
-import re
-import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import duckdb
 import ibis
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sepsis import schema
 from sepsis.errors import ExportError
-from sepsis.sources.base import READ_BYTES
+from sepsis.sources.base import BAD_NUMBER, BAD_TIME
+from sepsis.sources.database import Database
+from sepsis.sources.files import Files
 
-SUFFIXES = (".csv", ".csv.gz", ".parquet")
-FOLDERS = ("hosp", "icu", "core")
-_DUCKDB_TYPE = {"int64": "BIGINT", "float64": "DOUBLE", "string": "VARCHAR", "timestamp": "TIMESTAMP"}
+MALFORMED = "malformed"  # a column beside those of the contract: what no row can be read from, or null
 _PLAIN = {"int64": "a whole number", "float64": "a number", "timestamp": "a date or time"}
-_CSV = {"header": True, "delim": ",", "quote": '"', "escape": '"', "nullstr": ""}
-_COLUMNS_FOUND = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
-_LINE = re.compile(r"CSV Error on Line: (\d+)")
-
-
-def find_files(path: Path) -> dict[str, Path]:
-    """
-    Tables of a folder and its subfolders hosp/ and icu/: {lower-case name: file}.
-
-    Raises
-    ------
-    ExportError
-        If two files hold the same table.
-    """
-    folders = [path, *(p for p in sorted(path.iterdir()) if p.is_dir() and p.name.lower() in FOLDERS)]
-    found: dict[str, Path] = {}
-    for file in (f for folder in folders for f in sorted(folder.iterdir()) if f.is_file()):
-        suffix = next(
-            (s for s in sorted(SUFFIXES, key=len, reverse=True) if file.name.lower().endswith(s)), None
-        )
-        if suffix is None or file.name.startswith("."):
-            continue
-        name = file.name[: -len(suffix)].lower()
-        if name in found:
-            raise ExportError(
-                str(path),
-                f"two files hold table {name}: {found[name].name} and {file.name}",
-                todo="Leave one of them in the folder.",
-            )
-        found[name] = file
-    return found
-
-
-def read_header(file: Path) -> list[str]:
-    """
-    Column names of a file as they are written.
-
-    Raises
-    ------
-    ExportError
-        If the file is empty or cannot be read.
-    """
-    try:
-        if file.name.lower().endswith(".parquet"):
-            return pq.read_schema(file).names
-        with gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb") as stream:
-            line = stream.readline().decode("utf-8-sig")
-        header = next(csv.reader([line.rstrip("\r\n")]), [])
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
-        raise unreadable(file, error) from None
-    if not header:
-        raise ExportError(
-            file.name, "the file is empty", "a line with column names", "Export the table again."
-        )
-    return header
-
-
-def unreadable(file: Path, error: Exception | None = None) -> ExportError:
-    """The error for a file that cannot be read to its end."""
-    kind = (
-        "not a whole gzip file" if file.name.lower().endswith(".gz") else "damaged or not what its name says"
-    )
-    if isinstance(error, PermissionError):
-        kind = "no permission"
-    if isinstance(error, UnicodeDecodeError):
-        kind = "not UTF-8 text"
-    return ExportError(
-        file.name, f"cannot be read to its end ({kind})", todo="Copy or download the file again."
-    )
+_REASON = {"timestamp": BAD_TIME, "float64": BAD_NUMBER}
 
 
 class ExportTables:
@@ -108,29 +32,27 @@ class ExportTables:
 
     Parameters
     ----------
-    connection : ibis backend
-    path : Path
-        Folder of the export.
+    store : Files or Database
+        What holds them, on its engine.
     kind : str
         Section of `1_export.toml`.
     """
 
-    def __init__(self, connection, path: Path, kind: str):
-        self.connection, self.path, self.kind = connection, path, kind
+    def __init__(self, store: Files | Database, kind: str):
+        self.store, self.engine, self.kind = store, store.engine, kind
         self.contract: dict[str, dict[str, Any]] = schema.read_toml("1_export")[kind]
-        self.files = {name: file for name, file in find_files(path).items() if name in self.contract}
         self._read: dict[str, ibis.Table] = {}
 
     def __contains__(self, name: str) -> bool:
-        return name in self.files
+        return name in self.contract and name in self.store
 
     def check(self) -> pd.DataFrame:
         """Every table and column of the contract: table, column, status, required, feeds."""
         rows = []
         for name, table in self.contract.items():
-            there = name in self.files
+            there = name in self.store
             rows.append((name, "", "ok" if there else "missing", table["required"], table["feeds"]))
-            present = {column.lower() for column in read_header(self.files[name])} if there else set()
+            present = {column.lower() for column in self.store.header(name)} if there else set()
             for column in (*table["columns"], *table.get("optional", {})):
                 status = "ok" if column in present else "missing"
                 if there:
@@ -139,14 +61,17 @@ class ExportTables:
 
     def __getitem__(self, name: str) -> ibis.Table:
         """
-        One table: the contract's columns, lower case, typed; optional ones that are missing are null.
+        One table: the contract's columns, lower case, typed, and `malformed`; optional ones that are
+        missing are null.
 
-        An optional table that is missing is empty.
+        `malformed` says what a row could not be read from ("malformed time", "malformed number";
+        columns that must be there only); the cell itself is then null. An optional table that is
+        missing is empty.
 
         Raises
         ------
         ExportError
-            If the file cannot be opened or a required column is missing.
+            If the table cannot be opened or a required column is missing.
         """
         if name not in self._read:
             self._read[name] = self._open(name)
@@ -156,102 +81,103 @@ class ExportTables:
         return {**self.contract[name]["columns"], **self.contract[name].get("optional", {})}
 
     def _open(self, name: str) -> ibis.Table:
-        types = self._types(name)
-        if name not in self.files:
+        types, needed = self._types(name), self.contract[name]["columns"]
+        if name not in self.store:
             if self.contract[name]["required"]:
                 raise ExportError(
-                    str(self.path),
+                    self.store.shown,
                     f"table {name} is missing",
-                    f"{name}.csv, .csv.gz or .parquet, in any letter case",
+                    self.store.forms.format(name=name),
                     f"Add it: it feeds {self.contract[name]['feeds']}.",
                 )
-            return ibis.memtable([], schema=types)
-        file = self.files[name]
-        header = read_header(file)
+            return ibis.memtable([], schema={**types, MALFORMED: "string"})
+        header = self.store.header(name)
         written = {column.lower(): column for column in header}
-        missing = [column for column in self.contract[name]["columns"] if column not in written]
+        missing = [column for column in needed if column not in written]
         if missing:
             raise ExportError(
-                file.name, f"no column {', '.join(missing)}", ", ".join(self.contract[name]["columns"]),
+                self.store.where(name), f"no column {', '.join(missing)}", ", ".join(needed),
                 f"Add it: the table feeds {self.contract[name]['feeds']}.",
             )  # fmt: skip
         if len(written) < len(header):
             raise ExportError(
-                file.name, "two columns with the same name", "each name once, in any letter case"
+                self.store.where(name), "two columns with the same name", "each name once, in any letter case"
             )
         with self.explained(name):
-            table = self._engine_table(file, header, types)
-        present = {c: table[written[c]].cast(t) if c in written else ibis.null(t) for c, t in types.items()}
-        return table.select(**present)
+            stored = self.store.table(name, {c for c, kind in types.items() if kind == "int64"})
+        if self.engine.name == "postgres":
+            self._refuse_text(name, {c: stored[written[c]].type() for c in types if c in written})
+        columns = {c: self._typed(stored[written[c]], kind) for c, kind in types.items() if c in written}
+        wrong = [
+            (stored[written[c]].strip().nullif("").notnull() & columns[c].isnull(), _REASON[kind])
+            for c, kind in needed.items()
+            if kind in _REASON and stored[written[c]].type().is_string()
+        ]
+        malformed = ibis.cases(*wrong) if wrong else ibis.null("string")
+        present = {c: columns[c] if c in written else ibis.null(kind) for c, kind in types.items()}
+        return stored.select(**present, **{MALFORMED: malformed})
 
-    def _engine_table(self, file: Path, header: list[str], types: dict[str, str] | None) -> ibis.Table:
-        """The file as the engine sees it; everything is text where `types` is None."""
-        path = glob.escape(str(file))  # the engine would take brackets in a folder's name for a pattern
-        if file.name.lower().endswith(".parquet"):
-            return self.connection.read_parquet(path)
-        declared = {c: _DUCKDB_TYPE[(types or {}).get(c.lower(), "string")] for c in header}
-        compression = "gzip" if file.name.lower().endswith(".gz") else "none"
-        return self.connection.read_csv(path, columns=declared, compression=compression, **_CSV)
+    def _refuse_text(self, name: str, stored: dict[str, ibis.expr.datatypes.DataType]) -> None:
+        """A server's column of text has no cast that passes over what is none, and reads "now" as a time."""
+        types = self._types(name)
+        for column, kind in stored.items():
+            if kind.is_string() and types[column] != "string":
+                raise ExportError(
+                    self.store.where(name),
+                    f"column {column} is text",
+                    f"{_PLAIN[types[column]]} in each row",
+                    "Give the column its type in the database.",
+                )
+
+    def _typed(self, column: ibis.Value, kind: str) -> ibis.Value:
+        """A stored column in its declared type; text that is no time or number becomes null."""
+        if not column.type().is_string():
+            return column.cast(kind)
+        if kind == "string":
+            return column.nullif("")
+        text = column.strip().nullif("")
+        if kind == "timestamp":
+            return self.engine.time_of(text)
+        # ids may be written "10.0"
+        return text.try_cast("float64") if kind == "float64" else text.cast("float64").cast("int64")
 
     @contextlib.contextmanager
     def explained(self, *names: str) -> Iterator[None]:
         """
-        Turn an engine's error on reading these tables into an ExportError that names the file.
+        Turn an engine's error on reading these tables into an ExportError that names the table.
 
         The engine's own message quotes the row, so none of it is passed on but numbers.
         """
         try:
             yield
-        except duckdb.Error as error:
-            for name in names:
-                if name in self.files:
-                    self._explain(name, self.files[name])
-            raise self._from_message(error, names) from None
+        except self.engine.errors as error:
+            held = tuple(name for name in names if name in self)
+            for name in held:
+                if damage := self.store.damage(name):
+                    raise damage from None
+                if bad := self.bad_cells(name):
+                    raise bad from None
+            raise self.store.failure(error, held) from None
 
-    def _explain(self, name: str, file: Path) -> None:
-        """Raise what is wrong with the file itself, if anything is found."""
-        if file.name.lower().endswith(".gz"):
-            try:
-                with gzip.open(file) as stream:
-                    while stream.read(READ_BYTES):
-                        pass
-            except (OSError, EOFError, zlib.error) as error:
-                raise unreadable(file, error) from None
-        text = self._engine_table(file, read_header(file), None)
+    def bad_cells(self, name: str) -> ExportError | None:
+        """The first column of a table with cells that are not what they should be, counted."""
+        text = self.store.table(name)
         written = {column.lower(): column for column in text.columns}
         for column, kind in self._types(name).items():
-            if column not in written or kind == "string":
+            if column not in written or kind == "string" or not text[written[column]].type().is_string():
                 continue
-            values = text[written[column]].cast("string").nullif("")
+            values = text[written[column]].strip().nullif("")
+            read = self.engine.time_of(values) if kind == "timestamp" else values.try_cast("float64")
             try:
-                bad_cell = values.notnull() & values.try_cast(kind).isnull()
-                counts = self.connection.to_pyarrow(
-                    text.aggregate(rows=text.count(), bad=bad_cell.sum())
+                counts = self.engine.table(
+                    text.aggregate(rows=text.count(), bad=(values.notnull() & read.isnull()).sum())
                 ).to_pylist()[0]
-            except duckdb.Error as error:
-                raise self._from_message(error, (name,)) from None
+            except self.engine.errors as error:
+                return self.store.failure(error, (name,))
             if bad := counts["bad"] or 0:
-                raise ExportError(
-                    file.name,
+                return ExportError(
+                    self.store.where(name),
                     f"{bad:,} of {counts['rows']:,} cells of column {column} are not {_PLAIN[kind]}",
                     todo="Correct the export.",
                 )
-
-    def _from_message(self, error: duckdb.Error, names: tuple[str, ...]) -> ExportError:
-        """The error when no cell and no stream is at fault: ragged rows, encoding, a damaged file."""
-        message = str(error)
-        files = [self.files[name] for name in names if name in self.files]
-        named = [file.name for file in files if str(file) in message] or [file.name for file in files]
-        where = " or ".join(named) or str(self.path)
-        line = _LINE.search(message)
-        at = f" (line {line[1]})" if line else ""
-        if counted := _COLUMNS_FOUND.search(message):
-            return ExportError(
-                where, f"a row has {counted[2]} cells{at}", f"{counted[1]}, as in the header",
-                "The file is damaged, or a text with a comma is not in quotes.",
-            )  # fmt: skip
-        if "unicode" in message.lower() or "utf-8" in message.lower():
-            return ExportError(where, f"not UTF-8 text{at}", todo="Convert the file to UTF-8.")
-        return ExportError(
-            where, f"cannot be read ({type(error).__name__}){at}", todo="Copy or download the file again."
-        )
+        return None

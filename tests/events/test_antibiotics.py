@@ -44,7 +44,8 @@ def test_the_systemic_test(drug, route, drug_type, systemic):
 )
 def test_the_two_lists(drug, moor, four):
     lists = load_vocabulary().antibiotics.lists
-    found = {name: bool(name_pattern(names).search(drug.lower())) for name, names in lists.items()}
+    two = ("moor2019", "mimic_iv")
+    found = {name: bool(name_pattern(lists[name]).search(drug.lower())) for name in two}
     assert found == {"moor2019": moor, "mimic_iv": four}
 
 

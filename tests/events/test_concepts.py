@@ -33,10 +33,16 @@ def test_every_column_of_physionet_2019_is_one_concept_in_its_order():
     assert columns == [(name,) for name in PHYSIONET_2019_COLUMNS.split(", ")]
 
 
+# Concepts that read an item again, for a definition that needs it apart.
+SECOND_READINGS = {"hemoglobin_gas", "fio2_share", "fio2_charting"}
+
+
 @pytest.mark.parametrize("source", ["mimic_iii", "mimic_iv"])
 def test_an_item_makes_one_number(source):
     made = {}
     for concept in load_vocabulary().concepts.values():
+        if concept.id in SECOND_READINGS or concept.group == "as_charted":
+            continue
         for table, items in concept.items.get(source, {}).items():
             assert len(items) == len(set(items)), concept.id
             for item in items if not concept.mark else ():
@@ -52,7 +58,8 @@ def test_rules_for_single_items_name_items_of_the_concept():
 
 def test_the_lists_of_antibiotics_have_the_published_lengths():
     lists = load_vocabulary().antibiotics.lists
-    assert {name: len(names) for name, names in lists.items()} == {"moor2019": 138, "mimic_iv": 152}
+    sizes = {name: len(names) for name, names in lists.items()}
+    assert sizes == {"moor2019": 138, "mimic_iv": 152, "ricu": 48}
 
 
 def test_a_set_by_name_and_by_ids():

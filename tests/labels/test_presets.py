@@ -27,7 +27,8 @@ def test_the_code_preset_departs_from_the_prose_in_named_switches_only():
         "antibiotics.route_test", "suspicion.time", "suspicion.date_only_after_antibiotic", "sofa.missing",
         "sofa.ventilated_pf_200_400", "sofa.ventilation", "sofa.arterial_model", "sofa.vasopressor",
         "sofa.circulation_systems", "sofa.urine", "sofa.urine_net_of_irrigant",
-        "sofa.urine_includes_tube_feed_residual", "sofa.gcs_previous", "onset.drop_first_onset",
+        "sofa.urine_includes_tube_feed_residual", "sofa.urine_entries_without_volume",
+        "sofa.fio2_last_charting", "sofa.gcs_previous", "onset.drop_first_onset",
     }  # fmt: skip
 
 
@@ -47,8 +48,8 @@ def test_options_can_be_overridden_by_section_and_key():
         ({"sofas.lookback_h": 12}, "preset moor2019: no section 'sofas'. Did you mean 'sofa'?"),
         ({"lookback_h": 12}, "preset moor2019: override 'lookback_h'. Expected: section.option."),
         (
-            {"sofa.urine": "interval"},
-            "[sofa] urine: 'interval'. Expected: 'intervals' or 'span'. Did you mean 'intervals'?",
+            {"sofa.arterial_model": "of"},
+            "[sofa] arterial_model: 'of'. Expected: 'missing_specimen' or 'every_gas' or",
         ),
         ({"sofa.lookback_h": 1.5}, "preset moor2019 [sofa] lookback_h: 1.5. Expected: a whole number"),
         (

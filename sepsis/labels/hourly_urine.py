@@ -1,0 +1,124 @@
+"""
+Urine on hourly rows: a rate over the entries of about a day, or the plain sum of the last rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from sepsis.labels.definition import SofaOptions
+from sepsis.labels.rows import Joined, Rows
+from sepsis.labels.tracks import HOUR_S, StayTracks, Track, sum_in, window_bounds
+from sepsis.labels.urine import urine_per_day
+
+MEAN_OF_AT_LEAST = 12  # rows (ricu, urine24)
+RATE_BACK_S = 23 * HOUR_S  # entries this long before an entry make its rate (mimic-code IV)
+
+
+def row_urine(
+    tracks: StayTracks, rows: Rows, joined: Joined, options: SofaOptions
+) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Urine per day that each joined row is scored by.
+
+    Returns
+    -------
+    ml_day : ndarray, shape (J,)
+        NaN where it is not known.
+    time_s : ndarray, shape (J,)
+        Its last entry, in seconds since admission.
+    """
+    if options.urine == "row_sum":
+        hourly, time_s = _by_row(_net_entries(tracks), rows, "sum")
+        return _sum_of_rows(hourly[joined.row], time_s[joined.row], joined, options.urine_rows)
+    if options.urine == "row_mean":
+        hourly, time_s = _by_row(_net_entries(tracks), rows, "sum")
+        return _mean_of_rows(hourly[joined.row], time_s[joined.row], joined, rows, options.urine_rows)
+    if options.urine == "rate":
+        rate = urine_rates(tracks, options)
+        ml_day, time_s = _by_row(rate, rows, "max")
+    else:
+        day = urine_per_day(tracks, rows.end_s, rows.offsets, options)
+        ml_day, time_s = day.ml_day, np.where(np.isnan(day.ml_day), np.nan, day.time_s)
+    return ml_day[joined.row], time_s[joined.row]
+
+
+def urine_rates(tracks: StayTracks, options: SofaOptions) -> Track:
+    """
+    Urine per day at each entry, from it and the entries of the 23 h before.
+
+    Each entry stands for the time since the entry before, the first since the first charted heart
+    rate. The sum is scaled to 24 h if the entries stand for `urine_coverage_min_h` to
+    `urine_coverage_max_h` together, else the rate is NaN. Stays without a heart rate have none.
+
+    Source: mimic-code IV, urine_output_rate and sofa.
+    """
+    entries = _net_entries(tracks)
+    beats = tracks.rows("heart_rate_charted").groupby("stay")["time_s"].min()
+    first_s = pd.Series(entries.stay).map(beats).to_numpy(float)
+    entries, first_s = entries.keep(~np.isnan(first_s)), first_s[~np.isnan(first_s)]
+    stay = entries.stay
+    before = np.concatenate([[0], entries.time_s[:-1]]).astype(float)[: len(stay)]
+    opens = np.concatenate([[True], stay[1:] != stay[:-1]])[: len(stay)]
+    stood_h = (entries.time_s - np.where(opens, first_s, before)) / HOUR_S
+    lo, hi = window_bounds(entries.time_s, entries.offsets, entries.time_s, entries.offsets, RATE_BACK_S)
+    hours = np.round(np.round(sum_in(stood_h, lo, hi), 6), 2)
+    measured = sum_in((~np.isnan(entries.value)).astype(float), lo, hi) > 0
+    volume = np.where(measured, sum_in(np.nan_to_num(entries.value), lo, hi), np.nan)
+    whole = (hours >= options.urine_coverage_min_h) & (hours <= options.urine_coverage_max_h)
+    return entries.valued(np.where(whole, volume / np.where(whole, hours, 1.0) * 24.0, np.nan))
+
+
+def _net_entries(tracks: StayTracks) -> Track:
+    """Millilitres per stay and time, irrigant that went in subtracted; NaN where no row has a volume."""
+    rows = tracks.rows("urine_entry", "irrigant_entry")
+    irrigant = (rows["concept"] == "irrigant_entry") & (rows["value"] > 0)
+    rows = rows.assign(value=rows["value"].where(~irrigant, -rows["value"]))
+    net = rows.groupby(["stay", "time_s"], sort=True)["value"].sum(min_count=1)
+    return tracks.track(net.reset_index())
+
+
+def _by_row(track: Track, rows: Rows, how: str) -> tuple[np.ndarray, np.ndarray]:
+    """The highest value or the sum of each row, and its latest time; NaN without any."""
+    place = rows.place(track.stay, track.time_s)
+    table = pd.DataFrame({"row": place, "value": track.value, "time_s": track.time_s})
+    by = table[(place >= 0) & ~np.isnan(track.value)].groupby("row")
+    value, time_s = np.full(len(rows.hour), np.nan), np.full(len(rows.hour), np.nan)
+    found = by["value"].agg(how)
+    value[found.index], time_s[found.index] = found, by["time_s"].max()
+    return value, time_s
+
+
+def _sum_of_rows(
+    value: np.ndarray, time_s: np.ndarray, joined: Joined, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sum of each joined row and the `count` - 1 before it, NaN where none of them has an entry."""
+    lo, hi = joined.window(count)
+    given = ~np.isnan(value)
+    there = sum_in(given.astype(float), lo, hi) > 0
+    latest = np.maximum.accumulate(np.where(given, np.arange(len(value)), 0))
+    total = np.where(there, sum_in(np.nan_to_num(value), lo, hi), np.nan)
+    return total, np.where(there, time_s[latest], np.nan)
+
+
+def _mean_of_rows(
+    hourly: np.ndarray, time_s: np.ndarray, joined: Joined, rows: Rows, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Mean of the last `count` rows times 24, of rows between a stay's first entry and its last.
+
+    NaN elsewhere, and where fewer than 12 such rows have passed. Source: ricu, urine24.
+    """
+    total, latest_s = _sum_of_rows(hourly, time_s, joined, count)
+    given = ~np.isnan(hourly)
+    stay = rows.stay[joined.row]
+    entries = np.flatnonzero(given)
+    first, last = np.full(len(rows.stay_ids), len(hourly)), np.full(len(rows.stay_ids), -1)
+    np.minimum.at(first, stay[entries], entries)
+    np.maximum.at(last, stay[entries], entries)
+    here = np.arange(len(hourly))
+    passed = np.minimum(here - first[stay] + 1, count)
+    whole = (passed >= MEAN_OF_AT_LEAST) & (here <= last[stay])
+    mean = np.where(whole, np.nan_to_num(total) * 24.0 / np.maximum(passed, 1), np.nan)
+    return mean, np.where(whole, latest_s, np.nan)

@@ -1,0 +1,140 @@
+"""
+Suspicion of infection by antibiotic order: what each order was paired with.
+
+mimic-code asks of every order of an antibiotic whether a culture lies in the 72 h before it or the 24 h
+after it. Its MIMIC-IV code keeps one culture per order, its MIMIC-III code every combination.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+
+from sepsis.errors import ExportError
+from sepsis.events.tables import Events
+from sepsis.labels.definition import Preset, SuspicionOptions
+from sepsis.labels.suspicion import DAY_S, PAIR, branches, counted_antibiotics, counted_cultures
+from sepsis.labels.tracks import HOUR_S, offsets_of, ranges, seconds, window_bounds
+
+ORDERS = [
+    "stay_id", "order", "antibiotic", "antibiotic_h", "culture_before_h", "culture_after_h", "suspicion_h",
+    "culture_h", "specimen", "positive",
+]  # fmt: skip
+
+
+def order_suspicions(events: Events, preset: Preset) -> pd.DataFrame:
+    """
+    What each antibiotic order of a stay was paired with.
+
+    Reads    events.orders, events.specimens (`sepsis.events.detail`)
+    Writes   orders(stay_id, order, antibiotic, antibiotic_h, culture_before_h, culture_after_h,
+             suspicion_h, culture_h, specimen, positive), sorted; times NaN and specimen null where
+             there is none. `order` numbers the counted orders of a person.
+    Rule     `suspicion.per`: "order", the earliest culture before the order, else the earliest after
+             it; by day, then time (a day alone last), then growth, then number. "combination", a row
+             for each culture before it and each after it.
+
+    Raises
+    ------
+    ExportError
+        If the events were read without these tables.
+    """
+    if events.orders is None or events.specimens is None:
+        raise ExportError(
+            f"preset {preset.name}", "the export or its stored events hold no antibiotic orders",
+            "an export of MIMIC, read with its details", "Label the export again, or choose another preset.",
+        )  # fmt: skip
+    everywhere = dataclasses.replace(preset.antibiotics, begun="in_admission")
+    orders = numbered(counted_antibiotics(events.orders, everywhere))
+    orders = counted_antibiotics(orders, preset.antibiotics).reset_index(drop=True)
+    cultures = counted_cultures(events.specimens, preset.cultures).reset_index(drop=True)
+    near = _qualifying(orders, cultures, preset.suspicion)
+    if preset.suspicion.per == "order":
+        before, after = (_earliest(near[near[branch]], cultures) for branch in ("first", "then"))
+    else:
+        before, after = (near.loc[near[branch], ["row", "culture"]] for branch in ("first", "then"))
+    table = orders.assign(row=np.arange(len(orders)))
+    table = table.merge(before, on="row", how="left").merge(
+        after, on="row", how="left", suffixes=("", "_after")
+    )
+    return _dated(table, cultures, preset.suspicion)
+
+
+def pairs_of(orders: pd.DataFrame) -> pd.DataFrame:
+    """The distinct pairs of `order_suspicions`, as `suspicion_pairs` writes them."""
+    found = orders.loc[orders["suspicion_h"].notna(), PAIR]
+    return found.drop_duplicates().sort_values(PAIR, ignore_index=True)
+
+
+def numbered(orders: pd.DataFrame) -> pd.DataFrame:
+    """
+    The orders that belong to a stay, numbered from 1 among all counted orders of the person.
+
+    Reads    orders(stay_id, subject_id, row, time_h, ...): `row` ascends with start, stop and drug; an
+             order of a stay's admission that is outside the stays has no stay_id
+    """
+    rank = orders[["subject_id", "row"]].drop_duplicates()
+    rank = rank.assign(order=rank.groupby("subject_id")["row"].rank(method="first").astype("int64"))
+    orders = orders[orders["stay_id"].notna() & orders["time_h"].notna()]
+    orders = orders.merge(rank, on=["subject_id", "row"]).astype({"stay_id": "int64"})
+    return orders.sort_values(["stay_id", "time_h", "order"], ignore_index=True)
+
+
+def _qualifying(orders: pd.DataFrame, cultures: pd.DataFrame, options: SuspicionOptions) -> pd.DataFrame:
+    """Positions of the orders and cultures near each other: row, culture, first, then."""
+    by_time = cultures.assign(culture=cultures.index, time_s=seconds(cultures["time_h"]))
+    by_time = by_time.sort_values(["stay_id", "time_s", "culture"])
+    stay_ids = np.union1d(orders["stay_id"], by_time["stay_id"])
+    places = [np.searchsorted(stay_ids, t["stay_id"]) for t in (orders, by_time)]
+    offsets = [offsets_of(np.bincount(p, minlength=len(stay_ids))) for p in places]
+    ordered_s, taken_s = seconds(orders["time_h"]), np.array(by_time["time_s"])
+    first_s, then_s = (int(h * HOUR_S) for h in (options.culture_first_h, options.antibiotic_first_h))
+    reach = window_bounds(taken_s, offsets[1], ordered_s + then_s, offsets[0], then_s + first_s + DAY_S)
+    row, member = ranges(*reach)
+    day = by_time["date_only"].to_numpy(bool)[member]
+    first, then = branches(
+        ordered_s[row] - taken_s[member], day,
+        culture_first_s=first_s, antibiotic_first_s=then_s, same_minute=options.same_minute,
+        closed=options.antibiotic_first_closed, date_only=options.date_only,
+    )  # fmt: skip
+    then &= options.date_only_after_antibiotic | ~day
+    culture = by_time["culture"].to_numpy()[member]
+    return pd.DataFrame({"row": row, "culture": culture, "first": first, "then": then})
+
+
+def _earliest(near: pd.DataFrame, cultures: pd.DataFrame) -> pd.DataFrame:
+    """One culture per order: row, culture."""
+    found = cultures.loc[near["culture"], ["day_h", "date_only", "time_h", "positive", "sample"]]
+    order = np.lexsort(
+        (
+            found["sample"].fillna(-1.0), ~found["positive"].to_numpy(bool), found["time_h"],
+            found["date_only"].to_numpy(bool), found["day_h"], near["row"],
+        )
+    )  # fmt: skip
+    return near.iloc[order].drop_duplicates("row")[["row", "culture"]]
+
+
+def _dated(table: pd.DataFrame, cultures: pd.DataFrame, options: SuspicionOptions) -> pd.DataFrame:
+    """The columns of ORDERS from orders with the positions of a culture before and after each."""
+    time_h = cultures["time_h"]
+    before, after = table["culture"].map(time_h), table["culture_after"].map(time_h)
+    which = table["culture"].fillna(table["culture_after"])
+    culture_h = before.fillna(after)
+    dated = culture_h if options.time == "culture" else before.fillna(table["time_h"].where(after.notna()))
+    result = pd.DataFrame(
+        {
+            "stay_id": table["stay_id"].astype("int64"),
+            "order": table["order"].astype("int64"),
+            "antibiotic": table["drug"].astype("str"),
+            "antibiotic_h": table["time_h"].astype(float),
+            "culture_before_h": before.astype(float),
+            "culture_after_h": after.astype(float),
+            "suspicion_h": dated.astype(float),
+            "culture_h": culture_h.astype(float),
+            "specimen": which.map(cultures["specimen"]),
+            "positive": which.map(cultures["positive"]).astype(float),
+        }
+    )
+    return result.sort_values(ORDERS[:6], ignore_index=True)[ORDERS]

@@ -1,0 +1,94 @@
+"""
+How a patient breathes, as mimic-code IV reads it: a status from device and mode, held as spells.
+
+A spell lasts from its first charting to the next charting of any status; it ends with its own last one
+if that comes 14 clock hours later or never. A status charted once with nothing after it makes no spell.
+So whether a gas is ventilated may depend on what is charted up to 14 h later.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from sepsis import schema
+from sepsis.labels.tracks import HOUR_S, StayTracks
+
+KINDS = {"oxygen_device": "devices", "ventilator_mode": "modes", "ventilator_mode_hamilton": "hamilton_modes"}
+
+
+def status_spells(tracks: StayTracks, clock_s: np.ndarray) -> pd.DataFrame:
+    """
+    Spells of one status.
+
+    Reads    concepts oxygen_device, oxygen_flow_mark, ventilator_mode, ventilator_mode_hamilton
+    Writes   spells(stay, status, start_s, end_s), sorted; both ends belong to the spell
+
+    Parameters
+    ----------
+    clock_s : ndarray of int64, shape (S,)
+        Seconds of the clock hour at which each stay was admitted: hours are told apart by the clock.
+    """
+    rules = schema.read_toml("ventilation_status")
+    charted = _charted_status(tracks, rules)
+    stay, time_s = charted["stay"].to_numpy(np.int64), charted["time_s"].to_numpy(np.int64)
+    hour = (time_s + clock_s[stay]) // HOUR_S
+    by_stay = charted.groupby("stay")
+    hours = charted.assign(hour=hour)
+    since_same = hour - hours.groupby(["stay", "status"])["hour"].shift(1)
+    until_next = by_stay["time_s"].shift(-1)
+    apart = rules["apart_h"]
+    new = (by_stay["status"].shift(1) != charted["status"]) | (since_same >= apart)
+    next_hour = hours.groupby("stay")["hour"].shift(-1) - hour
+    end_s = until_next.where(next_hour < apart, charted["time_s"])
+    spells = charted.assign(spell=new.astype(int).groupby(charted["stay"]).cumsum(), end_s=end_s)
+    spells = spells.groupby(["stay", "spell"], sort=True).agg(
+        status=("status", "max"), start_s=("time_s", "min"), last_s=("time_s", "max"), end_s=("end_s", "max")
+    )
+    lasting = spells[spells["start_s"] != spells["last_s"]]
+    return lasting.reset_index().astype({"end_s": "int64"})[["stay", "status", "start_s", "end_s"]]
+
+
+def ventilated_by_status(
+    tracks: StayTracks, stay: np.ndarray, at_s: np.ndarray, clock_s: np.ndarray
+) -> np.ndarray:
+    """
+    Whether each moment lies in a spell of invasive ventilation.
+
+    Parameters
+    ----------
+    stay, at_s : ndarray of int64, shape (M,)
+        Position of the stay, and seconds since its admission; any order.
+    """
+    spells = status_spells(tracks, clock_s)
+    spells = spells[spells["status"] == schema.read_toml("ventilation_status")["ventilated"]]
+    moments = pd.DataFrame({"moment": np.arange(len(at_s)), "stay": stay, "at_s": at_s})
+    both = moments.merge(spells, on="stay")
+    inside = both[(both["at_s"] >= both["start_s"]) & (both["at_s"] <= both["end_s"])]
+    return np.isin(np.arange(len(at_s)), inside["moment"])
+
+
+def _charted_status(tracks: StayTracks, rules: dict) -> pd.DataFrame:
+    """stay, time_s, status of every time at which a known device or mode was charted."""
+    rows = tracks.rows(*KINDS)
+    rows = rows[rows["text"].notna()]
+    flow = tracks.rows("oxygen_flow_mark")[["stay", "time_s"]].drop_duplicates()
+    device = (rows["concept"] == "oxygen_device").to_numpy()
+    with_flow = rows[device].merge(flow, on=["stay", "time_s"])
+    latest_stored = with_flow.sort_values(["stay", "time_s", "value", "text"]).drop_duplicates(
+        ["stay", "time_s"], keep="last"
+    )
+    modes = rows[~device].groupby(["stay", "time_s", "concept"], as_index=False)["text"].max()
+    found = pd.concat([latest_stored[["stay", "time_s", "concept", "text"]], modes])
+    rank = {
+        (concept, text): number
+        for concept, kind in reversed(KINDS.items())
+        for number, status in reversed(list(enumerate(rules["status"])))
+        for text in status.get(kind, [])
+    }
+    keys = zip(found["concept"].astype("str"), found["text"].astype("str"), strict=True)
+    found = found.assign(rank=[rank.get(key, -1) for key in keys])
+    found = found[found["rank"] >= 0]
+    first = found.groupby(["stay", "time_s"], as_index=False)["rank"].min()
+    names = np.array([status["name"] for status in rules["status"]], dtype=object)
+    return first.assign(status=names[first["rank"].to_numpy(np.int64)])[["stay", "time_s", "status"]]

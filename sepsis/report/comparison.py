@@ -1,0 +1,96 @@
+"""
+The page of `sepsis compare`: definitions side by side, in tables alone; no stay is named in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from sepsis.labels.compare import COUNTS
+
+TEMPLATE = "comparison.html.j2"
+GENERATOR = "sepsis compare"
+COUNT_NAMES = {
+    "stays": "Stays",
+    "suspected": "Suspected",
+    "onsets": "Onsets",
+    "onsets_in_stay": "Onsets in the stay",
+    "cases": "Cases",
+    "cases_from_7_h": "Cases from 7 h",
+    "controls": "Controls",
+    "excluded": "Excluded",
+}
+assert tuple(COUNT_NAMES) == COUNTS
+
+
+def render_comparison(compared: pd.DataFrame, walked: pd.DataFrame, manifest: Mapping[str, Any]) -> str:
+    """
+    The page as text.
+
+    Parameters
+    ----------
+    compared, walked : DataFrame
+        As `labels.compare.compare` and `walk` make them; `walked` may have no rows.
+    manifest : mapping
+        `export_kind`, and `settings` by preset.
+
+    Returns
+    -------
+    html : str
+        Everything inside, no script. The same input gives the same bytes.
+    """
+    return _template().render(
+        generator=GENERATOR,
+        kind=manifest["export_kind"],
+        names=COUNT_NAMES,
+        counts=counts_table(compared),
+        pairs=pairs_table(compared),
+        walks={name: steps.to_dict("records") for name, steps in walked.groupby("walk", sort=False)},
+        most=max([*walked["cases"], 1]),
+    )
+
+
+def counts_table(compared: pd.DataFrame) -> list[dict[str, Any]]:
+    """One row per definition: preset and its counts, in the order given."""
+    own = compared[compared["other"] == ""]
+    wide = own.pivot(index="preset", columns="measure", values="value").loc[own["preset"].unique()]
+    return [{"preset": name, **row.astype(int).to_dict()} for name, row in wide[list(COUNTS)].iterrows()]
+
+
+def pairs_table(compared: pd.DataFrame) -> list[dict[str, Any]]:
+    """One row per pair of definitions, numbers as text."""
+    pairs = compared[compared["other"] != ""]
+    rows = []
+    for (one, two), found in pairs.groupby(["preset", "other"], sort=False):
+        value = found.set_index("measure")["value"]
+        whole = {m: f"{value[m]:,.0f}" for m in value.index if m.startswith(("cases", "onsets"))}
+        rows.append({"preset": one, "other": two, "kappa": _number(value["kappa"], "{:.2f}"), **whole})
+        rows[-1]["shift"] = _number(value["onset_shift_median_h"], "{:+.1f}")
+        low, high = value["onset_shift_q1_h"], value["onset_shift_q3_h"]
+        rows[-1]["quartiles"] = "" if pd.isna(low) else f"{low:+.1f} to {high:+.1f}"
+    return rows
+
+
+def _number(value: float, form: str) -> str:
+    """A number as text, a dash where there is none."""
+    return "\N{EN DASH}" if pd.isna(value) else form.format(value)
+
+
+@cache
+def _template() -> jinja2.Template:
+    """The page's template; text put into it is escaped, a missing name is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["thousands"] = lambda n: f"{n:,}"
+    return environment.get_template(TEMPLATE)
