@@ -157,20 +157,27 @@ def test_it_is_recognised_and_nothing_is_missing(export):
     assert export.events.stays.exclusion.isna().all()
 
 
+# concepts that the vocabulary reads from one of the two releases only
+OF_ONE_RELEASE = {
+    "fio2_charting", "ventilator_mode", "oxygen_device", "oxygen_flow_mark", "oxygen_device_verbatim_mark",
+}  # fmt: skip
+
+
 def test_both_layouts_carry_the_same_patients(exports):
     iii, iv = exports["mimic-iii"], exports["mimic-iv"]
     shift = {"stay_id": 30_000_000, "subject_id": 10_000_000, "hadm_id": 20_000_000}
     pd.testing.assert_frame_equal(
         iii.truth.assign(**{c: iii.truth[c] + n for c, n in shift.items()}), iv.truth
     )
-    assert len(iii.events.events) == len(iv.events.events)
     order = ["stay_id", "time_h", "concept", "value"]
     one, two = (
         export.events.events[order]
-        .sort_values(order, ignore_index=True)
         .assign(concept=lambda f: f.concept.astype(str))
+        .loc[lambda f: ~f.concept.isin(OF_ONE_RELEASE)]
+        .sort_values(order, ignore_index=True)
         for export in (iii, iv)
     )
+    assert set(one.concept) == set(two.concept)
     pd.testing.assert_frame_equal(one.assign(stay_id=one.stay_id + shift["stay_id"]), two)
 
 
