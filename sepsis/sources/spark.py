@@ -72,7 +72,7 @@ def start() -> Backend:
     if running is None:
         session.sparkContext.setLogLevel("OFF")
     session.conf.set("spark.sql.session.timeZone", "UTC")
-    if session.sparkContext.master.startswith("local"):
+    if str(session.sparkContext.master).startswith("local"):
         # two hundred shuffle partitions are for a cluster
         session.conf.set("spark.sql.shuffle.partitions", str(2 * session.sparkContext.defaultParallelism))
     backend = Backend()
