@@ -103,5 +103,5 @@ def test_check_prints_expected_against_found_for_the_demo(shared):
     assert done.exit_code == 0, done.output
     lines = done.stdout[done.stdout.index("MIMIC-III demo v1.4, moor2019_code") :].splitlines()
     assert [line.split()[:4] for line in lines[2:]] == [
-        ["suspected", "98", "98", "yes"], ["onsets", "6", "6", "yes"], ["controls", "54", "54", "yes"],
+        ["suspected", "98", "98", "yes"], ["onsets", "7", "7", "yes"], ["controls", "54", "54", "yes"],
     ]  # fmt: skip

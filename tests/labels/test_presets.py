@@ -28,7 +28,7 @@ def test_the_code_preset_departs_from_the_prose_in_named_switches_only():
         "sofa.ventilated_pf_200_400", "sofa.ventilation", "sofa.arterial_model", "sofa.vasopressor",
         "sofa.circulation_systems", "sofa.urine", "sofa.urine_net_of_irrigant",
         "sofa.urine_includes_tube_feed_residual", "sofa.urine_entries_without_volume",
-        "sofa.fio2_last_charting", "sofa.gcs_previous", "onset.drop_first_onset",
+        "sofa.fio2_last_charting", "sofa.gcs_previous",
     }  # fmt: skip
 
 

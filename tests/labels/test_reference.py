@@ -122,7 +122,7 @@ def test_suspicion_times_of_the_code_are_reproduced(demo, onsets):
     ],
 )
 def test_onsets_under_six_rules_are_reproduced(demo, onsets, column, changes, reached):
-    rule = {"sofa.missing": "zero", "onset.drop_first_onset": False} | changes
+    rule = {"sofa.missing": "zero"} | changes
     found = label_stays(demo, load_preset("moor2019_code", **rule)).onset.set_index("stay_id")
     mine, theirs = found.onset_h.reindex(onsets.index), hours_since_admission(onsets, column)
     assert theirs.notna().sum() == reached
@@ -135,9 +135,9 @@ def test_the_whole_demo_gives_the_published_counts_of_the_code(demo):
     assert labels.suspicion.stay_id.nunique() == 98
     cases = labels.onset[labels.onset.included & labels.onset.is_case]
     controls = labels.onset[labels.onset.included & ~labels.onset.is_case]
-    assert (len(cases), len(controls)) == (6, 54)
-    kept = label_stays(demo, load_preset("moor2019_code", **{"onset.drop_first_onset": False}))
-    assert kept.onset.onset_h.notna().sum() == 7
+    assert (len(cases), len(controls)) == (7, 54)
+    lost = label_stays(demo, load_preset("moor2019_code", **{"onset.drop_first_onset": True}))
+    assert lost.onset.onset_h.notna().sum() == 6
 
 
 def test_every_stay_of_the_iv_demo_is_labelled(shared):
