@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from sepsis.labels import load_preset
     from sepsis.models.baselines import Clock, Logistic
     from sepsis.models.dtw_knn import DTWKNN
-    from sepsis.models.mgp_tcn import MGPTCN
+    from sepsis.models.mgp_tcn import MGPRNN, MGPTCN
+    from sepsis.models.raw_networks import RawGRU, RawTCN
     from sepsis.sources import open_export
 
 __version__ = "0.1.0"
@@ -42,13 +43,16 @@ _PUBLIC = {
     "label": "sepsis.labels:label_stays",
     "evaluate": "sepsis.evaluation:evaluate_scores",
     "MGPTCN": "sepsis.models.mgp_tcn:MGPTCN",
+    "MGPRNN": "sepsis.models.mgp_tcn:MGPRNN",
+    "RawTCN": "sepsis.models.raw_networks:RawTCN",
+    "RawGRU": "sepsis.models.raw_networks:RawGRU",
     "DTWKNN": "sepsis.models.dtw_knn:DTWKNN",
     "Logistic": "sepsis.models.baselines:Logistic",
     "Clock": "sepsis.models.baselines:Clock",
 }
 __all__ = [
-    "MGPTCN", "Clock", "DTWKNN", "Logistic", "evaluate", "extract_events", "label", "load_preset",
-    "open_export",
+    "MGPRNN", "MGPTCN", "Clock", "DTWKNN", "Logistic", "RawGRU", "RawTCN", "evaluate", "extract_events",
+    "label", "load_preset", "open_export",
 ]  # fmt: skip
 
 

@@ -6,6 +6,7 @@ The commands call them one at a time, `sepsis.run` all of them in order.
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -125,18 +126,26 @@ def train_one(
     cohort_settings: CohortSettings,
     settings: TrainSettings,
 ) -> None:
-    """Fit one model on a cohort and write its folder."""
+    """
+    Fit one model on a cohort and write its folder.
+
+    What a long training keeps lies beside it in `.NAME.training` until the folder is written: the same
+    command goes on from there.
+    """
     check_folder(out, "model")
+    beside = Path(out).resolve()
+    beside = beside.with_name(f".{beside.name}.training")
     given = {"random_state": settings.seed} if "random_state" in model_class(model)().get_params() else {}
     fitted = train_model(
         events.events, cohort, concept_set(settings.concept_set),
-        model=model, model_settings={**given, **model_settings}, settings=settings,
+        model=model, model_settings={**given, **model_settings}, settings=settings, work_dir=beside,
     )  # fmt: skip
     write_model(
         fitted, cohort, out,
         cohort_settings=cohort_settings, settings=settings,
         labels_manifest=labels.manifest, seed=settings.seed,
     )  # fmt: skip
+    shutil.rmtree(beside, ignore_errors=True)
 
 
 def splits_seen(trained: Trained, fingerprint: str) -> pd.Series | None:

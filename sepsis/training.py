@@ -46,6 +46,7 @@ def train_model(
     model: str,
     model_settings: dict[str, Any],
     settings: TrainSettings,
+    work_dir: Path | None = None,
 ) -> WindowClassifier:
     """
     Fit one model on the training split; the validation split serves early stopping and choices.
@@ -54,6 +55,11 @@ def train_model(
     Rule     each stay is seen cut at every one of `fit_horizons` hours before its reference.
              Variables with fewer than `settings.min_values` values in the training windows are left
              out. No statistic comes from another split.
+
+    Parameters
+    ----------
+    work_dir : Path, optional
+        Where a model that trains for long keeps checkpoints and logs, and goes on from if it was stopped.
 
     Raises
     ------
@@ -83,7 +89,10 @@ def train_model(
             horizon_windows(events, validation, kept, cuts),
             np.tile(validation.is_case.to_numpy(int), len(cuts)),
         )
-    return make_model(model, model_settings).fit(windows, y, validation=held_out)
+    made = make_model(model, model_settings)
+    if made.resumable and work_dir is not None:
+        return made.fit(windows, y, validation=held_out, work_dir=work_dir)  # type: ignore[call-arg]
+    return made.fit(windows, y, validation=held_out)
 
 
 def fit_horizons(model: str, settings: TrainSettings) -> tuple[float, ...]:

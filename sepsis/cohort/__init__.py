@@ -18,6 +18,8 @@ from sepsis.errors import NothingLeftError
 
 __all__ = ["select_cohort", "split_hash"]
 
+SAME_H = 1e-9  # an onset this little before a full hour is at it: hours are floats that were subtracted
+
 
 def select_cohort(onset, events, concepts, settings: CohortSettings, *, split: bool = True) -> pd.DataFrame:
     """
@@ -25,9 +27,11 @@ def select_cohort(onset, events, concepts, settings: CohortSettings, *, split: b
 
     Reads    onset (contract `onset`), events(stay_id, time_h, concept, value)
     Writes   cohort (contract `cohort`)
-    Rule     labels decide who is a case, a control or neither. Cases need an onset that can be
-             predicted at the farthest horizon; subjects are split, stratified by having such a
-             case; controls are matched within a split at the absolute hour of a case, every case to
+    Rule     labels decide who is a case, a control or neither. A case's reference is the last full hour
+             since admission up to its onset: an onset lies where something was charted, which a
+             control's hour does not, so its minutes would tell the classes apart. Cases need a reference
+             that can be predicted at the farthest horizon; subjects are split, stratified by having such a
+             case; controls are matched within a split at the reference hour of a case, every case to
              the same number of them. So the risk set is the same stays at every horizon, and the
              hour alone says nothing about the class.
     Source   Moor et al. 2019; departures in data_schema/decisions.md.
@@ -50,6 +54,7 @@ def select_cohort(onset, events, concepts, settings: CohortSettings, *, split: b
     frame = frame.sort_values("stay_id").reset_index(drop=True)
     frame["is_case"] = frame.is_case.astype(bool)
     frame["stay_h"] = frame.stay_h.fillna(0.0)
+    frame["case_h"] = np.floor(frame.onset_h + SAME_H)
     for name, n in (("ready_h", settings.min_observations), ("full_h", settings.max_observations + 1)):
         frame[name] = nth_value_hours(events, frame, concepts, n).to_numpy()
     frame["reason"] = frame.exclusion.fillna("").where(~frame.included.astype(bool), "")
@@ -82,9 +87,9 @@ def select_cohort(onset, events, concepts, settings: CohortSettings, *, split: b
 
 
 def _cases_and_controls(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Stays that can still be matched; a case's reference is its onset."""
+    """Stays that can still be matched, with the reference of the cases."""
     usable = frame[frame.reason == ""]
-    return usable[usable.is_case].assign(reference_h=lambda f: f.onset_h), usable[~usable.is_case]
+    return usable[usable.is_case].assign(reference_h=lambda f: f.case_h), usable[~usable.is_case]
 
 
 def _ratio(frame: pd.DataFrame, settings: CohortSettings) -> int:
@@ -126,7 +131,7 @@ def _match(frame: pd.DataFrame, ratio: int, rng: np.random.Generator) -> pd.Data
     _leave_out_unmatched(frame, matches)
     matches = matches.set_index("stay_id")
     cases = frame[(frame.reason == "") & frame.is_case].set_index("stay_id")
-    frame["reference_h"] = frame.stay_id.map(pd.concat([cases.onset_h, matches.reference_h]))
+    frame["reference_h"] = frame.stay_id.map(pd.concat([cases.case_h, matches.reference_h]))
     matched_to = pd.concat([pd.Series(cases.index, index=cases.index), matches.matched_to])
     frame["matched_to"] = frame.stay_id.map(matched_to).fillna(-1).astype("int64")
     left_over = (frame.reason == "") & frame.reference_h.isna()

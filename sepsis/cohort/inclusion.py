@@ -31,16 +31,16 @@ def case_reasons(cases: pd.DataFrame, settings: CohortSettings) -> pd.Series:
     """
     Why a case cannot be studied; "" if it can.
 
-    Reads    cases(onset_h, stay_h, ready_h, full_h)
+    Reads    cases(onset_h, case_h, stay_h, ready_h, full_h); `case_h` is the reference
     """
     earliest_h = settings.horizon_max_h + settings.min_history_h
     reason = np.select(
         [
-            cases.onset_h < earliest_h,
-            cases.onset_h > settings.max_reference_h,
+            cases.case_h < earliest_h,
+            cases.case_h > settings.max_reference_h,
             cases.onset_h > cases.stay_h,
-            cases.ready_h > cases.onset_h,
-            cases.full_h <= cases.onset_h,
+            cases.ready_h > cases.case_h,
+            cases.full_h <= cases.case_h,
         ],
         [
             f"onset before hour {earliest_h:g}",

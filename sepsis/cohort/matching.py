@@ -14,7 +14,7 @@ def match_controls(cases, controls, *, controls_per_case: int, rng: np.random.Ge
 
     Reads    cases(stay_id, reference_h), controls(stay_id, ready_h, full_h, stay_h)
     Writes   matches(stay_id, matched_to, reference_h), one row per matched control
-    Rule     a control's reference is the onset hour of its case, counted from its own admission
+    Rule     a control's reference is the reference hour of its case, from its own admission
              ("absolute onset matching"); it must have `ready_h` <= reference < `full_h` and
              reference <= `stay_h`: enough history by then and not too much, and still in the unit.
              Cases with the latest onsets choose first, because fewest controls can serve them; the

@@ -37,6 +37,8 @@ class Windows:
         Index into `concepts`.
     value : ndarray of float64, shape (N,)
         In the vocabulary's unit; always finite. Values of one variable at one time are averaged.
+    repeats : ndarray of int16, shape (N,)
+        How many charted values `value` is the mean of; 1 each where left out.
     """
 
     stay_id: np.ndarray
@@ -48,6 +50,11 @@ class Windows:
     time_h: np.ndarray
     concept: np.ndarray
     value: np.ndarray
+    repeats: np.ndarray = None  # type: ignore[assignment]
+
+    def __post_init__(self):
+        if self.repeats is None:
+            object.__setattr__(self, "repeats", np.ones(len(self.value), np.int16))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -73,6 +80,7 @@ class Windows:
             time_h=self.time_h[take],
             concept=self.concept[take],
             value=self.value[take],
+            repeats=self.repeats[take],
         )
 
     def observations(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -94,15 +102,19 @@ class Windows:
         start_h = np.maximum(self.start_h, np.maximum(0.0, end_h - lookback_h))
         owner = np.repeat(np.arange(len(self)), np.diff(self.offsets))
         keep = (self.time_h <= end_h[owner]) & (self.time_h >= start_h[owner])
+        return replace(self.only(keep), start_h=start_h, end_h=end_h)
+
+    def only(self, keep: np.ndarray) -> Windows:
+        """The same windows with only the observations of a mask of shape (N,)."""
+        owner = np.repeat(np.arange(len(self)), np.diff(self.offsets))
         counts = np.bincount(owner[keep], minlength=len(self))
         return replace(
             self,
-            start_h=start_h,
-            end_h=end_h,
             offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
             time_h=self.time_h[keep],
             concept=self.concept[keep],
             value=self.value[keep],
+            repeats=self.repeats[keep],
         )
 
     def hourly(self) -> list[np.ndarray]:
@@ -167,7 +179,9 @@ def pack(events, stays, concepts, *, lookback_h: float = LOOKBACK_H) -> Windows:
     )
     table = table.merge(windows, on="stay_id")
     table = table[(table.time_h >= table.a) & (table.time_h <= table.z)]
-    table = table.groupby(["window", "time_h", "concept"], sort=True, as_index=False).value.mean()
+    table = table.groupby(["window", "time_h", "concept"], sort=True, as_index=False).value.agg(
+        ["mean", "size"]
+    )
     counts = np.bincount(table.window, minlength=len(stays))
     return Windows(
         stay_id=stays.stay_id.to_numpy(np.int64),
@@ -178,7 +192,8 @@ def pack(events, stays, concepts, *, lookback_h: float = LOOKBACK_H) -> Windows:
         offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         time_h=table.time_h.to_numpy(float),
         concept=table.concept.to_numpy(np.int16),
-        value=table.value.to_numpy(float),
+        value=table["mean"].to_numpy(float),
+        repeats=np.minimum(table["size"], np.iinfo(np.int16).max).to_numpy(np.int16),
     )
 
 
@@ -192,7 +207,16 @@ def concatenate(parts) -> Windows:
         offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
         **{
             name: np.concatenate([getattr(p, name) for p in parts])
-            for name in ("stay_id", "subject_id", "start_h", "end_h", "time_h", "concept", "value")
+            for name in (
+                "stay_id",
+                "subject_id",
+                "start_h",
+                "end_h",
+                "time_h",
+                "concept",
+                "value",
+                "repeats",
+            )
         },
     )
 

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from sepsis.cohort.windows import Windows
+from sepsis.config import LOOKBACK_H
 from sepsis.errors import NothingLeftError
 
 
@@ -29,6 +30,7 @@ class WindowClassifier(ClassifierMixin, BaseEstimator):
 
     name: ClassVar[str] = ""
     keeps_training_stays: ClassVar[bool] = False  # whether a stored model holds patients' series
+    resumable: ClassVar[bool] = False  # whether `fit` takes a `work_dir` and goes on from what lies there
 
     def fit(self, X: Windows, y, validation: tuple[Windows, np.ndarray] | None = None):
         """
@@ -52,6 +54,11 @@ class WindowClassifier(ClassifierMixin, BaseEstimator):
         """Probabilities, shape (B, 2); column 1 is the risk. NaN where no risk can be given."""
         raise NotImplementedError(type(self).__name__)
 
+    @property
+    def lookback_h(self) -> float:
+        """How far back a window reaches when it is cut earlier, in hours."""
+        return LOOKBACK_H
+
     def risk_sd(self, X: Windows) -> np.ndarray | None:
         """Standard deviation of the risk, shape (B,), or None where the model has none."""
         return None
@@ -72,8 +79,8 @@ class WindowClassifier(ClassifierMixin, BaseEstimator):
         -------
         risk, risk_sd : ndarray, shape (B, H)
             `risk_sd` is None where the model has none. Column k equals
-            `predict_proba(X.until(end_h[:, k]))[:, 1]`; a model that can share work between the
-            times overrides this.
+            `predict_proba(X.until(end_h[:, k], self.lookback_h))[:, 1]`; a model that can share work
+            between the times overrides this.
         """
         end_h = np.asarray(end_h, float)
         risk, risk_sd = np.full(end_h.shape, np.nan), np.full(end_h.shape, np.nan)
@@ -81,7 +88,7 @@ class WindowClassifier(ClassifierMixin, BaseEstimator):
             asked = ~np.isnan(column)
             if not asked.any():
                 continue
-            earlier = X[asked].until(column[asked])
+            earlier = X[asked].until(column[asked], self.lookback_h)
             risk[asked, k] = self.predict_proba(earlier)[:, 1]
             sd = self.risk_sd(earlier)
             if sd is not None:

@@ -1,45 +1,93 @@
 """
-What of a window the Gaussian process needs and no parameter changes: times, indices, gaps.
+What of the windows the networks need and no parameter changes: times, places, values.
 
-Built once per data set. Times are taken relative to the prediction (`end_h`) in float64; only
-differences of them are ever cast to a shorter float.
+Built once per data set, packed without padding. Times are taken relative to the prediction (`end_h`) in
+float64; only differences of them are ever cast to a shorter float.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
-import torch
 
-from sepsis.cohort.windows import Windows
+from sepsis.cohort.windows import Windows, concatenated_ranges
+
+SAME_H = 1e-9  # an observation this near to a grid hour is at it: hours are floats that were subtracted
 
 
 @dataclass(frozen=True, eq=False)
-class WindowPlan:
+class Plan:
     """
-    One window, ready for the adapter.
+    B windows, one after the other.
+
+    Window b owns `union_h[union_offsets[b]:union_offsets[b + 1]]`, and likewise its observations and its
+    grid hours. Every window has at least one grid hour and therefore one time.
 
     Attributes
     ----------
-    union_h : ndarray, shape (U,)
-        Observation and grid times together, ascending, each once; hours relative to the prediction.
-    grid_at : ndarray of int, shape (T,)
-        Where the grid lies in `union_h`. The grid is hourly and ends at the prediction itself:
-        T - 1 h before it, ..., 1 h before it, 0.
-    obs_at, concept, value : ndarray, shape (N,)
-        Where each observation lies in `union_h`, which variable it is, and its z-score. One value
-        per variable and time (`Windows` averages duplicates), in order of time.
+    union_offsets, obs_offsets, grid_offsets : ndarray of int64, shape (B + 1,)
+        From 0 to the sums of U, N and T over the windows.
+    union_h : ndarray of float64, shape (sum of U,)
+        Observation and grid times of a window together, strictly ascending, in hours relative to its
+        prediction; the last is 0.
+    obs_at : ndarray of int64, shape (sum of N,)
+        Where each observation lies in its own window's times (from 0), ascending.
+    concept : ndarray of int64, shape (sum of N,)
+        Which variable it is.
+    value : ndarray of float64, shape (sum of N,)
+        Its z-score. One value per variable and time: several charted at once are averaged.
+    repeats : ndarray of float64, shape (sum of N,)
+        How many were averaged: the noise variance of the mean is that of one value over this.
+    grid_at : ndarray of int64, shape (sum of T,)
+        Where the grid lies in the window's own times. It is hourly and ends at the prediction: T - 1 h
+        before it, ..., 1 h before it, 0.
     """
 
+    union_offsets: np.ndarray
+    obs_offsets: np.ndarray
+    grid_offsets: np.ndarray
     union_h: np.ndarray
-    grid_at: np.ndarray
     obs_at: np.ndarray
     concept: np.ndarray
     value: np.ndarray
+    repeats: np.ndarray
+    grid_at: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.grid_offsets) - 1
+
+    @property
+    def hours(self) -> np.ndarray:
+        """T of each window, shape (B,)."""
+        return np.diff(self.grid_offsets)
+
+    @property
+    def observations(self) -> np.ndarray:
+        """N of each window, shape (B,)."""
+        return np.diff(self.obs_offsets)
+
+    def take(self, rows) -> Plan:
+        """The windows at integer positions, in that order."""
+        rows = np.atleast_1d(np.asarray(rows, np.int64))
+        out: dict[str, np.ndarray] = {}
+        for axis, names in _AXES.items():
+            offsets = getattr(self, f"{axis}_offsets")
+            picked = concatenated_ranges(offsets[rows], offsets[rows + 1])
+            out |= {name: getattr(self, name)[picked] for name in names}
+            out[f"{axis}_offsets"] = _offsets(offsets[rows + 1] - offsets[rows])
+        return Plan(**out)
 
 
-def plan_windows(X: Windows, values: np.ndarray, max_observations: int) -> list[WindowPlan]:
+_AXES = {
+    "union": ("union_h",),
+    "obs": ("obs_at", "concept", "value", "repeats"),
+    "grid": ("grid_at",),
+}
+assert {f.name for f in fields(Plan)} == {n for k, v in _AXES.items() for n in (*v, f"{k}_offsets")}
+
+
+def plan_windows(X: Windows, values: np.ndarray) -> Plan:
     """
     Plan every window.
 
@@ -48,122 +96,55 @@ def plan_windows(X: Windows, values: np.ndarray, max_observations: int) -> list[
     X : Windows, length B
     values : ndarray, shape (N,)
         What the process is conditioned on, in the order of `X.value` (z-scores).
-    max_observations : int
-        Of a window with more than this, the latest are kept: the work grows with their square.
 
-    Returns
-    -------
-    plans : list of WindowPlan, length B
+    Raises
+    ------
+    ValueError
+        If an observation is later than the prediction of its window.
     """
-    plans = []
-    for row in range(len(X)):
-        part = slice(max(X.offsets[row], X.offsets[row + 1] - max_observations), X.offsets[row + 1])
-        steps = grid_length(X.start_h[row], X.end_h[row])
-        grid_h = np.arange(1 - steps, 1, dtype=float)
-        time_h = X.time_h[part] - X.end_h[row]
-        union_h, place = np.unique(np.concatenate([grid_h, time_h]), return_inverse=True)
-        plans.append(
-            WindowPlan(union_h, place[:steps], place[steps:], X.concept[part].astype(np.int64), values[part])
-        )
-    return plans
+    hours = grid_lengths(X.start_h, X.end_h)
+    owner = np.repeat(np.arange(len(X)), np.diff(X.offsets))
+    time_h = X.time_h - X.end_h[owner]
+    whole = np.round(time_h)
+    time_h = np.where(np.abs(time_h - whole) < SAME_H, whole, time_h)
+    late = int((time_h > 0).sum())
+    if late:
+        raise ValueError(f"{late:,} observations lie after the end of their window; cut it with `until`.")
+    grid_owner = np.repeat(np.arange(len(X)), hours)
+    grid_offsets = _offsets(hours)
+    grid_h = (np.arange(grid_offsets[-1]) - grid_offsets[1:][grid_owner] + 1).astype(float)
+    both_owner, both_h = np.concatenate([owner, grid_owner]), np.concatenate([time_h, grid_h])
+    order = np.lexsort((both_h, both_owner))
+    first = np.ones(len(order), bool)  # a time that is not the one before it again
+    first[1:] = (np.diff(both_owner[order]) != 0) | (np.diff(both_h[order]) != 0)
+    place = np.empty(len(order), np.int64)
+    place[order] = np.cumsum(first) - 1
+    union_offsets = _offsets(np.bincount(both_owner[order][first], minlength=len(X)))
+    return Plan(
+        union_offsets=union_offsets,
+        obs_offsets=X.offsets.astype(np.int64),
+        grid_offsets=grid_offsets,
+        union_h=both_h[order][first],
+        obs_at=place[: len(owner)] - union_offsets[owner],
+        concept=X.concept.astype(np.int64),
+        value=np.asarray(values, float),
+        repeats=X.repeats.astype(float),
+        grid_at=place[len(owner) :] - union_offsets[grid_owner],
+    )
 
 
-def grid_length(start_h: float, end_h: float) -> int:
+def grid_lengths(start_h, end_h) -> np.ndarray:
     """
     Hourly grid points from `end_h` backwards that do not lie before `start_h`; at least one.
 
     Examples
     --------
-    >>> grid_length(0.0, 6.5), grid_length(0.0, 7.0), grid_length(0.0, -1.0)
-    (7, 8, 1)
+    >>> grid_lengths(np.zeros(3), np.array([6.5, 7.0, -1.0]))
+    array([7, 8, 1])
     """
-    return max(1, int(np.floor(end_h - start_h + 1e-9)) + 1)
+    return np.maximum(1, np.floor(np.asarray(end_h) - start_h + SAME_H).astype(np.int64) + 1)
 
 
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """
-    Windows side by side, padded at the end of every axis; nothing reads the padding.
-
-    Attributes
-    ----------
-    gap_h : tensor, shape (B, U - 1)
-        Hours between neighbouring times of the union.
-    obs_h, grid_h : tensor of float64, shapes (B, N) and (B, T)
-        Hours relative to the prediction. Padded observations repeat the last time.
-    obs_at, grid_at : tensor of int64, shapes (B, N) and (B, T)
-        Places in the union.
-    concept : tensor of int64, shape (B, N)
-    value : tensor, shape (B, N)
-        0 in the padding.
-    observed : tensor of bool, shape (B, N)
-        False in the padding.
-    last : tensor of int64, shape (B,)
-        Each window's own last grid point, T_b - 1.
-    """
-
-    gap_h: torch.Tensor
-    obs_h: torch.Tensor
-    grid_h: torch.Tensor
-    obs_at: torch.Tensor
-    grid_at: torch.Tensor
-    concept: torch.Tensor
-    value: torch.Tensor
-    observed: torch.Tensor
-    last: torch.Tensor
-
-    @property
-    def sizes(self) -> tuple[int, int, int, int]:
-        """(B, U, N, T)."""
-        return len(self.last), self.gap_h.shape[1] + 1, self.value.shape[1], self.grid_h.shape[1]
-
-
-def collate(plans: list[WindowPlan], *, dtype=torch.float32, device="cpu") -> Batch:
-    """Pad `plans` to their longest and put them on a device."""
-
-    def padded(rows, fill, kind):
-        out = np.full((len(rows), max(map(len, rows))), fill, dtype=kind)
-        for line, row in zip(out, rows, strict=True):
-            line[: len(row)] = row
-        return torch.from_numpy(out)
-
-    obs_h = [p.union_h[p.obs_at] for p in plans]
-    longest = max(map(len, obs_h))
-    obs_h = [np.pad(t, (0, longest - len(t)), mode="edge" if len(t) else "constant") for t in obs_h]
-    lengths = [len(p.grid_at) for p in plans]
-    return Batch(
-        gap_h=padded([np.diff(p.union_h) for p in plans], 1.0, float).to(device, dtype),
-        obs_h=padded(obs_h, 0.0, float).to(device),
-        grid_h=padded([p.union_h[p.grid_at] for p in plans], 0.0, float).to(device),
-        obs_at=padded([p.obs_at for p in plans], 0, np.int64).to(device),
-        grid_at=padded([p.grid_at for p in plans], 0, np.int64).to(device),
-        concept=padded([p.concept for p in plans], 0, np.int64).to(device),
-        value=padded([p.value for p in plans], 0.0, float).to(device, dtype),
-        observed=padded([np.ones(len(p.value), bool) for p in plans], False, bool).to(device),
-        last=torch.tensor(lengths, dtype=torch.int64, device=device) - 1,
-    )
-
-
-def group_by_size(plans: list[WindowPlan], *, spread: float = 1.5, cells: int = 6_000) -> list[np.ndarray]:
-    """
-    Positions of `plans` in groups of similar size, so that little of the work is padding.
-
-    A group spans sizes (observations + union times) up to a factor `spread` and holds at most about
-    `cells` union times, which bounds the memory.
-
-    Returns
-    -------
-    groups : list of ndarray of int
-        Together every position once.
-    """
-    size = np.array([len(p.union_h) + len(p.value) for p in plans])
-    order = np.argsort(size, kind="stable")[::-1]
-    groups, start = [], 0
-    for stop in range(1, len(order) + 1):
-        full = stop < len(order) and (
-            size[order[start]] > spread * size[order[stop]] or (stop + 1 - start) * size[order[start]] > cells
-        )
-        if stop == len(order) or full:
-            groups.append(order[start:stop])
-            start = stop
-    return groups
+def _offsets(counts: np.ndarray) -> np.ndarray:
+    """Where each of many ranges begins, and where the last ends."""
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

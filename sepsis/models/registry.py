@@ -26,6 +26,9 @@ from sepsis.schema import whole_file, write_json
 # so that the clock does not wait for torch
 MODELS = {
     "mgp_tcn": ("sepsis.models.mgp_tcn", "MGPTCN"),
+    "mgp_rnn": ("sepsis.models.mgp_tcn", "MGPRNN"),
+    "raw_tcn": ("sepsis.models.raw_networks", "RawTCN"),
+    "raw_gru": ("sepsis.models.raw_networks", "RawGRU"),
     "dtw_knn": ("sepsis.models.dtw_knn", "DTWKNN"),
     "logistic": ("sepsis.models.baselines", "Logistic"),
     "clock": ("sepsis.models.baselines", "Clock"),
@@ -79,6 +82,8 @@ def _fits(value: Any, default: Any) -> bool:
         return isinstance(value, int | float)
     if isinstance(default, str):
         return isinstance(value, str | list | tuple)
+    if isinstance(default, tuple):
+        return isinstance(value, list | tuple)
     return isinstance(value, type(default)) or (value is None and isinstance(default, int))
 
 

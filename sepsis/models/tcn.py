@@ -1,9 +1,10 @@
 """
-The temporal convolutional network that reads the hourly grid (Bai et al. 2018, arXiv:1803.01271).
+Causal bodies that read the hourly grid: temporal convolutions (Bai et al. 2018, arXiv:1803.01271) and
+recurrent units.
 
 Differs from the reference implementation of Moor et al. where that leaks: channels are normalised at
-each hour by themselves, never over time, and the answer is read at the stay's own last hour, never at
-the end of the padding. So neither later hours nor other stays can change a risk.
+each hour by themselves, never over time, and an hour's output has seen that hour and those before it only.
+So neither later hours nor other stays can change a risk.
 """
 
 from __future__ import annotations
@@ -64,14 +65,14 @@ class ResidualBlock(nn.Module):
 
 class TCN(nn.Module):
     """
-    Residual blocks of dilation 1, 2, 4, ... and one logit.
+    Residual blocks of dilation 1, 2, 4, ...
 
     Parameters
     ----------
     n_in : int
         Channels of the input.
     hidden : int
-        H, channels inside.
+        H, channels inside and of the output.
     levels : int
         Blocks; the dilation of block k is 2^k hours.
     kernel_size : int
@@ -86,27 +87,39 @@ class TCN(nn.Module):
         self.blocks = nn.Sequential(
             *(ResidualBlock(widths[k], widths[k + 1], kernel_size, 2**k, dropout) for k in range(levels))
         )
-        self.head = nn.Linear(widths[-1], 1)
 
     @property
-    def receptive_field_h(self) -> int:
-        """Hours that can reach the answer, the present one included."""
+    def receptive_field_h(self) -> int | None:
+        """Hours that can reach an hour's output, that hour included."""
         return 1 + 2 * (self.kernel_size - 1) * (2**self.levels - 1)
 
-    def forward(self, x: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
-        """
-        Read the answer at each row's own last hour.
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, n_in, T) -> (B, H, T)."""
+        return self.blocks(x)
 
-        Parameters
-        ----------
-        x : tensor, shape (B, n_in, T)
-            Padded after the last hour.
-        last : tensor of int64, shape (B,)
 
-        Returns
-        -------
-        logit : tensor, shape (B,)
-        """
-        hidden = self.blocks(x)  # (B, H, T)
-        own = hidden.gather(2, last[:, None, None].expand(-1, hidden.shape[1], 1))[..., 0]  # (B, H)
-        return self.head(own)[:, 0]
+class Recurrent(nn.Module):
+    """
+    Recurrent units over the hours: GRU (Cho et al. 2014, arXiv:1406.1078) or LSTM (Hochreiter and
+    Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735; the body of Futoma et al. 2017).
+
+    Parameters
+    ----------
+    n_in, hidden, dropout
+        As in `TCN`; dropout lies between layers.
+    levels : int
+        Layers.
+    cell : "gru" or "lstm"
+    """
+
+    receptive_field_h = None  # all hours so far
+
+    def __init__(self, n_in: int, *, hidden: int, levels: int, dropout: float = 0.0, cell: str = "gru"):
+        super().__init__()
+        kind = {"gru": nn.GRU, "lstm": nn.LSTM}[cell]
+        between = dropout if levels > 1 else 0.0
+        self.units = kind(n_in, hidden, levels, batch_first=True, dropout=between)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, n_in, T) -> (B, H, T)."""
+        return self.units(x.mT)[0].mT

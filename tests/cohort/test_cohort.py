@@ -132,7 +132,8 @@ def test_the_risk_set_is_at_risk_and_has_history_at_every_horizon():
     assert (members.reference_h >= 8.0).all()
     assert (members.reference_h <= members.stay_h).all()
     cases = members[members.is_case]
-    assert np.array_equal(cases.reference_h, cases.onset_h)
+    assert np.array_equal(cases.reference_h, np.floor(cases.onset_h))
+    assert (members.reference_h % 1 == 0).all()  # the minute of an onset is that of a charting
     own = cases.set_index("stay_id").reference_h
     controls = members[~members.is_case]
     assert np.array_equal(controls.reference_h, own[controls.matched_to])

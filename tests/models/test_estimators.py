@@ -11,7 +11,8 @@ from sepsis.cohort.windows import concatenate, pack
 from sepsis.errors import NothingLeftError
 from sepsis.models.baselines import Clock, Logistic
 from sepsis.models.dtw_knn import DTWKNN
-from sepsis.models.mgp_tcn import MGPTCN
+from sepsis.models.mgp_tcn import MGPRNN, MGPTCN
+from sepsis.models.raw_networks import RawGRU, RawTCN
 from sepsis.models.registry import MODELS, load_model, save_model
 from tests.models.made_up import CONCEPTS, made_up_tables, made_up_windows, windows_of
 
@@ -25,6 +26,11 @@ ESTIMATORS = {
     "logistic, other settings": Logistic(trend_h=12.0, recency=True, C=0.1),
     "clock": Clock(),
     "mgp_tcn": MGPTCN(**SMALL),
+    "mgp_tcn, filter": MGPTCN(**SMALL, conditioning="filter", channels=("mask", "since")),
+    "mgp_tcn, moments": MGPTCN(**SMALL, conditioning="filter", moments="mean_var", loss_hours="every"),
+    "mgp_rnn": MGPRNN(**SMALL | {"levels": 1}),
+    "raw_tcn": RawTCN(hidden=8, levels=3, kernel_size=3, max_epochs=1),
+    "raw_gru": RawGRU(hidden=8, max_epochs=1),
 }
 
 

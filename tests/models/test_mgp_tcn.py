@@ -12,10 +12,11 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
 
 from sepsis.cohort.windows import Windows, concatenate
-from sepsis.errors import NothingLeftError, SepsisError, SettingsError
-from sepsis.models.mgp_plan import grid_length, plan_windows
-from sepsis.models.mgp_tcn import MGPTCN, hold_out
-from sepsis.models.mgp_training import Batches
+from sepsis.errors import ExportError, NothingLeftError, SepsisError, SettingsError
+from sepsis.models.mgp_plan import grid_lengths, plan_windows
+from sepsis.models.mgp_tcn import MGPRNN, MGPTCN
+from sepsis.models.network_classifier import hold_out
+from sepsis.models.raw_networks import RawGRU, RawTCN
 
 CONCEPTS = ("heart_rate", "lactate", "platelets")
 SMALL = {"hidden": 8, "levels": 3, "kernel_size": 3, "n_samples": 4, "threads": 1, "max_epochs": 2}
@@ -28,7 +29,7 @@ def cohort(count, *, seed=0, effect=2.0):
     end_h = rng.uniform(6, 14, count)
     rows = []
     for b in range(count):
-        time = np.sort(np.round(rng.uniform(0, end_h[b], 25), 2))
+        time = np.sort(np.floor(100 * rng.uniform(0, end_h[b], 25)) / 100)
         concept = rng.integers(0, 3, 25)
         rise = effect * y[b] * (concept == 0) * np.clip((time - end_h[b] + 6) / 6, 0, 1)
         value = 80 + 10 * (rng.standard_normal(25) + rise)
@@ -63,17 +64,24 @@ def test_the_grid_is_hourly_and_ends_at_the_prediction():
         np.array([0, 1], np.int16),
         np.array([1.0, 2.0]),
     )
-    (plan,) = plan_windows(X, X.value, 100)
+    plan = plan_windows(X, X.value)
     np.testing.assert_array_equal(plan.union_h[plan.grid_at], [-3, -2, -1, 0])
     np.testing.assert_array_equal(plan.union_h[plan.obs_at], [-3.5, -0.25])
-    assert (grid_length(0, 200), grid_length(3, 3), grid_length(0, 6.999)) == (201, 1, 7)
+    assert grid_lengths(np.array([0, 3, 0]), np.array([200, 3, 6.999])).tolist() == [201, 1, 7]
 
 
-def test_of_a_very_long_window_the_latest_observations_are_used(windows):
-    whole, cut = (plan_windows(windows, windows.value, limit)[0] for limit in (4000, 5))
-    assert len(cut.value) == 5
-    np.testing.assert_array_equal(cut.value, whole.value[-5:])
-    assert len(cut.grid_at) == len(whole.grid_at)
+def test_a_very_long_window_is_read_whole(fitted):
+    rng = np.random.default_rng(0)
+    count = 12_000
+    X = Windows(
+        np.array([1]), np.array([1]), np.array([0.0]), np.array([30.0]), CONCEPTS, np.array([0, count]),
+        np.sort(rng.uniform(0, 30, count)), rng.integers(0, 3, count).astype(np.int16),
+        80 + 10 * rng.standard_normal(count),
+    )  # fmt: skip
+    risk = fitted.predict_proba(X)[0, 1]
+    assert 0 < risk < 1
+    early = replace(X, value=np.where(np.arange(count) < 1000, X.value + 20, X.value))
+    assert fitted.predict_proba(early)[0, 1] != risk
 
 
 def test_it_learns_a_rise_and_early_stopping_keeps_the_best_epoch():
@@ -89,7 +97,7 @@ def test_it_learns_a_rise_and_early_stopping_keeps_the_best_epoch():
     assert entries[-1]["train_loss"] < entries[0]["train_loss"]
     best = int(np.argmax([e["average_precision"] for e in entries]))
     assert len(entries) - 1 - best <= 3
-    assert model.network_.adapter.length_h.item() != pytest.approx(np.e, rel=1e-3)  # trained end to end
+    assert model.network_.front.adapter.length_h.item() != pytest.approx(np.e, rel=1e-3)  # trained end to end
 
 
 def test_the_weights_put_back_are_those_of_the_best_epoch():
@@ -223,7 +231,10 @@ def test_validation_of_one_class_is_said_and_not_used(caplog):
     ("setting", "message"),
     [
         ({"moments": "median"}, "moments = 'median'. Expected: one of sample, mean_var"),
-        ({"conditioning": "filter"}, "conditioning = 'filter'. Expected: one of smooth"),
+        ({"conditioning": "both"}, "conditioning = 'both'. Expected: one of smooth, filter"),
+        ({"channels": ("mask", "age")}, "channels has 'age'. Expected: mask, since or none"),
+        ({"loss_hours": "every"}, "A smoothed hour has seen later ones: set conditioning = 'filter'."),
+        ({"learning_rate": float("nan")}, "learning_rate = nan. Expected: 0 or more"),
         ({"n_samples": 0}, "n_samples = 0. Expected: 1 or more"),
     ],
 )
@@ -234,14 +245,92 @@ def test_a_setting_that_makes_no_sense_is_named(setting, message):
     assert message in str(caught.value)
 
 
-def test_numbers_that_run_away_stop_the_training_with_sizes_and_no_ids():
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_counted_by_variable_and_refused(fitted, windows, bad):
     X, y = cohort(30)
     value = X.value.copy()
-    value[:] = np.nan
-    with pytest.raises(SepsisError) as caught:
-        MGPTCN(**SMALL).fit(replace(X, value=value), y, validation=cohort(9, seed=1))
-    assert "is not finite in epoch 0: a batch of 30 windows with" in str(caught.value)
+    value[np.flatnonzero(X.concept == 1)[:3]] = bad
+    with pytest.raises(ExportError, match="not finite: 3 of lactate") as caught:
+        MGPTCN(**SMALL).fit(replace(X, value=value), y)
+    assert "lactate" in str(caught.value)
+    wrong = windows.value.copy()
+    wrong[0] = bad
+    with pytest.raises(ExportError, match="not finite: 1 of"):
+        fitted.predict_proba(replace(windows, value=wrong))
+
+
+def test_numbers_that_run_away_stop_the_training_with_sizes_and_no_ids():
+    X, y = cohort(30)
+    value = np.where(np.arange(len(X.value)) % 2, X.value, 1e200)
+    with pytest.raises(SepsisError) as caught, np.errstate(all="ignore"):
+        MGPTCN(**SMALL | {"learning_rate": 1e30}).fit(
+            replace(X, value=value), y, validation=cohort(9, seed=1)
+        )
+    assert "is not finite in epoch 0: a batch of " in str(caught.value)
     assert "lower learning_rate" in str(caught.value)
+
+
+def test_a_variable_that_training_never_saw_is_left_out_of_a_risk():
+    X, y = cohort(40)
+    model = MGPTCN(**SMALL).fit(X.only(X.concept != 2), y)
+    asked = cohort(6, seed=4)[0]
+    assert (asked.concept == 2).any()
+    expected = model.predict_proba(asked.only(asked.concept != 2))
+    assert np.array_equal(model.predict_proba(asked), expected)
+    arrays, facts = model.state()
+    assert np.array_equal(clone(model).restore(arrays, facts).predict_proba(asked), expected)
+
+
+@pytest.mark.parametrize("span", [0.0, 0.5, 1.0])
+def test_a_window_of_an_hour_or_less_has_a_risk(fitted, span):
+    X = Windows(
+        np.array([1]), np.array([1]), np.array([0.0]), np.array([span]), CONCEPTS, np.array([0, 1]),
+        np.array([span / 2]), np.array([0], np.int16), np.array([90.0]),
+    )  # fmt: skip
+    assert 0 < fitted.predict_proba(X)[0, 1] < 1
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        MGPTCN(**SMALL), MGPTCN(**SMALL, conditioning="filter", channels=("since",)),
+        MGPTCN(**SMALL, conditioning="filter", moments="mean_var", loss_hours="every"),
+        MGPTCN(**SMALL, moments="mean_var"), MGPRNN(**SMALL | {"levels": 1}),
+        RawTCN(hidden=8, levels=3, max_epochs=2), RawGRU(hidden=8, max_epochs=2, loss_hours="every"),
+    ],
+)  # fmt: skip
+def test_earlier_risks_are_those_of_windows_cut_there(model):
+    """Up to rounding where one pass serves several hours; to the bit where it does not."""
+    X, y = cohort(40)
+    model = clone(model).fit(X, y)
+    asked = cohort(8, seed=5)[0]
+    end_h = asked.end_h[:, None] - np.array([0.0, 1.0, 2.5, 4.0])
+    end_h[0, 1] = np.nan
+    risk, sd = model.predict_earlier(asked, end_h)
+    for k in range(4):
+        known = ~np.isnan(end_h[:, k])
+        earlier = asked[known].until(end_h[known, k])
+        expected = model.predict_proba(earlier)[:, 1]
+        np.testing.assert_allclose(risk[known, k], expected, atol=1e-6, rtol=0)
+        if k == 2:
+            assert np.array_equal(risk[known, k], expected)
+        if sd is not None:
+            np.testing.assert_allclose(sd[known, k], model.risk_sd(earlier), atol=1e-6, rtol=0)
+    assert np.isnan(risk[0, 1])
+
+
+def test_a_causal_model_reads_a_long_stay_whole_and_a_smoothed_one_200_hours_back():
+    assert MGPTCN().lookback_h == 200.0
+    assert MGPTCN(conditioning="filter").lookback_h == np.inf
+    assert RawGRU().lookback_h == np.inf
+
+
+def test_a_network_that_cannot_see_its_windows_says_so(caplog):
+    X, y = cohort(30)
+    with caplog.at_level(logging.INFO):
+        RawTCN(hidden=4, levels=1, kernel_size=2, max_epochs=1).fit(X, y)
+    assert "receptive field 3 h, longest training window 14 h" in caplog.text
+    assert "the network sees 3 h of windows of up to 14 h" in caplog.text
 
 
 def test_training_leaves_torch_and_the_folder_as_they_were(tmp_path, monkeypatch, capsys):
@@ -266,11 +355,3 @@ def test_held_out_subjects_are_whole_and_of_both_classes():
     assert len(set(subject[held & (y == 1)])) == 1
     assert len(set(subject[held & (y == 0)])) == 3
     assert not hold_out(subject, (subject < 2).astype(int), 0.1, 0).any()
-
-
-def test_every_window_is_seen_once_an_epoch():
-    batches = Batches(10, 4, np.random.default_rng(0))
-    epochs = [[i for batch in batches for i in batch.tolist()] for _ in range(2)]
-    assert len(batches) == 3
-    assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(10))
-    assert epochs[0] != epochs[1]

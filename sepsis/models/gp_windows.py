@@ -1,0 +1,53 @@
+"""
+How the kernels are fed: a plan and parameters as arrays, one window after the other, gradients summed.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+
+from sepsis.models.mgp_plan import Plan
+
+
+def parameters(length_h, kf, lower, noise_variance):
+    """The parameters as float64 numpy."""
+    tensors = (t.detach().cpu().double().contiguous().numpy() for t in (kf, lower, noise_variance))
+    return float(length_h.detach()), *tensors
+
+
+def arrays(plan: Plan):
+    """A plan as the kernels take it."""
+    return (
+        plan.union_offsets, plan.obs_offsets, plan.grid_offsets, plan.union_h,
+        plan.obs_at, plan.concept, plan.value, plan.repeats, plan.grid_at,
+    )  # fmt: skip
+
+
+def each(windows: int, work) -> None:
+    """`work(b)` for each window, on as many threads as torch has; the kernels hold no interpreter lock."""
+    threads = min(torch.get_num_threads(), windows)
+    if threads <= 1:
+        for b in range(windows):
+            work(b)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, range(windows)))
+
+
+def sums(parts, like):
+    """Gradients of all windows added in their order, whatever thread made them, as the parameters are."""
+    return tuple(
+        torch.from_numpy(np.asarray(p.sum(0))).to(t).reshape(t.shape)
+        for p, t in zip(parts, like, strict=True)
+    )
+
+
+def refuse(failed: np.ndarray) -> None:
+    """Raise if a window's covariance could not be factored."""
+    if failed.any():
+        raise torch.linalg.LinAlgError(
+            f"covariance of {int(failed.sum())} of {len(failed)} windows not positive definite"
+        )
