@@ -9,10 +9,11 @@ The map, in the direction the data flows::
     events      concepts, units, plausible ranges -> events by hour since admission
     labels      SOFA, suspicion of infection, onset; definitions are files
     cohort      who is studied: inclusion, matched controls, splits by subject, windows
-    models      MGP-TCN, DTW k-NN, logistic regression, clock: scikit-learn manners
+    models      MGP-TCN, DTW k-NN, logistic regression, clinical scores, falsifiers: scikit-learn manners
     training    cohort -> model folder
     scoring     model folder -> risks
     evaluation  risks -> measures with intervals
+    audit       model folder and its export -> leaks, one check each
     report      measures -> one page
     run         the stages in order; cli: one command per stage
 """
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from sepsis.events import extract_events
     from sepsis.labels import label_stays as label
     from sepsis.labels import load_preset
-    from sepsis.models.baselines import Clock, Logistic
+    from sepsis.models.baselines import Logistic
     from sepsis.models.dtw_knn import DTWKNN
+    from sepsis.models.falsifiers import Clock
     from sepsis.models.mgp_tcn import MGPRNN, MGPTCN
     from sepsis.models.raw_networks import RawGRU, RawTCN
     from sepsis.sources import open_export
@@ -48,7 +50,7 @@ _PUBLIC = {
     "RawGRU": "sepsis.models.raw_networks:RawGRU",
     "DTWKNN": "sepsis.models.dtw_knn:DTWKNN",
     "Logistic": "sepsis.models.baselines:Logistic",
-    "Clock": "sepsis.models.baselines:Clock",
+    "Clock": "sepsis.models.falsifiers:Clock",
 }
 __all__ = [
     "MGPRNN", "MGPTCN", "Clock", "DTWKNN", "Logistic", "RawGRU", "RawTCN", "evaluate", "extract_events",

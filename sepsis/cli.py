@@ -34,6 +34,10 @@ app = typer.Typer(
     add_completion=False,
 )
 
+MODEL_HELP = (
+    "mgp_tcn, dtw_knn, logistic; scores sirs, qsofa, news2, sofa; falsifiers clock, observation_count, "
+    "last_lab, demographics."
+)
 Export = Annotated[
     str,
     typer.Argument(
@@ -183,7 +187,7 @@ def compare(
 def train(
     export: Export,
     labels: Labels,
-    model: Annotated[str, typer.Option(help="mgp_tcn, dtw_knn, logistic or clock.", show_default=False)],
+    model: Annotated[str, typer.Option(help=MODEL_HELP, show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder for the model.", show_default=False)],
     settings: Settings = None,
     change: Changes = None,
@@ -261,25 +265,91 @@ def score(
     )
 
 
-@app.command(epilog="Example: sepsis evaluate scores.parquet --labels labels --out report")
+@app.command(epilog="Example: sepsis evaluate scores.parquet hourly.parquet --labels labels --out report")
 def evaluate(
-    scores: Annotated[list[Path], typer.Argument(help="Score files, one or more.", show_default=False)],
+    scores: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Score files of any model, at fixed hours or hour by hour: Parquet or CSV with at least "
+            "stay_id, subject_id, time_h, risk.",
+            show_default=False,
+        ),
+    ],
     labels: Labels,
     out: Annotated[Path, typer.Option(help="Folder for the report.", show_default=False)],
     split: Annotated[
-        str, typer.Option(help="Share of the cohort to judge; auto: test, or external.")
+        str, typer.Option(help="Share of the cohort to judge; auto: test, or external, or all there is.")
     ] = "auto",
     bootstrap: Annotated[int, typer.Option(help="Resamples of subjects.", min=0)] = 1000,
     level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
     seed: Annotated[int, typer.Option(help="Of the resampling.")] = 0,
+    reference: Annotated[
+        str, typer.Option(help="Hour at which a control is judged: matched, absolute, relative or random.")
+    ] = "matched",
+    unchecked_controls: Annotated[
+        bool, typer.Option("--unchecked-controls", help="Judge controls that had left by then, as published.")
+    ] = False,
+    window: Annotated[
+        list[float] | None, typer.Option(help="Hours ahead, for every hour judged; repeatable (6, 12, 24).")
+    ] = None,
+    recall: Annotated[
+        list[float] | None, typer.Option(help="Of onsets, to choose thresholds for; repeatable (0.8, 0.9).")
+    ] = None,
+    alert_budget: Annotated[
+        list[float] | None, typer.Option(help="Alarms per 100 patients a day, likewise; repeatable (20).")
+    ] = None,
+    censor: Annotated[
+        bool, typer.Option(help="Judge again without the hours after antibiotic, culture or suspicion.")
+    ] = True,
+    groups: Annotated[
+        Path | None, typer.Option(help="CSV or Parquet: stay_id and any of site, sex, age, year.")
+    ] = None,
+    show_stay: Annotated[
+        bool, typer.Option("--show-stay", help="Show one stay's risks and alarms: a record of a patient.")
+    ] = False,
 ) -> None:
-    """Compute AUPRC and AUROC by hours before onset, with intervals, and write the page."""
+    """Judge scores of any model: by hours before onset, hour by hour, by alarms; and write the page."""
     from sepsis.config import EvaluateSettings
     from sepsis.labels.store import read_labels
     from sepsis.stages import evaluate_files
 
-    settings = EvaluateSettings(split=split, n_bootstrap=bootstrap, level=level, seed=seed)
-    typer.echo(evaluate_files(scores, read_labels(labels), out, settings, {}))
+    settings = EvaluateSettings(
+        split=split, n_bootstrap=bootstrap, level=level, seed=seed, control_reference=reference,
+        controls_at_risk=not unchecked_controls, censor=censor, show_stay=show_stay,
+        windows_h=tuple(window or EvaluateSettings.windows_h),
+        recalls=tuple(recall or EvaluateSettings.recalls),
+        alert_budgets=tuple(alert_budget or EvaluateSettings.alert_budgets),
+    )  # fmt: skip
+    typer.echo(evaluate_files(scores, read_labels(labels), out, settings, {}, groups_file=groups))
+
+
+@app.command(epilog="Example: sepsis audit model export --labels labels --out audit.json")
+def audit(
+    model: Annotated[Path, typer.Argument(help="Folder written by `sepsis train`.", show_default=False)],
+    export: Export,
+    labels: Labels,
+    scores: Annotated[
+        list[Path] | None,
+        typer.Option(help="Score files of the model to audit as well; repeatable. Else a sample is scored."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file for the findings; else print only.")] = None,
+    kind: Kind = None,
+    limit: Limit = None,
+    engine: Engine = None,
+    schema: Schema = None,
+) -> None:
+    """Look for leaks: one check each, on any model folder; a failed hard check ends in exit code 13."""
+    from sepsis.audit import findings_text, require_clean
+    from sepsis.labels.store import read_labels
+    from sepsis.stages import audit_export, open_source
+    from sepsis.training import read_model
+
+    findings = audit_export(
+        open_source(_export(export, kind, limit, engine, schema)), read_model(model), read_labels(labels),
+        score_files=scores or (), out=out,
+    )  # fmt: skip
+    typer.echo(findings_text(findings))
+    require_clean(findings)
 
 
 @app.command(epilog="Example: sepsis run pipelines/demo.toml --set cohort.seed=1")

@@ -204,14 +204,24 @@ class ScoreSettings:
 
     horizons: tuple[float, ...] = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)  # hours before the reference
     splits: tuple[str, ...] = ("validation", "test")  # others appear with a reason instead of a risk
+    # a risk at every hour too, for alarms: some 70 predictions a stay in place of 8 (`docs/decisions.md`)
+    hourly: bool = False
+    hourly_stays: int = 0  # of those splits, a seeded random share by subject; 0: all
+    hourly_seed: int = 0
+    hourly_except: tuple[str, ...] = ()  # models that take too long for it
 
     def __post_init__(self):
-        _require("score", self, horizons=(0, LOOKBACK_H))
+        _require(
+            "score", self, horizons=(0, LOOKBACK_H), hourly_stays=(0, INFINITE), hourly_seed=(0, INFINITE)
+        )
         if not self.horizons:
             raise SettingsError("[score] horizons", "is empty", "hours before the reference")
         for name in self.splits:
             if name not in SPLITS:
                 raise SettingsError("[score] splits", f"no split {name!r}", todo=nearest(name, SPLITS))
+
+
+CONTROL_REFERENCES = ("matched", "absolute", "relative", "random")
 
 
 @dataclass(frozen=True)
@@ -222,9 +232,36 @@ class EvaluateSettings:
     n_bootstrap: int = 1000
     level: float = 0.95
     seed: int = 0
+    control_reference: str = "matched"  # the cohort's own hour; absolute, relative, random: hourly scores
+    controls_at_risk: bool = True  # false: controls may have left the unit by then, as in published code
+    windows_h: tuple[float, ...] = (6.0, 12.0, 24.0)  # onset so soon after an hour makes it positive
+    recalls: tuple[float, ...] = (0.8, 0.9)  # of onsets, that alarm thresholds are chosen for
+    alert_budgets: tuple[float, ...] = (20.0,)  # alarms per 100 patients a day, likewise
+    silence_h: float = 6.0  # after an alarm
+    alarm_window_h: float = 12.0  # an alarm is right if onset comes within it
+    max_alarms: int = 0  # of one stay; 0: no limit
+    censor: bool = True  # judge again without the hours after antibiotic, culture or suspicion
+    groups: tuple[str, ...] = ("site", "sex", "age", "year", "system")
+    min_group_stays: int = 20  # smaller groups are named and not judged
+    min_group_events: int = 5
+    target_prevalence: float = 0.0  # share of cases where the model would be used; 0: the cohort's
+    net_benefit_thresholds: tuple[float, ...] = (0.05, 0.1, 0.2)
+    show_stay: bool = False  # one stay's hourly risks and alarms on the page: a record of a patient
 
     def __post_init__(self):
-        _require("evaluate", self, n_bootstrap=(0, INFINITE), level=(0.5, 0.999), seed=(0, INFINITE))
+        _require(
+            "evaluate", self,
+            n_bootstrap=(0, INFINITE), level=(0.5, 0.999), seed=(0, INFINITE), windows_h=(1, LOOKBACK_H),
+            recalls=(0.01, 1), alert_budgets=(0.01, 2400), silence_h=(0, LOOKBACK_H),
+            alarm_window_h=(1, LOOKBACK_H), max_alarms=(0, INFINITE), min_group_stays=(1, INFINITE),
+            min_group_events=(1, INFINITE), target_prevalence=(0, 0.99),
+            net_benefit_thresholds=(0.001, 0.999),
+        )  # fmt: skip
+        if self.control_reference not in CONTROL_REFERENCES:
+            raise SettingsError(
+                "[evaluate] control_reference", f"no reference {self.control_reference!r}",
+                todo=nearest(self.control_reference, CONTROL_REFERENCES),
+            )  # fmt: skip
         if self.split not in ("auto", *SPLITS):
             raise SettingsError(
                 "[evaluate] split", f"no split {self.split!r}", todo=nearest(self.split, SPLITS)

@@ -15,12 +15,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from sepsis.cohort import select_cohort, split_hash
 from sepsis.config import (
+    SPLITS,
     ExportSettings,
     Pipeline,
+    ScoreSettings,
 )
 from sepsis.errors import SettingsError, UsageError
+from sepsis.events.readable import events_for
 from sepsis.events.store import load_events
 from sepsis.events.tables import Events
 from sepsis.labels import load_preset
@@ -37,7 +43,7 @@ from sepsis.schema import (
     write_json,
     write_table,
 )
-from sepsis.scoring import score_horizons
+from sepsis.scoring import score_horizons, score_hourly
 from sepsis.sources import shown
 from sepsis.sources.synthetic import TRUTH, write_synthetic
 from sepsis.stages import (
@@ -158,14 +164,15 @@ def run_pipeline(pipeline: Pipeline, out: str | Path, log: Callable[[str], None]
         lambda: write_cohort(pipeline, labels, events, cohort_at),
     )  # fmt: skip
     cohort = read_table(cohort_at / "cohort.parquet", "cohort")
-    score_files = [_train_and_score(pipeline, name, run, labels, events, cohort) for name in pipeline.models]
-    keys = [run.done[f"score {name}"]["key"] for name in pipeline.models]
+    made = [_train_and_score(pipeline, name, run, labels, events, cohort) for name in pipeline.models]
+    score_files = [file for files, _ in made for file in files]
+    keys = [key for _, some in made for key in some]
     page = run.out / "report" / "index.html"
     run.stage(
         "evaluate", [asdict(pipeline.evaluate), keys], page,
         lambda: evaluate_files(
             score_files, labels, run.out / "report", pipeline.evaluate,
-            {"pipeline": public_settings(pipeline)},
+            {"pipeline": public_settings(pipeline)}, made_up=bool(pipeline.synth.stays),
         ),
     )  # fmt: skip
     return page
@@ -220,9 +227,11 @@ def write_cohort(pipeline: Pipeline, labels: LabelFolder, events: Events, out: P
         )
 
 
-def _train_and_score(pipeline: Pipeline, name: str, run: Run, labels, events: Events, cohort) -> Path:
-    """One model of a pipeline from fit to score file."""
-    model_at, file = run.out / "models" / name, run.out / "scores" / f"{name}.parquet"
+def _train_and_score(
+    pipeline: Pipeline, name: str, run: Run, labels, events: Events, cohort
+) -> tuple[list[Path], list[str]]:
+    """One model of a pipeline from fit to score files: these, and the keys of the stages that wrote them."""
+    model_at, folder = run.out / "models" / name, run.out / "scores"
     key = run.stage(
         f"train {name}", [pipeline.models[name], asdict(pipeline.train)], model_at,
         lambda: train_one(
@@ -230,24 +239,50 @@ def _train_and_score(pipeline: Pipeline, name: str, run: Run, labels, events: Ev
             cohort_settings=pipeline.cohort, settings=pipeline.train,
         ),
     )  # fmt: skip
+    inputs = {"export": labels.manifest["inputs"]["export"], "onset": labels.manifest["onset_hash"]}
+    fixed = {"horizons": pipeline.score.horizons, "splits": pipeline.score.splits}
 
     def score() -> None:
         trained = read_model(model_at)
-        scores = score_horizons(
-            trained.model,
-            events.events,
-            cohort,
-            horizons=pipeline.score.horizons,
-            splits=pipeline.score.splits,
-        )
-        write_scores(
-            scores, file, trained,
-            inputs={"export": labels.manifest["inputs"]["export"], "onset": labels.manifest["onset_hash"]},
-            settings={**asdict(pipeline.score), "hourly": False},
-        )  # fmt: skip
+        known = events_for(events, trained.model.concepts_)
+        scores = score_horizons(trained.model, known, cohort, **fixed)
+        write_scores(scores, file, trained, inputs=inputs, settings={**fixed, "hourly": False})
 
-    run.stage(f"score {name}", asdict(pipeline.score), file, score, after=key)
-    return file
+    file = folder / f"{name}.parquet"
+    keys = [run.stage(f"score {name}", fixed, file, score, after=key)]
+    if not pipeline.score.hourly or name in pipeline.score.hourly_except:
+        return [file], keys
+    wanted = hourly_stays(pipeline.score, cohort)
+    limits = {"splits": pipeline.score.splits, "stays": pipeline.score.hourly_stays, "hourly": True}
+
+    def score_every_hour() -> None:
+        trained = read_model(model_at)
+        known = events_for(events, trained.model.concepts_)
+        scores = score_hourly(trained.model, known, events.stays, cohort, wanted=wanted)
+        write_scores(scores, hourly, trained, inputs=inputs, settings=limits)
+
+    hourly = folder / f"{name}_hourly.parquet"
+    chosen = [limits, pipeline.score.hourly_seed]
+    keys.append(run.stage(f"score {name} hourly", chosen, hourly, score_every_hour, after=key))
+    return [file, hourly], keys
+
+
+def hourly_stays(settings: ScoreSettings, cohort: pd.DataFrame) -> np.ndarray:
+    """
+    The stays of the cohort that are scored hour by hour: the same for every model.
+
+    Those of the splits that are scored at all; of these, people drawn by a seed until `hourly_stays`
+    are reached, so that alarms are judged on the case mix of the cohort.
+    """
+    members = cohort[cohort.in_cohort & cohort.split.isin(list(settings.splits or SPLITS))]
+    members = members.sort_values("stay_id")
+    if not settings.hourly_stays or len(members) <= settings.hourly_stays:
+        return members.stay_id.to_numpy()
+    people = np.random.default_rng(settings.hourly_seed).permutation(members.subject_id.unique())
+    drawn = members.assign(place=members.subject_id.map({p: k for k, p in enumerate(people)}))
+    drawn = drawn.sort_values(["place", "stay_id"])
+    last = drawn.place.iloc[settings.hourly_stays - 1]  # with all stays of the last person
+    return np.sort(drawn.stay_id[drawn.place <= last].to_numpy())
 
 
 def public_settings(pipeline: Pipeline) -> dict[str, Any]:

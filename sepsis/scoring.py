@@ -17,6 +17,7 @@ COLUMNS = (
     "stay_id", "subject_id", "time_h", "horizon_h", "model", "risk", "risk_sd",
     "split", "is_case", "reference_h", "reason",
 )  # fmt: skip
+NOT_HOURLY = "not scored hour by hour"
 PARTITION = 256  # stays scored at a time
 
 
@@ -58,7 +59,7 @@ def score_horizons(model: WindowClassifier, events, cohort, *, horizons, splits=
     return _with_reasons(parts, left_out, model.name)
 
 
-def score_hourly(model: WindowClassifier, events, stays, cohort=None) -> pd.DataFrame:
+def score_hourly(model: WindowClassifier, events, stays, cohort=None, *, wanted=None) -> pd.DataFrame:
     """
     A risk for every full hour of every stay, from hour 1 to discharge.
 
@@ -66,7 +67,13 @@ def score_hourly(model: WindowClassifier, events, stays, cohort=None) -> pd.Data
              cohort (contract `cohort`) if splits are known
     Writes   scores (contract `scores`), `horizon_h` null
     Rule     the risk at hour t has seen what was charted at or before t. Every stay is in the
-             result: those shorter than one hour, or without times, have one row with the reason.
+             result: those shorter than one hour, without times, or not `wanted` have one row with
+             the reason.
+
+    Parameters
+    ----------
+    wanted : array of int, optional
+        Stays to score; all where left out.
     """
     known = pd.DataFrame(index=stays.stay_id) if cohort is None else cohort.set_index("stay_id")
     frame = pd.DataFrame(
@@ -79,7 +86,8 @@ def score_hourly(model: WindowClassifier, events, stays, cohort=None) -> pd.Data
             "reference_h": _looked_up(known, "reference_h", stays.stay_id, np.nan),
         }
     ).sort_values("stay_id")
-    members = frame[frame.hours >= 1].reset_index(drop=True)
+    asked = frame.stay_id.isin(wanted) if wanted is not None else pd.Series(True, frame.index)
+    members = frame[asked & (frame.hours >= 1)].reset_index(drop=True)
     parts = []
     for start in progress(range(0, len(members), PARTITION), f"score {model.name} hourly"):
         part = members.iloc[start : start + PARTITION].reset_index(drop=True)
@@ -91,7 +99,11 @@ def score_hourly(model: WindowClassifier, events, stays, cohort=None) -> pd.Data
         risk, sd = model.predict_earlier(whole, end_h)
         rows = _long(part, end_h, np.full(len(hour), np.nan), risk, sd, model.name)
         parts.append(rows[rows.time_h.notna()])
-    left_out = frame[frame.hours < 1].assign(reason="stay shorter than one hour, or without times")
+    left_out = frame[~asked | (frame.hours < 1)].assign(
+        reason=np.where(
+            asked[~asked | (frame.hours < 1)], "stay shorter than one hour, or without times", NOT_HOURLY
+        )
+    )
     return _with_reasons(parts, left_out, model.name)
 
 

@@ -7,48 +7,53 @@ The commands call them one at a time, `sepsis.run` all of them in order.
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
 
+from sepsis.audit import AuditCase, Recipe, audit_model, findings_json
 from sepsis.cohort import select_cohort
 from sepsis.config import (
     CohortSettings,
-    EvaluateSettings,
     ExportSettings,
     ScoreSettings,
     TrainSettings,
+    read_settings,
 )
 from sepsis.errors import ExportError, NothingLeftError, SettingsError, UsageError
-from sepsis.evaluation import evaluate_scores
 from sepsis.events import extract_events
 from sepsis.events.concepts import load_vocabulary
 from sepsis.events.extraction import extract_parts
 from sepsis.events.parts import PART_STAYS
+from sepsis.events.readable import events_for
 from sepsis.events.store import load_events, stored_fingerprint
 from sepsis.events.tables import Events
 from sepsis.labels import load_preset
 from sepsis.labels.store import LabelFolder, read_labels, write_labels
 from sepsis.models.registry import model_class
-from sepsis.report import write_report
+from sepsis.report.evaluating import evaluate_files
 from sepsis.schema import (
     check_file,
     check_folder,
-    frame_hash,
     manifest,
-    read_facts,
     read_table,
     versions,
     whole_folder,
+    write_json,
     write_table,
 )
 from sepsis.scoring import score_horizons, score_hourly
 from sepsis.sources import open_export
 from sepsis.sources.base import Source
 from sepsis.training import Trained, train_model, write_model
+
+__all__ = [
+    "audit_export", "concept_set", "evaluate_files", "events_of", "label_export", "open_source",
+    "score_export", "scoring_cohort", "splits_seen", "train_one", "write_scores",
+]  # fmt: skip
 
 
 def open_source(settings: ExportSettings) -> Source:
@@ -137,7 +142,7 @@ def train_one(
     beside = beside.with_name(f".{beside.name}.training")
     given = {"random_state": settings.seed} if "random_state" in model_class(model)().get_params() else {}
     fitted = train_model(
-        events.events, cohort, concept_set(settings.concept_set),
+        events_for(events, model_class(model).reads), cohort, concept_set(settings.concept_set),
         model=model, model_settings={**given, **model_settings}, settings=settings, work_dir=beside,
     )  # fmt: skip
     write_model(
@@ -213,7 +218,8 @@ def score_export(
         ScoreSettings(horizons=horizons, splits=splits)  # misspelt splits are refused
         assert labels is not None
         cohort = scoring_cohort(trained, labels, events, horizons)
-        scores = score_horizons(trained.model, events.events, cohort, horizons=horizons, splits=splits)
+        known = events_for(events, trained.model.concepts_)
+        scores = score_horizons(trained.model, known, cohort, horizons=horizons, splits=splits)
     if scores.risk.isna().all():
         reasons = "; ".join(f"{n} x {why}" for why, n in scores.reason.value_counts().head(3).items())
         raise NothingLeftError(
@@ -228,9 +234,10 @@ def score_export(
 def _score_hourly(trained: Trained, events: Events, labels: LabelFolder | None, fingerprint: str):
     """Hourly risks, with the splits and references that are known."""
     own = labels is not None and trained.manifest["inputs"]["onset"] == labels.manifest["onset_hash"]
+    known = events_for(events, trained.model.concepts_)
     if own:
-        return score_hourly(trained.model, events.events, events.stays, trained.cohort)
-    scores = score_hourly(trained.model, events.events, events.stays)
+        return score_hourly(trained.model, known, events.stays, trained.cohort)
+    scores = score_hourly(trained.model, known, events.stays)
     seen = splits_seen(trained, fingerprint)
     if seen is not None:
         scores["split"] = scores.subject_id.map(seen).fillna("external")
@@ -268,73 +275,74 @@ def write_scores(
             "seed": facts["seed"],
             "definition": facts["definition"],
             "fitted": {key: facts[key] for key in ("settings", "inputs", "versions")},
+            "card": trained.card,
         },
     )  # fmt: skip
 
 
-def judged_split(scores: pd.DataFrame, asked: str) -> str:
+def audit_export(
+    source: Source,
+    trained: Trained,
+    labels: LabelFolder,
+    *,
+    score_files: Sequence[Path] = (),
+    out: Path | None = None,
+) -> pd.DataFrame:
     """
-    The share of the cohort to judge.
+    Every check of the leakage audit on a model folder: check, severity, status, found, says.
 
-    "auto" is the test split, or "external" where no stay with a risk is of a split of the model's own.
+    Parameters
+    ----------
+    score_files : sequence of Path
+        Scores of this model to audit; without them those that scoring now gives a sample.
+    out : Path, optional
+        JSON file for the findings and what they are about.
 
     Raises
     ------
-    SettingsError
-        If no stay of the split has a risk, naming those that have.
+    ExportError
+        If a score file is of another model.
     """
-    there = set(scores[scores.risk.notna()].split) - {""}
-    wanted = ("external" if there == {"external"} else "test") if asked == "auto" else asked
-    if wanted not in there:
-        raise SettingsError(
-            "[evaluate] split",
-            f"no stay of the {wanted} split has a risk",
-            " or ".join(sorted(there)) or "scores",
-            "Choose one of them with --split, or score again.",
-        )
-    return wanted
-
-
-def evaluate_files(
-    score_files: list[Path],
-    labels: LabelFolder,
-    out: str | Path,
-    settings: EvaluateSettings,
-    run: dict[str, Any],
-) -> Path:
-    """Judge score files together and write the report folder; returns the page."""
-    check_folder(out, "report")
-    scores = pd.concat([read_table(f, "scores") for f in score_files], ignore_index=True)
-    facts = [read_facts(f) for f in score_files]
-    splits = sorted({str(f.get("split_hash", "unknown")) for f in facts})
-    if len(splits) > 1:
-        raise ExportError(
-            ", ".join(f.name for f in score_files), "the models were fitted on different splits",
-            "scores of one cohort", "Train them with the same labels, settings and seed.",
-        )  # fmt: skip
-    onset = labels.manifest["onset_hash"]
-    for file, fact in zip(score_files, facts, strict=True):
-        if fact.get("inputs", {}).get("onset") not in (None, onset):
-            raise ExportError(
-                file.name, "the horizons count from other labels than these", "scores made with these labels",
-                "Score again with --labels, or give the labels that were scored with.",
-            )  # fmt: skip
-    judged = judged_split(scores, settings.split)
-    metrics = evaluate_scores(
-        scores, labels.onset, split=judged, n_bootstrap=settings.n_bootstrap,
-        level=settings.level, random_state=settings.seed,
-    )  # fmt: skip
-    note = manifest(
-        "report",
-        settings={"evaluate": {**asdict(settings), "split": judged}, **run},
-        inputs={"export": labels.manifest["inputs"]["export"], "onset": labels.manifest["onset_hash"],
-                "scores": frame_hash(scores)},
-        definition=labels.manifest["definition"],
-        export_kind=labels.manifest["export_kind"],
-        split_hash=splits[0],
-        seed=settings.seed,
-        models={str(f.get("model", "unknown")): f.get("fitted", {}) for f in facts},
-    )  # fmt: skip
-    return write_report(
-        metrics, scores, labels.onset, labels.attrition, note, out, split=judged, level=settings.level
+    if out is not None:
+        check_file(out)
+    events = events_of(source, labels)
+    facts, inputs = trained.manifest["settings"], trained.manifest["inputs"]
+    settings = read_settings(TrainSettings, facts["train"], "manifest [train]")
+    now = {"export": labels.manifest["inputs"]["export"], "onset": labels.manifest["onset_hash"]}
+    recipe = Recipe(facts["model"], facts["parameters"], settings, tuple(concept_set(settings.concept_set)))
+    horizons = tuple(float(h) for h in range(int(facts["cohort"]["horizon_max_h"]) + 1))
+    case = AuditCase(
+        model=trained.model,
+        events=events_for(events, trained.model.concepts_),
+        stays=events.stays,
+        onset=labels.onset,
+        cohort=scoring_cohort(trained, labels, events, horizons),
+        recipe=recipe if inputs == now else None,
+        scores=_scores_of(facts["model"], score_files) if score_files else None,
+        horizons=horizons,
     )
+    findings = audit_model(case)
+    if out is not None:
+        note = manifest(
+            "audit",
+            settings={"model": facts["model"], "n_stays": case.n_stays, "scores": len(score_files)},
+            inputs=now,
+            definition=labels.manifest["definition"],
+            split_hash=trained.manifest["split_hash"],
+            seed=case.seed,
+            findings=findings_json(findings),
+        )
+        write_json(note, out)
+    return findings
+
+
+def _scores_of(model: str, files: Sequence[Path]) -> pd.DataFrame:
+    """Score files of one model, together."""
+    scores = pd.concat([read_table(f, "scores") for f in files], ignore_index=True)
+    others = int((scores.model != model).sum())
+    if others:
+        raise ExportError(
+            "--scores", f"{others:,} of {len(scores):,} rows are of another model", f"scores of {model}",
+            "Give the score files of the model that is audited.",
+        )  # fmt: skip
+    return scores

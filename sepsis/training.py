@@ -16,7 +16,7 @@ from sepsis.cohort.windows import Windows, concatenate, pack
 from sepsis.config import CohortSettings, TrainSettings
 from sepsis.errors import ExportError, NothingLeftError, SettingsError, nearest
 from sepsis.models.base import WindowClassifier
-from sepsis.models.registry import MODELS, load_model, make_model, plain_settings, save_model
+from sepsis.models.registry import MODELS, load_model, make_model, model_class, plain_settings, save_model
 from sepsis.schema import (
     MANIFEST,
     file_hash,
@@ -36,6 +36,7 @@ class Trained:
     model: WindowClassifier
     cohort: pd.DataFrame
     manifest: dict[str, Any]
+    card: str = ""
 
 
 def train_model(
@@ -54,7 +55,8 @@ def train_model(
     Reads    events(stay_id, time_h, concept, value), cohort (contract `cohort`)
     Rule     each stay is seen cut at every one of `fit_horizons` hours before its reference.
              Variables with fewer than `settings.min_values` values in the training windows are left
-             out. No statistic comes from another split.
+             out; a model that names what it `reads` is given that, however rare. No statistic comes
+             from another split.
 
     Parameters
     ----------
@@ -69,18 +71,7 @@ def train_model(
     members = cohort[cohort.in_cohort]
     cuts = fit_horizons(model, settings)
     train, validation = members[members.split == "train"], members[members.split == "validation"]
-    windows = horizon_windows(events, train, concepts, cuts)
-    counts = np.bincount(windows.concept, minlength=len(windows.concepts)) / len(cuts)
-    kept = [
-        name for name, count in zip(windows.concepts, counts, strict=True) if count >= settings.min_values
-    ]
-    if not kept:
-        raise NothingLeftError(
-            "[train] min_values",
-            f"no variable has {settings.min_values} values in {len(train)} training stays",
-            "at least one",
-            "Lower min_values, or give a larger export.",
-        )
+    kept = list(model_class(model).reads) or frequent_concepts(events, train, concepts, cuts, settings)
     windows = horizon_windows(events, train, kept, cuts)
     y = np.tile(train.is_case.to_numpy(int), len(cuts))
     held_out = None
@@ -93,6 +84,30 @@ def train_model(
     if made.resumable and work_dir is not None:
         return made.fit(windows, y, validation=held_out, work_dir=work_dir)  # type: ignore[call-arg]
     return made.fit(windows, y, validation=held_out)
+
+
+def frequent_concepts(events, train, concepts, cuts, settings: TrainSettings) -> list[str]:
+    """
+    The variables with enough values in the training windows to learn from.
+
+    Raises
+    ------
+    NothingLeftError
+        If there is none.
+    """
+    windows = horizon_windows(events, train, concepts, cuts)
+    counts = np.bincount(windows.concept, minlength=len(windows.concepts)) / len(cuts)
+    kept = [
+        name for name, count in zip(windows.concepts, counts, strict=True) if count >= settings.min_values
+    ]
+    if not kept:
+        raise NothingLeftError(
+            "[train] min_values",
+            f"no variable has {settings.min_values} values in {len(train)} training stays",
+            "at least one",
+            "Lower min_values, or give a larger export.",
+        )
+    return kept
 
 
 def fit_horizons(model: str, settings: TrainSettings) -> tuple[float, ...]:
@@ -179,7 +194,9 @@ def read_model(path: str | Path) -> Trained:
                 str(path), f"{Path(name).name} is missing or was changed", "the file the manifest lists",
                 "Copy the folder again, or train again.",
             )  # fmt: skip
-    return Trained(load_model(path), read_table(path / "cohort.parquet", "cohort"), facts)
+    card = path / "model_card.md"
+    text = card.read_text(encoding="utf-8") if card.is_file() else ""
+    return Trained(load_model(path), read_table(path / "cohort.parquet", "cohort"), facts, text)
 
 
 def model_card(model: WindowClassifier, cohort: pd.DataFrame, labels_manifest: dict[str, Any]) -> str:
@@ -196,6 +213,7 @@ def model_card(model: WindowClassifier, cohort: pd.DataFrame, labels_manifest: d
         f"- Variables: {len(model.concepts_)} ({', '.join(model.concepts_)}).",
         "- A laboratory value counts from the hour it was drawn, as the export charts it; its result was",
         "  known later. A risk in real time would know less.",
+        *(f"- {note}" for note in model.notes()),
         "",
         "## What this folder contains of patients",
         "",

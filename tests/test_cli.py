@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-COMMANDS = ("synth", "check", "label", "compare", "train", "score", "evaluate", "run")
+COMMANDS = ("synth", "check", "label", "compare", "train", "score", "evaluate", "audit", "run")
 
 
 def sepsis(*arguments, cwd=None):

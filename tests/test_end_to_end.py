@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sepsis.cohort.windows import pack
 from sepsis.config import ExportSettings, Pipeline, change_settings, read_pipeline
+from sepsis.events.readable import events_for
 from sepsis.events.store import load_events
 from sepsis.labels.store import read_labels
 from sepsis.run import run_pipeline
@@ -30,8 +32,11 @@ CHANGES = (
     "models.mgp_tcn.n_samples=3",
     "score.horizons=[0, 3, 7]",
     "evaluate.n_bootstrap=50",
+    "score.hourly_stays=24",
 )
-MODELS = ("clock", "dtw_knn", "logistic", "mgp_tcn")
+LEARNED = ("dtw_knn", "logistic", "mgp_tcn")
+COMPARATORS = ("clock", "demographics", "last_lab", "news2", "observation_count", "qsofa", "sirs", "sofa")
+MODELS = LEARNED + COMPARATORS
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +52,28 @@ def run(tmp_path_factory):
 def test_the_run_ends_with_a_page_that_names_every_model_and_its_manifest(run):
     page = (run / "report" / "index.html").read_text(encoding="utf-8")
     everything = json.loads((run / "report" / "metrics.json").read_text())
-    figures = {(m["model"], m["horizon_h"]) for m in everything["metrics"] if m["metric"] == "auprc"}
+    rows = [m for m in everything["metrics"] if (m["view"], m["setting"]) == ("horizon", "")]
+    figures = {(m["model"], m["horizon_h"]) for m in rows if m["metric"] == "auprc"}
     assert figures == {(model, h) for model in MODELS for h in (0.0, 3.0, 7.0)}
     assert everything["manifest"]["split_hash"] in page
     assert everything["manifest"]["inputs"]["export"] in page
     assert "not a medical device" in page.lower()
+
+
+def test_alarms_model_cards_and_a_made_up_stay_are_on_the_page(run):
+    page = (run / "report" / "index.html").read_text(encoding="utf-8")
+    everything = json.loads((run / "report" / "metrics.json").read_text())
+    views = {m["view"] for m in everything["metrics"]}
+    assert views == {"horizon", "continuous", "alarm", "utility", "calibration", "net_benefit"}
+    assert {m["model"] for m in everything["metrics"] if m["metric"] == "event_recall"} == set(MODELS)
+    assert {"timeline", "lead_time", "decision_curve", "risk_around_onset"} <= set(everything["figures"])
+    assert "The records are made up" in page
+    assert "No card came with" not in page
+    assert page.count("Treat it as you treat the export.") == len(MODELS)
+    hourly = read_table(run / "scores" / "mgp_tcn_hourly.parquet", "scores")
+    truth = pd.read_parquet(run / "export" / "truth.parquet")
+    assert set(hourly.stay_id) == set(truth.stay_id)
+    assert 24 <= hourly[hourly.risk.notna()].stay_id.nunique() <= 27
 
 
 def test_a_second_run_does_nothing_again(run):
@@ -84,12 +106,26 @@ def test_the_labels_find_the_onsets_that_were_made_up(run):
     assert onset.is_case[truth.index[~truth.is_case]].mean() < 0.05
 
 
+def test_the_sofa_of_a_window_is_nearly_that_of_the_labels(run):
+    stored = read_model(run / "models" / "sofa")
+    onset = read_labels(run / "labels").onset
+    cases = stored.cohort[stored.cohort.in_cohort & stored.cohort.is_case].merge(onset, on="stay_id")
+    events = events_for(load_events(run / "labels" / "events"), stored.model.concepts_)
+    cases = cases.assign(end_h=cases.onset_h, subject_id=1)
+    ours = np.nan_to_num(stored.model.points(pack(events, cases, stored.model.concepts_)))
+    labelled = cases[[f"{organ}_at_onset" for organ in stored.model.components]].to_numpy(float)
+    same = dict(zip(stored.model.components, (ours == labelled).mean(axis=0), strict=True))
+    # a window cannot tell whether a gas was arterial; the labels can
+    assert same.pop("respiration") > 0.8
+    assert min(same.values()) > 0.95, same
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_deleting_the_future_changes_no_risk(run, name):
     model = read_model(run / "models" / name).model
     cohort = read_table(run / "cohort" / "cohort.parquet", "cohort")
     some = cohort[cohort.in_cohort & (cohort.split == "test")].head(12)
-    events = load_events(run / "labels" / "events").events
+    events = events_for(load_events(run / "labels" / "events"), model.concepts_)
     whole = score_horizons(model, events, some, horizons=(0, 3))
     for horizon in (0.0, 3.0):
         cut_h = events.stay_id.map(some.set_index("stay_id").reference_h - horizon)

@@ -1,8 +1,11 @@
 """
-How good the risks are: scores and outcomes in, one table of metrics out.
+How good the risks are: scores and outcomes in, tables of metrics out.
 
-`risk_set` decides which stays are judged; one module per view of their scores follows, `horizons`
-being the fixed-horizon view of the paper.
+Three views of the same scores: one risk per stay at a fixed time before onset (`horizons`, the
+paper's), one per hour (`continuous`), and what a bedside alarm would have done (`alarms`,
+`alarm_view`, `lead_time`, `utility`). `risk_set`, `hours` and `reference` decide which stays, hours
+and control times are judged; `calibration`, `recalibration` and `net_benefit` ask what the numbers
+mean; `censoring` and `subgroups` ask again for a part of them; `intervals` says how sure all of it is.
 """
 
 from __future__ import annotations
@@ -10,10 +13,78 @@ from __future__ import annotations
 import pandas as pd
 
 from sepsis.errors import UsageError
+from sepsis.evaluation.alarms import AlarmRules, alarm_times
+from sepsis.evaluation.contract import checked_outcomes, checked_scores, complete_scores
+from sepsis.evaluation.everything import Evaluation, Judge, notes_on, with_changes
 from sepsis.evaluation.horizons import horizon_metrics
+from sepsis.evaluation.judged import Table
+from sepsis.evaluation.recalibration import Recalibration, fit_recalibration
 from sepsis.evaluation.risk_set import RiskSet, constant_risk_set
+from sepsis.evaluation.settings import EvaluationSettings
+from sepsis.evaluation.utility import physionet2019_utility
 
-__all__ = ["RiskSet", "constant_risk_set", "evaluate_scores"]
+__all__ = [
+    "AlarmRules",
+    "Evaluation",
+    "EvaluationSettings",
+    "Recalibration",
+    "RiskSet",
+    "alarm_times",
+    "complete_scores",
+    "constant_risk_set",
+    "evaluate_all",
+    "evaluate_scores",
+    "fit_recalibration",
+    "physionet2019_utility",
+]
+
+
+def evaluate_all(
+    scores: pd.DataFrame, outcomes: pd.DataFrame, settings: EvaluationSettings | None = None, **changes
+) -> Evaluation:
+    """
+    Every view of the scores of any models.
+
+    Reads    scores(stay_id, subject_id, time_h, risk, [model, horizon_h, split, ...]), see
+             `data_schema/6_scores.toml`;
+             outcomes(stay_id, subject_id, is_case, included, exclusion, [onset_h, stay_h,
+             antibiotic_h, culture_h, suspicion_h, and columns that make subgroups])
+    Writes   Evaluation: metrics (`data_schema/7_metrics.toml`), curves, coverage, notes
+    Rule     the horizon view reads rows with a horizon, or else the last hourly risk that is not
+             later; the continuous, alarm and utility views read hourly rows, and are left out with a
+             note where there are none. Alarm thresholds and recalibration are fitted on the
+             validation split; where it has no rows, thresholds are chosen on the judged ones, and
+             a note says so.
+
+    Parameters
+    ----------
+    settings : EvaluationSettings, optional
+    **changes
+        Single settings by name.
+
+    Raises
+    ------
+    ExportError
+        If scores or outcomes break their contract, or do not belong together.
+    NothingLeftError
+        If no view has cases and controls.
+    UsageError
+        If a setting makes no sense.
+
+    Examples
+    --------
+    >>> stays = pd.DataFrame({"stay_id": range(8), "subject_id": range(8), "is_case": [True, False] * 4,
+    ...                       "onset_h": [9.0, None] * 4, "included": True, "exclusion": ""})
+    >>> scores = pd.DataFrame([{"stay_id": s, "subject_id": s, "time_h": t, "risk": (t + s % 2) / 20}
+    ...                        for s in range(8) for t in range(1, 13)])
+    >>> found = evaluate_all(scores, stays, horizons=[0, 1], n_bootstrap=0)
+    >>> sorted(found.metrics.view.unique())
+    ['alarm', 'calibration', 'continuous', 'horizon', 'net_benefit', 'utility']
+    """
+    settings = with_changes(settings, changes)
+    outcomes = checked_outcomes(outcomes)
+    checked = checked_scores(scores, outcomes)
+    return Judge(Table(checked, outcomes, settings), notes_on(scores, checked, settings)).evaluation()
 
 
 def evaluate_scores(
@@ -27,7 +98,7 @@ def evaluate_scores(
     random_state=0,
 ) -> pd.DataFrame:
     """
-    Discrimination of every model at every hour before onset, with intervals.
+    Discrimination of every model at every hour before onset, with intervals: the headline alone.
 
     Reads    scores (`data_schema/6_scores.toml`),
              outcomes(stay_id, subject_id, is_case, included, exclusion)
@@ -55,7 +126,7 @@ def evaluate_scores(
         `auroc`, `auprc` (step-wise average precision), `normalised_auprc` and `prevalence` of each
         model, then `auroc_difference` and `auprc_difference` of each two models, named "A - B".
         `low` and `high` are NaN where resampling says nothing: no resamples, or a lone subject in a
-        stratum.
+        stratum. `evaluate_all` gives these rows and all others.
 
     Raises
     ------

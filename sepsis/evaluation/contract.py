@@ -1,7 +1,9 @@
 """
 What is asked of scores and outcomes before anything is computed from them.
 
-Messages carry counts and column names only.
+A score table needs stay_id, subject_id, time_h and risk; whoever made it. What else the contract has
+is added here (`complete_scores`) and what was added is said. Messages carry counts and column names
+only.
 """
 
 from __future__ import annotations
@@ -13,12 +15,18 @@ from sepsis.errors import ExportError
 from sepsis.schema import check_table
 
 OUTCOME_COLUMNS = ("stay_id", "subject_id", "is_case", "included", "exclusion")
+OPTIONAL_OUTCOMES = ("onset_h", "stay_h", "antibiotic_h", "culture_h", "suspicion_h")
+SCORE_COLUMNS = ("stay_id", "subject_id", "time_h", "risk")  # the least that a score table has
+MODEL = "model"  # name of a model that has none
 TOLERANCE_H = 1e-6  # hours are floats that were subtracted
 
 
 def checked_outcomes(outcomes: pd.DataFrame) -> pd.DataFrame:
     """
-    The columns of the labels that evaluation reads, without gaps.
+    The labels as evaluation reads them: classes without gaps, times as numbers.
+
+    Times that the labels do not have (`OPTIONAL_OUTCOMES`) become NaN; other columns stay as they
+    are, since they may be subgroups.
 
     Raises
     ------
@@ -30,51 +38,107 @@ def checked_outcomes(outcomes: pd.DataFrame) -> pd.DataFrame:
         raise ExportError(
             "onset", f"no column {', '.join(missing)}", ", ".join(OUTCOME_COLUMNS), "Label again."
         )
-    outcomes = outcomes[list(OUTCOME_COLUMNS)].reset_index(drop=True)
+    outcomes = outcomes.reset_index(drop=True)
     included = outcomes.included.fillna(False).astype(bool)
-    _refuse("onset", int(outcomes.stay_id.duplicated().sum()), "rows repeat a stay_id", "one row per stay")
+    refuse("onset", int(outcomes.stay_id.duplicated().sum()), "rows repeat a stay_id", "one row per stay")
     unknown = int((included & outcomes.is_case.isna()).sum())
-    _refuse("onset", unknown, "included stays have no is_case", "true or false")
+    refuse("onset", unknown, "included stays have no is_case", "true or false")
+    times = {c: _hours(outcomes, c) for c in OPTIONAL_OUTCOMES}
     return outcomes.assign(
         included=included,
         is_case=outcomes.is_case.fillna(False).astype(bool),
         exclusion=outcomes.exclusion.fillna("").astype(str),
+        **times,
     )
+
+
+def _hours(outcomes: pd.DataFrame, column: str):
+    """A time of the labels as floats; NaN where they have none."""
+    if column not in outcomes.columns:
+        return np.nan
+    try:
+        return outcomes[column].astype("float64")
+    except (ValueError, TypeError):
+        raise ExportError(
+            f"onset.{column}", f"holds {outcomes[column].dtype}", "hours since ICU admission", "Label again."
+        ) from None
+
+
+def complete_scores(scores: pd.DataFrame) -> pd.DataFrame:
+    """
+    A score table of anybody with every column of the contract but `is_case`.
+
+    Rule     no model: "model"; no horizon_h: hourly rows; no split: the split that the same stay has
+             in other rows, else ""; no reference_h: likewise, else NaN; no risk_sd: NaN; no reason: "".
+
+    Raises
+    ------
+    ExportError
+        If one of stay_id, subject_id, time_h, risk is missing.
+    """
+    missing = [c for c in SCORE_COLUMNS if c not in scores.columns]
+    if missing:
+        raise ExportError(
+            "scores", f"no column {', '.join(missing)}", ", ".join(SCORE_COLUMNS), "Write the table again."
+        )
+    defaults = {"risk_sd": np.nan, "reference_h": np.nan, "horizon_h": np.nan, "model": MODEL, "split": ""}
+    scores = scores.assign(**{c: v for c, v in defaults.items() if c not in scores.columns})
+    reason = scores.reason.fillna("") if "reason" in scores.columns else ""
+    scores = scores.assign(
+        reason=reason, model=scores.model.fillna(MODEL), split=scores.split.fillna("").astype(str)
+    )
+    return scores.assign(split=_split_of_the_stay(scores), reference_h=_reference_of_the_stay(scores))
+
+
+def _split_of_the_stay(scores: pd.DataFrame) -> pd.Series:
+    """Splits, those of models that know none taken from other models' rows of the same stay."""
+    without = ~(scores.split != "").groupby(scores.model).transform("any")
+    if not without.any() or without.all():
+        return scores.split
+    known = scores[scores.split != ""].drop_duplicates("stay_id").set_index("stay_id").split
+    return scores.split.mask(without, scores.stay_id.map(known).fillna(""))
+
+
+def _reference_of_the_stay(scores: pd.DataFrame) -> pd.Series:
+    """Reference hours, those of rows that know none taken from other rows of the same stay."""
+    given = scores.reference_h.astype("float64")
+    if not given.isna().any() or given.isna().all():
+        return given
+    known = scores.assign(reference_h=given)[given.notna()].drop_duplicates("stay_id")
+    return given.fillna(scores.stay_id.map(known.set_index("stay_id").reference_h))
 
 
 def checked_scores(scores: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
     """
     Scores that keep their contract and belong to these outcomes.
 
-    `risk_sd`, `reference_h`, `reason` and `is_case` may be missing from tables that others made; a
-    reason or split that is null becomes "".
+    What tables of others may lack is added (`complete_scores`).
 
     Raises
     ------
     ExportError
         If a column is missing, a risk lies outside [0, 1], a model scores a stay twice at one
-        horizon, a stay is not in the labels, class or subject differ from the labels, two models
-        were asked at different times, or a prediction was made later than it says.
+        horizon or hour, a stay is not in the labels, class or subject differ from the labels, two
+        models were asked at different times, or a prediction was made later than it says.
     """
+    scores = complete_scores(scores)
     known = outcomes.set_index("stay_id")
-    strangers = 0
-    if "stay_id" in scores.columns:
-        strangers = int(scores.stay_id[~scores.stay_id.isin(known.index)].nunique())
-    _refuse(
+    strangers = int(scores.stay_id[~scores.stay_id.isin(known.index)].nunique())
+    refuse(
         "scores",
         strangers,
         "stays are not in the labels",
         "scores of labelled stays",
         "Give the labels that the scores were made with.",
     )
-    defaults = {"risk_sd": np.nan, "reference_h": np.nan, "reason": ""}
-    scores = scores.assign(**{c: v for c, v in defaults.items() if c not in scores.columns})
-    if "is_case" not in scores.columns and "stay_id" in scores.columns:
+    if "is_case" not in scores.columns:
         scores = scores.assign(is_case=known.is_case.loc[scores.stay_id].to_numpy())
+    elif scores.is_case.isna().any():
+        scores = scores.assign(is_case=scores.is_case.fillna(scores.stay_id.map(known.is_case)))
     scores = check_table(scores, "scores")
     scores = scores.assign(reason=scores.reason.fillna(""), split=scores.split.fillna(""))
     _check_once_per_horizon(scores)
-    _check_times(scores)
+    _check_times(scores, known)
     _check_same_people(scores, known)
     return scores
 
@@ -83,10 +147,10 @@ def _check_once_per_horizon(scores: pd.DataFrame) -> None:
     """One row per stay, horizon and model; one time per stay and horizon."""
     fixed = scores[scores.horizon_h.notna()]
     repeated = int(fixed.duplicated(["stay_id", "horizon_h", "model"]).sum())
-    _refuse("scores", repeated, "rows repeat a stay, horizon and model", "one row for each", "Remove them.")
+    refuse("scores", repeated, "rows repeat a stay, horizon and model", "one row for each", "Remove them.")
     times = fixed.groupby(["stay_id", "horizon_h"]).time_h.agg(["min", "max"])
     apart = int((times["max"] - times["min"] > TOLERANCE_H).sum())
-    _refuse(
+    refuse(
         "scores",
         apart,
         "pairs of stay and horizon have different time_h",
@@ -95,15 +159,25 @@ def _check_once_per_horizon(scores: pd.DataFrame) -> None:
     )
 
 
-def _check_times(scores: pd.DataFrame) -> None:
-    """A risk at horizon h was given no later than h hours before the reference."""
+def _check_times(scores: pd.DataFrame, known: pd.DataFrame) -> None:
+    """A risk at horizon h was given no later than h hours before the reference, and before onset."""
     late = scores.time_h > scores.reference_h - scores.horizon_h + TOLERANCE_H
-    _refuse(
+    refuse(
         "scores",
         int(late.sum()),
         "rows were predicted less than horizon_h before reference_h",
         "time_h = reference_h - horizon_h",
         "Such a risk has seen too much; score again.",
+    )
+    labels = known.loc[scores.stay_id]
+    onset_h = labels.onset_h.where(labels.included & labels.is_case).to_numpy()
+    late = scores.time_h.to_numpy() > onset_h - scores.horizon_h.to_numpy() + TOLERANCE_H
+    refuse(
+        "scores",
+        int(late.sum()),
+        "rows of cases were predicted less than horizon_h before onset",
+        "time_h = onset_h - horizon_h",
+        "Such a risk has seen too much; score again, or give the labels that were scored with.",
     )
 
 
@@ -111,7 +185,7 @@ def _check_same_people(scores: pd.DataFrame, known: pd.DataFrame) -> None:
     """Subject of every stay, and class of every stay judged at a horizon, are those of the labels."""
     labels = known.loc[scores.stay_id]
     subject = scores.subject_id.to_numpy() != labels.subject_id.to_numpy()
-    _refuse(
+    refuse(
         "scores",
         int(subject.sum()),
         "rows have another subject_id than the labels",
@@ -120,7 +194,7 @@ def _check_same_people(scores: pd.DataFrame, known: pd.DataFrame) -> None:
     )
     differs = scores.is_case.to_numpy() != labels.is_case.to_numpy()
     differs &= scores.horizon_h.notna().to_numpy() & labels.included.to_numpy()
-    _refuse(
+    refuse(
         "scores",
         int(differs.sum()),
         "rows have another is_case than the labels",
@@ -129,7 +203,14 @@ def _check_same_people(scores: pd.DataFrame, known: pd.DataFrame) -> None:
     )
 
 
-def _refuse(where: str, count: int, what: str, expected: str, todo: str = "") -> None:
+def rows_of_split(scores: pd.DataFrame, split: str | None) -> pd.DataFrame:
+    """Rows of a split; all of them where none is asked for or the table knows no splits."""
+    if split is None or not (scores.split != "").any():
+        return scores
+    return scores[scores.split == split]
+
+
+def refuse(where: str, count: int, what: str, expected: str, todo: str = "") -> None:
     """Raise an ExportError if `count` rows break a rule."""
     if count:
         raise ExportError(where, f"{count:,} {what}", expected, todo)

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
+BLOCK = 256  # resamples swept together: their counts stay in the nearest cache
+TINY = 1e-300  # nothing divided by nothing is nothing
+
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
@@ -54,52 +57,76 @@ class Ranking:
 
 
 @numba.njit(nogil=True)
-def _one_pass(unit, is_case, last_of_tie, weights, auroc, average_precision):
+def _one_pass(unit, share, is_case, last_of_tie, weights, auroc, average_precision):
     """
-    AUROC and average precision of every row of `weights`, into the last two arguments.
+    AUROC and average precision of every column of `weights`, into the last two arguments.
 
-    unit (N,) says which column of `weights` (R, G) belongs to each ranked stay. Counts are integers,
-    so the number of concordant pairs (ties half, hence doubled) is exact.
+    unit (N,) says which row of `weights` (G, R) belongs to each ranked row, share (N,) what that row
+    counts there; no share (0,) stands for 1. Resamples lie side by side, so that one step down the
+    ranking is one sweep over a block of them. Counts below 2^53 are exact in floating point, and so
+    is the number of concordant pairs (ties half, hence doubled).
     """
-    for r in range(weights.shape[0]):
-        cases = 0
-        controls = 0
-        tied_cases = 0
-        tied_controls = 0
-        doubled_concordant = 0
-        precision_sum = 0.0
+    for first in range(0, weights.shape[1], BLOCK):
+        last = min(first + BLOCK, weights.shape[1])
+        size = last - first
+        cases = np.zeros(size)
+        controls = np.zeros(size)
+        tied_cases = np.zeros(size)
+        tied_controls = np.zeros(size)
+        doubled = np.zeros(size)
+        precision = np.zeros(size)
+        alone = True  # whether the next row begins a tie
         for i in range(len(unit)):
-            weight = weights[r, unit[i]]
-            if is_case[i]:
-                tied_cases += weight
-            else:
-                tied_controls += weight
-            if last_of_tie[i]:
-                doubled_concordant += tied_controls * (2 * cases + tied_cases)
-                cases += tied_cases
-                controls += tied_controls
-                if tied_cases > 0:
-                    precision_sum += tied_cases * (cases / (cases + controls))
-                tied_cases = 0
-                tied_controls = 0
-        auroc[r] = np.nan
-        if cases > 0 and controls > 0:
-            auroc[r] = doubled_concordant / (2.0 * cases * controls)
-        average_precision[r] = precision_sum / cases if cases > 0 else np.nan
+            weight = weights[unit[i], first:last]
+            each = share[i] if len(share) else 1.0
+            if alone and last_of_tie[i]:
+                if is_case[i]:
+                    for r in range(size):
+                        count = each * weight[r]
+                        cases[r] += count
+                        precision[r] += count * cases[r] / max(cases[r] + controls[r], TINY)
+                else:
+                    for r in range(size):
+                        count = each * weight[r]
+                        controls[r] += count
+                        doubled[r] += 2.0 * count * cases[r]
+                continue
+            tied = tied_cases if is_case[i] else tied_controls
+            for r in range(size):
+                tied[r] += each * weight[r]
+            alone = last_of_tie[i]
+            if alone:
+                for r in range(size):
+                    doubled[r] += tied_controls[r] * (2.0 * cases[r] + tied_cases[r])
+                    cases[r] += tied_cases[r]
+                    controls[r] += tied_controls[r]
+                    precision[r] += tied_cases[r] * cases[r] / max(cases[r] + controls[r], TINY)
+                    tied_cases[r] = 0.0
+                    tied_controls[r] = 0.0
+        for r in range(size):
+            auroc[first + r] = np.nan
+            average_precision[first + r] = np.nan
+            if cases[r] > 0.0:
+                average_precision[first + r] = precision[r] / cases[r]
+                if controls[r] > 0.0:
+                    auroc[first + r] = doubled[r] / (2.0 * cases[r] * controls[r])
 
 
-def weighted_discrimination(ranking: Ranking, unit, weights) -> tuple[np.ndarray, np.ndarray]:
+def weighted_discrimination(ranking: Ranking, unit, weights, share=None) -> tuple[np.ndarray, np.ndarray]:
     """
-    AUROC and average precision under many sets of integer weights.
+    AUROC and average precision under many sets of weights.
 
     Parameters
     ----------
     ranking : Ranking, length N
     unit : array of int, shape (N,)
-        Column of `weights` that each stay (in the order `ranking` was made from) takes its weight
+        Column of `weights` that each row (in the order `ranking` was made from) takes its weight
         from: the subject's number in a subject bootstrap.
     weights : array of int, shape (R, G)
-        How often each unit counts, in each of R resamples.
+        How often each unit counts, in each of R resamples. Column after column in memory
+        (`np.asfortranarray`) if they are used for several rankings, or they are copied each time.
+    share : array of float, shape (N,), optional
+        What each row counts within its unit, say one part of its stay's hours; 1 where left out.
 
     Returns
     -------
@@ -107,9 +134,10 @@ def weighted_discrimination(ranking: Ranking, unit, weights) -> tuple[np.ndarray
         NaN in a row whose weights leave no case, and for AUROC no control.
     """
     unit = np.ascontiguousarray(np.asarray(unit)[ranking.order])
-    weights = np.ascontiguousarray(weights)
+    share = np.empty(0) if share is None else np.asarray(share, dtype=float)[ranking.order]
+    columns = np.ascontiguousarray(np.asarray(weights).T)
     auroc, average_precision = np.empty(len(weights)), np.empty(len(weights))
-    _one_pass(unit, ranking.is_case, ranking.last_of_tie, weights, auroc, average_precision)
+    _one_pass(unit, share, ranking.is_case, ranking.last_of_tie, columns, auroc, average_precision)
     return auroc, average_precision
 
 

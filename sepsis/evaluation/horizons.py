@@ -6,21 +6,45 @@ Cases are judged h hours before their onset, controls h hours before their refer
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from sepsis.evaluation.discrimination import Ranking, normalised_average_precision, weighted_discrimination
-from sepsis.evaluation.intervals import percentile_interval, resampling_says_something, subject_resamples
+from sepsis.evaluation.intervals import resampled, together, units_of
+from sepsis.evaluation.operating_points import LIMITS, Limits, OperatingPoints, operating_points
 from sepsis.evaluation.risk_set import RiskSet
+from sepsis.evaluation.rows import MetricRows, pairs
 
 COMPARED = ("auroc", "auprc")  # measures whose paired differences are given
 
 
-def horizon_metrics(risk_set: RiskSet, *, n_bootstrap: int, level: float, random_state) -> pd.DataFrame:
+def horizon_metrics(
+    draws: RiskSet | Sequence[RiskSet],
+    *,
+    n_bootstrap: int,
+    level: float,
+    random_state,
+    group: str = "all",
+    setting: str = "",
+    differences: bool = True,
+    shown: bool = True,
+) -> pd.DataFrame:
     """
     AUROC, AUPRC, prevalence and paired differences at every horizon.
 
     Every resample of subjects is used for all models and horizons, so differences are paired.
+
+    Parameters
+    ----------
+    draws : RiskSet, or several of the same stays
+        Repeated draws of the controls' hours: estimates are their mean, and resample r looks at
+        draw r, in turn, so that intervals hold both sources of chance.
+    differences : bool
+        Whether models are compared with each other.
+    shown : bool
+        False for a group too small to show.
 
     Returns
     -------
@@ -28,67 +52,108 @@ def horizon_metrics(risk_set: RiskSet, *, n_bootstrap: int, level: float, random
         As `data_schema/7_metrics.toml`; the prevalence has no interval, because the number of
         subjects with an event is held fixed.
     """
-    rankings = [[Ranking.of(risk_set.is_case, risk) for risk in model] for model in risk_set.risk]
-    unit = np.unique(risk_set.subject_id, return_inverse=True)[1]
-    as_they_are = np.ones((1, unit.max() + 1), np.int32)
-    estimates = _discrimination(rankings, risk_set.is_case, unit, as_they_are)
-    samples = _bootstrap(rankings, risk_set.is_case, unit, n_bootstrap, random_state)
-    prevalence = float(risk_set.is_case.mean())
-    rows = []
-
-    def add(model, horizon, metric, estimate, low=np.nan, high=np.nan):
-        rows.append((model, float(horizon), metric, float(estimate), float(low), float(high)))
-
+    draws = [draws] if isinstance(draws, RiskSet) else list(draws)
+    risk_set = draws[0]
+    rankings = [[[Ranking.of(d.is_case, risk) for risk in model] for model in d.risk] for d in draws]
+    unit, has_event = units_of(risk_set.subject_id, risk_set.is_case)
+    once = np.ones((1, len(has_event)), np.int32)
+    estimates = _discrimination(rankings, unit, np.repeat(once, len(draws), axis=0))
+    estimates = {name: values.mean(axis=-1) for name, values in estimates.items()}
+    samples = resampled(has_event, n_bootstrap, random_state, lambda w: _discrimination(rankings, unit, w))
+    n, n_events = len(risk_set.is_case), int(risk_set.is_case.sum())
+    rows = MetricRows("horizon", group, level, n, n_events, shown)
+    prevalence = float(risk_set.is_case.mean()) if n else np.nan
     for h, horizon in enumerate(risk_set.horizons):
         for m, model in enumerate(risk_set.models):
-            for metric in ("auroc", "auprc"):
-                interval = percentile_interval(samples[metric][m, h], level)
-                add(model, horizon, metric, estimates[metric][m, h, 0], *interval)
-            normal = normalised_average_precision(samples["auprc"][m, h], samples["prevalence"])
-            estimate = normalised_average_precision(estimates["auprc"][m, h, 0], prevalence)
-            add(model, horizon, "normalised_auprc", estimate, *percentile_interval(normal, level))
-            add(model, horizon, "prevalence", prevalence)
-        for a, b in _pairs(len(risk_set.models)):
+            for metric in COMPARED:
+                estimate = estimates[metric][m, h]
+                interval = rows.around_area(estimate, samples[metric][m, h])
+                rows.add(model, horizon, metric, estimate, setting=setting, interval=interval)
+            # the last of them, the average precision, on a scale that starts at chance
+            normal = normalised_average_precision(np.array([estimate, *interval]), prevalence)
+            rows.add(model, horizon, "normalised_auprc", normal[0], setting=setting, interval=normal[1:])
+            rows.add(model, horizon, "prevalence", prevalence, setting=setting)
+        for a, b in pairs(len(risk_set.models)) if differences else ():
             name = f"{risk_set.models[a]} - {risk_set.models[b]}"
             for metric in COMPARED:
-                interval = percentile_interval(samples[metric][a, h] - samples[metric][b, h], level)
-                estimate = estimates[metric][a, h, 0] - estimates[metric][b, h, 0]
-                add(name, horizon, f"{metric}_difference", estimate, *interval)
-    metrics = pd.DataFrame(rows, columns=["model", "horizon_h", "metric", "estimate", "low", "high"])
-    metrics.insert(1, "view", "horizon")
-    metrics.insert(3, "group", "all")
-    return metrics.assign(n=len(risk_set.is_case), n_events=int(risk_set.is_case.sum()))
+                sample = samples[metric][a, h] - samples[metric][b, h]
+                estimate = estimates[metric][a, h] - estimates[metric][b, h]
+                rows.add(name, horizon, f"{metric}_difference", estimate, sample, setting=setting)
+    return rows.table()
 
 
-def _bootstrap(rankings, is_case, unit, n_bootstrap: int, random_state) -> dict[str, np.ndarray]:
-    """Resampled auroc and auprc, shape (M, H, R), and prevalence, shape (R,)."""
-    has_event = np.bincount(unit, weights=is_case) > 0
-    if not resampling_says_something(has_event):
-        n_bootstrap = 0
-    chunks = [
-        _discrimination(rankings, is_case, unit, weights)
-        for weights in subject_resamples(has_event, n_bootstrap, random_state)
-    ]
-    if not chunks:
-        chunks = [_discrimination(rankings, is_case, unit, np.empty((0, len(has_event)), np.int32))]
-    return {name: np.concatenate([c[name] for c in chunks], axis=-1) for name in chunks[0]}
-
-
-def _discrimination(rankings, is_case, unit, weights) -> dict[str, np.ndarray]:
+def _discrimination(draws, unit, weights) -> dict[str, np.ndarray]:
     """
     Measures of all models and horizons under each row of `weights` (R, G).
 
-    `rankings` is a list of M lists of H; `unit` (N,) is the column of `weights` of each stay.
+    `draws` holds D times M times H rankings, draw r % D being the one of row r; `unit` (N,) is the
+    column of `weights` of each stay.
     """
-    shape = (len(rankings), len(rankings[0]), len(weights))
+    weights = np.asfortranarray(weights)
+    shape = (len(draws[0]), len(draws[0][0]), len(weights))
     auroc, auprc = np.empty(shape), np.empty(shape)
-    for m, h in np.ndindex(shape[:2]):
-        auroc[m, h], auprc[m, h] = weighted_discrimination(rankings[m][h], unit, weights)
-    cases = np.bincount(unit, weights=is_case, minlength=weights.shape[1])
-    stays = np.bincount(unit, minlength=weights.shape[1])
-    return {"auroc": auroc, "auprc": auprc, "prevalence": (weights @ cases) / (weights @ stays)}
+    for d, rankings in enumerate(draws):
+        mine = slice(d, None, len(draws))
+        for m, h in np.ndindex(shape[:2]):
+            auroc[m, h, mine], auprc[m, h, mine] = weighted_discrimination(
+                rankings[m][h], unit, weights[mine]
+            )
+    return {"auroc": auroc, "auprc": auprc}
 
 
-def _pairs(n_models: int):
-    """Every two models once, the earlier first."""
-    return [(a, b) for a in range(n_models) for b in range(a + 1, n_models)]
+def operating_metrics(
+    risk_set: RiskSet,
+    *,
+    limits: Limits = LIMITS,
+    target_prevalence: float | None = None,
+    n_bootstrap: int,
+    level: float,
+    random_state,
+) -> pd.DataFrame:
+    """
+    Sensitivity, specificity, share of alerts and precision where one of them is given, and the
+    partial AUROC, at every horizon.
+
+    Parameters
+    ----------
+    target_prevalence : float, optional
+        Share of cases where the model would be used; precision is given for it too.
+    """
+    unit, has_event = units_of(risk_set.subject_id, risk_set.is_case)
+    once = np.ones((1, len(has_event)), np.int32)
+    n, n_events = len(risk_set.is_case), int(risk_set.is_case.sum())
+    statistics = {}
+    for m, h in np.ndindex(risk_set.risk.shape[:2]):
+        ranking = Ranking.of(risk_set.is_case, risk_set.risk[m, h])
+
+        def measures(weights, ranking=ranking):
+            points = operating_points(ranking, unit, weights, limits)
+            return _at_limits(points, limits, target_prevalence)
+
+        statistics[m, h] = measures
+    rows = MetricRows("horizon", "all", level, n, n_events)
+    samples = resampled(has_event, n_bootstrap, random_state, together(statistics))
+    for key, estimate in together(statistics)(once).items():
+        (m, h), (metric, setting) = key
+        rows.add(risk_set.models[m], risk_set.horizons[h], metric, estimate[0], samples[key], setting=setting)
+    return rows.table()
+
+
+def _at_limits(
+    points: OperatingPoints, limits: Limits, target_prevalence
+) -> dict[tuple[str, str], np.ndarray]:
+    """(metric, setting) to values (R,)."""
+    made = {}
+    for kind, values in (("specificity", limits.specificity), ("alert rate", limits.alert_rate)):
+        for value in values:
+            made["sensitivity", f"{kind} {value:g}"] = points.sensitivity[kind, float(value)]
+    for value in limits.sensitivity:
+        key, setting = ("sensitivity", float(value)), f"sensitivity {value:g}"
+        made["specificity", setting] = points.specificity(key)
+        made["alert_rate", setting] = points.alert_rate(key)
+        made["precision", setting] = points.precision(key)
+        if target_prevalence is not None:
+            there = f"{setting}, prevalence {target_prevalence:g}"
+            made["precision", there] = points.precision(key, target_prevalence)
+    made["partial_auroc", f"specificity {limits.partial_from:g} to 1"] = points.partial_auroc
+    return made

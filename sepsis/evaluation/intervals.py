@@ -5,17 +5,35 @@ Stays of one person are not independent, so persons are drawn, not stays. Subjec
 subjects without are drawn separately, each as many as there are: no resample loses its cases, which
 in a small test split would otherwise happen.
 
-How often 95 % intervals held the truth, normal risks one SD apart, a quarter of the stays cases, 500
-resamples: AUROC 0.938, 0.948, 0.965 and AUPRC 0.895, 0.945, 0.940 with 60, 160 and 600 stays (400,
-400, 200 trials; November 2026). With few cases AUPRC intervals are too narrow.
+Areas (AUROC, average precision) have intervals that are symmetric in log odds; everything else has
+percentiles. How often 95 % intervals held the truth, normal risks, 500 resamples, 2,000 trials (800 with
+500 cases), November 2026; "1 SD" and "1.5 SD" are how far cases lie above controls:
+
+| stays | cases |        | AUROC | its percentiles | AP    | its percentiles | difference of two AUROC, AP |
+|------:|------:|--------|-------|-----------------|-------|-----------------|-----------------------------|
+|    60 |    15 | 1 SD   | 0.964 | 0.928           | 0.944 | 0.892           | 0.933, 0.930                |
+|   160 |    40 | 1 SD   | 0.962 | 0.948           | 0.940 | 0.925           | 0.936, 0.946                |
+|   600 |   150 | 1 SD   | 0.950 | 0.945           | 0.946 | 0.931           | 0.944, 0.952                |
+| 2,000 |   500 | 1 SD   | 0.951 | 0.942           | 0.942 | 0.938           | 0.958, 0.949                |
+|    60 |     6 | 1.5 SD | 0.956 | 0.822           | 0.962 | 0.856           | 0.892, 0.907                |
+|   160 |    16 | 1.5 SD | 0.939 | 0.900           | 0.922 | 0.896           | 0.922, 0.937                |
+|   600 |    60 | 1.5 SD | 0.953 | 0.944           | 0.938 | 0.936           | 0.940, 0.948                |
+
+So from about 40 cases on they hold it 93 to 97 times in 100; with fewer, those of differences are too
+narrow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
+from scipy.special import ndtri
 
+from sepsis.evaluation.logistic import expit, logit
+
+Statistic = Callable[[np.ndarray], dict[Any, np.ndarray]]  # weights (R, G) to named arrays (..., R)
 CHUNK_CELLS = 4_000_000  # resamples x subjects held at once: 16 MB of weights
 
 
@@ -53,6 +71,90 @@ def subject_resamples(has_event, n_resamples: int, random_state) -> Iterator[np.
         yield weights
 
 
+def resampled(has_event, n_resamples: int, random_state, statistic: Statistic) -> dict[Any, np.ndarray]:
+    """
+    Statistics of every resample of the subjects.
+
+    Parameters
+    ----------
+    has_event : array of bool, shape (G,)
+        The stratum of each subject.
+    n_resamples : int
+        0 for none; none either where resampling says nothing (`resampling_says_something`).
+    statistic : callable
+        weights (R, G) to named arrays whose last axis is R. Called for one chunk of resamples after
+        the other, so that memory does not grow with their number.
+
+    Returns
+    -------
+    samples : dict of ndarray, shape (..., n_resamples)
+    """
+    has_event = np.asarray(has_event, dtype=bool)
+    if not resampling_says_something(has_event):
+        n_resamples = 0
+    chunks = [statistic(weights) for weights in subject_resamples(has_event, n_resamples, random_state)]
+    if not chunks:
+        chunks = [statistic(np.empty((0, len(has_event)), np.int32))]
+    return {name: np.concatenate([c[name] for c in chunks], axis=-1) for name in chunks[0]}
+
+
+def together(statistics: Mapping[Any, Statistic]) -> Statistic:
+    """
+    Several statistics as one, so that all see the same resamples and these are drawn once.
+
+    Returns
+    -------
+    statistic : callable
+        weights (R, G) to arrays named (key, name).
+    """
+
+    def all_of_them(weights):
+        return {
+            (key, name): values for key, one in statistics.items() for name, values in one(weights).items()
+        }
+
+    return all_of_them
+
+
+def units_of(subject_id, is_case) -> tuple[np.ndarray, np.ndarray]:
+    """
+    The subject of every stay as a number, and whether each subject has an event.
+
+    Returns
+    -------
+    unit : ndarray of int64, shape (N,)
+        Column of the resampling weights that a stay takes its weight from.
+    has_event : ndarray of bool, shape (G,)
+    """
+    unit = np.unique(np.asarray(subject_id), return_inverse=True)[1].astype(np.int64)
+    return unit, np.bincount(unit, weights=np.asarray(is_case, dtype=float)) > 0
+
+
+def summed_by_unit(unit, values, n_units: int) -> np.ndarray:
+    """
+    Sums over the stays of each subject: what weights are multiplied with.
+
+    Parameters
+    ----------
+    unit : array of int, shape (N,)
+    values : array, shape (N,) or (N, K)
+
+    Returns
+    -------
+    sums : ndarray of float, shape (G,) or (G, K)
+
+    Examples
+    --------
+    >>> summed_by_unit([0, 1, 0], [1.0, 2.0, 3.0], 2)
+    array([4., 2.])
+    """
+    values = np.asarray(values, dtype=float)
+    if values.ndim == 1:
+        return np.bincount(unit, weights=values, minlength=n_units)
+    columns = [np.bincount(unit, weights=column, minlength=n_units) for column in values.T]
+    return np.stack(columns, axis=1) if columns else np.empty((n_units, 0))
+
+
 def resampling_says_something(has_event) -> bool:
     """
     Whether each stratum that exists has at least two subjects.
@@ -61,6 +163,42 @@ def resampling_says_something(has_event) -> bool:
     """
     events = int(np.sum(has_event))
     return 1 not in (events, len(has_event) - events)
+
+
+def area_interval(estimate: float, samples, level: float, nearest: float) -> tuple[float, float]:
+    """
+    Interval of an area under a curve: its log odds plus and minus so many of their standard errors.
+
+    An average precision is skewed and too high in small samples, and a resample's, with its ties,
+    higher still; percentiles of the resamples then miss the truth on one side. Their spread is right
+    all the same.
+
+    Parameters
+    ----------
+    estimate : float
+        On the stays as they are.
+    samples : array, shape (R,)
+        NaN where a resample had no such value; left out.
+    nearest : float
+        Areas nearer than this to 0 or 1 are taken to lie there: half of what one pair of a case and
+        a control makes.
+
+    Returns
+    -------
+    low, high : float
+        With the estimate between them; NaN with fewer than two samples.
+
+    References
+    ----------
+    Efron and Tibshirani 1993, chapter 12.6 (intervals on a transformed scale).
+    """
+    samples = np.asarray(samples, dtype=float)
+    samples = samples[~np.isnan(samples)]
+    if len(samples) < 2 or np.isnan(estimate):
+        return np.nan, np.nan
+    half = float(ndtri(0.5 + level / 2.0) * logit(samples, nearest).std(ddof=1))
+    low, high = expit(logit(estimate, nearest) + np.array([-half, half]))
+    return min(float(low), float(estimate)), max(float(high), float(estimate))
 
 
 def percentile_interval(samples, level: float) -> tuple[float, float]:

@@ -7,15 +7,19 @@ models: a stay without a risk from any model at any horizon leaves all of them, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from sepsis.errors import NothingLeftError, UsageError
-from sepsis.evaluation.contract import checked_outcomes, checked_scores
+from sepsis.evaluation.contract import TOLERANCE_H, checked_outcomes, checked_scores, rows_of_split
 
-FALSIFIERS = ("clock",)  # models that know no physiology, last in every table
+FALSIFIERS = ("clock", "observation_count", "last_lab", "demographics")  # know no physiology, last in tables
+NO_ROW = "no row in the scores"
+NO_REASON = "no reason given"
+AFTER_DISCHARGE = "predicted after discharge"
+GONE = "control no longer in the unit at its reference hour"
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,21 +59,38 @@ class RiskSet:
     coverage: pd.DataFrame
     left_out: pd.DataFrame
 
+    def only(self, stay_id) -> RiskSet:
+        """The same risks of fewer stays; what is counted as left out stays as it is."""
+        keep = np.isin(self.stay_id, stay_id)
+        return replace(
+            self,
+            stay_id=self.stay_id[keep],
+            subject_id=self.subject_id[keep],
+            is_case=self.is_case[keep],
+            risk=self.risk[:, :, keep],
+        )
 
-def constant_risk_set(scores, outcomes, *, split: str | None = "test", horizons=None) -> RiskSet:
+
+def constant_risk_set(
+    scores, outcomes, *, split: str | None = "test", horizons=None, controls_at_risk: bool = True
+) -> RiskSet:
     """
     Stays with a risk from every model at every horizon, and an account of those without.
 
-    Reads    scores, outcomes(stay_id, subject_id, is_case, included, exclusion)
+    Reads    scores, outcomes(stay_id, subject_id, is_case, included, exclusion, [onset_h, stay_h])
     Writes   RiskSet
+    Rule     a risk given after discharge, or for a control that had left by its reference hour,
+             counts as none; where the outcomes know the length of stay.
     Assumes  the labels of `outcomes` are those the scores' cohort was made from
 
     Parameters
     ----------
     split : str or None
-        Share of the cohort that is judged; None for all rows.
+        Share of the cohort that is judged; None for all rows, as where the scores know no splits.
     horizons : sequence of float, optional
         In hours; all that the scores have where left out.
+    controls_at_risk : bool
+        False keeps controls that had left by then.
 
     Raises
     ------
@@ -82,7 +103,12 @@ def constant_risk_set(scores, outcomes, *, split: str | None = "test", horizons=
     """
     outcomes = checked_outcomes(outcomes)
     scores = checked_scores(scores, outcomes)
-    rows = scores if split is None else scores[scores.split == split]
+    return fixed_risk_set(scores, outcomes, split=split, horizons=horizons, controls_at_risk=controls_at_risk)
+
+
+def fixed_risk_set(scores, outcomes, *, split, horizons=None, controls_at_risk: bool = True) -> RiskSet:
+    """`constant_risk_set` of tables that were checked before."""
+    rows = rows_of_split(scores, split)
     rows = rows[rows.horizon_h.notna()]
     if rows.empty:
         raise NothingLeftError(
@@ -92,36 +118,77 @@ def constant_risk_set(scores, outcomes, *, split: str | None = "test", horizons=
             "Score that split with --horizons, or choose another split.",
         )
     rows, horizons = _at_horizons(rows, horizons)
-    models = _in_order(rows.model.unique())
+    models = in_order(rows.model.unique())
     known = outcomes.set_index("stay_id")
     included = known.included.loc[rows.stay_id].to_numpy()
     excluded, rows = rows[~included], rows[included]
+    if controls_at_risk:
+        rows = _without_the_gone(rows, known)
 
     stays = np.unique(rows.stay_id.to_numpy())
-    subject_id = known.subject_id.loc[stays].to_numpy(np.int64)
-    is_case = known.is_case.loc[stays].to_numpy(bool)
     risk, reason = _wide(rows, models, horizons, stays)
+    return risk_set_of(
+        models,
+        horizons,
+        known.loc[stays].reset_index(),
+        risk,
+        reason,
+        outside=account_of_outside(excluded, scores, outcomes),
+    )
+
+
+def risk_set_of(models, horizons, stays: pd.DataFrame, risk, reason, *, outside: pd.DataFrame) -> RiskSet:
+    """
+    The risk set of risks with gaps.
+
+    Parameters
+    ----------
+    stays : DataFrame
+        stay_id, subject_id, is_case: who may be judged, ascending by stay.
+    risk : ndarray of float, shape (M, H, N)
+        NaN where there is none.
+    reason : ndarray of str, shape (M, H, N)
+        Why there is none.
+    outside : DataFrame
+        Coverage rows of stays that are not among `stays`.
+
+    Raises
+    ------
+    NothingLeftError
+        If a class has no stays left.
+    """
+    stay_id = stays.stay_id.to_numpy(np.int64)
+    subject_id = stays.subject_id.to_numpy(np.int64)
+    is_case = stays.is_case.to_numpy(bool)
     gap = np.isnan(risk)
     complete = ~gap.any(axis=(0, 1))
     _require_two_classes(is_case, complete, len(models), len(horizons))
-
     missing = _missing_risks(gap, reason, models, horizons, is_case)
-    outside = _outside(excluded, scores, outcomes)
     return RiskSet(
         models=models,
         horizons=horizons,
-        stay_id=stays[complete],
+        stay_id=stay_id[complete],
         subject_id=subject_id[complete],
         is_case=is_case[complete],
         risk=risk[:, :, complete],
-        split_stay_id=stays,
+        split_stay_id=stay_id,
         split_is_case=is_case,
         coverage=pd.concat([missing, outside], ignore_index=True),
         left_out=_left_out(gap, reason, is_case),
     )
 
 
-def _in_order(models) -> tuple[str, ...]:
+def _without_the_gone(rows: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    """Rows, those of people who had left the unit without their risk."""
+    labels = known.loc[rows.stay_id]
+    stay_h = labels.stay_h.to_numpy()
+    after = rows.time_h.to_numpy() > stay_h + TOLERANCE_H
+    gone = ~labels.is_case.to_numpy() & (rows.reference_h.to_numpy() > stay_h + TOLERANCE_H)
+    reason = rows.reason.mask(gone, GONE).mask(after, AFTER_DISCHARGE)
+    return rows.assign(risk=rows.risk.mask(gone | after), reason=reason)
+
+
+def in_order(models) -> tuple[str, ...]:
     """Alphabetical, falsifiers last."""
     return tuple(sorted(models, key=lambda m: (m in FALSIFIERS, m)))
 
@@ -152,9 +219,9 @@ def _wide(rows, models, horizons, stays) -> tuple[np.ndarray, np.ndarray]:
     )
     shape = (len(models), len(horizons), len(stays))
     risk = np.full(shape, np.nan)
-    reason = np.full(shape, "no row in the scores", dtype=object)
+    reason = np.full(shape, NO_ROW, dtype=object)
     risk[at] = rows.risk.to_numpy(float)
-    reason[at] = rows.reason.replace("", "no reason given").to_numpy(object)
+    reason[at] = rows.reason.replace("", NO_REASON).to_numpy(object)
     return risk, reason
 
 
@@ -198,11 +265,11 @@ def _left_out(gap, reason, is_case) -> pd.DataFrame:
     return counted.sort_values(["n", "reason"], ascending=[False, True], ignore_index=True)
 
 
-def _outside(excluded, scores, outcomes) -> pd.DataFrame:
+def account_of_outside(excluded, scores, outcomes) -> pd.DataFrame:
     """Coverage rows of stays that one of the two tables does not count."""
     known = outcomes.set_index("stay_id")
     scored_anyway = np.unique(excluded.stay_id.to_numpy())
-    reasons = "excluded by the labels: " + known.exclusion.loc[scored_anyway].replace("", "no reason given")
+    reasons = "excluded by the labels: " + known.exclusion.loc[scored_anyway].replace("", NO_REASON)
     never_scored = outcomes[outcomes.included & ~outcomes.stay_id.isin(scores.stay_id)]
     table = pd.DataFrame(
         {
@@ -210,6 +277,11 @@ def _outside(excluded, scores, outcomes) -> pd.DataFrame:
             "is_case": [*known.is_case.loc[scored_anyway], *never_scored.is_case],
         }
     )
+    return counted_for_all(table)
+
+
+def counted_for_all(table: pd.DataFrame) -> pd.DataFrame:
+    """Coverage rows of stays that are left out whatever the model: reason and is_case, a row per stay."""
     counted = _counted(table, ["reason"])
     counted.insert(0, "horizon_h", np.nan)
     counted.insert(0, "model", "all")

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -31,6 +32,10 @@ class WindowClassifier(ClassifierMixin, BaseEstimator):
     name: ClassVar[str] = ""
     keeps_training_stays: ClassVar[bool] = False  # whether a stored model holds patients' series
     resumable: ClassVar[bool] = False  # whether `fit` takes a `work_dir` and goes on from what lies there
+    # variables a model reads whatever set of the vocabulary was chosen; empty: those of the set
+    reads: ClassVar[tuple[str, ...]] = ()
+    falsifier: ClassVar[bool] = False  # knows no physiology: whoever does not beat it has learned nothing
+    circular: ClassVar[str] = ""  # how the label is made of what the model reads; "": it is not
 
     def fit(self, X: Windows, y, validation: tuple[Windows, np.ndarray] | None = None):
         """
@@ -107,6 +112,10 @@ class WindowClassifier(ClassifierMixin, BaseEstimator):
         """Set what `fit` would have set, from `state()`; returns self."""
         raise NotImplementedError(type(self).__name__)
 
+    def notes(self) -> list[str]:
+        """What a reader of the model card must know: one sentence of Markdown each."""
+        return []
+
     def _check_classes(self, y) -> np.ndarray:
         """`y` as 0/1 integers with both classes present; sets `classes_`."""
         y = np.asarray(y).astype(int)
@@ -131,6 +140,16 @@ class WindowClassifier(ClassifierMixin, BaseEstimator):
                 f"{len(self.concepts_)} (missing: {', '.join(missing) or 'none, the order differs'}). "
                 "Pack the windows with the model's own `concepts_`."
             )
+
+
+def probabilities(features: np.ndarray, coef: np.ndarray, intercept: float) -> np.ndarray:
+    """
+    Both classes' probabilities of a logistic regression, shape (B, 2), from features of shape (B, F).
+
+    Summed row by row, since a matrix product may round a row by its place in the batch.
+    """
+    risk = expit((features * coef).sum(axis=1) + intercept)
+    return np.stack([1.0 - risk, risk], axis=1)
 
 
 class Standardiser:

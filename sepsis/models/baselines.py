@@ -1,9 +1,4 @@
-"""
-The models every other one must beat: logistic regression on last values and trends, and the clock.
-
-The clock knows only the hour of the stay. Where it separates cases from controls, the cohort leaks the
-length of stay, and part of every other model's score is that leak: it is there to falsify.
-"""
+"""The model that any deep one must beat: logistic regression on last values and trends."""
 
 from __future__ import annotations
 
@@ -12,12 +7,11 @@ from typing import Any
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
-from sklearn.preprocessing import SplineTransformer
 from sklearn.utils.validation import check_is_fitted
 
 from sepsis.cohort.windows import Windows
 from sepsis.errors import SettingsError
-from sepsis.models.base import WindowClassifier
+from sepsis.models.base import WindowClassifier, probabilities
 
 C_GRID = (0.001, 0.01, 0.1, 1.0, 10.0)  # strongest penalty first: it wins a draw
 MOST_SD = 5.0  # two values a minute apart can make any slope; farther out than this counts no more
@@ -85,7 +79,7 @@ class Logistic(WindowClassifier):
         """Probabilities, shape (B, 2); a window without values is given the training means."""
         self._check_concepts(X)
         features = self._scaled(window_features(X, self.trend_h, self.recency))
-        return _probabilities(features, self.coef_, self.intercept_)
+        return probabilities(features, self.coef_, self.intercept_)
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """(arrays, facts): the coefficients and the statistics of the features."""
@@ -112,82 +106,7 @@ class Logistic(WindowClassifier):
 
     def _precision(self, coef: np.ndarray, intercept: float, X: Windows, y) -> float:
         features = self._scaled(window_features(X, self.trend_h, self.recency))
-        return float(average_precision_score(np.asarray(y), _probabilities(features, coef, intercept)[:, 1]))
-
-
-class Clock(WindowClassifier):
-    """
-    The risk at an hour of the stay, whoever the patient is: the falsifier.
-
-    A logistic regression on a cubic spline of the hours since ICU admission (`end_h`), its knots at
-    quantiles of the training hours, constant outside them.
-
-    Parameters
-    ----------
-    n_knots : int
-        At least 2; fewer are used where training hours coincide.
-    C : float
-        Inverse strength of the L2 penalty; weak by default, for a falsifier should be given its chance.
-
-    Attributes
-    ----------
-    concepts_ : tuple of str
-        Variables of the windows it was fitted on, none of which it reads.
-    knots_ : ndarray
-        Hours; fewer than two means that all training hours are the same, and the risk is constant.
-    coef_ : ndarray
-    intercept_ : float
-    """
-
-    name = "clock"
-
-    def __init__(self, n_knots: int = 5, C: float = 100.0):
-        self.n_knots = n_knots
-        self.C = C
-
-    def fit(self, X: Windows, y, validation=None):
-        """Learn from the hours; see `WindowClassifier.fit`. `validation` is not used."""
-        if self.n_knots < 2 or not self.C > 0:
-            raise SettingsError(
-                "[models.clock]", f"n_knots = {self.n_knots}, C = {self.C}", "n_knots from 2, C above 0"
-            )
-        y = self._check_classes(y)
-        self.concepts_ = tuple(X.concepts)
-        self.knots_ = np.unique(np.quantile(X.end_h, np.linspace(0.0, 1.0, self.n_knots)))
-        if len(self.knots_) < 2:
-            self.coef_ = np.zeros(0)
-            self.intercept_ = float(np.log(y.mean() / (1.0 - y.mean())))
-            return self
-        fitted = LogisticRegression(C=self.C, max_iter=5000).fit(self._basis(X.end_h), y)
-        self.coef_, self.intercept_ = fitted.coef_[0], float(fitted.intercept_[0])
-        return self
-
-    def predict_proba(self, X: Windows) -> np.ndarray:
-        """Probabilities, shape (B, 2)."""
-        self._check_concepts(X)
-        return _probabilities(self._basis(X.end_h), self.coef_, self.intercept_)
-
-    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """(arrays, facts): knots and coefficients."""
-        check_is_fitted(self, "coef_")
-        arrays = {"knots": self.knots_, "coef": self.coef_, "intercept": np.array([self.intercept_])}
-        return arrays, {"concepts": list(self.concepts_)}
-
-    def restore(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]):
-        """Set what `fit` would have set; returns self."""
-        self.classes_ = np.array([0, 1])
-        self.concepts_ = tuple(facts["concepts"])
-        self.knots_, self.coef_ = arrays["knots"], arrays["coef"]
-        self.intercept_ = float(arrays["intercept"][0])
-        return self
-
-    def _basis(self, hours: np.ndarray) -> np.ndarray:
-        """Spline basis at `hours`, shape (B, len(coef_))."""
-        if len(self.knots_) < 2:
-            return np.zeros((len(hours), 0))
-        knots = self.knots_[:, None]
-        spline = SplineTransformer(knots=knots, degree=3, extrapolation="constant", include_bias=False)
-        return spline.fit(knots).transform(np.asarray(hours, float)[:, None])
+        return float(average_precision_score(np.asarray(y), probabilities(features, coef, intercept)[:, 1]))
 
 
 def window_features(X: Windows, trend_h: float = 6.0, recency: bool = False) -> np.ndarray:
@@ -235,10 +154,3 @@ def _slopes(X: Windows, owner: np.ndarray, trend_h: float) -> np.ndarray:
     spread, together = per_cell(time**2), per_cell(time * value)
     slope = np.divide(together, spread, out=np.full(size, np.nan), where=spread > 1e-9)
     return slope.reshape(X.shape)
-
-
-def _probabilities(features: np.ndarray, coef: np.ndarray, intercept: float) -> np.ndarray:
-    """(B, 2); summed row by row, since a matrix product may round a row by its place in the batch."""
-    log_odds = (features * coef).sum(axis=1) + intercept
-    risk = 1.0 / (1.0 + np.exp(-log_odds))
-    return np.stack([1.0 - risk, risk], axis=1)

@@ -31,7 +31,14 @@ MODELS = {
     "raw_gru": ("sepsis.models.raw_networks", "RawGRU"),
     "dtw_knn": ("sepsis.models.dtw_knn", "DTWKNN"),
     "logistic": ("sepsis.models.baselines", "Logistic"),
-    "clock": ("sepsis.models.baselines", "Clock"),
+    "sirs": ("sepsis.models.clinical", "SIRS"),
+    "qsofa": ("sepsis.models.clinical", "QSOFA"),
+    "news2": ("sepsis.models.clinical", "NEWS2"),
+    "sofa": ("sepsis.models.clinical", "WindowSOFA"),
+    "clock": ("sepsis.models.falsifiers", "Clock"),
+    "observation_count": ("sepsis.models.falsifiers", "ObservationCount"),
+    "last_lab": ("sepsis.models.falsifiers", "LastLab"),
+    "demographics": ("sepsis.models.falsifiers", "Demographics"),
 }
 FORMAT_VERSION = 1
 

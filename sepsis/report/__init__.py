@@ -5,50 +5,81 @@ The report: one page that works offline, and every number in it beside it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from sepsis import schema
 from sepsis.errors import ExportError, NothingLeftError
-from sepsis.evaluation import RiskSet, constant_risk_set
-from sepsis.report import page, tables
+from sepsis.evaluation.risk_set import RiskSet
+from sepsis.report.elements import Chart
+from sepsis.report.flow import FlowStep, attrition_flow
+from sepsis.report.page import Page
+from sepsis.report.sections import sections
+from sepsis.report.shown import Shown
 from sepsis.report.summary import summary
+from sepsis.report.tables import models_of
 
-__all__ = ["write_report"]
+if TYPE_CHECKING:
+    from sepsis.evaluation import Evaluation
+
+__all__ = ["Context", "write_report"]
 
 KIND = "report"  # in the manifest: an earlier report may be replaced, nothing else
+FIGURES = "figures"  # folder of the figures' numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """
+    What stands around the figures.
+
+    Attributes
+    ----------
+    manifest : mapping
+        What made them: settings, hashes of the inputs, versions, seed. Shown on the page.
+    split, level
+        As given to the evaluation.
+    cards : mapping of model to Markdown
+        Model cards that came with the scores.
+    timeline : Chart or None
+        One stay's risks and alarms, if it may be shown.
+    notes : sequence of str
+        What a reader must know first, besides what the evaluation says itself.
+    """
+
+    manifest: Mapping[str, Any]
+    split: str | None = "test"
+    level: float = 0.95
+    cards: Mapping[str, str] = field(default_factory=dict)
+    timeline: Chart | None = None
+    notes: Sequence[str] = ()
 
 
 def write_report(
-    metrics: pd.DataFrame,
+    evaluation: Evaluation,
     scores: pd.DataFrame,
     outcomes: pd.DataFrame,
     attrition: pd.DataFrame,
-    manifest: Mapping[str, Any],
     out: str | Path,
-    *,
-    split: str | None = "test",
-    level: float = 0.95,
+    context: Context,
 ) -> Path:
     """
     Write the report folder, whole or not at all.
 
-    Reads    metrics (of `evaluate_scores`), scores and outcomes it was computed from,
+    Reads    evaluation (of `evaluate_all`), scores and outcomes it was computed from,
              attrition(stay_id, included, is_case, exclusion), one row per stay of the export
     Writes   index.html; summary.md (the same figures as text); metrics.parquet, metrics.csv,
-             metrics.json (everything on the page), coverage.csv, attrition.csv, manifest.json
+             metrics.json (everything on the page), coverage.csv, attrition.csv, manifest.json;
+             figures/NAME.csv, what each figure draws
 
     Parameters
     ----------
-    manifest : mapping
-        What made the figures: settings, hashes of the inputs, versions, seed. Shown on the page.
     out : str or Path
         Folder; replaced if it is empty or an earlier report.
-    split, level
-        As given to `evaluate_scores`.
 
     Returns
     -------
@@ -62,32 +93,37 @@ def write_report(
     ExportError
         If the tables break their contracts or do not belong together.
     NothingLeftError
-        If `metrics` has no figure at a fixed horizon.
+        If there is no figure at all.
     """
-    metrics = schema.check_table(metrics, "metrics")
-    shown = metrics[(metrics.view == "horizon") & (metrics.group == "all")]
-    if shown.empty:
-        raise NothingLeftError(
-            "metrics", "no figure at a fixed horizon", todo="Evaluate scores that have some."
-        )
-    risk_set = constant_risk_set(scores, outcomes, split=split, horizons=shown.horizon_h.unique())
-    _check_same_stays(shown, risk_set)
-    flow = tables.attrition_flow(attrition, scores, outcomes, risk_set, split)
-    manifest = {**manifest, "kind": KIND}
-    html = page.render(shown, risk_set, flow, manifest, split=split, level=level)
-    text = summary(shown, risk_set, flow, manifest, split=split, level=level)
+    metrics = schema.check_table(evaluation.metrics, "metrics")
+    if metrics.empty:
+        raise NothingLeftError("metrics", "no figure at all", todo="Evaluate scores that have some.")
+    percent = f"{100 * context.level:g}"
+    shown = Shown(metrics, evaluation.curves, evaluation.before_after(), percent, context.timeline)
+    risk_set = evaluation.risk_set
+    if risk_set is not None:
+        _check_same_stays(shown, risk_set)
+    flow = attrition_flow(attrition, scores, outcomes, risk_set, context.split)
+    manifest = {**context.manifest, "kind": KIND}
+    notes = [*context.notes, *evaluation.notes]
+    page = Page(
+        shown, sections(shown), risk_set, evaluation.coverage, flow, manifest, notes, context.cards,
+        context.split,
+    )  # fmt: skip
+    text = summary(page, context.level)
     with schema.whole_folder(out, KIND) as folder:
-        (folder / "index.html").write_text(html, encoding="utf-8")
         (folder / "summary.md").write_text(text, encoding="utf-8")
-        _write_numbers(folder, metrics, risk_set.coverage, flow, manifest)
+        files = _write_numbers(folder, metrics, evaluation.coverage, flow, manifest, page.charts, notes)
+        (folder / "index.html").write_text(page.render(files), encoding="utf-8")
     return Path(out) / "index.html"
 
 
-def _check_same_stays(metrics: pd.DataFrame, risk_set: RiskSet) -> None:
-    """Raise unless the metrics are about the stays of these scores."""
-    found = set(zip(metrics.n, metrics.n_events, strict=True))
+def _check_same_stays(shown: Shown, risk_set: RiskSet) -> None:
+    """Raise unless the metrics are about the stays of the risk set."""
+    rows = shown.horizon
+    found = set(zip(rows.n, rows.n_events, strict=True))
     expected = (len(risk_set.stay_id), int(risk_set.is_case.sum()))
-    if found != {expected} or tables.models_of(metrics) != risk_set.models:
+    if found != {expected} or models_of(rows) != risk_set.models:
         raise ExportError(
             "metrics",
             f"not computed from the {expected[0]:,} stays, {expected[1]:,} cases and "
@@ -97,8 +133,16 @@ def _check_same_stays(metrics: pd.DataFrame, risk_set: RiskSet) -> None:
         )
 
 
-def _write_numbers(folder: Path, metrics, coverage, flow: list[tables.FlowStep], manifest: dict) -> None:
-    """Every number of the page as tables and as JSON."""
+def _write_numbers(
+    folder: Path,
+    metrics: pd.DataFrame,
+    coverage: pd.DataFrame,
+    flow: list[FlowStep],
+    manifest: dict[str, Any],
+    charts: list[Chart],
+    notes: list[str],
+) -> list[str]:
+    """Every number of the page as tables and as JSON; returns the files' names."""
     rows = [
         row
         for s in flow
@@ -109,14 +153,23 @@ def _write_numbers(folder: Path, metrics, coverage, flow: list[tables.FlowStep],
     metrics.to_csv(folder / "metrics.csv", index=False)
     coverage.to_csv(folder / "coverage.csv", index=False)
     attrition.to_csv(folder / "attrition.csv", index=False)
+    (folder / FIGURES).mkdir()
+    for chart in charts:
+        (folder / FIGURES / f"{chart.name}.csv").write_text(chart.csv, encoding="utf-8")
     everything = {
         "metrics": _records(metrics),
         "coverage": _records(coverage),
         "attrition": _records(attrition),
+        "figures": {chart.name: _records(chart.numbers) for chart in charts},
+        "notes": notes,
         "manifest": manifest,
     }
     schema.write_json(everything, folder / "metrics.json")
     schema.write_json(manifest, folder / schema.MANIFEST)
+    fixed = [
+        "metrics.csv", "metrics.json", "metrics.parquet", "coverage.csv", "attrition.csv", "manifest.json",
+    ]  # fmt: skip
+    return fixed + [f"{FIGURES}/{chart.name}.csv" for chart in charts]
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

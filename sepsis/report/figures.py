@@ -1,69 +1,61 @@
 """
-The figures of the page as Plotly specifications, without colours: the page gives each series its
-colour in the reader's light or dark scheme, and draws.
+The paper's figure, a measure against hours before onset, and what all figures of the page share.
+
+Figures are Plotly specifications without colours: the page gives each series its colour in the
+reader's light or dark scheme, and draws.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from sepsis.evaluation.risk_set import FALSIFIERS
-from sepsis.report.tables import METRIC_NAMES, interval, model_name, models_of, number
+from sepsis.report.elements import Chart, interval, listed, number
+from sepsis.report.names import Style, model_name, places
+from sepsis.report.tables import METRIC_NAMES, models_of
 
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross")
-DASHES = ("solid", "dash", "dashdot")  # dotted is the line of chance
 DODGE = 0.07  # of the distance between horizons: intervals of two models do not hide each other
+TITLE = "against hours before onset"
+CAPTIONS = {
+    "auprc": "Step-wise average precision. Dotted: the prevalence, which a risk without signal would have.",
+    "auroc": "Share of case-control pairs ranked rightly, ties half. Dotted: chance.",
+}
 
 
-def series_styles(models: tuple[str, ...]) -> list[dict[str, Any]]:
-    """
-    Colour role, marker and dash of each model: told apart without colour too.
-
-    Returns
-    -------
-    styles : list of dict
-        `role` names a CSS variable of the page; falsifiers are grey, open and dashed.
-    """
-    styles, used = [], 0
-    for model in models:
-        if model in FALSIFIERS:
-            styles.append({"role": "series-plain", "symbol": "circle-open", "dash": "dash"})
-            continue
-        turn, index = divmod(used, len(SYMBOLS))
-        styles.append(
-            {"role": f"series-{index}", "symbol": SYMBOLS[index], "dash": DASHES[min(turn, len(DASHES) - 1)]}
-        )
-        used += 1
-    return styles
-
-
-def curve(metrics: pd.DataFrame, metric: str) -> dict[str, Any]:
+def horizon_chart(
+    metrics: pd.DataFrame, metric: str, looks: Sequence[Style], percent: str, *, extended: bool = False
+) -> Chart:
     """
     A measure against hours before onset, onset at the right.
 
     Parameters
     ----------
     metrics : DataFrame
-        Fixed-horizon rows of `data_schema/7_metrics.toml`.
+        Fixed-horizon rows of `data_schema/7_metrics.toml`, of everybody and one setting.
     metric : "auprc" or "auroc"
-
-    Returns
-    -------
-    figure : dict
-        `data` and `layout` for Plotly; each trace has a colour role in `meta`.
+    percent : str
+        Of the intervals, for the caption.
+    extended : bool
+        Whether this is the figure over more hours, from hourly risks.
     """
-    models = models_of(metrics)
-    rows = metrics[(metrics.group == "all") & (metrics.metric == metric)]
+    rows = metrics[metrics.metric == metric].sort_values(["model", "horizon_h"])
+    rows = rows[rows.model.isin([look.model for look in looks])]
     horizons = np.sort(rows.horizon_h.unique())
     step = float(np.diff(horizons).min()) if len(horizons) > 1 else 1.0
-    chance = _chance(metrics, metric)
-    data = []
-    for k, (model, style) in enumerate(zip(models, series_styles(models), strict=True)):
-        shift = (k - (len(models) - 1) / 2) * DODGE * step
-        data.append(_trace(rows[rows.model == model].sort_values("horizon_h"), model, metric, style, -shift))
+    chance = 0.5 if metric == "auroc" else _prevalence(metrics)
+    data, beside = [], places(looks)
+    for look in looks:
+        shift = beside[look.model] * min(DODGE, 0.5 / len(looks)) * step
+        part = rows[rows.model == look.model]
+        data.append(
+            trace(
+                look, part.horizon_h - shift, part.estimate, _hover(part, look, metric),
+                low=part.low, high=part.high, marked=True,
+            )
+        )  # fmt: skip
     margin = 0.5 * step
     span = [float(horizons[-1] + margin), float(horizons[0] - margin)]  # reversed: onset at the right
     layout = {
@@ -74,27 +66,23 @@ def curve(metrics: pd.DataFrame, metric: str) -> dict[str, Any]:
             "ticktext": [f"{h:g}" for h in horizons],
         },
         "yaxis": {"range": _vertical_range(rows, metric, chance)},
-        "shapes": [{"type": "line", "x0": span[0], "x1": span[1], "y0": chance, "y1": chance}],
-        "annotations": [
-            {
-                "x": 1,
-                "xref": "paper",
-                "xanchor": "left",
-                "xshift": 4,
-                "y": chance,
-                "yanchor": "middle",
-                "align": "left",
-                "showarrow": False,
-                "text": f"{'prevalence' if metric == 'auprc' else 'chance'}<br>{chance:.2g}",
-            }
-        ],
+        "shapes": [level_line(chance)],
+        "annotations": [level_label(chance, "prevalence" if metric == "auprc" else "chance")],
     }
-    return {"data": data, "layout": layout}
+    return Chart(
+        name=f"{metric}-extended" if extended else metric,
+        title=f"{METRIC_NAMES[metric]} {'over more hours, from hourly risks' if extended else TITLE}",
+        caption=f"{CAPTIONS[metric]} Bars: {percent}% intervals over subjects.",
+        description=description(metrics, metric),
+        data=data,
+        layout=layout,
+        numbers=rows[["model", "horizon_h", "metric", "estimate", "low", "high", "n", "n_events"]],
+    )
 
 
 def description(metrics: pd.DataFrame, metric: str) -> str:
     """The figure in words, for those who do not see it."""
-    rows = metrics[(metrics.group == "all") & (metrics.metric == metric)].sort_values("horizon_h")
+    rows = metrics[metrics.metric == metric].sort_values("horizon_h")
     parts = []
     for model in models_of(metrics):
         part = rows[rows.model == model]
@@ -103,50 +91,100 @@ def description(metrics: pd.DataFrame, metric: str) -> str:
             f"{model_name(model)} {number(far.estimate)} at {far.horizon_h:g} hours and "
             f"{number(near.estimate)} at {near.horizon_h:g} hours"
         )
-    baseline = "prevalence" if metric == "auprc" else "chance"
+    baseline, chance = ("prevalence", _prevalence(metrics)) if metric == "auprc" else ("chance", 0.5)
     return (
         f"Line chart of {METRIC_NAMES[metric]} against hours before onset. {'; '.join(parts)}. "
-        f"Dotted line: {baseline}, {_chance(metrics, metric):.2g}. All values are in the table below."
+        f"Dotted line: {baseline}, {chance:.2g}. All values are in the table below."
     )
 
 
-def _chance(metrics: pd.DataFrame, metric: str) -> float:
-    """What a risk without any signal would have: the prevalence, or one half."""
-    if metric == "auroc":
-        return 0.5
-    return float(metrics.estimate[metrics.metric == "prevalence"].iloc[0])
-
-
-def _trace(
-    part: pd.DataFrame, model: str, metric: str, style: dict[str, Any], shift: float
+def trace(
+    look: Style,
+    x: Any,
+    y: Any,
+    hover: Sequence[str],
+    *,
+    low: Any = None,
+    high: Any = None,
+    marked: bool = False,
+    dash: str = "",
+    shape: str = "linear",
+    part: str = "",
 ) -> dict[str, Any]:
-    """One model's line with its intervals, shifted sideways by `shift` hours."""
-    estimate = part.estimate.to_numpy(float)
-    hover = [
-        f"<b>{model_name(model)}</b><br>{row.horizon_h:g} h before onset<br>{METRIC_NAMES[metric]} "
+    """
+    One series of one model.
+
+    Parameters
+    ----------
+    low, high : array, optional
+        Ends of intervals, drawn as bars.
+    marked : bool
+        With the model's symbol at each point.
+    dash : str
+        In place of the model's own, where a figure has several series of a model.
+    shape : "linear" or "hv"
+        Straight lines between points, or steps.
+    part : str
+        What this series of the model is, for tests and readers of the source.
+    """
+    estimate = np.asarray(y, float)
+    made = {
+        "type": "scatter",
+        "mode": "lines+markers" if marked else "lines",
+        "name": look.name,
+        "meta": {"role": look.role, "model": look.model, "part": part},
+        "x": listed(x),
+        "y": listed(estimate),
+        "line": {"width": 2, "dash": dash or look.dash, "shape": shape},
+        "hovertext": list(hover),
+        "hoverinfo": "text",
+    }
+    if marked:
+        made["marker"] = {"size": 8, "symbol": look.symbol}
+    if low is not None:
+        made["error_y"] = {
+            "type": "data",
+            "symmetric": False,
+            "array": listed(np.asarray(high, float) - estimate),
+            "arrayminus": listed(estimate - np.asarray(low, float)),
+            "thickness": 1.25,
+            "width": 0,
+        }
+    return made
+
+
+def level_line(y: float) -> dict[str, Any]:
+    """A dotted line across the figure."""
+    return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": y, "y1": y}
+
+
+def level_label(y: float, text: str) -> dict[str, Any]:
+    """The name and height of such a line, at the right of the figure."""
+    return {
+        "x": 1,
+        "xref": "paper",
+        "xanchor": "left",
+        "xshift": 4,
+        "y": y,
+        "yanchor": "middle",
+        "align": "left",
+        "showarrow": False,
+        "text": f"{text}<br>{y:.2g}",
+    }
+
+
+def _hover(part: pd.DataFrame, look: Style, metric: str) -> list[str]:
+    """What is said of each point."""
+    return [
+        f"<b>{look.name}</b><br>{row.horizon_h:g} h before onset<br>{METRIC_NAMES[metric]} "
         f"{number(row.estimate)}<br>{interval(row.low, row.high)}<br>{row.n:,} stays, {row.n_events:,} cases"
         for row in part.itertuples()
     ]
-    return {
-        "type": "scatter",
-        "mode": "lines+markers",
-        "name": model_name(model),
-        "meta": {"role": style["role"], "model": model},
-        "x": (part.horizon_h.to_numpy(float) + shift).tolist(),
-        "y": _listed(estimate),
-        "error_y": {
-            "type": "data",
-            "symmetric": False,
-            "array": _listed(part.high.to_numpy(float) - estimate),
-            "arrayminus": _listed(estimate - part.low.to_numpy(float)),
-            "thickness": 1.25,
-            "width": 0,
-        },
-        "line": {"width": 2, "dash": style["dash"]},
-        "marker": {"size": 8, "symbol": style["symbol"]},
-        "hovertext": hover,
-        "hoverinfo": "text",
-    }
+
+
+def _prevalence(metrics: pd.DataFrame) -> float:
+    """What the AUPRC of a risk without any signal would be."""
+    return float(metrics.estimate[metrics.metric == "prevalence"].iloc[0])
 
 
 def _vertical_range(rows: pd.DataFrame, metric: str, chance: float) -> list[float]:
@@ -157,8 +195,3 @@ def _vertical_range(rows: pd.DataFrame, metric: str, chance: float) -> list[floa
         return [0.0, top + 0.01]
     lowest = float(np.nanmin([rows.low.min(), rows.estimate.min(), 0.44]))
     return [max(0.0, np.floor(lowest * 10) / 10), top + 0.01]
-
-
-def _listed(values: np.ndarray) -> list[float | None]:
-    """Numbers for JSON, gaps as null."""
-    return [None if np.isnan(v) else float(v) for v in values]

@@ -1,10 +1,11 @@
 """
-One self-contained page: the text around tables and figures, filled into `page.html.j2`.
+One self-contained page: the text around sections, figures and tables, filled into `page.html.j2`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,102 +16,173 @@ import pandas as pd
 from plotly.offline import get_plotlyjs
 
 from sepsis.evaluation.risk_set import RiskSet
-from sepsis.report import figures, tables
+from sepsis.report import tables
+from sepsis.report.cards import Block, blocks
+from sepsis.report.elements import Chart, Section, number
+from sepsis.report.flow import FlowStep, flow_table
+from sepsis.report.horizon_sections import headline
+from sepsis.report.names import CIRCULAR, GROUPS, in_text, reference_model
+from sepsis.report.provenance import manifest_sections
+from sepsis.report.shown import Shown
+from sepsis.report.tripod import item_map
 
 TEMPLATE = "page.html.j2"
 GENERATOR = "sepsis report"
-NOT_SHOWN = ("kind", "notice")  # of the manifest: the page says both elsewhere
+NOT_SHOWN = ("kind", "notice", "cards")  # of the manifest: the page says them elsewhere
+FIXED = {  # parts of the page that every report has
+    "flow": "From the export to the figures",
+    "coverage": "Stays without a risk",
+    "cards": "The models",
+    "how": "How to read this page",
+    "tripod": "Where TRIPOD+AI is answered",
+    "manifest": "What made these figures",
+}
 
 
-def render(
-    metrics: pd.DataFrame,
-    risk_set: RiskSet,
-    flow: list[tables.FlowStep],
-    manifest: Mapping[str, Any],
-    *,
-    split: str | None,
-    level: float,
-) -> str:
+@dataclass(frozen=True)
+class Card:
+    """A model card as the template prints it."""
+
+    name: str
+    flag: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
     """
-    The page as text.
+    Everything the page says, in order.
 
-    Parameters
+    Attributes
     ----------
-    metrics : DataFrame
-        Fixed-horizon rows only.
-    level : float
-        Of the intervals in `metrics`.
-
-    Returns
-    -------
-    html : str
-        Everything inside: style, data, Plotly. The same input gives the same bytes.
+    shown : Shown
+        Metrics and curves.
+    sections : list of Section
+        Of them.
+    notes : sequence of str
+        What a reader must know first.
+    cards : mapping of model to Markdown
     """
-    models = tables.models_of(metrics)
-    reference = tables.reference_model(models)
-    styles = figures.series_styles(models)
-    charts = {metric: figures.curve(metrics, metric) for metric in ("auprc", "auroc")}
-    return _template().render(
-        generator=GENERATOR,
-        plotly_js=get_plotlyjs(),
-        charts=charts,
-        descriptions={metric: figures.description(metrics, metric) for metric in charts},
-        legend=[
-            {"model": m, "name": tables.model_name(m), **style}
-            for m, style in zip(models, styles, strict=True)
-        ],
-        models=[tables.model_name(m) for m in models],
-        compared=[tables.model_name(m) for m in models if m != reference],
-        reference=in_text(reference),
-        has_clock="clock" in models,
-        metric_names=tables.METRIC_NAMES,
-        horizon_rows={metric: tables.horizon_rows(metrics, metric) for metric in charts},
-        difference_rows={metric: tables.difference_rows(metrics, metric) for metric in charts},
-        verdict=verdict(metrics),
-        coverage=tables.coverage_rows(risk_set.coverage),
-        flow=flow,
-        manifest=tables.manifest_sections({k: v for k, v in manifest.items() if k not in NOT_SHOWN}),
-        split=split,
-        percent=f"{100 * level:g}",
-        n=len(risk_set.stay_id),
-        n_subjects=len(set(risk_set.subject_id.tolist())),
-        n_events=int(risk_set.is_case.sum()),
-        prevalence=tables.number(risk_set.is_case.mean()),
-        hours=_hours(risk_set),
-    )
+
+    shown: Shown
+    sections: list[Section]
+    risk_set: RiskSet | None
+    coverage: pd.DataFrame
+    flow: list[FlowStep]
+    manifest: Mapping[str, Any]
+    notes: Sequence[str]
+    cards: Mapping[str, str]
+    split: str | None
+
+    @property
+    def charts(self) -> list[Chart]:
+        """Every figure of the page."""
+        return [*headline(self.shown), *(c for section in self.sections for c in section.charts)]
+
+    def render(self, files: Sequence[str]) -> str:
+        """
+        The page as text.
+
+        Parameters
+        ----------
+        files : sequence of str
+            Beside the page, with its numbers.
+
+        Returns
+        -------
+        html : str
+            Everything inside: style, data, Plotly. The same input gives the same bytes.
+        """
+        looks = self.shown.looks
+        titles = {s.name: s.title for s in self.sections} | FIXED
+        missing = {s.name for s in self.sections if s.missing}
+        circular = [look for look in looks if look.model in CIRCULAR]
+        return _template().render(
+            generator=GENERATOR,
+            plotly_js=get_plotlyjs(),
+            lead=self._lead(),
+            verdict=verdict(self.shown),
+            notes=self.notes,
+            contents=list(titles.items()),
+            titles=titles,
+            shown=set(titles) - missing,
+            legend=[
+                (title, members)
+                for kind, title in GROUPS.items()
+                if (members := [look for look in looks if look.kind == kind])
+            ],
+            headline=headline(self.shown),
+            sections=self.sections,
+            charts={chart.name: chart.drawing for chart in self.charts},
+            flow=self.flow,
+            flow_table=flow_table(self.flow),
+            coverage=tables.coverage_table(self.coverage),
+            split=self.split,
+            circular=" ".join(
+                f"{look.name} is no fair comparison: {CIRCULAR[look.model]}." for look in circular
+            ),
+            cards=[
+                Card(look.name, look.flag, tuple(blocks(self.cards[look.model])))
+                for look in looks
+                if look.model in self.cards
+            ],
+            without_card=", ".join(look.name for look in looks if look.model not in self.cards),
+            tripod=item_map(set(titles) - missing, missing),
+            manifest=manifest_sections({k: v for k, v in self.manifest.items() if k not in NOT_SHOWN}),
+            files=files,
+        )
+
+    def _lead(self) -> str:
+        """Whom the page is about."""
+        risk_set = self.risk_set
+        if risk_set is None:
+            count = len(self.shown.models)
+            return f"{count} model{'s' if count > 1 else ''}, judged hour by hour."
+        stays, events = len(risk_set.stay_id), int(risk_set.is_case.sum())
+        share = f" in the {self.split} split" if self.split else ""
+        count = len(risk_set.models)
+        who = f"Each of {count} models gives" if count > 1 else "The model gives"
+        return (
+            f"{stays:,} ICU stays of {len(set(risk_set.subject_id.tolist())):,} people{share}, {events:,} of "
+            f"which reach onset (prevalence {number(risk_set.is_case.mean())}). {who} each stay one risk at "
+            f"{hours_in_words(risk_set)} hours before onset."
+        )
 
 
-def verdict(metrics: pd.DataFrame) -> str:
+def verdict(shown: Shown) -> str:
     """
     Which models rank cases better than the reference at the farthest horizon, in one sentence.
 
-    Only a paired difference in AUPRC whose whole interval lies on one side of zero counts.
+    Only a paired difference in AUPRC whose whole interval lies on one side of zero counts. Clinical
+    scores and falsifiers are not listed: the table has them.
     """
-    models = tables.models_of(metrics)
+    if shown.horizon.empty:
+        return "No fixed hours before onset could be judged."
+    models = tables.models_of(shown.horizon)
     if len(models) < 2:
         return "There is one model, so nothing is compared."
-    reference = tables.reference_model(models)
-    row = tables.difference_rows(metrics, "auprc")[0]
-    signs = dict(zip((m for m in models if m != reference), (cell.sign for cell in row.cells), strict=True))
-    better = [in_text(m) for m, sign in signs.items() if sign > 0]
-    worse = [in_text(m) for m, sign in signs.items() if sign < 0]
+    reference = reference_model(models)
+    table = tables.difference_table(shown.horizon, "auprc")
+    compared = [m for m in models if m != reference]
+    kinds = {look.model: look.kind for look in shown.looks}
+    judged = {
+        model: row[1]  # the farthest hours
+        for model, row in zip(compared, table.rows, strict=True)
+        if kinds[model] == "model" or "model" not in kinds.values()
+    }
+    better = [in_text(m) for m, cell in judged.items() if cell.sign > 0]
+    worse = [in_text(m) for m, cell in judged.items() if cell.sign < 0]
     than = f"than {in_text(reference)}"
-    start = f"At {row.hours}\N{NO-BREAK SPACE}h before onset"
-    if not any(cell.interval for cell in row.cells):
+    start = f"At {shown.farthest_h:g}\N{NO-BREAK SPACE}h before onset"
+    if not any(cell.interval for cell in judged.values()):
         return f"{start} there are no intervals, so no model is said to rank better or worse {than}."
     if not better and not worse:
         return (
             f"{start} no model can be said to rank cases better {than}: every paired interval includes zero."
         )
-    parts = [f"{_joined(better)} better {than}"] if better else []
-    parts += [f"{_joined(worse)} worse {than}"] if worse else []
-    return f"{start}, {' and '.join(parts)} (paired difference in AUPRC, interval without zero)."
-
-
-def in_text(model: str) -> str:
-    """A model's name inside a sentence, not broken at its hyphen."""
-    names = {"clock": "the clock", "logistic": "logistic regression"}
-    return names.get(model, tables.model_name(model)).replace("-", "\N{NON-BREAKING HYPHEN}")
+    said = [f"{_joined(better)} better {than}"] if better else []
+    said += [f"{_joined(worse)} worse {than}"] if worse else []
+    return f"{start}, {' and '.join(said)} (paired difference in AUPRC, interval without zero)."
 
 
 def _joined(names: list[str]) -> str:
@@ -118,7 +190,7 @@ def _joined(names: list[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]} rank" if len(names) > 1 else f"{names[0]} ranks"
 
 
-def _hours(risk_set: RiskSet) -> str:
+def hours_in_words(risk_set: RiskSet) -> str:
     """The horizons in words: "0 to 7" where no whole hour between is left out, else "0, 3 and 7"."""
     horizons = risk_set.horizons
     hours = [f"{h:g}" for h in horizons]

@@ -4,73 +4,97 @@ The figures as Markdown, for a document or a pull request: `summary.md` beside t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-import pandas as pd
-
-from sepsis.evaluation.risk_set import RiskSet
 from sepsis.report import tables
+from sepsis.report.elements import Table, number
+from sepsis.report.page import Page
+from sepsis.report.tables import Want, models_table
+
+HOURLY = (  # (view, metric, heading): what is said of the hourly views, if there are any
+    ("continuous", "auprc", "AUPRC of every hour"),
+    ("continuous", "auroc", "AUROC of every hour"),
+    ("alarm", "event_recall", "Onsets found"),
+    ("alarm", "alarm_precision", "Alarms that are right"),
+    ("alarm", "lead_time_h", "Lead time, h"),
+    ("alarm", "lead_time_shuffled_h", "Lead time shuffled, h"),
+    ("utility", "normalised_utility", "Utility"),
+)
 
 
-def summary(
-    metrics: pd.DataFrame,
-    risk_set: RiskSet,
-    flow: list[tables.FlowStep],
-    manifest: Mapping[str, Any],
-    *,
-    split: str | None,
-    level: float,
-) -> str:
+def summary(page: Page, level: float) -> str:
     """
-    AUPRC and AUROC by hours before onset with intervals, who they are about, and what made them.
+    AUPRC and AUROC by hours before onset with intervals, alarms, who they are about, and what made them.
 
     Parameters
     ----------
-    metrics : DataFrame
-        Fixed-horizon rows only.
     level : float
-        Of the intervals in `metrics`.
+        Of the intervals.
     """
-    share = f" in the {split} split" if split else ""
-    stays, cases = len(risk_set.stay_id), int(risk_set.is_case.sum())
-    subjects = len(set(risk_set.subject_id.tolist()))
+    manifest, metrics = page.manifest, page.shown.horizon
     lines = [
-        f"{stays:,} ICU stays of {subjects:,} people{share}, {cases:,} of which reach onset (prevalence "
-        f"{tables.number(risk_set.is_case.mean())}). In brackets: {100 * level:g} % intervals, "
-        f"bootstrap over subjects, seed {manifest.get('seed', 'unknown')}. Label definition: "
-        f"`{manifest.get('definition', 'unknown')}`.",
+        *([_who(page), ""] if page.risk_set else []),
+        f"In brackets: {100 * level:g} % intervals, bootstrap over subjects, seed "
+        f"{manifest.get('seed', 'unknown')}. Label definition: `{manifest.get('definition', 'unknown')}`.",
         "",
+        *(f"- Note: {note}" for note in page.notes),
+        *([""] if page.notes else []),
     ]
-    for metric, title in tables.METRIC_NAMES.items():
-        names = [tables.model_name(m) for m in tables.models_of(metrics)]
-        lines += [
-            f"{title} by hours before onset:",
-            "",
-            *_table(tables.horizon_rows(metrics, metric), names),
-            "",
-        ]
+    if not metrics.empty:
+        for metric, title in tables.METRIC_NAMES.items():
+            lines += [
+                f"{title} by hours before onset:",
+                "",
+                *_table(tables.horizon_table(metrics, metric)),
+                "",
+            ]
+    hourly = _hourly_table(page)
+    if hourly.rows:
+        lines += ["Hour by hour:", "", *_table(hourly), ""]
     lines += ["From the export to the figures:", ""]
-    for step in flow:
+    for step in page.flow:
         known = "" if step.n_events is None else f" ({step.n_events:,} reach onset)"
         lines.append(f"- {step.title}: {step.n:,}{known}")
         lines += [f"  - {n:,}: {reason}" for reason, n in step.lost]
-    inputs = manifest.get("inputs", {})
     lines += [
         "",
-        f"Export `{str(inputs.get('export', 'unknown'))[:12]}`, splits "
+        f"Export `{str(manifest.get('inputs', {}).get('export', 'unknown'))[:12]}`, splits "
         f"`{str(manifest.get('split_hash', 'unknown'))[:12]}`. Research software; not a medical device.",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _table(rows: list[tables.HorizonRow], names: list[str]) -> list[str]:
-    """A Markdown table, one row per horizon."""
-    lines = [
-        "| hours | " + " | ".join(names) + " | stays | cases | prevalence |",
-        "|---|" + "---|" * (len(names) + 3),
-    ]
-    for row in rows:
-        cells = [f"{c.text} [{c.interval}]" if c.interval else c.text for c in row.cells]
-        lines.append(f"| {row.hours} | {' | '.join(cells)} | {row.n} | {row.n_events} | {row.prevalence} |")
+def _who(page: Page) -> str:
+    """Whom the fixed-horizon figures are about."""
+    risk_set = page.risk_set
+    assert risk_set is not None
+    share = f" in the {page.split} split" if page.split else ""
+    stays, events = len(risk_set.stay_id), int(risk_set.is_case.sum())
+    people = len(set(risk_set.subject_id.tolist()))
+    return (
+        f"{stays:,} ICU stays of {people:,} people{share}, {events:,} of which reach onset (prevalence "
+        f"{number(risk_set.is_case.mean())})."
+    )
+
+
+def _hourly_table(page: Page) -> Table:
+    """One row per model: the first window, threshold and weighting of each hourly view."""
+    rows = page.shown.metrics[page.shown.metrics.group == "all"]
+    wants = []
+    for view, metric, title in HOURLY:
+        found = rows[(rows["view"] == view) & (rows.metric == metric)]
+        if len(found):
+            first = found.sort_values("horizon_h", kind="stable").iloc[0]
+            hour = None if first.isna().horizon_h else float(first.horizon_h)
+            note = first.setting if hour is None else f"{hour:g} h ahead"
+            wants.append(Want(title, metric, hour, first.setting, note))
+    views = rows[rows["view"].isin([view for view, _, _ in HOURLY])]
+    return models_table(views, page.shown.models, wants, name="hourly", caption="")
+
+
+def _table(table: Table) -> list[str]:
+    """A table as Markdown."""
+    titles = [f"{c.title} ({c.note})" if c.note else c.title for c in table.columns]
+    lines = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
+    for row in table.rows:
+        cells = [f"{c.text} [{c.interval}]" if c.interval else c.text for c in row[1:]]
+        lines.append(f"| {' | '.join([row[0].text, *cells])} |")
     return lines

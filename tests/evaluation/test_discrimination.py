@@ -52,7 +52,7 @@ def test_compiled_and_plain_pass_give_the_same_numbers():
     compiled = weighted_discrimination(ranking, np.arange(60), weights)
     plain = np.empty(7), np.empty(7)
     discrimination._one_pass.py_func(
-        ranking.order, ranking.is_case, ranking.last_of_tie, weights.astype(int), *plain
+        ranking.order, np.empty(0), ranking.is_case, ranking.last_of_tie, weights.T.copy(), *plain
     )
     assert np.array_equal(compiled, plain)
 
@@ -65,6 +65,28 @@ def test_only_the_order_of_risks_matters(rows, power):
     assert auroc(is_case, bent, weight) == pytest.approx(auroc(is_case, risk, weight), nan_ok=True)
     again = average_precision(is_case, bent, weight)
     assert again == pytest.approx(average_precision(is_case, risk, weight), nan_ok=True)
+
+
+@settings(deadline=None, max_examples=100)
+@given(rows=stays, shares=st.lists(st.integers(1, 4), min_size=25, max_size=25))
+def test_shares_of_a_unit_count_as_weights_do(rows, shares):
+    is_case, risk, weight = columns(rows)
+    share = np.array(shares[: len(risk)])
+    ranking = Ranking.of(is_case, risk)
+    shared = weighted_discrimination(ranking, np.arange(len(risk)), weight[None], share / 4)
+    assert shared[0][0] == pytest.approx(auroc(is_case, risk, weight * share), nan_ok=True)
+    assert shared[1][0] == pytest.approx(average_precision(is_case, risk, weight * share), nan_ok=True)
+
+
+def test_resamples_of_more_than_one_block_are_each_their_own():
+    rng = np.random.default_rng(8)
+    is_case, risk = rng.random(30) < 0.4, rng.integers(0, 6, 30) / 6
+    weights = rng.integers(0, 3, (discrimination.BLOCK + 3, 30))
+    found = weighted_discrimination(Ranking.of(is_case, risk), np.arange(30), weights)
+    for r in (0, discrimination.BLOCK - 1, discrimination.BLOCK, discrimination.BLOCK + 2):
+        assert found[0][r] == pytest.approx(oracle.auroc(is_case, risk, weights[r]), nan_ok=True)
+        expected = oracle.average_precision(is_case, risk, weights[r])
+        assert found[1][r] == pytest.approx(expected, nan_ok=True)
 
 
 def test_a_weight_of_two_is_the_stay_written_twice():

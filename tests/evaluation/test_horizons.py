@@ -169,7 +169,7 @@ BROKEN = {
         lambda s: s.assign(time_h=s.time_h.mask((s.stay_id == 5) & (s.model == "clock"), 1.0)),
         "3 pairs of stay and horizon have different time_h",
     ),
-    "a missing column": (lambda s: s.drop(columns="split"), "no column split"),
+    "a missing column": (lambda s: s.drop(columns="risk"), "no column risk"),
     "an unknown split": (changed("split", 5, "holdout"), "6 rows of split"),
 }
 

@@ -1,9 +1,19 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.integrate import quad
+from scipy.stats import norm
 
 from sepsis.evaluation import evaluate_scores, intervals
-from sepsis.evaluation.intervals import percentile_interval, resampling_says_something, subject_resamples
+from sepsis.evaluation.discrimination import Ranking, weighted_discrimination
+from sepsis.evaluation.intervals import (
+    area_interval,
+    percentile_interval,
+    resampled,
+    resampling_says_something,
+    subject_resamples,
+    together,
+)
 from tests.evaluation.made_up import study, value
 
 
@@ -39,6 +49,15 @@ def test_resamples_do_not_depend_on_the_size_of_a_chunk(monkeypatch):
 )
 def test_a_lone_subject_in_a_stratum_gives_no_interval(has_event, expected):
     assert resampling_says_something(np.array(has_event, bool)) is expected
+
+
+def test_statistics_together_see_the_same_resamples_as_each_alone():
+    has_event, seen = np.arange(12) < 4, {"a": np.arange(12.0), "b": np.arange(12.0) ** 2}
+    each = {k: (lambda w, v=v: {"sum": w @ v}) for k, v in seen.items()}
+    both = resampled(has_event, 9, 5, together(each))
+    for k in seen:
+        assert np.array_equal(both[k, "sum"], resampled(has_event, 9, 5, each[k])["sum"])
+    assert resampled(np.arange(3) < 1, 9, 5, lambda w: {"n": w[:, 0]})["n"].size == 0  # a lone event
 
 
 def test_percentiles_leave_out_resamples_without_a_value():
@@ -97,13 +116,78 @@ def test_noise_has_one_half_in_its_interval(seed):
     )
 
 
-def test_intervals_cover_the_truth_about_as_often_as_they_say():
-    """Risks are normal, cases one SD higher: the true AUROC is Phi(1 / sqrt 2) = 0.76025."""
-    hits = []
-    for seed in range(150):
-        scores, outcomes = study(160, models=("m",), horizons=(0.0,), seed=seed)
-        metrics = evaluate_scores(scores, outcomes, n_bootstrap=200, level=0.9, random_state=seed)
-        hits.append(
-            value(metrics, "m", "auroc", column="low") < 0.76025 < value(metrics, "m", "auroc", column="high")
-        )
-    assert 0.83 <= np.mean(hits) <= 0.96  # 0.9 plus or minus three standard errors of 150 trials
+def covered(trials, one_trial):
+    """Share of trials whose 95 % interval holds the truth, for each (name, truth) that a trial gives."""
+    hits = {}
+    for seed in range(trials):
+        for name, truth, estimate, samples, nearest in one_trial(seed):
+            low, high = area_interval(estimate, samples, 0.95, nearest)
+            hits.setdefault(name, []).append(low <= truth <= high)
+    return {name: np.mean(hit) for name, hit in hits.items()}
+
+
+def of_areas(ranking, unit, has_event, seed):
+    """Estimates and resamples of AUROC and average precision."""
+
+    def areas(weights):
+        return dict(zip("ap", weighted_discrimination(ranking, unit, weights), strict=True))
+
+    once = np.ones((1, len(has_event)), int)
+    return areas(once), resampled(has_event, 200, seed, areas)
+
+
+@pytest.mark.parametrize("size", [160, 600])
+def test_intervals_of_areas_hold_the_truth_as_often_as_they_say(size):
+    """
+    Normal risks, cases (a quarter) one SD higher: the AUROC is Phi(1 / sqrt 2), the average precision
+    an integral over thresholds.
+    """
+    is_case = np.arange(size) % 4 == 0
+    nearest = 0.5 / (is_case.sum() * (~is_case).sum())
+
+    def precision_where_found(x):
+        found, false = 0.25 * norm.sf(x - 1), 0.75 * norm.sf(x)
+        return norm.pdf(x - 1) * found / (found + false)
+
+    truth = {"a": norm.cdf(np.sqrt(0.5)), "p": quad(precision_where_found, -10, 10)[0]}
+
+    def one_trial(seed):
+        risk = np.random.default_rng(seed).normal(size=size) + is_case
+        estimates, samples = of_areas(Ranking.of(is_case, risk), np.arange(size), is_case, seed)
+        return [(k, truth[k], estimates[k][0], samples[k], nearest) for k in "ap"]
+
+    share = covered(500, one_trial)
+    assert 0.93 <= share["a"] <= 0.97
+    assert 0.93 <= share["p"] <= 0.97
+
+
+def test_intervals_of_hourly_areas_hold_the_truth_only_if_stays_are_drawn_whole():
+    """Hours of a stay share a part of their risk; positive hours are half of a case's."""
+    stays, hours = 120, 20
+    stay = np.repeat(np.arange(stays), hours)
+    has_event = np.arange(stays) % 3 == 0
+    positive = has_event[stay] & (np.tile(np.arange(hours), stays) >= hours // 2)
+    nearest = 0.5 / (positive.sum() * (~positive).sum())
+
+    def trial_with(unit, stratum):
+        def one_trial(seed):
+            rng = np.random.default_rng(seed)
+            risk = rng.normal(size=stays)[stay] + rng.normal(size=len(stay)) + positive
+            estimates, samples = of_areas(Ranking.of(positive, risk), unit, stratum, seed)
+            return [("a", norm.cdf(0.5), estimates["a"][0], samples["a"], nearest)]
+
+        return one_trial
+
+    assert 0.93 <= covered(1000, trial_with(stay, has_event))["a"] <= 0.97
+    assert covered(100, trial_with(np.arange(len(stay)), positive))["a"] < 0.75
+
+
+def test_an_interval_of_an_area_holds_its_estimate_and_stays_inside_zero_and_one():
+    samples = np.array([0.9, 0.95, 1.0, np.nan, 0.97])
+    low, high = area_interval(0.96, samples, 0.95, 1e-3)
+    assert 0 < low < 0.96 < high < 1
+    assert area_interval(1.0, np.ones(5), 0.95, 1e-3)[1] == 1.0
+    assert np.isnan(area_interval(0.5, [0.5], 0.95, 1e-3)).all()
+    assert np.isnan(area_interval(np.nan, samples, 0.95, 1e-3)).all()
+    wide, narrow = (np.subtract(*area_interval(0.9, samples, level, 1e-3)) for level in (0.99, 0.5))
+    assert wide < narrow < 0

@@ -1,23 +1,14 @@
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from sepsis.cohort.windows import pack
 from sepsis.errors import SettingsError
-from sepsis.models.baselines import C_GRID, Clock, Logistic, window_features
-from tests.models.made_up import CONCEPTS, made_up_windows, windows_of
+from sepsis.models.baselines import C_GRID, Logistic, window_features
+from tests.models.made_up import made_up_windows, windows_of
 
 
 def risks(model, X):
     return model.predict_proba(X)[:, 1]
-
-
-def windows_at(end_h):
-    """Windows without a value that end at these hours."""
-    events = pd.DataFrame({"stay_id": [0], "time_h": [0.0], "concept": ["none"], "value": [0.0]})
-    ids = np.arange(len(end_h)) + 1
-    return pack(events, pd.DataFrame({"stay_id": ids, "subject_id": ids, "end_h": end_h}), CONCEPTS)
 
 
 # --- features -----------------------------------------------------------------------------------
@@ -118,46 +109,9 @@ def test_one_class_in_validation_chooses_nothing():
     [
         (Logistic(trend_h=0.0), r"\[models.logistic\]: trend_h = 0.0. Expected: hours, above 0."),
         (Logistic(C=0.0), "C = 0.0. Expected: a number above 0, or none."),
-        (Clock(n_knots=1), r"\[models.clock\]: n_knots = 1"),
-        (Clock(C=-1.0), "C = -1.0. Expected: n_knots from 2, C above 0."),
     ],
 )
 def test_a_setting_that_makes_no_sense_says_what_would(model, message):
     X, y = made_up_windows(12, 10)
     with pytest.raises(SettingsError, match=message):
         model.fit(X, y)
-
-
-# --- clock --------------------------------------------------------------------------------------
-
-
-def test_the_clock_finds_a_cohort_that_leaks_its_hours():
-    random = np.random.default_rng(11)
-    y = (random.random(400) < 0.3).astype(int)
-    leaky = windows_at(np.where(y, random.uniform(20, 30, 400), random.uniform(5, 60, 400)))
-    fair = windows_at(random.uniform(5, 60, 400))
-    assert roc_auc_score(y, risks(Clock().fit(leaky, y), leaky)) > 0.75
-    assert roc_auc_score(y, risks(Clock().fit(fair, y), fair)) < 0.6
-
-
-def test_the_clock_reads_no_value():
-    X, y = made_up_windows(40, 12)
-    model = Clock().fit(X, y)
-    assert np.array_equal(risks(model, X), risks(model, windows_at(X.end_h)))
-
-
-def test_the_clock_is_the_share_of_cases_at_that_hour():
-    hours = np.repeat([10.0, 20.0, 30.0, 40.0, 50.0], 40)
-    share = np.array([0.1, 0.5, 0.2, 0.4, 0.3])
-    y = np.concatenate([np.arange(40) < 40 * s for s in share]).astype(int)
-    model = Clock().fit(windows_at(hours), y)
-    assert risks(model, windows_at([10.0, 20.0, 30.0, 40.0, 50.0])) == pytest.approx(share, abs=0.03)
-    assert risks(model, windows_at([1.0, 90.0])) == pytest.approx(risks(model, windows_at([10.0, 50.0])))
-
-
-def test_a_clock_that_always_stood_still_says_the_prevalence():
-    y = np.array([1, 0, 0, 0])
-    model = Clock().fit(windows_at([12.0] * 4), y)
-    assert risks(model, windows_at([12.0, 40.0])) == pytest.approx([0.25, 0.25])
-    restored = Clock().restore(*model.state())
-    assert np.array_equal(risks(restored, windows_at([3.0])), risks(model, windows_at([3.0])))

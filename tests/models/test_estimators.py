@@ -9,8 +9,10 @@ from sklearn.exceptions import NotFittedError
 
 from sepsis.cohort.windows import concatenate, pack
 from sepsis.errors import NothingLeftError
-from sepsis.models.baselines import Clock, Logistic
+from sepsis.models.baselines import Logistic
+from sepsis.models.clinical import NEWS2, QSOFA, SIRS, WindowSOFA
 from sepsis.models.dtw_knn import DTWKNN
+from sepsis.models.falsifiers import Clock, Demographics, LastLab, ObservationCount
 from sepsis.models.mgp_tcn import MGPRNN, MGPTCN
 from sepsis.models.raw_networks import RawGRU, RawTCN
 from sepsis.models.registry import MODELS, load_model, save_model
@@ -24,7 +26,14 @@ ESTIMATORS = {
     ),
     "logistic": Logistic(),
     "logistic, other settings": Logistic(trend_h=12.0, recency=True, C=0.1),
+    "sirs": SIRS(),
+    "qsofa": QSOFA(),
+    "news2": NEWS2(vital_h=24.0),
+    "sofa": WindowSOFA(),
     "clock": Clock(),
+    "observation_count": ObservationCount(),
+    "last_lab": LastLab(n_knots=3),
+    "demographics": Demographics(),
     "mgp_tcn": MGPTCN(**SMALL),
     "mgp_tcn, filter": MGPTCN(**SMALL, conditioning="filter", channels=("mask", "since")),
     "mgp_tcn, moments": MGPTCN(**SMALL, conditioning="filter", moments="mean_var", loss_hours="every"),

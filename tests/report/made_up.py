@@ -3,11 +3,25 @@
 import numpy as np
 import pandas as pd
 
-from sepsis.evaluation import evaluate_scores
-from sepsis.report import write_report
+from sepsis.report import Context, write_report
 from tests.evaluation.made_up import study
 
 MODELS = ("mgp_tcn", "dtw_knn", "logistic", "clock")
+MANY = ("mgp_tcn", "dtw_knn", "logistic", "news2", "sofa", "clock", "observation_count")
+CARD = """# Model card: x
+
+Risk that a stay reaches onset. **Research software.**
+
+- Variables: 2 (`a`, `b`).
+- A laboratory value counts from the hour it was drawn; its result was
+  known later.
+
+## Whom it was fitted on
+
+| split | stays |
+|---|---|
+| train | 12 |
+"""
 MANIFEST = {
     "kind": "report",
     "seed": 7,
@@ -49,8 +63,10 @@ def whole_study(n=120, models=MODELS):
     return scores, outcomes, outcomes[["stay_id", "subject_id", "included", "is_case", "exclusion"]]
 
 
-def report(out, *, n=120, models=MODELS, manifest=MANIFEST, **evaluation):
+def report(out, *, n=120, models=MODELS, manifest=MANIFEST, evaluation=None, **context):
     """Path of a written page."""
+    from tests.report.made_up_evaluation import evaluated
+
     scores, outcomes, attrition = whole_study(n, models)
-    metrics = evaluate_scores(scores, outcomes, n_bootstrap=evaluation.pop("n_bootstrap", 100), **evaluation)
-    return write_report(metrics, scores, outcomes, attrition, manifest, out)
+    evaluation = evaluated(n, models) if evaluation is None else evaluation
+    return write_report(evaluation, scores, outcomes, attrition, out, Context(manifest, **context))

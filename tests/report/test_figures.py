@@ -1,10 +1,25 @@
+import json
+
 import numpy as np
 import plotly.graph_objects as go
 import pytest
 
 from sepsis.evaluation import evaluate_scores
-from sepsis.report.figures import SYMBOLS, curve, description, series_styles
+from sepsis.report.figures import description, horizon_chart
+from sepsis.report.names import styles
+from sepsis.report.page import Page
+from sepsis.report.sections import sections
+from sepsis.report.shown import Shown
 from tests.evaluation.made_up import study, value
+from tests.report.made_up import MANY
+from tests.report.made_up_evaluation import evaluated
+
+MODELS = ("mgp_tcn", "clock")
+HOURS = (0.0, 3.0, 7.0)
+
+
+def figure_of(metrics, metric, models=MODELS):
+    return horizon_chart(metrics, metric, styles(models), "95")
 
 
 @pytest.fixture(scope="module")
@@ -12,13 +27,22 @@ def metrics():
     return evaluate_scores(*study(), n_bootstrap=50)
 
 
+@pytest.fixture(scope="module")
+def charts():
+    """Every figure of a page with many models, by name."""
+    everything = evaluated(models=MANY)
+    shown = Shown(everything.metrics, everything.curves, everything.before_after(), "95")
+    page = Page(shown, sections(shown), everything.risk_set, everything.coverage, [], {}, [], {}, "test")
+    return {chart.name: chart for chart in page.charts}
+
+
 @pytest.mark.parametrize("metric", ["auprc", "auroc"])
 def test_plotly_accepts_the_figure_and_it_shows_the_metrics(metrics, metric):
-    figure = go.Figure(curve(metrics, metric))
-    assert [t.name for t in figure.data] == ["MGP-TCN", "Clock"]
-    for model, trace in zip(("mgp_tcn", "clock"), figure.data, strict=True):
+    drawn = go.Figure(figure_of(metrics, metric).drawing)
+    assert [t.name for t in drawn.data] == ["MGP-TCN", "Clock"]
+    for model, trace in zip(MODELS, drawn.data, strict=True):
         for horizon, x, y, up, down in zip(
-            (0.0, 3.0, 7.0), trace.x, trace.y, trace.error_y.array, trace.error_y.arrayminus, strict=True
+            HOURS, trace.x, trace.y, trace.error_y.array, trace.error_y.arrayminus, strict=True
         ):
             assert x == pytest.approx(horizon, abs=0.5)
             assert y == value(metrics, model, metric, horizon)
@@ -27,19 +51,19 @@ def test_plotly_accepts_the_figure_and_it_shows_the_metrics(metrics, metric):
 
 
 def test_onset_is_at_the_right(metrics):
-    left, right = curve(metrics, "auprc")["layout"]["xaxis"]["range"]
+    left, right = figure_of(metrics, "auprc").layout["xaxis"]["range"]
     assert left > 7 > 0 > right
 
 
 def test_the_line_of_chance_is_the_prevalence_or_one_half(metrics):
     for metric, chance in (("auprc", 0.25), ("auroc", 0.5)):
-        [line] = curve(metrics, metric)["layout"]["shapes"]
+        [line] = figure_of(metrics, metric).layout["shapes"]
         assert (line["y0"], line["y1"]) == (chance, chance)
 
 
 def test_every_interval_lies_inside_the_axis(metrics):
     for metric in ("auprc", "auroc"):
-        low, high = curve(metrics, metric)["layout"]["yaxis"]["range"]
+        low, high = figure_of(metrics, metric).layout["yaxis"]["range"]
         rows = metrics[metrics.metric == metric]
         assert low <= rows.low.min()
         assert rows.high.max() <= high
@@ -47,18 +71,70 @@ def test_every_interval_lies_inside_the_axis(metrics):
 
 def test_without_intervals_the_bars_are_gaps_not_nan():
     metrics = evaluate_scores(*study(horizons=(3.0,)), n_bootstrap=0)
-    figure = curve(metrics, "auprc")
-    assert figure["data"][0]["error_y"]["array"] == [None]
-    assert np.isfinite(figure["layout"]["yaxis"]["range"]).all()
-
-
-def test_models_are_told_apart_without_colour():
-    styles = series_styles((*(f"m{i}" for i in range(2 * len(SYMBOLS))), "clock"))
-    assert len({(s["symbol"], s["dash"]) for s in styles}) == len(styles)
-    assert styles[-1]["role"] == "series-plain"
+    chart = figure_of(metrics, "auprc")
+    assert chart.data[0]["error_y"]["array"] == [None]
+    assert np.isfinite(chart.layout["yaxis"]["range"]).all()
 
 
 def test_the_description_says_what_the_figure_shows(metrics):
     text = description(metrics, "auprc")
     assert f"MGP-TCN {value(metrics, 'mgp_tcn', 'auprc', 7.0):.3f} at 7 hours" in text
     assert "prevalence, 0.25" in text
+
+
+def test_the_page_has_every_figure(charts):
+    assert set(charts) == {
+        "auprc", "auroc", "auprc-extended", "auroc-extended", "risk_around_onset", "event_precision_recall",
+        "burden_recall", "lead_time", "reliability", "decision_curve", "forest",
+    }  # fmt: skip
+
+
+def test_every_figure_is_one_that_plotly_and_json_accept(charts):
+    for chart in charts.values():
+        go.Figure(chart.drawing)
+        json.dumps(chart.drawing, allow_nan=False)
+        assert len(chart.description) > 40
+        assert chart.caption.endswith(".")
+
+
+def test_every_figure_draws_every_model_and_names_it_for_the_switch(charts):
+    for name, chart in charts.items():
+        drawn = {trace["meta"]["model"] for trace in chart.data}
+        assert drawn - {"treat all", "treat none"} == set(MANY), name
+
+
+def test_what_is_drawn_stands_in_the_numbers_of_the_figure(charts):
+    def column(name, column, **where):
+        rows = charts[name].numbers
+        for key, wanted in where.items():
+            rows = rows[rows[key] == wanted]
+        return sorted(rows[column])
+
+    def drawn(name, model, part, axis="y"):
+        return [t for t in charts[name].data if t["meta"]["model"] == model and t["meta"]["part"] == part][0][
+            axis
+        ]
+
+    for name, y in (
+        ("event_precision_recall", "precision"), ("burden_recall", "alarms_per_100_patient_days"),
+        ("decision_curve", "net_benefit"), ("reliability", "observed"),
+    ):  # fmt: skip
+        assert sorted(drawn(name, "dtw_knn", "")) == pytest.approx(column(name, y, model="dtw_knn")), name
+    for group in ("case", "control"):
+        mean = column("risk_around_onset", "mean", model="dtw_knn", **{"class": group})
+        assert sorted(drawn("risk_around_onset", "dtw_knn", group)) == pytest.approx(mean)
+    for part in ("events", "events_shuffled"):
+        counts = column("lead_time", part, model="dtw_knn", setting="recall 0.8")
+        assert sorted(drawn("lead_time", "dtw_knn", part)[:-1]) == pytest.approx(counts)
+
+
+def test_the_forest_names_a_group_that_is_too_small_without_a_mark(charts):
+    chart = charts["forest"]
+    assert "age: 80 or more" in chart.layout["yaxis"]["ticktext"]
+    assert all(len(trace["x"]) == len(chart.layout["yaxis"]["ticktext"]) - 1 for trace in chart.data)
+    assert not any("80 or more" in text for trace in chart.data for text in trace["hovertext"])
+
+
+def test_the_shuffled_line_is_dotted_and_the_real_one_is_not(charts):
+    dashes = {(t["meta"]["part"], t["line"]["dash"]) for t in charts["lead_time"].data}
+    assert dashes == {("events", "solid"), ("events_shuffled", "dot")}

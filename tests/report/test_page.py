@@ -1,25 +1,34 @@
+import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
 import pandas as pd
 import pytest
 
 from sepsis import schema
 from sepsis.errors import ExportError, NothingLeftError, UsageError
-from sepsis.evaluation import constant_risk_set, evaluate_scores
-from sepsis.report import page, write_report
+from sepsis.evaluation import constant_risk_set
+from sepsis.report import Context, page, write_report
+from sepsis.report.shown import Shown
 from tests.evaluation.made_up import study
-from tests.report.made_up import MANIFEST, report, whole_study
+from tests.report.made_up import CARD, MANIFEST, MANY, report, whole_study
+from tests.report.made_up_evaluation import evaluated
 from tests.report.test_tables import difference
 
-FILES = {"index.html", "metrics.parquet", "metrics.csv", "metrics.json"}
+FILES = {"index.html", "metrics.parquet", "metrics.csv", "metrics.json", "figures"}
 FILES |= {"summary.md", "coverage.csv", "attrition.csv", "manifest.json"}
+FIGURES = {
+    "auprc", "auroc", "auprc-extended", "auroc-extended", "risk_around_onset", "event_precision_recall",
+    "burden_recall", "lead_time", "reliability", "decision_curve", "forest",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    return report(tmp_path_factory.mktemp("page") / "report")
+    return report(tmp_path_factory.mktemp("page") / "report", cards={"mgp_tcn": CARD})
 
 
 class Outline(HTMLParser):
@@ -50,6 +59,11 @@ class Outline(HTMLParser):
         return [attrs for name, attrs in self.seen if name == tag]
 
 
+def visible(outline):
+    """What a reader sees, in one line."""
+    return re.sub(r"\s+", " ", " ".join(outline.text))
+
+
 @pytest.fixture(scope="module")
 def outline(written):
     return Outline(written.read_text(encoding="utf-8"))
@@ -60,9 +74,10 @@ def test_the_folder_holds_the_page_and_every_number(written):
     everything = json.loads((written.parent / "metrics.json").read_text())
     metrics = schema.read_table(written.parent / "metrics.parquet", "metrics")
     table = pd.read_csv(written.parent / "metrics.csv")
-    assert len(everything["metrics"]) == len(metrics) == len(table) == 3 * (4 * 4 + 6 * 2)
-    assert table.estimate.to_numpy() == pytest.approx(metrics.estimate.to_numpy())
-    assert [r["estimate"] for r in everything["metrics"]] == pytest.approx(metrics.estimate.to_list())
+    assert len(everything["metrics"]) == len(metrics) == len(table) == len(evaluated().metrics)
+    assert table.estimate.to_numpy() == pytest.approx(metrics.estimate.to_numpy(), nan_ok=True)
+    noted = [r["estimate"] for r in everything["metrics"] if r["estimate"] is not None]
+    assert noted == pytest.approx(metrics.estimate.dropna().to_list())
     assert everything["coverage"][0]["n"] == 2
     assert everything["attrition"][0] == {
         "step": "ICU stays in the export", "lost_to": "", "n": 155, "n_events": None,
@@ -72,7 +87,7 @@ def test_the_folder_holds_the_page_and_every_number(written):
 
 
 def test_the_page_says_what_it_must(outline):
-    text = re.sub(r"\s+", " ", " ".join(outline.text))
+    text = visible(outline)
     for said in (
         "118 ICU stays of 118 people in the test split, 29 of which reach onset (prevalence 0.246)",
         "at 0, 3 and 7 hours before onset",
@@ -90,13 +105,16 @@ def test_the_page_can_be_read_without_seeing_it(outline):
     assert (outline.open, outline.wrong) == ([], [])
     assert len(outline.all("caption")) == len(outline.all("table"))
     plots = [a for a in outline.all("div") if a.get("class") == "plot"]
-    assert len(plots) == 2
-    assert all(p["role"] == "img" and "hours before onset" in p["aria-label"] for p in plots)
+    assert {p["id"] for p in plots} == {f"{name}-plot" for name in FIGURES}
+    assert all(p["role"] == "img" and len(p["aria-label"]) > 40 for p in plots)
     skip = next(a for a in outline.all("a") if a.get("class") == "skip")
     ids = [attrs["id"] for _, attrs in outline.seen if "id" in attrs]
-    assert skip["href"] == f"#{'content'}"
-    assert "content" in ids
+    assert skip["href"] == "#horizon"
     assert len(ids) == len(set(ids))
+    anchors = {a["href"][1:] for a in outline.all("a") if a["href"].startswith("#")}
+    assert anchors <= set(ids)
+    named = {n for _, a in outline.seen for n in a.get("aria-labelledby", "").split()}
+    assert named <= set(ids)
 
 
 def test_nothing_on_the_page_is_fetched(outline):
@@ -104,8 +122,8 @@ def test_nothing_on_the_page_is_fetched(outline):
         assert "src" not in attrs, tag
         if tag == "link":
             assert attrs["href"] == "data:,"
-        if tag == "a":
-            assert attrs["href"] == "#content" or attrs["href"] in FILES
+        if tag == "a" and not attrs["href"].startswith(("#", "data:text/csv")):
+            assert attrs["href"] in FILES | {f"figures/{name}.csv" for name in FIGURES}
     policy = next(
         a["content"] for a in outline.all("meta") if a.get("http-equiv") == "Content-Security-Policy"
     )
@@ -119,6 +137,79 @@ def test_text_from_outside_is_escaped(written):
     assert "</script><i>" not in html
 
 
+def test_every_figure_brings_its_numbers_and_the_file_beside_has_the_same(written, outline):
+    links = {a["download"]: a["href"] for a in outline.all("a") if "download" in a}
+    assert set(links) == {f"{name}.csv" for name in FIGURES}
+    everything = json.loads((written.parent / "metrics.json").read_text())["figures"]
+    for name, address in links.items():
+        beside = (written.parent / "figures" / name).read_text(encoding="utf-8")
+        head, _, text = address.partition(",")
+        assert head == "data:text/csv;charset=utf-8"
+        assert unquote(text) == beside
+        assert len(pd.read_csv(io.StringIO(beside))) == len(everything[name.removesuffix(".csv")]) > 0
+
+
+def test_models_are_switched_in_groups_and_circular_ones_are_flagged(tmp_path):
+    html = report(tmp_path / "r", models=MANY, evaluation=evaluated(models=MANY)).read_text(encoding="utf-8")
+    buttons = [a for a in Outline(html).all("button") if "data-model" in a]
+    pressed = {a["data-model"]: a["aria-pressed"] == "true" for a in buttons}
+    assert set(pressed) == set(MANY)
+    assert {m for m, on in pressed.items() if on} == {"mgp_tcn", "dtw_knn", "logistic", "clock"}
+    text = visible(Outline(html))
+    assert "SOFA (circular)" in text
+    assert "SOFA is no fair comparison: the label is made of it." in text
+    assert "Falsifiers: know no physiology" in text
+
+
+def test_every_heading_of_a_sortable_table_is_a_button(outline):
+    counted, sortable = [], False
+    for tag, attrs in outline.seen:
+        if tag == "table":
+            sortable = attrs.get("class") == "sortable"
+            counted += [[0, 0]] if sortable else []
+        if sortable and tag == "th" and attrs.get("scope") == "col":
+            counted[-1][0] += 1
+        if sortable and tag == "button":
+            counted[-1][1] += 1
+    assert len(counted) > 8
+    assert all(heads == buttons > 0 for heads, buttons in counted)
+
+
+def test_a_card_is_on_the_page_and_a_model_without_one_is_named(outline):
+    text = visible(outline)
+    assert "A laboratory value counts from the hour it was drawn" in text
+    assert "No card came with the scores of DTW k-NN, Logistic regression, Clock." in text
+
+
+def test_what_cannot_be_shown_is_left_out_with_the_reason(tmp_path):
+    evaluation = evaluated(hourly=False, groups=False)
+    html = report(tmp_path / "r", evaluation=evaluation).read_text(encoding="utf-8")
+    outline = Outline(html)
+    text = visible(outline)
+    assert text.count("The scores have no risks hour by hour, so this is left out") == 4
+    assert "Know before you read There are no hourly scores" in text
+    assert "The labels bring no columns to make groups of" in text
+    assert "no times of antibiotics, cultures or suspicion" in text
+    assert {p.name for p in (tmp_path / "r" / "figures").iterdir()} == {"auprc.csv", "auroc.csv"}
+    assert text.count("not in these scores: see why there") >= 4
+    assert "Lead time How long before onset" not in text
+
+
+def test_hourly_scores_alone_make_a_page_too(tmp_path):
+    whole = evaluated(groups=False)
+    metrics = whole.metrics[whole.metrics["view"] == "continuous"]
+    prevalence = metrics.drop_duplicates("model").assign(metric="prevalence")
+    hourly = replace(
+        whole, risk_set=None, metrics=pd.concat([metrics, prevalence]), compared=whole.compared.iloc[:0],
+        curves={"risk_around_onset": whole.curves["risk_around_onset"]},
+    )  # fmt: skip
+    html = report(tmp_path / "r", evaluation=hourly).read_text(encoding="utf-8")
+    text = visible(Outline(html))
+    assert "4 models, judged hour by hour." in text
+    assert "No fixed hours before onset could be judged" in text
+    assert {p.name for p in (tmp_path / "r" / "figures").iterdir()} == {"risk_around_onset.csv"}
+
+
 def test_no_stay_or_person_is_on_the_page_or_beside_it(tmp_path):
     scores, outcomes, attrition = whole_study()
     secret = 87_654_321  # ids that no count or figure could be mistaken for
@@ -126,17 +217,18 @@ def test_no_stay_or_person_is_on_the_page_or_beside_it(tmp_path):
         t.assign(stay_id=t.stay_id + secret, subject_id=t.subject_id + 10 * secret)
         for t in (scores, outcomes, attrition)
     )
-    metrics = evaluate_scores(scores, outcomes, n_bootstrap=0)
-    out = write_report(metrics, scores, outcomes, attrition, MANIFEST, tmp_path / "r").parent
+    risk_set = constant_risk_set(scores, outcomes)
+    evaluation = replace(evaluated(), risk_set=risk_set, coverage=risk_set.coverage)
+    out = write_report(evaluation, scores, outcomes, attrition, tmp_path / "r", Context(MANIFEST)).parent
     ids = {str(i) for i in pd.concat([scores.stay_id, scores.subject_id]).unique()}
-    for path in out.iterdir():
+    for path in (p for p in out.rglob("*") if p.is_file()):
         assert not ids & set(re.findall(r"\d+", path.read_bytes().decode("latin-1"))), path.name
 
 
 def test_the_same_tables_give_the_same_bytes(written, tmp_path):
-    again = report(tmp_path / "again")
-    for path in written.parent.iterdir():
-        assert path.read_bytes() == (again.parent / path.name).read_bytes(), path.name
+    again = report(tmp_path / "again", cards={"mgp_tcn": CARD}).parent
+    for path in (p for p in written.parent.rglob("*") if p.is_file()):
+        assert path.read_bytes() == (again / path.relative_to(written.parent)).read_bytes(), path.name
 
 
 def test_an_earlier_report_is_replaced_and_nothing_else_is(tmp_path):
@@ -155,19 +247,25 @@ def test_an_earlier_report_is_replaced_and_nothing_else_is(tmp_path):
 
 
 def test_one_model_alone_is_compared_with_nothing(tmp_path):
-    html = report(tmp_path / "r", models=("mgp_tcn",)).read_text(encoding="utf-8")
+    models = ("mgp_tcn",)
+    html = report(tmp_path / "r", models=models).read_text(encoding="utf-8")
     assert "There is one model, so nothing is compared." in html
     assert 'id="differences-title"' not in html
 
 
 def test_metrics_of_other_stays_are_refused(tmp_path):
     scores, outcomes, attrition = whole_study()
-    metrics = evaluate_scores(scores, outcomes, n_bootstrap=0)
-    for other in (metrics.assign(n=metrics.n + 1), metrics[metrics.model != "clock"]):
+    whole = evaluated(hourly=False, groups=False)
+    for metrics in (
+        whole.metrics.assign(n=whole.metrics.n + 1),
+        whole.metrics[whole.metrics.model != "clock"],
+    ):
+        other = replace(whole, metrics=metrics)
         with pytest.raises(ExportError, match="not computed from the 118 stays, 29 cases and 4 models"):
-            write_report(other, scores, outcomes, attrition, MANIFEST, tmp_path / "r")
-    with pytest.raises(NothingLeftError, match="no figure at a fixed horizon"):
-        write_report(metrics.iloc[:0], scores, outcomes, attrition, MANIFEST, tmp_path / "r")
+            write_report(other, scores, outcomes, attrition, tmp_path / "r", Context(MANIFEST))
+    nothing = replace(whole, metrics=whole.metrics.iloc[:0])
+    with pytest.raises(NothingLeftError, match="no figure at all"):
+        write_report(nothing, scores, outcomes, attrition, tmp_path / "r", Context(MANIFEST))
     assert not (tmp_path / "r").exists()
 
 
@@ -181,7 +279,8 @@ def test_metrics_of_other_stays_are_refused(tmp_path):
     ],
 )
 def test_the_verdict_follows_the_paired_interval(low, high, sentence):
-    assert sentence in page.verdict(difference(low, high))
+    shown = Shown(difference(low, high), {}, pd.DataFrame(), "95")
+    assert sentence in page.verdict(shown)
 
 
 @pytest.mark.parametrize(
@@ -189,4 +288,4 @@ def test_the_verdict_follows_the_paired_interval(low, high, sentence):
     [((0.0, 1.0, 2.0), "0 to 2"), ((0.0, 3.0), "0 and 3"), ((5.0,), "5"), ((0.0, 1.0, 3.0), "0, 1 and 3")],
 )
 def test_hours_are_written_as_a_reader_would(horizons, words):
-    assert page._hours(constant_risk_set(*study(horizons=horizons))) == words
+    assert page.hours_in_words(constant_risk_set(*study(horizons=horizons))) == words

@@ -4,14 +4,19 @@ import pytest
 from sepsis.errors import ExportError
 from sepsis.evaluation import constant_risk_set, evaluate_scores
 from sepsis.report import tables
+from sepsis.report.elements import Cell, number
+from sepsis.report.flow import attrition_flow, flow_table
+from sepsis.report.provenance import manifest_sections
+from sepsis.report.view_tables import before_after_table, groups_table
 from tests.evaluation.made_up import study, value
-from tests.report.made_up import whole_study
+from tests.report.made_up import MODELS, whole_study
+from tests.report.made_up_evaluation import evaluated
 
 
-def flow(split="test", change=lambda attrition: attrition):
+def flow(split="test", change=lambda attrition: attrition, **risk_set):
     scores, outcomes, attrition = whole_study()
-    risk_set = constant_risk_set(scores, outcomes, split=split)
-    return tables.attrition_flow(change(attrition), scores, outcomes, risk_set, split)
+    judged = risk_set.get("risk_set", constant_risk_set(scores, outcomes, split=split))
+    return attrition_flow(change(attrition), scores, outcomes, judged, split)
 
 
 def test_the_flow_names_every_stay_that_does_not_reach_the_figures():
@@ -31,20 +36,37 @@ def test_each_step_of_the_flow_is_the_one_before_less_those_named(split):
         assert step.n - sum(n for _, n in step.lost) == after.n
 
 
+def test_without_fixed_hours_the_flow_ends_with_the_labels():
+    assert [step.title for step in flow(risk_set=None)] == [
+        "ICU stays in the export",
+        "Included by the labels",
+    ]
+
+
+def test_the_flow_as_a_table_keeps_its_order():
+    table = flow_table(flow())
+    assert not table.sortable
+    assert [row[0].text for row in table.rows][:3] == [
+        "ICU stays in the export", "not further: no data", "not further: too young",
+    ]  # fmt: skip
+
+
 def test_attrition_of_other_labels_is_refused():
     with pytest.raises(ExportError, match="154 stays, 139 included"):
         flow(change=lambda attrition: attrition.iloc[:-1])
 
 
-def test_horizon_rows_are_the_metrics_farthest_first():
-    metrics = evaluate_scores(*study(), n_bootstrap=50)
-    rows = tables.horizon_rows(metrics, "auprc")
-    assert [r.hours for r in rows] == ["7", "3", "0"]
-    assert (rows[0].n, rows[0].n_events, rows[0].prevalence) == (80, 20, "0.250")
-    for row in rows:
-        for model, cell in zip(("mgp_tcn", "clock"), row.cells, strict=True):
-            assert cell.text == f"{value(metrics, model, 'auprc', float(row.hours)):.3f}"
-            low, high = (value(metrics, model, "auprc", float(row.hours), c) for c in ("low", "high"))
+def test_a_horizon_table_is_the_metrics_farthest_first():
+    metrics = evaluate_scores(*study(), n_bootstrap=50).assign(setting="")
+    table = tables.horizon_table(metrics, "auprc")
+    assert [c.title for c in table.columns] == ["Model", "7 h", "3 h", "0 h"]
+    assert table.caption.endswith("80 stays, 20 cases, prevalence 0.250.")
+    for model, (head, *cells) in zip(("mgp_tcn", "clock"), table.rows, strict=True):
+        assert head.interval == ("falsifier" if model == "clock" else "")
+        for horizon, cell in zip((7.0, 3.0, 0.0), cells, strict=True):
+            assert cell.text == f"{value(metrics, model, 'auprc', horizon):.3f}"
+            assert cell.key == value(metrics, model, "auprc", horizon)
+            low, high = (value(metrics, model, "auprc", horizon, c) for c in ("low", "high"))
             assert cell.interval == f"{low:.3f} to {high:.3f}"
 
 
@@ -57,7 +79,7 @@ def difference(low, high, model="a - clock"):
         (model, "auprc_difference", middle, low, high),
     ]
     frame = pd.DataFrame(rows, columns=["model", "metric", "estimate", "low", "high"])
-    return frame.assign(view="horizon", horizon_h=7.0, group="all", n=50, n_events=5)
+    return frame.assign(view="horizon", horizon_h=7.0, group="all", setting="", n=50, n_events=5)
 
 
 @pytest.mark.parametrize(
@@ -70,18 +92,17 @@ def difference(low, high, model="a - clock"):
     ],
 )
 def test_a_difference_is_marked_where_its_interval_excludes_zero(low, high, text, interval, sign):
-    [row] = tables.difference_rows(difference(low, high), "auprc")
-    assert row.cells == (tables.Cell(text, interval, sign),)
+    [(_, cell)] = tables.difference_table(difference(low, high), "auprc").rows
+    assert cell == Cell(text, interval, sign, cell.key)
 
 
 def test_a_pair_written_the_other_way_round_is_turned():
-    [row] = tables.difference_rows(difference(-0.08, -0.02, model="clock - a"), "auprc")
-    assert row.cells == (tables.Cell("+0.050", "+0.020 to +0.080", 1),)
+    [(_, cell)] = tables.difference_table(difference(-0.08, -0.02, model="clock - a"), "auprc").rows
+    assert cell == Cell("+0.050", "+0.020 to +0.080", 1, 0.05)
 
 
-def test_without_a_clock_the_last_model_is_the_reference():
-    assert tables.reference_model(("a", "clock", "b")) == "clock"
-    assert tables.reference_model(("a", "b")) == "b"
+def test_no_minus_stands_before_a_zero():
+    assert (number(-0.0001), number(-0.0001, signed=True)) == ("0.000", "+0.000")
 
 
 def test_coverage_joins_hours_with_the_same_number_missing():
@@ -94,13 +115,35 @@ def test_coverage_joins_hours_with_the_same_number_missing():
         ],
         columns=["model", "horizon_h", "reason", "n", "n_events"],
     )
-    assert tables.coverage_rows(coverage) == [
-        ("DTW k-NN", "3, 7", "nothing charted", 2, 1),
-        ("DTW k-NN", "7.5", "too short", 1, 0),
-        ("every model", "all", "not in the scores", 4, 2),
+    assert [tuple(cell.text for cell in row) for row in tables.coverage_table(coverage).rows] == [
+        ("DTW k-NN", "3, 7", "nothing charted", "2", "1"),
+        ("DTW k-NN", "7.5", "too short", "1", "0"),
+        ("every model", "all", "not in the scores", "4", "2"),
     ]
 
 
+def test_a_group_too_small_has_its_size_and_no_number():
+    metrics = evaluated().metrics
+    rows = metrics[(metrics.horizon_h == 7) & (metrics.setting == "") & (metrics["view"] == "horizon")]
+    table = groups_table(rows, MODELS, name="x", caption="", metric="auroc")
+    by = {row[0].text: [cell.text for cell in row[1:]] for row in table.rows}
+    assert list(by)[0] == "Everybody"
+    assert by["age: 80 or more"] == ["20", "3", "–", "–", "–", "–"]
+    assert by["site: A"][:2] == ["60", "15"]
+
+
+def test_before_and_after_stand_in_one_cell():
+    everything = evaluated()
+    table = before_after_table(everything.before_after(), MODELS)
+    assert [c.note for c in table.columns[1:]] == ["at 7 h", "at 7 h", "every hour, 6 h ahead", "recall 0.8"]
+    assert table.rows[0][1] == Cell("0.700", "0.800, −0.100", key=0.7)
+
+
 def test_gaps_and_switches_of_a_manifest_are_words():
-    sections = tables.manifest_sections({"a": True, "b": None, "c": [], "d": {}, "e": [{"f": 1}]})
+    sections = manifest_sections({"a": True, "b": None, "c": [], "d": {}, "e": [{"f": 1}]})
     assert sections == [("run", [("a", "yes"), ("b", "–"), ("c", "none"), ("e", "f 1")])]
+
+
+def test_each_model_has_a_section_of_its_own_in_the_manifest():
+    sections = manifest_sections({"models": {"a": {"k": 1}, "b": {}, "c": {"deep": {"er": 2}}}})
+    assert sections == [("model a", [("k", "1")]), ("model c", [("deep.er", "2")])]

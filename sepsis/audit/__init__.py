@@ -1,0 +1,106 @@
+"""
+The leakage audit: one leak, one check, one module.
+
+Hard checks ask for what must never be: where one fails, no figure of the model can be trusted. Soft
+checks report a number to look at. A model that passes may still leak in ways that no check here knows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pandas as pd
+
+from sepsis.audit.after_onset import hours_after_onset
+from sepsis.audit.after_stay import prediction_after_stay
+from sepsis.audit.at_risk import controls_not_at_risk
+from sepsis.audit.case import FAILED, HARD, AuditCase, Finding, Recipe
+from sepsis.audit.companions import companions_change_the_risk
+from sepsis.audit.duplicates import duplicated_series
+from sepsis.audit.future import future_changes_the_risk
+from sepsis.audit.identity import identity_changes_the_risk
+from sepsis.audit.names import telling_names
+from sepsis.audit.prevalence import prevalence_differs
+from sepsis.audit.shortcuts import count_alone, gap_alone, length_alone
+from sepsis.audit.subjects import subject_in_two_splits
+from sepsis.audit.too_good import hourly_too_good
+from sepsis.audit.training_data import learned_from_other_splits
+from sepsis.errors import AuditError
+
+__all__ = [
+    "CHECKS",
+    "AuditCase",
+    "Finding",
+    "Recipe",
+    "audit_model",
+    "findings_json",
+    "findings_text",
+    "require_clean",
+]
+
+CHECKS: tuple[Callable[[AuditCase], Finding], ...] = (
+    subject_in_two_splits,
+    prediction_after_stay,
+    hours_after_onset,
+    future_changes_the_risk,
+    companions_change_the_risk,
+    identity_changes_the_risk,
+    learned_from_other_splits,
+    length_alone,
+    gap_alone,
+    count_alone,
+    controls_not_at_risk,
+    telling_names,
+    hourly_too_good,
+    prevalence_differs,
+    duplicated_series,
+)
+
+
+def audit_model(case: AuditCase, checks: Iterable[Callable[[AuditCase], Finding]] = CHECKS) -> pd.DataFrame:
+    """
+    What every check found.
+
+    Returns
+    -------
+    DataFrame : check, severity, status, found, says
+        In the order of `checks`, hard ones first.
+    """
+    return pd.DataFrame([vars(check(case)) for check in checks])
+
+
+def findings_text(findings: pd.DataFrame) -> str:
+    """The findings as a table for a terminal."""
+    head = f"{'check':<38}{'severity':<10}{'status':<13}what was found"
+    rows = [f"{f.check:<38}{f.severity:<10}{f.status:<13}{f.says}" for f in findings.itertuples()]
+    return "\n".join([head, *rows])
+
+
+def require_clean(findings: pd.DataFrame) -> None:
+    """
+    Raise if a hard check failed.
+
+    Raises
+    ------
+    AuditError
+        Naming the checks.
+    """
+    hard = findings[findings.severity == HARD]
+    failed = hard[hard.status == FAILED]
+    if len(failed):
+        raise AuditError(
+            "audit",
+            f"{len(failed)} of {len(hard)} hard checks failed ({', '.join(failed.check)})",
+            "none",
+            "No figure of this model can be trusted until they pass.",
+        )
+
+
+def findings_json(findings: pd.DataFrame) -> list[dict[str, Any]]:
+    """The findings as JSON can hold them: a number that is missing or infinite is null."""
+    return [
+        {**row, "found": row["found"] if math.isfinite(row["found"]) else None}
+        for row in findings.to_dict("records")
+    ]

@@ -1,0 +1,292 @@
+"""
+The alarm view: what alarms find, how often they are right, and what they cost, at thresholds chosen
+on other people.
+
+A threshold is chosen on the validation split, for a recall of onsets or for a burden that a ward can
+bear, and carried to the judged split as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from sepsis.evaluation.alarms import (
+    ALARMS,
+    ANY,
+    FIRST_TRUE,
+    FOUND,
+    LATE,
+    N_COUNTS,
+    TIMELY_H,
+    TRUE,
+    AlarmRules,
+    alarm_counts,
+    patient_days,
+    thresholds_to_try,
+)
+from sepsis.evaluation.hours import Hours
+from sepsis.evaluation.intervals import Statistic, resampled, summed_by_unit, together, units_of
+from sepsis.evaluation.lead_time import Shuffles, weighted_median
+from sepsis.evaluation.rows import MetricRows, pairs, ratio
+
+SEARCHED = 400  # thresholds tried when one is chosen
+SWEPT = 160  # thresholds of the event precision-recall curve
+COMPARED = ("event_recall", "alarm_precision")
+CASES_ALARMED, DAYS, STAYS, CASES = -4, -3, -2, -1  # columns added to those of `alarm_counts`
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """
+    A threshold, what it was chosen for, and where.
+
+    Attributes
+    ----------
+    setting : str
+        "recall 0.8", "budget 20".
+    value : float
+        NaN where no threshold does what is asked.
+    chosen_on : str
+        "validation" or "judged".
+    n, n_events : int
+        Stays and cases it was chosen on.
+    """
+
+    model: str
+    setting: str
+    value: float
+    chosen_on: str
+    n: int
+    n_events: int
+
+
+def choose_thresholds(hours: Hours, recalls, budgets, rules: AlarmRules, chosen_on: str) -> list[Threshold]:
+    """
+    For each model the highest threshold with at least each recall, and the lowest within each budget.
+
+    Parameters
+    ----------
+    hours : Hours
+        Of the validation split.
+    recalls : sequence of float
+        Share of onsets found in their valid window.
+    budgets : sequence of float
+        Alarms per 100 patients and day.
+    """
+    chosen = []
+    n, n_events = len(hours.is_case), int(hours.is_case.sum())
+    for m, model in enumerate(hours.models):
+        thresholds = thresholds_to_try(hours, m, SEARCHED)
+        totals = np.stack([_per_stay(hours, m, t, rules)[0].sum(axis=0) for t in thresholds])
+        recall = ratio(totals[:, FOUND], totals[:, CASES])
+        burden = 100.0 * ratio(totals[:, ALARMS], totals[:, DAYS])
+        for setting, good in (
+            *((f"recall {r:g}", recall >= r - 1e-9) for r in recalls),
+            *((f"budget {b:g}", np.logical_and.accumulate(burden <= b + 1e-9)) for b in budgets),
+        ):
+            first = setting.startswith("recall")
+            at = np.flatnonzero(good)
+            value = float(thresholds[at[0 if first else -1]]) if len(at) else np.nan
+            chosen.append(Threshold(model, setting, value, chosen_on, n, n_events))
+    return chosen
+
+
+def _per_stay(hours: Hours, m: int, threshold: float, rules: AlarmRules) -> tuple[np.ndarray, np.ndarray]:
+    """Counts of `alarm_counts` with what they are divided by behind them, and lead times."""
+    counts, lead_h = alarm_counts(hours, m, threshold, rules)
+    case = hours.is_case.astype(float)
+    more = np.stack([case * counts[:, ANY], patient_days(hours), np.ones(len(case)), case], axis=1)
+    return np.concatenate([counts, more], axis=1), lead_h
+
+
+def alarm_metrics(
+    hours: Hours,
+    thresholds: list[Threshold],
+    rules: AlarmRules,
+    *,
+    n_bootstrap: int,
+    level: float,
+    random_state,
+    group: str = "all",
+    differences: bool = True,
+    shown: bool = True,
+    shuffles: Shuffles | None = None,
+) -> pd.DataFrame:
+    """
+    Recall, precision, burden and lead time of every model at its thresholds.
+
+    Parameters
+    ----------
+    shuffles : Shuffles, optional
+        Where given, the lead time of the same scores shuffled in time stands beside the lead time;
+        its interval is the spread over shuffles.
+
+    Returns
+    -------
+    metrics : DataFrame
+        n and n_events count stays and cases; of the row `threshold`, those it was chosen on.
+    """
+    unit, has_event = units_of(hours.subject_id, hours.is_case)
+    rows = MetricRows("alarm", group, level, len(hours.is_case), int(hours.is_case.sum()), shown)
+    statistics = {}
+    for threshold in thresholds:
+        if not np.isnan(threshold.value):
+            counts, lead_h = _per_stay(hours, hours.models.index(threshold.model), threshold.value, rules)
+            statistics[threshold] = _rates_under_weights(counts, lead_h, unit, len(has_event))
+    estimates = together(statistics)(np.ones((1, len(has_event)), np.int32))
+    samples = resampled(has_event, n_bootstrap, random_state, together(statistics))
+    for threshold in thresholds:
+        model, setting = threshold.model, threshold.setting
+        counts_there = {"n": threshold.n, "n_events": threshold.n_events}
+        rows.add(model, np.nan, "threshold", threshold.value, setting=setting, **counts_there)
+        for key in [k for k in estimates if k[0] is threshold]:
+            rows.add(model, np.nan, key[1], estimates[key][0], samples[key], setting=setting)
+        if shuffles is not None and threshold in statistics:
+            medians = shuffles.medians(hours.models.index(model), threshold.value, rules)
+            rows.add(model, np.nan, "lead_time_shuffled_h", _mean(medians), medians, setting=setting)
+    for a, b in _compared(thresholds, statistics) if differences else ():
+        for metric in COMPARED:
+            difference = estimates[a, metric][0] - estimates[b, metric][0]
+            sample = samples[a, metric] - samples[b, metric]
+            name = f"{a.model} - {b.model}"
+            rows.add(name, np.nan, f"{metric}_difference", difference, sample, setting=a.setting)
+    return rows.table()
+
+
+def _rates_under_weights(counts, lead_h, unit, n_units: int) -> Statistic:
+    """Rates and median lead time of one threshold, as a function of resampling weights."""
+    sums = summed_by_unit(unit, counts, n_units)
+    led = np.flatnonzero(~np.isnan(lead_h))
+
+    def measures(weights):
+        return {
+            **alarm_rates(weights @ sums),
+            "lead_time_h": weighted_median(lead_h[led], weights[:, unit[led]]),
+        }
+
+    return measures
+
+
+def _compared(thresholds, those_with_a_value) -> list[tuple[Threshold, Threshold]]:
+    """Every two models' thresholds of one setting."""
+    found = []
+    for setting in dict.fromkeys(t.setting for t in thresholds):
+        mine = [t for t in thresholds if t.setting == setting and t in those_with_a_value]
+        found += [(mine[a], mine[b]) for a, b in pairs(len(mine))]
+    return found
+
+
+def _mean(values: np.ndarray) -> float:
+    """Mean of the values there are; NaN for none."""
+    there = values[~np.isnan(values)]
+    return float(there.mean()) if len(there) else np.nan
+
+
+def alarm_rates(totals: np.ndarray) -> dict[str, np.ndarray]:
+    """
+    Measures of summed counts.
+
+    Parameters
+    ----------
+    totals : ndarray, shape (R, C)
+        Sums of the columns of `alarm_counts`, then cases alarmed before onset, patient-days, stays
+        and cases.
+
+    Returns
+    -------
+    measures : dict of ndarray, shape (R,)
+        NaN where there is nothing to divide by.
+    """
+    alarms, days, cases = totals[:, ALARMS], totals[:, DAYS], totals[:, CASES]
+    timely = {
+        f"timely_recall_{hour:g}h": ratio(totals[:, N_COUNTS + k], cases) for k, hour in enumerate(TIMELY_H)
+    }
+    late, early = totals[:, LATE], totals[:, CASES_ALARMED]
+    return {
+        "event_recall": ratio(totals[:, FOUND], cases),
+        **timely,
+        "alarm_precision": ratio(totals[:, TRUE], alarms),
+        "first_alarm_precision": ratio(totals[:, FIRST_TRUE], totals[:, ANY]),
+        "false_alarms_per_patient_day": ratio(alarms - totals[:, TRUE], days),
+        "alarms_per_100_patient_days": 100.0 * ratio(alarms, days),
+        "number_needed_to_evaluate": ratio(alarms, totals[:, TRUE]),
+        "late_alarms": ratio(late, cases),
+        "never_alarmed": ratio(cases - late - early, cases),
+        "ever_alarmed": ratio(totals[:, ANY], totals[:, STAYS]),
+    }
+
+
+def event_average_precision(found, true, alarms, cases) -> np.ndarray:
+    """
+    Step-wise area under the event precision-recall curve.
+
+    Going from the highest threshold down, each gain in recall beyond the best so far counts with the
+    precision of the alarms there. With silence or a cap recall may fall as the threshold does; that
+    is no gain.
+
+    Parameters
+    ----------
+    found, true, alarms : ndarray, shape (S, R)
+        Highest threshold first.
+    cases : ndarray, shape (R,)
+
+    Returns
+    -------
+    area : ndarray, shape (R,)
+        NaN without cases.
+    """
+    best = np.maximum.accumulate(found, axis=0)
+    gain = np.diff(best, axis=0, prepend=0.0)
+    precision = np.nan_to_num(ratio(true, alarms))
+    return ratio((gain * precision).sum(axis=0), cases)
+
+
+def sweep_thresholds(
+    hours: Hours, rules: AlarmRules, *, n_bootstrap: int, level: float, random_state, group: str = "all",
+    shown: bool = True, size: int = SWEPT,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:  # fmt: skip
+    """
+    Every model over its thresholds: one number, and two curves.
+
+    Returns
+    -------
+    metrics : DataFrame
+        The area under each model's event precision-recall curve (`event_average_precision`).
+    event_precision_recall, burden_recall : DataFrame
+        A row per model and threshold, highest first.
+    """
+    unit, has_event = units_of(hours.subject_id, hours.is_case)
+    once = np.ones((1, len(has_event)), np.int32)
+    cases = summed_by_unit(unit, hours.is_case, len(has_event)).astype(np.float32)
+    rows = MetricRows("alarm", group, level, len(hours.is_case), int(hours.is_case.sum()), shown)
+    recall_parts, burden_parts = [], []
+    for m, model in enumerate(hours.models):
+        thresholds = thresholds_to_try(hours, m, size)
+        totals, by_subject = [], []
+        for threshold in thresholds:
+            counts, _ = _per_stay(hours, m, threshold, rules)
+            totals.append(counts.sum(axis=0))
+            sums = summed_by_unit(unit, counts[:, [FOUND, TRUE, ALARMS]], len(has_event))
+            by_subject.append(sums.astype(np.float32).T)
+        three = np.stack(by_subject, axis=1)  # (3, S, G), counts below 2^24: exact
+
+        def area(weights, three=three):
+            w = weights.astype(np.float32).T
+            found, true, alarms = three @ w
+            return {"area": event_average_precision(found, true, alarms, cases @ w)}
+
+        sample = resampled(has_event, n_bootstrap, random_state, area)["area"]
+        estimate = area(once)["area"][0]
+        rows.add(model, np.nan, "event_auprc", estimate, interval=rows.around_area(estimate, sample))
+        rates = alarm_rates(np.stack(totals))
+        shared = {"model": model, "threshold": thresholds, "recall": rates["event_recall"]}
+        recall = {"precision": rates["alarm_precision"], "precision_first": rates["first_alarm_precision"]}
+        burden = {k: rates[k] for k in ("alarms_per_100_patient_days", "false_alarms_per_patient_day")}
+        recall_parts.append(pd.DataFrame({**shared, **recall}))
+        burden_parts.append(pd.DataFrame({**shared, **burden}))
+    event = pd.concat(recall_parts, ignore_index=True)
+    event = event[event.precision.notna()].reset_index(drop=True)
+    return rows.table(), event, pd.concat(burden_parts, ignore_index=True)

@@ -1,0 +1,289 @@
+"""
+Hourly risks: the same hours of the same stays for every model.
+
+An hour that some model has no risk for leaves all models, so that they are judged on one footing;
+stays that lose hours are counted. Scores need not lie on whole hours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numba
+import numpy as np
+import pandas as pd
+
+from sepsis.errors import NothingLeftError
+from sepsis.evaluation.contract import TOLERANCE_H, refuse, rows_of_split
+from sepsis.evaluation.risk_set import AFTER_DISCHARGE, NO_REASON, NO_ROW, counted_for_all, in_order
+
+TICKS_PER_H = 36_000  # times closer than a tenth of a second are one time
+
+
+@dataclass(frozen=True, eq=False)
+class Hours:
+    """
+    Risks by stay and time.
+
+    Attributes
+    ----------
+    models : tuple of str, length M
+    stay_id, subject_id : ndarray of int64, shape (N,)
+        Ascending by stay; every stay has at least one hour.
+    is_case : ndarray of bool, shape (N,)
+    onset_h : ndarray of float, shape (N,)
+        Hours since ICU admission; NaN for controls.
+    reference_h : ndarray of float, shape (N,)
+        Onset of cases, the cohort's matched hour of controls; NaN where it is not known.
+    end_h : ndarray of float, shape (N,)
+        Discharge, or an hour after the last risk where the outcomes do not know it.
+    censor_h : ndarray of float, shape (N,)
+        First of antibiotic, culture and suspicion; NaN where there is none.
+    start : ndarray of int64, shape (N + 1,)
+        Hours of stay i are start[i] to start[i + 1].
+    time_h : ndarray of float, shape (T,)
+        Ascending within a stay.
+    risk : ndarray of float, shape (M, T)
+        No gaps.
+    coverage : DataFrame
+        model, horizon_h, reason, n, n_events: stays that lack hours, or are left out.
+    dropped : int
+        Hours that some model has no risk for.
+    """
+
+    models: tuple[str, ...]
+    stay_id: np.ndarray
+    subject_id: np.ndarray
+    is_case: np.ndarray
+    onset_h: np.ndarray
+    reference_h: np.ndarray
+    end_h: np.ndarray
+    censor_h: np.ndarray
+    start: np.ndarray
+    time_h: np.ndarray
+    risk: np.ndarray
+    coverage: pd.DataFrame
+    dropped: int
+
+    @property
+    def stay(self) -> np.ndarray:
+        """Number of the stay of every hour, shape (T,)."""
+        return np.repeat(np.arange(len(self.stay_id)), np.diff(self.start))
+
+    def only(self, stay_id) -> Hours:
+        """The hours of these stays."""
+        return self._kept(np.isin(self.stay_id, stay_id)[self.stay])
+
+    def before(self, limit_h) -> Hours:
+        """
+        The hours at or before a limit of each stay; stays without a limit keep all.
+
+        Parameters
+        ----------
+        limit_h : array of float, shape (N,)
+            NaN for no limit.
+        """
+        return self._kept(~(self.time_h > np.asarray(limit_h)[self.stay] + TOLERANCE_H))
+
+    def _kept(self, keep) -> Hours:
+        """Only some hours, and the stays that still have one."""
+        counts = np.bincount(self.stay[keep], minlength=len(self.stay_id))
+        there = counts > 0
+        per_stay = {
+            name: getattr(self, name)[there]
+            for name in ("stay_id", "subject_id", "is_case", "onset_h", "reference_h", "end_h", "censor_h")
+        }
+        return replace(
+            self,
+            **per_stay,
+            start=np.concatenate([[0], np.cumsum(counts[there])]).astype(np.int64),
+            time_h=self.time_h[keep],
+            risk=np.ascontiguousarray(self.risk[:, keep]),
+        )
+
+
+def hourly_risks(scores: pd.DataFrame, outcomes: pd.DataFrame, *, split: str | None) -> Hours:
+    """
+    The hours of a split at which every model has a risk.
+
+    Reads    scores and outcomes that were checked; rows whose `horizon_h` is null
+    Rule     stays that the labels exclude, hours after discharge and cases without an onset time are
+             left out and counted.
+
+    Raises
+    ------
+    ExportError
+        If a model has two risks at one time of a stay.
+    NothingLeftError
+        If there is no such hour.
+    """
+    rows = rows_of_split(scores, split)
+    rows = rows[rows.horizon_h.isna()]
+    known = outcomes.set_index("stay_id")
+    rows, account = _of_judged_stays(rows, known)
+    if rows.empty:
+        raise NothingLeftError(
+            "scores",
+            f"none of {len(scores):,} rows is hourly, of split {split!r}, and of a stay to judge",
+            "risks by the hour",
+            "Score with --hourly, or choose another split.",
+        )
+    models = in_order(rows.model.unique())
+    stays = np.unique(rows.stay_id.to_numpy())
+    key, time_h, risk = _wide(rows, models, stays)
+    gap = np.isnan(risk)
+    whole = ~gap.any(axis=0)
+    stay_of = key // _SPAN
+    account.append(_gaps(rows, models, stays, known, gap, whole, stay_of))
+    if not whole.any():
+        raise NothingLeftError(
+            "scores", f"no hour of {len(stays):,} stays has a risk from all {len(models)} models",
+            "hours that all models have", "See `reason` in the scores; judge fewer models together.",
+        )  # fmt: skip
+    hours = _assembled(models, stays, stay_of[whole], time_h[whole], risk[:, whole], known, rows)
+    never = outcomes[outcomes.included & ~outcomes.stay_id.isin(scores.stay_id)]
+    account.append(
+        counted_for_all(
+            pd.DataFrame(
+                {"reason": ["labelled, not in the scores"] * len(never), "is_case": [*never.is_case]}
+            )
+        )
+    )
+    coverage = pd.concat(account, ignore_index=True).drop_duplicates(["model", "horizon_h", "reason"])
+    return replace(hours, coverage=coverage.reset_index(drop=True), dropped=int((~whole).sum()))
+
+
+_SPAN = 2**32  # ticks that a stay may last, either side of 2^31: 13 years
+
+
+def _of_judged_stays(rows: pd.DataFrame, known: pd.DataFrame) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
+    """Rows that can be judged, and an account of the stays behind the others."""
+    account = []
+
+    def without(out: np.ndarray, reason: str) -> None:
+        nonlocal rows
+        stays = np.unique(rows.stay_id.to_numpy()[out])
+        table = pd.DataFrame({"reason": reason, "is_case": known.is_case.loc[stays].to_numpy()})
+        if len(table):
+            account.append(counted_for_all(table))
+        rows = rows[~out]
+
+    labels = known.loc[rows.stay_id]
+    excluded = labels.exclusion.replace("", NO_REASON).to_numpy()
+    for reason in np.unique(excluded[~labels.included.to_numpy()]):
+        at = known.loc[rows.stay_id]
+        mine = ~at.included.to_numpy() & (at.exclusion.replace("", NO_REASON).to_numpy() == reason)
+        without(mine, f"excluded by the labels: {reason}")
+    undated = known.is_case & known.onset_h.isna()
+    without(undated.loc[rows.stay_id].to_numpy(), "case without an onset time")
+    after = rows.time_h.to_numpy() > known.stay_h.loc[rows.stay_id].to_numpy() + TOLERANCE_H
+    without(after, AFTER_DISCHARGE)
+    return rows, account
+
+
+def _wide(rows: pd.DataFrame, models, stays) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sorted keys of stay and time (T,), times (T,), and risks (M, T) with NaN where there is none."""
+    timed = rows[rows.time_h.notna()]
+    ticks = np.rint(timed.time_h.to_numpy(float) * TICKS_PER_H).astype(np.int64) + _SPAN // 2
+    keys = np.searchsorted(stays, timed.stay_id.to_numpy()) * _SPAN + ticks
+    key = np.unique(keys)
+    column, model = np.searchsorted(key, keys), pd.Index(models).get_indexer(timed.model)
+    filled = np.zeros((len(models), len(key)), dtype=np.int32)
+    np.add.at(filled, (model, column), 1)
+    refuse(
+        "scores", int((filled > 1).sum()), "pairs of stay and time have two risks of one model",
+        "one row for each", "Remove them.",
+    )  # fmt: skip
+    risk = np.full(filled.shape, np.nan)
+    risk[model, column] = timed.risk.to_numpy(float)
+    time_h = np.empty(len(key))
+    time_h[column] = timed.time_h.to_numpy(float)
+    return key, time_h, risk
+
+
+def _gaps(rows, models, stays, known, gap, whole, stay_of) -> pd.DataFrame:
+    """Coverage rows: stays with hours that a model has no risk for, and stays left with none at all."""
+    is_case = known.is_case.loc[stays].to_numpy(bool)
+    tables = []
+    for m, model in enumerate(models):
+        mine = rows[(rows.model == model) & rows.risk.isna()]
+        stated = mine.drop_duplicates(["stay_id", "reason"])
+        tables.append(
+            pd.DataFrame(
+                {
+                    "model": model,
+                    "reason": "some hours: " + stated.reason.replace("", NO_REASON),
+                    "is_case": known.is_case.loc[stated.stay_id].to_numpy(bool),
+                }
+            )
+        )
+        absent = np.setdiff1d(np.unique(stay_of[gap[m]]), np.searchsorted(stays, mine.stay_id.unique()))
+        tables.append(
+            pd.DataFrame({"model": model, "reason": f"some hours: {NO_ROW}", "is_case": is_case[absent]})
+        )
+    lost = np.setdiff1d(np.arange(len(stays)), np.unique(stay_of[whole]))
+    tables.append(
+        pd.DataFrame(
+            {"model": "all", "reason": "no hour with a risk from every model", "is_case": is_case[lost]}
+        )
+    )
+    table = pd.concat([t.astype({"is_case": bool}) for t in tables], ignore_index=True)
+    counted = table.groupby(["model", "reason"], as_index=False).agg(
+        n=("is_case", "size"), n_events=("is_case", "sum")
+    )
+    counted.insert(1, "horizon_h", np.nan)
+    return counted
+
+
+def _assembled(models, stays, stay_of, time_h, risk, known, rows) -> Hours:
+    """Hours without gaps, sorted by stay and time."""
+    there = np.unique(stay_of)
+    counts = np.bincount(stay_of, minlength=len(stays))[there]
+    start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    labels = known.loc[stays[there]]
+    is_case = labels.is_case.to_numpy(bool)
+    given = rows.drop_duplicates("stay_id").set_index("stay_id").reference_h.loc[stays[there]].to_numpy(float)
+    onset_h = np.where(is_case, labels.onset_h.to_numpy(float), np.nan)
+    stay_h = labels.stay_h.to_numpy(float)
+    return Hours(
+        models=models,
+        stay_id=stays[there].astype(np.int64),
+        subject_id=labels.subject_id.to_numpy(np.int64),
+        is_case=is_case,
+        onset_h=onset_h,
+        reference_h=np.where(is_case, onset_h, given),
+        end_h=np.where(np.isnan(stay_h), time_h[start[1:] - 1] + 1.0, stay_h),
+        censor_h=labels[["antibiotic_h", "culture_h", "suspicion_h"]].min(axis=1).to_numpy(float),
+        start=start,
+        time_h=time_h,
+        risk=np.ascontiguousarray(risk),
+        coverage=pd.DataFrame(),
+        dropped=0,
+    )
+
+
+@numba.njit(nogil=True)
+def last_at_or_before(start, time_h, at_h):
+    """
+    The last hour of each stay that is not later than a time.
+
+    Parameters
+    ----------
+    start, time_h
+        As in `Hours`.
+    at_h : ndarray of float, shape (N, K)
+
+    Returns
+    -------
+    hour : ndarray of int64, shape (N, K)
+        Position in `time_h`; -1 where there is none, and where `at_h` is NaN.
+    """
+    hour = np.full(at_h.shape, -1, dtype=np.int64)
+    for i in range(at_h.shape[0]):
+        times = time_h[start[i] : start[i + 1]]
+        for k in range(at_h.shape[1]):
+            if not np.isnan(at_h[i, k]):
+                found = np.searchsorted(times, at_h[i, k], side="right")
+                if found > 0:
+                    hour[i, k] = start[i] + found - 1
+    return hour

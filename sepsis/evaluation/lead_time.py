@@ -1,0 +1,156 @@
+"""
+How long before onset the first alarm comes, and how long it would by chance.
+
+Lead time at a given recall rewards bad models: alarms that ring at random in a long stay ring early.
+So the same scores are shuffled in time, among the hours of each case before onset, and alarms are
+rung again: what a score says about *when* is then gone, and how often it is high is kept. A lead
+time that the shuffled scores have too is no merit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from sepsis.evaluation.alarms import AlarmRules, alarm_counts
+from sepsis.evaluation.contract import TOLERANCE_H
+from sepsis.evaluation.hours import Hours
+
+SHUFFLES = 50
+BIN_WIDTHS_H = (1.0, 2.0, 4.0, 6.0, 12.0, 24.0, 48.0, 96.0, 168.0)
+MOST_BINS = 40
+
+
+@dataclass(frozen=True, eq=False)
+class Shuffles:
+    """
+    The cases' hours before onset, shuffled within each stay, several times over.
+
+    Attributes
+    ----------
+    hours : Hours
+        Cases only, hours before onset only, as they are.
+    orders : ndarray of int64, shape (K, T)
+        Where each hour takes its risks from.
+    """
+
+    hours: Hours
+    orders: np.ndarray
+
+    @classmethod
+    def of(cls, hours: Hours, random_state, size: int = SHUFFLES) -> Shuffles:
+        """Shuffle the hours of every case, each model's risks alike."""
+        cases = hours.only(hours.stay_id[hours.is_case])
+        cases = cases.before(cases.onset_h - 2 * TOLERANCE_H)
+        rng = np.random.default_rng(random_state)
+        stay = cases.stay
+        orders = [np.lexsort((rng.random(len(stay)), stay)) for _ in range(size)]
+        return cls(cases, np.array(orders, dtype=np.int64).reshape(size, len(stay)))
+
+    def leads(self, model: int, threshold: float, rules: AlarmRules) -> np.ndarray:
+        """Lead times of the shuffled scores, shape (K, cases); NaN without an alarm."""
+        made = np.full((len(self.orders), len(self.hours.stay_id)), np.nan)
+        for k, order in enumerate(self.orders):
+            shuffled = replace(self.hours, risk=self.hours.risk[model : model + 1, order])
+            made[k] = alarm_counts(shuffled, 0, threshold, rules)[1]
+        return made
+
+    def medians(self, model: int, threshold: float, rules: AlarmRules) -> np.ndarray:
+        """Median lead time of every shuffle, shape (K,); NaN where no alarm rings."""
+        leads = self.leads(model, threshold, rules)
+        some = ~np.isnan(leads).all(axis=1) if leads.shape[1] else np.zeros(len(leads), bool)
+        medians = np.full(len(leads), np.nan)
+        if some.any():
+            medians[some] = np.nanmedian(leads[some], axis=1)
+        return medians
+
+
+def lead_times(hours: Hours, model: int, threshold: float, rules: AlarmRules) -> np.ndarray:
+    """Hours from the first alarm to onset of every case that has one before onset."""
+    lead_h = alarm_counts(hours, model, threshold, rules)[1]
+    return lead_h[~np.isnan(lead_h)]
+
+
+def lead_time_curve(hours: Hours, thresholds, rules: AlarmRules, shuffles: Shuffles) -> pd.DataFrame:
+    """
+    Histogram of lead times, and of the mean shuffle, in bins of equal width.
+
+    Parameters
+    ----------
+    thresholds : list of Threshold
+        Those without a value are left out.
+
+    Returns
+    -------
+    curve : DataFrame
+        model, setting, lead_h_from, lead_h_to, events, events_shuffled. A lead lies in the bin whose
+        upper end it does not pass.
+    """
+    found = []
+    for threshold in thresholds:
+        if not np.isnan(threshold.value):
+            m = hours.models.index(threshold.model)
+            leads = lead_times(hours, m, threshold.value, rules)
+            found.append((threshold, leads, shuffles.leads(m, threshold.value, rules)))
+    longest = max((np.nanmax(a, initial=0.0) for _, *both in found for a in both), default=0.0)
+    width = next((w for w in BIN_WIDTHS_H if longest <= MOST_BINS * w), longest / MOST_BINS)
+    edges = width * np.arange(max(1, int(np.ceil((longest - TOLERANCE_H) / width))) + 1)
+    parts = []
+    for threshold, leads, shuffled in found:
+        parts.append(
+            pd.DataFrame(
+                {
+                    "model": threshold.model,
+                    "setting": threshold.setting,
+                    "lead_h_from": edges[:-1],
+                    "lead_h_to": edges[1:],
+                    "events": _histogram(leads, edges),
+                    "events_shuffled": _histogram(shuffled[~np.isnan(shuffled)], edges) / len(shuffled),
+                }
+            )
+        )
+    columns = ["model", "setting", "lead_h_from", "lead_h_to", "events", "events_shuffled"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def _histogram(values, edges) -> np.ndarray:
+    """Counts of values in (from, to] bins, the last one taking what rounding leaves over."""
+    at = np.searchsorted(edges, np.asarray(values) - TOLERANCE_H, side="left") - 1
+    return np.bincount(np.clip(at, 0, len(edges) - 2), minlength=len(edges) - 1).astype(float)
+
+
+def weighted_median(values, weights) -> np.ndarray:
+    """
+    Median of values that count several times, under many sets of weights.
+
+    Parameters
+    ----------
+    values : array of float, shape (N,)
+    weights : array of int, shape (R, N)
+
+    Returns
+    -------
+    median : ndarray, shape (R,)
+        Mean of the two middle values where their number is even; NaN where nothing counts.
+
+    Examples
+    --------
+    >>> weighted_median([3.0, 1.0, 2.0], [[1, 1, 1], [1, 1, 0], [0, 0, 0]])
+    array([ 2.,  2., nan])
+    """
+    values, weights = np.asarray(values, dtype=float), np.asarray(weights)
+    order = np.argsort(values, kind="stable")
+    upto = np.cumsum(weights[:, order], axis=1)
+    median = np.full(len(weights), np.nan)
+    if not len(values):
+        return median
+    total = upto[:, -1]
+    some = total > 0
+    ranked = values[order]
+    for r in np.flatnonzero(some):
+        low = np.searchsorted(upto[r], (total[r] - 1) // 2, side="right")
+        high = np.searchsorted(upto[r], total[r] // 2, side="right")
+        median[r] = (ranked[low] + ranked[high]) / 2.0
+    return median

@@ -1,0 +1,176 @@
+"""
+What a threshold on the risk does: sensitivity and false-positive rate where one of them, or the share
+of alerts, is given; the part of the ROC curve that such limits leave.
+
+A threshold is one of the risks that occur; nothing is interpolated between two of them, except under
+the partial ROC curve, which is an area.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+from sepsis.evaluation.discrimination import Ranking
+from sepsis.evaluation.rows import ratio
+
+SLACK = 1e-9  # a share that equals its limit keeps it, whatever the last bit says
+
+
+@dataclass(frozen=True)
+class Limits:
+    """
+    What is held fixed.
+
+    Attributes
+    ----------
+    sensitivity : sequence of float
+        At least this; the highest threshold that gives it is taken.
+    specificity, alert_rate : sequence of float
+        At least this specificity, at most this share of alerts; the lowest threshold is taken.
+    partial_from : float
+        The partial area is that at specificities from here to 1.
+    """
+
+    sensitivity: Sequence[float] = (0.8, 0.9)
+    specificity: Sequence[float] = (0.9, 0.95)
+    alert_rate: Sequence[float] = (0.1,)
+    partial_from: float = 0.9
+
+
+LIMITS = Limits()
+
+
+@dataclass(frozen=True, eq=False)
+class OperatingPoints:
+    """
+    Rates at each limit, one row per resample; NaN where the weights leave a class empty.
+
+    Attributes
+    ----------
+    sensitivity, false_positive_rate : dict of ndarray, shape (R,)
+        By ("sensitivity" | "specificity" | "alert rate", limit).
+    prevalence : ndarray, shape (R,)
+    partial_auroc : ndarray, shape (R,)
+        McClish's: 0.5 by chance, 1 at best.
+    """
+
+    sensitivity: dict[tuple[str, float], np.ndarray]
+    false_positive_rate: dict[tuple[str, float], np.ndarray]
+    prevalence: np.ndarray
+    partial_auroc: np.ndarray
+
+    def specificity(self, limit: tuple[str, float]) -> np.ndarray:
+        """Share of controls without an alert."""
+        return 1.0 - self.false_positive_rate[limit]
+
+    def alert_rate(self, limit: tuple[str, float]) -> np.ndarray:
+        """Share of all with an alert."""
+        cases = self.prevalence * self.sensitivity[limit]
+        return cases + (1.0 - self.prevalence) * self.false_positive_rate[limit]
+
+    def precision(self, limit: tuple[str, float], prevalence: float | None = None) -> np.ndarray:
+        """
+        Share of alerts that are cases, at the prevalence found or at another one.
+
+        At another prevalence the rates stay what they are (Bayes' rule), as they do when cases and
+        controls are each drawn fairly from the same two populations.
+        """
+        found = self.prevalence if prevalence is None else prevalence
+        true = found * self.sensitivity[limit]
+        return ratio(true, true + (1.0 - found) * self.false_positive_rate[limit])
+
+
+def operating_points(ranking: Ranking, unit, weights, limits: Limits = LIMITS) -> OperatingPoints:
+    """
+    Rates at every limit under many sets of weights.
+
+    Parameters
+    ----------
+    ranking, unit, weights
+        As `weighted_discrimination` takes them.
+
+    References
+    ----------
+    McClish, Med Decis Making 9 (1989) 190-195, doi:10.1177/0272989X8900900307 (the partial area).
+    """
+    unit = np.ascontiguousarray(np.asarray(unit)[ranking.order])
+    weights = np.ascontiguousarray(weights)
+    kinds = {
+        "sensitivity": np.asarray(limits.sensitivity, dtype=float),
+        "specificity": np.asarray(limits.specificity, dtype=float),
+        "alert rate": np.asarray(limits.alert_rate, dtype=float),
+    }
+    keys = [(kind, float(value)) for kind, values in kinds.items() for value in values]
+    limit = np.concatenate(list(kinds.values()))
+    kind = np.repeat(np.arange(len(kinds)), [len(values) for values in kinds.values()])
+    out = np.full((len(weights), len(keys), 2), np.nan)
+    area, prevalence = np.full(len(weights), np.nan), np.full(len(weights), np.nan)
+    widest = 1.0 - limits.partial_from
+    _rates(unit, ranking.is_case, ranking.last_of_tie, weights, kind, limit, widest, out, area, prevalence)
+    least = widest * widest / 2.0
+    return OperatingPoints(
+        sensitivity={key: out[:, k, 0] for k, key in enumerate(keys)},
+        false_positive_rate={key: out[:, k, 1] for k, key in enumerate(keys)},
+        prevalence=prevalence,
+        partial_auroc=0.5 * (1.0 + (area - least) / (widest - least)),
+    )
+
+
+@numba.njit(nogil=True)
+def _rates(unit, is_case, last_of_tie, weights, kind, limit, widest, out, area, prevalence):
+    """Fill out (R, K, 2) with both rates at each limit, area (R,) and prevalence (R,)."""
+    for r in range(weights.shape[0]):
+        all_cases = 0
+        both = 0
+        for i in range(len(unit)):
+            weight = weights[r, unit[i]]
+            both += weight
+            if is_case[i]:
+                all_cases += weight
+        if all_cases == 0 or all_cases == both:
+            continue
+        prevalence[r] = all_cases / both
+        area[r] = 0.0
+        out[r] = 0.0  # no alert at all keeps every limit but those on sensitivity
+        cases = 0
+        alerts = 0
+        before = (0.0, 0.0)
+        for i in range(len(unit)):
+            weight = weights[r, unit[i]]
+            alerts += weight
+            if is_case[i]:
+                cases += weight
+            if last_of_tie[i]:
+                rates = (cases / all_cases, (alerts - cases) / (both - all_cases))
+                _keep(before, rates, alerts / both, kind, limit, out[r])
+                area[r] += _area_between(before, rates, widest)
+                before = rates
+
+
+@numba.njit(nogil=True)
+def _keep(before, rates, alert_rate, kind, limit, out):
+    """Note the rates at each limit that this threshold keeps."""
+    for k in range(len(limit)):
+        if kind[k] == 0:  # the first threshold that finds enough
+            kept = before[0] < limit[k] - SLACK and rates[0] >= limit[k] - SLACK
+        elif kind[k] == 1:
+            kept = 1.0 - rates[1] >= limit[k] - SLACK
+        else:
+            kept = alert_rate <= limit[k] + SLACK
+        if kept:
+            out[k, 0] = rates[0]
+            out[k, 1] = rates[1]
+
+
+@numba.njit(nogil=True)
+def _area_between(before, rates, widest):
+    """Area under the ROC curve from one threshold to the next, up to a false-positive rate."""
+    if before[1] >= widest or rates[1] <= before[1]:
+        return 0.0
+    upto = min(rates[1], widest)
+    height = before[0] + (rates[0] - before[0]) * (upto - before[1]) / (rates[1] - before[1])
+    return (upto - before[1]) * (before[0] + height) / 2.0

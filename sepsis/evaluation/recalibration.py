@@ -1,0 +1,113 @@
+"""
+Maps from a model's risk to one that happens as often as it says, fitted on the validation split.
+
+A map is two short arrays, so it can be stored beside a model and applied without the package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from sepsis.errors import ExportError, UsageError, nearest
+from sepsis.evaluation.logistic import expit, fit_logistic, logit
+
+METHODS = ("intercept", "platt", "isotonic")
+
+
+@dataclass(frozen=True, eq=False)
+class Recalibration:
+    """
+    One map.
+
+    Attributes
+    ----------
+    method : str
+        "intercept": all log odds moved alike. "platt": log odds moved and stretched. "isotonic": any
+        rising steps, straight lines between them.
+    x, y : ndarray of float
+        intercept, platt: x is (2,), offset and slope of the log odds, and y is empty. isotonic: the
+        risk y[i] belongs to x[i].
+
+    References
+    ----------
+    Platt 1999, in Advances in Large Margin Classifiers, 61-74; Zadrozny and Elkan 2002,
+    doi:10.1145/775047.775151; Steyerberg et al. 2004, doi:10.1002/sim.1844 (intercept only).
+    """
+
+    method: str
+    x: np.ndarray
+    y: np.ndarray
+
+    def apply(self, risk) -> np.ndarray:
+        """The recalibrated risk; NaN stays NaN."""
+        risk = np.asarray(risk, dtype=float)
+        if self.method == "isotonic":
+            return np.where(np.isnan(risk), np.nan, np.interp(risk, self.x, self.y))
+        return expit(self.x[0] + self.x[1] * logit(risk))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What to store: {"METHOD.x": ..., "METHOD.y": ...}."""
+        return {f"{self.method}.x": self.x, f"{self.method}.y": self.y}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Recalibration:
+        """
+        What `arrays` gave.
+
+        Raises
+        ------
+        ExportError
+            If these are not the arrays of one map.
+        """
+        methods = {name.rpartition(".")[0] for name in arrays}
+        method = methods.pop() if len(methods) == 1 else ""
+        if method not in METHODS or {f"{method}.x", f"{method}.y"} != set(arrays):
+            raise ExportError("recalibration", f"{len(arrays)} arrays", "METHOD.x and METHOD.y of one method")
+        x, y = (np.asarray(arrays[f"{method}.{part}"], dtype=float) for part in "xy")
+        if (method == "isotonic") != bool(len(y)) or (method != "isotonic" and len(x) != 2):
+            raise ExportError("recalibration", "arrays of the wrong length", f"those of {method}")
+        return cls(method, x, y)
+
+
+def fit_recalibration(method: str, is_case, risk) -> Recalibration | None:
+    """
+    The map that makes risks fit what happened.
+
+    Parameters
+    ----------
+    method : str
+        A name of `METHODS`.
+    is_case : array of bool, shape (N,)
+    risk : array of float, shape (N,)
+        Of people whom neither the model nor its judgement has seen.
+
+    Returns
+    -------
+    map : Recalibration or None
+        None where the data decide none: one class alone, or one that a line parts from the other.
+
+    Raises
+    ------
+    UsageError
+        If there is no such method.
+    """
+    if method not in METHODS:
+        raise UsageError("recalibration", f"no method {method!r}", todo=nearest(method, METHODS))
+    is_case, risk = np.asarray(is_case, dtype=bool), np.asarray(risk, dtype=float)
+    if not len(risk) or is_case.all() or not is_case.any():
+        return None
+    x, ones = logit(risk), np.ones((len(risk), 1))
+    nothing = np.empty(0)
+    if method == "isotonic":
+        from sklearn.isotonic import IsotonicRegression
+
+        fitted = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(risk, is_case)
+        return Recalibration(method, fitted.X_thresholds_, fitted.y_thresholds_)
+    if method == "intercept":
+        beta = np.append(fit_logistic(ones, is_case, offset=x), 1.0)
+    else:
+        beta = fit_logistic(np.concatenate([ones, x[:, None]], axis=1), is_case)
+    return None if np.isnan(beta).any() else Recalibration(method, beta, nothing)

@@ -1,0 +1,106 @@
+"""
+The table of metrics, collected row by row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from sepsis.evaluation.intervals import area_interval, percentile_interval
+
+COLUMNS = (
+    "model", "view", "horizon_h", "group", "metric", "setting", "estimate", "low", "high", "n", "n_events",
+)  # fmt: skip
+
+
+@dataclass(eq=False)
+class MetricRows:
+    """
+    Rows of one view and group.
+
+    Attributes
+    ----------
+    view, group : str
+        As in `data_schema/7_metrics.toml`.
+    level : float
+        Of the intervals.
+    n, n_events : int
+        What the numbers are computed from, unless a row says otherwise.
+    shown : bool
+        False in a group too small to show: rows are kept, their numbers are gaps.
+    """
+
+    view: str
+    group: str
+    level: float
+    n: int
+    n_events: int
+    shown: bool = True
+    rows: list[tuple] = field(default_factory=list)
+
+    def add(
+        self,
+        model,
+        horizon_h,
+        metric,
+        estimate,
+        samples=(),
+        *,
+        setting="",
+        interval=None,
+        n=None,
+        n_events=None,
+    ):
+        """
+        One number with its interval.
+
+        Parameters
+        ----------
+        samples : array, shape (R,)
+            Resampled values; none for no interval.
+        interval : (low, high), optional
+            Instead of the percentiles of `samples`.
+        """
+        low, high = percentile_interval(samples, self.level) if interval is None else interval
+        if not self.shown:
+            estimate = low = high = np.nan
+        counts = (self.n if n is None else n, self.n_events if n_events is None else n_events)
+        numbers = (float(estimate), float(low), float(high), int(counts[0]), int(counts[1]))
+        self.rows.append((model, self.view, float(horizon_h), self.group, metric, setting, *numbers))
+
+    def around_area(self, estimate, samples) -> tuple[float, float]:
+        """Interval of an area under a curve (`sepsis.evaluation.intervals.area_interval`)."""
+        pairs_there = max(1, self.n_events * (self.n - self.n_events))
+        return area_interval(float(estimate), samples, self.level, 0.5 / pairs_there)
+
+    def table(self) -> pd.DataFrame:
+        """The rows as a DataFrame."""
+        return metric_table(self.rows)
+
+
+def metric_table(rows: list[tuple]) -> pd.DataFrame:
+    """Rows of `MetricRows` with the types of the contract, none too."""
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    numbers = dict.fromkeys(("horizon_h", "estimate", "low", "high"), "float64")
+    return table.astype({**numbers, "n": "int64", "n_events": "int64"})
+
+
+def ratio(numerator, denominator) -> np.ndarray:
+    """
+    Numerator by denominator, NaN where the denominator is 0.
+
+    Examples
+    --------
+    >>> ratio(np.array([1.0, 1.0]), np.array([4.0, 0.0]))
+    array([0.25,  nan])
+    """
+    numerator, denominator = np.asarray(numerator, dtype=float), np.asarray(denominator, dtype=float)
+    return numerator / np.where(denominator == 0, np.nan, denominator)
+
+
+def pairs(n_models: int) -> list[tuple[int, int]]:
+    """Every two models once, the earlier first."""
+    return [(a, b) for a in range(n_models) for b in range(a + 1, n_models)]

@@ -1,0 +1,194 @@
+"""
+The utility of the PhysioNet/CinC Challenge 2019: early alarms earn, late and missed ones cost.
+
+An hour of a septic patient earns from 12 h before onset, most at 6 h before it, and nothing from 3 h
+after it; a miss costs from 6 h before onset on. An alarm for anybody else, or earlier, costs a
+little. The total is scaled so that 0 is never to alarm, and 1 to alarm at exactly the right hours.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from sepsis.errors import ExportError
+from sepsis.evaluation.hours import Hours
+from sepsis.evaluation.intervals import resampled, summed_by_unit, together, units_of
+from sepsis.evaluation.rows import MetricRows, pairs, ratio
+
+EARLIEST_H, BEST_H, LATEST_H = -12.0, -6.0, 3.0  # hours after onset
+BEST_GAIN, WORST_MISS, FALSE_ALARM = 1.0, -2.0, -0.05
+COLUMNS = ("observed_utility", "best_utility", "worst_utility", "inaction_utility")
+
+
+def hour_utilities(after_onset_h) -> tuple[np.ndarray, np.ndarray]:
+    """
+    What an hour is worth with an alarm and without.
+
+    Parameters
+    ----------
+    after_onset_h : array of float, shape (T,)
+        Hours since onset, negative before it; NaN for hours of somebody without onset.
+
+    Returns
+    -------
+    alarm, silence : ndarray, shape (T,)
+
+    Examples
+    --------
+    >>> hour_utilities([-20.0, -9.0, -6.0, 0.0, 4.0, np.nan])[0]
+    array([-0.05      ,  0.5       ,  1.        ,  0.33333333,  0.        , -0.05      ])
+    >>> hour_utilities([-20.0, -6.0, -1.5, 3.0, 4.0, np.nan])[1]
+    array([ 0.,  0., -1., -2.,  0.,  0.])
+    """
+    t = np.asarray(after_onset_h, dtype=float)
+    rise = BEST_GAIN / (BEST_H - EARLIEST_H)
+    fall = -BEST_GAIN / (LATEST_H - BEST_H)
+    loss = WORST_MISS / (LATEST_H - BEST_H)
+    early = np.maximum(rise * t - rise * EARLIEST_H, FALSE_ALARM)
+    late = fall * t - fall * LATEST_H
+    miss = loss * t - loss * BEST_H
+    before, within, never = t <= BEST_H, (t > BEST_H) & (t <= LATEST_H), np.isnan(t)
+    alarm = np.select([never, before, within], [FALSE_ALARM, early, late], 0.0)
+    return alarm, np.where(within, miss, 0.0)
+
+
+def physionet2019_utility(hours: pd.DataFrame) -> tuple[pd.DataFrame, float]:
+    """
+    The challenge's utility of binary predictions.
+
+    Reads    hours(patient, label, prediction), one row per hour, each patient's rows in time order
+    Rule     labels turn 1 six hours before onset, as the challenge's do; a patient without a 1 has
+             no onset.
+    Source   Reyna et al. 2020, doi:10.1097/CCM.0000000000004145; the official script
+             `evaluate_sepsis_score.py`
+
+    Returns
+    -------
+    patients : DataFrame
+        patient, observed_utility, best_utility, worst_utility, inaction_utility: a row per patient, in
+        the order of first rows.
+    normalised : float
+        (observed - inaction) / (best - inaction), summed over patients; NaN where no hour can earn.
+
+    Raises
+    ------
+    ExportError
+        If a column is missing, or a label or prediction is not 0 or 1.
+
+    Examples
+    --------
+    >>> hours = pd.DataFrame({"patient": "a", "label": [0, 0, 1, 1], "prediction": [0, 0, 1, 1]})
+    >>> round(physionet2019_utility(hours)[1], 3)
+    0.585
+    """
+    _check(hours)
+    patient, names = pd.factorize(hours.patient)
+    order = np.argsort(patient, kind="stable")
+    patient = patient[order]
+    label = hours.label.to_numpy()[order].astype(bool)
+    prediction = hours.prediction.to_numpy()[order].astype(bool)
+    counts = np.bincount(patient, minlength=len(names))
+    start = np.cumsum(counts) - counts
+    row = np.arange(len(patient)) - start[patient]
+    onset = np.full(len(names), np.nan)
+    np.fmin.at(onset, patient[label], row[label] - BEST_H)
+    table = pd.DataFrame(_utilities(row - onset[patient], prediction, patient, len(names)), columns=COLUMNS)
+    table.insert(0, "patient", np.asarray(names))
+    return table, float(_normalised(table.to_numpy()[:, 1:].astype(float).sum(axis=0)[None])[0])
+
+
+def _check(hours: pd.DataFrame) -> None:
+    """Raise unless the columns are there and hold 0 and 1."""
+    missing = [c for c in ("patient", "label", "prediction") if c not in hours.columns]
+    if missing:
+        raise ExportError("hours", f"no column {', '.join(missing)}", "patient, label, prediction")
+    gaps = int(hours.patient.isna().sum())
+    if gaps:
+        raise ExportError("hours.patient", f"{gaps:,} gaps", "whose hour each row is")
+    for column in ("label", "prediction"):
+        odd = int((~hours[column].isin([0, 1])).sum())
+        if odd:
+            raise ExportError(f"hours.{column}", f"{odd:,} rows are neither 0 nor 1", "0 or 1")
+
+
+def _utilities(after_onset_h, prediction, unit, n_units: int) -> np.ndarray:
+    """Observed, best, worst and inaction utility, shape (G, 4)."""
+    alarm, silence = hour_utilities(after_onset_h)
+    with np.errstate(invalid="ignore"):
+        ideal = (after_onset_h >= EARLIEST_H) & (after_onset_h <= LATEST_H)
+    columns = [np.where(choice, alarm, silence) for choice in (prediction, ideal, ~ideal)]
+    return summed_by_unit(unit, np.stack([*columns, silence], axis=1), n_units)
+
+
+def _normalised(totals) -> np.ndarray:
+    """(observed - inaction) / (best - inaction) of rows of totals (R, 4)."""
+    return ratio(totals[:, 0] - totals[:, 3], totals[:, 1] - totals[:, 3])
+
+
+def hours_follow_each_other(hours: Hours) -> bool:
+    """Whether every stay has one risk an hour without holes, as the utility assumes."""
+    step = np.diff(hours.time_h)
+    within = np.ones(len(step), dtype=bool)
+    within[hours.start[1:-1] - 1] = False
+    return bool((np.abs(step[within] - 1.0) < 1e-3).all())
+
+
+def best_threshold(hours: Hours, model: int) -> float:
+    """The risk from which to alarm for the highest utility, alarms being independent from hour to hour."""
+    risk = hours.risk[model]
+    alarm, silence = hour_utilities(hours.time_h - hours.onset_h[hours.stay])
+    order = np.argsort(-risk, kind="stable")
+    gain = np.cumsum((alarm - silence)[order])
+    ranked = risk[order]
+    last_of_tie = np.append(ranked[1:] != ranked[:-1], True)
+    at = np.flatnonzero(last_of_tie)
+    best = at[np.argmax(gain[at])]
+    return float(ranked[best]) if gain[best] > 0 else np.inf
+
+
+def utility_metrics(
+    hours: Hours,
+    chosen_on: Hours,
+    setting: str,
+    *,
+    n_bootstrap: int,
+    level: float,
+    random_state,
+    group: str = "all",
+    differences: bool = True,
+) -> pd.DataFrame:
+    """
+    Normalised utility of every model, alarming at every hour from the best threshold of other people.
+
+    Parameters
+    ----------
+    hours : Hours
+        Judged; hours up to 3 h after onset count.
+    chosen_on : Hours
+        What the threshold is chosen on.
+    setting : str
+        Says where that was.
+    """
+    unit, has_event = units_of(hours.subject_id, hours.is_case)
+    rows = MetricRows("utility", group, level, len(hours.is_case), int(hours.is_case.sum()))
+    after_onset_h = hours.time_h - hours.onset_h[hours.stay]
+    statistics, counts = {}, {"n": len(chosen_on.is_case), "n_events": int(chosen_on.is_case.sum())}
+    for m, model in enumerate(hours.models):
+        threshold = best_threshold(chosen_on, chosen_on.models.index(model))
+        shown = threshold if np.isfinite(threshold) else np.nan  # never to alarm is best
+        rows.add(model, np.nan, "threshold", shown, setting=setting, **counts)
+        alarmed = hours.risk[m] >= threshold
+        sums = _utilities(after_onset_h, alarmed, unit[hours.stay], len(has_event))
+        statistics[model] = lambda weights, sums=sums: {"utility": _normalised(weights @ sums)}
+    estimates = together(statistics)(np.ones((1, len(has_event)), np.int32))
+    samples = resampled(has_event, n_bootstrap, random_state, together(statistics))
+    for (model, _), estimate in estimates.items():
+        sample = samples[model, "utility"]
+        rows.add(model, np.nan, "normalised_utility", estimate[0], sample, setting=setting)
+    for a, b in pairs(len(hours.models)) if differences else ():
+        one, other = (hours.models[a], "utility"), (hours.models[b], "utility")
+        difference, sample = estimates[one][0] - estimates[other][0], samples[one] - samples[other]
+        name = f"{one[0]} - {other[0]}"
+        rows.add(name, np.nan, "normalised_utility_difference", difference, sample, setting=setting)
+    return rows.table()

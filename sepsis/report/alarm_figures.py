@@ -1,0 +1,145 @@
+"""
+Figures about alarms: what they find, how early, and what they cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from sepsis.report.elements import Chart, number
+from sepsis.report.figures import trace
+from sepsis.report.names import Style
+from sepsis.report.risk_figures import each_model
+
+
+def event_precision_recall_chart(curve: pd.DataFrame, looks: Sequence[Style]) -> Chart:
+    """
+    Share of alarms that are right against share of onsets found, over thresholds.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        model, threshold, recall, precision.
+    """
+    data, words = [], []
+    for look, part in each_model(curve, looks):
+        rows = part.sort_values("threshold", ascending=False, kind="stable")
+        hover = [
+            f"<b>{look.name}</b><br>onsets found {number(x)}<br>alarms that are right {number(y)}<br>"
+            f"threshold {number(t)}"
+            for x, y, t in rows[["recall", "precision", "threshold"]].to_numpy(float)
+        ]
+        data.append(trace(look, rows.recall, rows.precision, hover))
+        words.append(
+            f"{look.name}: {_at_recall(rows, 'precision', 0.8)} of the alarms are right where 0.8 are found"
+        )
+    return Chart(
+        name="event_precision_recall",
+        title="Onsets found and alarms that are right",
+        caption="Each point is a threshold. An onset is found by an alarm in the valid window before it.",
+        description=f"Precision of alarms against recall of onsets. {'; '.join(words)}.",
+        data=data,
+        layout=_layout("onsets found (recall)", "alarms that are right (precision)", [0, 1.02]),
+        numbers=curve,
+    )
+
+
+def burden_recall_chart(curve: pd.DataFrame, looks: Sequence[Style]) -> Chart:
+    """
+    Alarms per 100 patients per day against the share of onsets found.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        model, threshold, recall, alarms_per_100_patient_days.
+    """
+    data, words = [], []
+    for look, part in each_model(curve, looks):
+        rows = part.sort_values("threshold", ascending=False, kind="stable")
+        hover = [
+            f"<b>{look.name}</b><br>onsets found {number(x)}<br>{number(y, 1)} alarms per 100 patients "
+            f"a day<br>threshold {number(t)}"
+            for x, y, t in rows[["recall", "alarms_per_100_patient_days", "threshold"]].to_numpy(float)
+        ]
+        data.append(trace(look, rows.recall, rows.alarms_per_100_patient_days, hover))
+        words.append(
+            f"{look.name}: {_at_recall(rows, 'alarms_per_100_patient_days', 0.8, 1)} where 0.8 are found"
+        )
+    return Chart(
+        name="burden_recall",
+        title="What finding more onsets costs",
+        caption="All alarms, right and wrong, per 100 patients and day. Lower is better.",
+        description=f"Alarms per 100 patients a day against recall of onsets. {'; '.join(words)}.",
+        data=data,
+        layout=_layout("onsets found (recall)", "alarms per 100 patients a day", None),
+        numbers=curve,
+    )
+
+
+def lead_time_chart(curve: pd.DataFrame, looks: Sequence[Style]) -> Chart:
+    """
+    How long before onset the first alarm came, and where it would have come by chance.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        model, setting (what the threshold was chosen for; the first is drawn), lead_h_from,
+        lead_h_to, events, events_shuffled: a row per bin of hours.
+    """
+    setting = curve.setting.iloc[0]
+    curve = curve[curve.setting == setting]
+    data, words = [], []
+    for look, part in each_model(curve, looks):
+        rows = part.sort_values("lead_h_from")
+        for column, dash, what in (("events", "solid", ""), ("events_shuffled", "dot", ", shuffled in time")):
+            hover = [
+                f"<b>{look.name}</b>{what}<br>{a:g} to {b:g} h before onset<br>{number(n, 1)} first alarms"
+                for a, b, n in rows[["lead_h_from", "lead_h_to", column]].to_numpy(float)
+            ]
+            x = np.append(rows.lead_h_from.to_numpy(float), rows.lead_h_to.iloc[-1])
+            y = np.append(rows[column].to_numpy(float), rows[column].iloc[-1])
+            data.append(trace(look, x, y, [*hover, hover[-1]], dash=dash, shape="hv", part=column))
+        words.append(
+            f"{look.name}: median {_median(rows, 'events')}, shuffled {_median(rows, 'events_shuffled')}"
+        )
+    return Chart(
+        name="lead_time",
+        title="How early the first alarm comes",
+        caption=f"Thresholds for {setting}. Dotted: the same risks shuffled in time within each stay, so "
+        "where alarms fall by chance. Long leads that the dotted line has too are no merit.",
+        description=f"Histogram of hours from the first alarm to onset. {'; '.join(words)}.",
+        data=data,
+        layout=_layout("hours before onset", "first alarms", None) | {"margin": {"r": 16}},
+        numbers=curve,
+    )
+
+
+def _layout(x: str, y: str, top: list[float] | None) -> dict:
+    """Axes from zero."""
+    vertical: dict = {"title": {"text": y}, "rangemode": "tozero"}
+    if top:
+        vertical["range"] = top
+    horizontal: dict = {"title": {"text": x}, "rangemode": "tozero"}
+    if "recall" in x:
+        horizontal["range"] = [0, 1.02]
+    else:
+        horizontal["autorange"] = "reversed"  # onset at the right, as in every figure
+    return {"xaxis": horizontal, "yaxis": vertical}
+
+
+def _at_recall(rows: pd.DataFrame, column: str, recall: float, digits: int = 2) -> str:
+    """A value where at least `recall` of the onsets are found, with the least effort."""
+    reached = rows[rows.recall >= recall]
+    return number(reached[column].iloc[0], digits) if len(reached) else "no number"
+
+
+def _median(rows: pd.DataFrame, column: str) -> str:
+    """The bin that holds the median."""
+    share = rows[column].cumsum().to_numpy(float)
+    if not len(share) or not share[-1] > 0:
+        return "no alarm"
+    row = rows.iloc[int(np.searchsorted(share, share[-1] / 2))]
+    return f"{row.lead_h_from:g} to {row.lead_h_to:g} h"

@@ -1,0 +1,143 @@
+"""
+Score files as they are given to be judged: ours with their facts, and anybody's with the least columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from sepsis.errors import ExportError
+from sepsis.evaluation.contract import complete_scores
+from sepsis.schema import read_facts
+
+ID_COLUMNS = ("stay_id", "subject_id")
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreFiles:
+    """
+    Score files read together.
+
+    Attributes
+    ----------
+    scores : DataFrame
+        With every column that a score table may lack; rows at fixed hours first.
+    facts : list of dict
+        What each file says of itself; empty for files of others.
+    cards : dict of model to Markdown
+        Model cards that came with them.
+    notes : list of str
+        What a reader must know of files that say nothing of themselves.
+    """
+
+    scores: pd.DataFrame
+    facts: list[dict[str, Any]]
+    cards: dict[str, str]
+    notes: list[str]
+
+    @property
+    def split_hash(self) -> str:
+        """Of the splits the models were fitted on."""
+        return next((f["split_hash"] for f in self.facts if "split_hash" in f), "unknown")
+
+    @property
+    def models(self) -> dict[str, Any]:
+        """How each model that says so was fitted."""
+        return {str(f["model"]): f.get("fitted", {}) for f in self.facts if "model" in f}
+
+
+def read_score_files(files: Sequence[Path], onset_hash: str) -> ScoreFiles:
+    """
+    Read score files and see that they belong together.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        Parquet or CSV; of a file without a column `model` the file's name stands for it.
+    onset_hash : str
+        Of the labels they are judged by.
+
+    Raises
+    ------
+    ExportError
+        If a file cannot be read or lacks a column, the models were fitted on different splits, or
+        hours count from other labels.
+    """
+    facts = [_facts(file) for file in files]
+    splits = {f["split_hash"] for f in facts if "split_hash" in f}
+    if len(splits) > 1:
+        raise ExportError(
+            ", ".join(f.name for f in files), "the models were fitted on different splits",
+            "scores of one cohort", "Train them with the same labels, settings and seed.",
+        )  # fmt: skip
+    for file, fact in zip(files, facts, strict=True):
+        if fact.get("inputs", {}).get("onset") not in (None, onset_hash):
+            raise ExportError(
+                file.name, "the horizons count from other labels than these", "scores made with these labels",
+                "Score again with --labels, or give the labels that were scored with.",
+            )  # fmt: skip
+    tables = [_table(file) for file in files]
+    scores = without_repeated_reasons(complete_scores(pd.concat(tables, ignore_index=True)))
+    fixed_first = scores.horizon_h.isna().to_numpy().argsort(kind="stable")
+    silent = sum("split_hash" not in fact for fact in facts)
+    notes = []
+    if silent:
+        notes.append(
+            f"{silent} of {len(files)} score files do not say what made them: whether their models saw the "
+            "judged stays in training is not known."
+        )
+    return ScoreFiles(
+        scores=scores.iloc[fixed_first].reset_index(drop=True),
+        facts=facts,
+        cards={str(f["model"]): f["card"] for f in facts if f.get("card")},
+        notes=notes,
+    )
+
+
+def without_repeated_reasons(scores: pd.DataFrame) -> pd.DataFrame:
+    """
+    Scores without the rows that say a second time why a stay has no risk.
+
+    A file at fixed hours and one of every hour each have a row, without a time, for a stay that a model
+    was not asked about. It stays once, and only where the model has no other row of the stay.
+    """
+    nothing = scores.time_h.isna() & scores.horizon_h.isna() & scores.risk.isna()
+    pair = ["stay_id", "model"]
+    rest = pd.MultiIndex.from_frame(scores.loc[~nothing, pair].drop_duplicates())
+    answered = pd.MultiIndex.from_frame(scores[pair]).isin(rest)
+    again = scores[nothing].duplicated(pair).reindex(scores.index, fill_value=False)
+    return scores[~(nothing & (answered | again))]
+
+
+def _facts(file: Path) -> dict[str, Any]:
+    """What a Parquet file says of itself; nothing where it is of somebody else."""
+    if not file.is_file():
+        raise ExportError(file.name, "no such file", "a table of scores", "Check the path.")
+    if file.suffix == ".csv":
+        return {}
+    try:
+        return read_facts(file)
+    except (ValueError, OSError, pa.ArrowException):
+        raise _unreadable(file) from None
+
+
+def _table(file: Path) -> pd.DataFrame:
+    """The rows of a file, each with the name of its model."""
+    try:
+        frame = pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
+    except (ValueError, OSError, pa.ArrowException):
+        raise _unreadable(file) from None
+    for name in ID_COLUMNS:
+        if name in frame and not pd.api.types.is_integer_dtype(frame[name]):
+            raise ExportError(file.name, f"{name} holds {frame[name].dtype}", "whole numbers", "Correct it.")
+    return frame if "model" in frame else frame.assign(model=file.stem)
+
+
+def _unreadable(file: Path) -> ExportError:
+    return ExportError(file.name, "not readable", "a whole Parquet or CSV file", "Write it again.")

@@ -1,0 +1,80 @@
+"""
+What the sections of the page are made from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import pandas as pd
+
+from sepsis.report import tables
+from sepsis.report.elements import Chart
+from sepsis.report.names import Style, styles
+
+NO_HOURLY = "The scores have no risks hour by hour, so this is left out; `sepsis score --hourly` makes them."
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """
+    An evaluation as the page reads it.
+
+    Attributes
+    ----------
+    metrics : DataFrame
+        All rows of `data_schema/7_metrics.toml`.
+    curves : mapping of str to DataFrame
+        Of `Evaluation.curves`; a curve without data is not there.
+    before_after : DataFrame
+        Of `Evaluation.before_after`.
+    percent : str
+        Of the intervals.
+    timeline : Chart or None
+        One stay's risks and alarms, if it may be shown.
+    """
+
+    metrics: pd.DataFrame
+    curves: Mapping[str, pd.DataFrame]
+    before_after: pd.DataFrame
+    percent: str
+    timeline: Chart | None = field(default=None)
+
+    @cached_property
+    def horizon(self) -> pd.DataFrame:
+        """The paper's rows: fixed horizons, everybody, and paired differences."""
+        return self.rows("horizon", setting="")
+
+    @cached_property
+    def extended(self) -> pd.DataFrame:
+        """The same over more hours, from hourly risks."""
+        return self.rows("horizon", setting="extended")
+
+    @cached_property
+    def models(self) -> tuple[str, ...]:
+        """In their order on the page."""
+        return tables.models_of(self.metrics)
+
+    @cached_property
+    def looks(self) -> tuple[Style, ...]:
+        """How they look."""
+        return styles(self.models)
+
+    @cached_property
+    def farthest_h(self) -> float | None:
+        """The horizon that single numbers are given for; None without a fixed-horizon view."""
+        return None if self.horizon.empty else float(self.horizon.horizon_h.max())
+
+    def rows(self, view: str, *, group: str = "all", setting: str | None = None) -> pd.DataFrame:
+        """Rows of a view and group that have an hour where the view has hours."""
+        rows = self.metrics[(self.metrics["view"] == view) & (self.metrics.group == group)]
+        if setting is not None:
+            rows = rows[rows.setting == setting]
+        return rows[rows.horizon_h.notna()] if view == "horizon" else rows
+
+    def curve(self, name: str) -> pd.DataFrame | None:
+        """A curve, or None."""
+        found = self.curves.get(name)
+        return None if found is None or found.empty else found

@@ -1,0 +1,26 @@
+"""The benchmark runs and prints what it promises; no clock is judged."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+BENCH = Path(__file__).with_name("bench_evaluation.py")
+
+
+def test_one_json_object_with_every_figure():
+    done = subprocess.run(
+        [sys.executable, str(BENCH), "--quick", "--json"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    printed = json.loads(done.stdout)
+    assert set(printed) == {"horizon", "hourly", "memory", "machine"}
+    measured = {
+        "resamples", "seconds", "plain_loop_seconds_extrapolated", "plain_loop_resamples_run", "times_faster",
+    }  # fmt: skip
+    assert set(printed["horizon"]) == {"stays", "models", "horizons"} | measured
+    assert set(printed["hourly"]) == {"hours", "subjects", "weightings"} | measured
+    memory = printed["memory"]
+    assert memory["resamples_many"] == 10 * memory["resamples_few"]
+    assert memory["peak_mb_few"] > 0
+    assert 0 < memory["growth"] < 1.1

@@ -1,0 +1,93 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from sepsis.evaluation.continuous import continuous_metrics
+from tests.evaluation.made_up import as_stays, hourly_study, hours_of
+from tests.oracles import evaluation as oracle
+
+HOW = {"n_bootstrap": 0, "level": 0.95, "random_state": 0}
+
+
+def one(metrics, **key):
+    rows = metrics
+    for column, wanted in key.items():
+        rows = rows[rows[column] == wanted]
+    assert len(rows) == 1
+    return rows.iloc[0]
+
+
+@pytest.mark.parametrize("window", [1.0, 6.0, 24.0])
+def test_hours_are_judged_as_scikit_learn_judges_them_one_by_one(window):
+    hours = hours_of(*hourly_study(40))
+    metrics = continuous_metrics(hours, [window], **HOW)
+    for m, model in enumerate(hours.models):
+        positive, risk, stay = map(
+            np.array, zip(*oracle.continuous_rows(as_stays(hours, m), window), strict=True)
+        )
+        row = one(metrics, model=model, metric="auroc", setting="hours")
+        assert row.estimate == pytest.approx(roc_auc_score(positive, risk))
+        assert (row.n, row.n_events) == (len(positive), positive.sum())
+        expected = average_precision_score(positive, risk)
+        assert one(metrics, model=model, metric="auprc", setting="hours").estimate == pytest.approx(expected)
+        alike = 1.0 / np.bincount(stay)[stay]
+        row = one(metrics, model=model, metric="auroc", setting="stays")
+        assert row.estimate == pytest.approx(roc_auc_score(positive, risk, sample_weight=alike))
+        expected = average_precision_score(positive, risk, sample_weight=alike)
+        assert one(metrics, model=model, metric="auprc", setting="stays").estimate == pytest.approx(expected)
+        row = one(metrics, model=model, metric="prevalence", setting="stays")
+        assert row.estimate == pytest.approx(np.average(positive, weights=alike))
+
+
+def test_an_hour_is_positive_from_w_before_onset_to_just_before_it():
+    scores, outcomes = hourly_study(4, models=("m",))
+    onset = float(outcomes.onset_h[0])
+    scores = scores[(scores.stay_id != 0)]
+    rows = scores.iloc[:5].assign(
+        stay_id=0, subject_id=1000, time_h=[onset - 6.5, onset - 6, onset - 1, onset, onset + 1], risk=0.5
+    )
+    hours = hours_of(rows, outcomes)
+    metrics = continuous_metrics(hours, [6.0], **HOW)
+    row = one(metrics, metric="prevalence", setting="hours")
+    assert (row.n, row.n_events) == (3, 2)  # 6.5 h before: not yet; at onset and after: left out
+
+
+def test_nothing_at_or_after_onset_changes_a_figure():
+    scores, outcomes = hourly_study(30, models=("m",))
+    onset = scores.stay_id.map(outcomes.set_index("stay_id").onset_h)
+    after = scores.time_h >= onset
+    assert after.any()
+    changed = scores.assign(risk=scores.risk.mask(after, 0.999))
+    one_way, other = (continuous_metrics(hours_of(s, outcomes), [6.0], **HOW) for s in (scores, changed))
+    assert one_way.equals(other)
+
+
+def test_a_copy_of_a_model_differs_by_exactly_zero():
+    scores, outcomes = hourly_study(30, models=("a",))
+    twice = scores.assign(model="b", risk=scores.risk / 2)
+    hours = hours_of(pd.concat([scores, twice], ignore_index=True), outcomes)
+    metrics = continuous_metrics(hours, [6.0], n_bootstrap=40, level=0.95, random_state=0)
+    rows = metrics[metrics.model == "a - b"]
+    assert len(rows) == 4
+    assert (rows[["estimate", "low", "high"]] == 0).all(axis=None)
+
+
+def test_without_a_positive_hour_there_is_no_number():
+    scores, outcomes = hourly_study(8, models=("m",))
+    hours = hours_of(scores, outcomes.assign(onset_h=outcomes.onset_h + 0.0))
+    metrics = continuous_metrics(hours, [0.01], **HOW)
+    assert metrics[metrics.metric.isin(["auroc", "auprc"])].estimate.isna().all()
+    assert (metrics.n_events == 0).all()
+
+
+def test_intervals_hold_subjects_together():
+    """Ten copies of a stay's hours add no information: subjects are drawn, not hours."""
+    scores, outcomes = hourly_study(60, models=("m",))
+    again = [scores.assign(time_h=scores.time_h + k / 100) for k in range(10)]
+    hours, more = hours_of(scores, outcomes), hours_of(pd.concat(again), outcomes)
+    how = {"n_bootstrap": 300, "level": 0.95, "random_state": 0}
+    few, many = (
+        one(continuous_metrics(h, [6.0], **how), metric="auroc", setting="hours") for h in (hours, more)
+    )
+    assert many.high - many.low == pytest.approx(few.high - few.low, rel=0.15)

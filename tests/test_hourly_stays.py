@@ -1,0 +1,67 @@
+"""Which stays of a run are scored hour by hour, and what becomes of the others."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sepsis.config import ScoreSettings
+from sepsis.models.baselines import Logistic
+from sepsis.run import hourly_stays
+from sepsis.scoring import NOT_HOURLY, score_hourly
+from tests.models.made_up import made_up_tables, made_up_windows
+
+
+def cohort(n=90):
+    """Two stays to a person; splits in thirds; every ninth stay outside the cohort."""
+    stay = np.arange(n)
+    return pd.DataFrame(
+        {
+            "stay_id": stay[::-1] + 500,
+            "subject_id": stay // 2,
+            "split": np.array(["train", "validation", "test"])[(stay // 2) % 3],
+            "in_cohort": stay % 9 != 0,
+        }
+    )
+
+
+def test_without_a_limit_all_stays_of_the_splits_are_scored():
+    table = cohort()
+    wanted = hourly_stays(ScoreSettings(), table)
+    members = table[table.in_cohort & (table.split != "train")]
+    assert sorted(wanted) == sorted(members.stay_id)
+    everybody = hourly_stays(ScoreSettings(splits=()), table)
+    assert sorted(everybody) == sorted(table[table.in_cohort].stay_id)
+
+
+@pytest.mark.parametrize("limit", [1, 7, 20])
+def test_a_limit_draws_whole_people_whatever_the_order_of_rows(limit):
+    table = cohort()
+    settings = ScoreSettings(hourly_stays=limit)
+    wanted = hourly_stays(settings, table)
+    assert limit <= len(wanted) <= limit + 1
+    people = table[table.stay_id.isin(wanted)].subject_id
+    theirs = table[table.subject_id.isin(people) & table.in_cohort]
+    assert set(theirs.stay_id) == set(wanted)
+    assert set(theirs.split) <= {"validation", "test"}
+    assert np.array_equal(wanted, hourly_stays(settings, table.sample(frac=1, random_state=3)))
+
+
+def test_another_seed_draws_other_people():
+    table = cohort()
+    one, two = (hourly_stays(ScoreSettings(hourly_stays=20, hourly_seed=s), table) for s in (0, 1))
+    assert set(one) != set(two)
+
+
+def test_only_wanted_stays_get_a_risk_and_the_others_a_reason():
+    windows, y = made_up_windows(40, seed=1)
+    model = Logistic().fit(windows, y)
+    events, stays, _ = made_up_tables(12, seed=2)
+    stays = stays.assign(stay_h=stays.end_h, exclusion=None)
+    everybody = score_hourly(model, events, stays)
+    some = score_hourly(model, events, stays, wanted=[3, 7])
+    assert set(some.stay_id) == set(stays.stay_id)
+    scored = some[some.risk.notna()].reset_index(drop=True)
+    assert set(scored.stay_id) == {3, 7}
+    same = everybody[everybody.stay_id.isin([3, 7]) & everybody.risk.notna()].reset_index(drop=True)
+    assert scored.risk.equals(same.risk)
+    assert set(some[some.risk.isna() & ~some.stay_id.isin([3, 7])].reason) == {NOT_HOURLY}
