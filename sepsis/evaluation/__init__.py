@@ -18,7 +18,7 @@ from sepsis.evaluation.contract import checked_outcomes, checked_scores, complet
 from sepsis.evaluation.everything import Evaluation, Judge, notes_on, with_changes
 from sepsis.evaluation.horizons import horizon_metrics
 from sepsis.evaluation.judged import Table
-from sepsis.evaluation.recalibration import Recalibration, fit_recalibration
+from sepsis.evaluation.recalibration import Recalibration, fit_recalibration, read_recalibrations
 from sepsis.evaluation.risk_set import RiskSet, constant_risk_set
 from sepsis.evaluation.settings import EvaluationSettings
 from sepsis.evaluation.utility import physionet2019_utility
@@ -36,6 +36,7 @@ __all__ = [
     "evaluate_scores",
     "fit_recalibration",
     "physionet2019_utility",
+    "read_recalibrations",
 ]
 
 
@@ -104,8 +105,9 @@ def evaluate_scores(
              outcomes(stay_id, subject_id, is_case, included, exclusion)
     Writes   metrics (`data_schema/7_metrics.toml`)
     Rule     every figure is about the same stays: those with a risk from every model at every
-             horizon (`constant_risk_set` counts the others). Intervals are percentiles over
-             resamples of subjects, stratified by having an event; differences are paired.
+             horizon (`constant_risk_set` counts the others). Intervals resample subjects,
+             stratified by having an event: those of areas are symmetric in log odds, others are
+             percentiles; differences are paired.
 
     Parameters
     ----------
@@ -139,7 +141,7 @@ def evaluate_scores(
 
     References
     ----------
-    Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13 (percentile intervals).
+    Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 12 and 13.
     """
     if not 0.0 < level < 1.0:
         raise UsageError("level", f"is {level:g}", "a number between 0 and 1", "0.95 is usual.")

@@ -19,6 +19,7 @@ OPTIONAL_OUTCOMES = ("onset_h", "stay_h", "antibiotic_h", "culture_h", "suspicio
 SCORE_COLUMNS = ("stay_id", "subject_id", "time_h", "risk")  # the least that a score table has
 MODEL = "model"  # name of a model that has none
 TOLERANCE_H = 1e-6  # hours are floats that were subtracted
+FARTHEST_H = 50_000.0  # from ICU admission, nearly six years: what is farther counts in another unit
 
 
 def checked_outcomes(outcomes: pd.DataFrame) -> pd.DataFrame:
@@ -117,11 +118,13 @@ def checked_scores(scores: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame
     Raises
     ------
     ExportError
-        If a column is missing, a risk lies outside [0, 1], a model scores a stay twice at one
-        horizon or hour, a stay is not in the labels, class or subject differ from the labels, two
-        models were asked at different times, or a prediction was made later than it says.
+        If a column is missing, there is no row, a risk lies outside [0, 1] or has no time, a time is
+        none in hours, a model scores a stay twice at one horizon or hour, a stay is not in the labels,
+        class or subject differ from the labels, two models were asked at different times, or a
+        prediction was made later than it says.
     """
     scores = complete_scores(scores)
+    _check_numbers(scores)
     known = outcomes.set_index("stay_id")
     strangers = int(scores.stay_id[~scores.stay_id.isin(known.index)].nunique())
     refuse(
@@ -141,6 +144,36 @@ def checked_scores(scores: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame
     _check_times(scores, known)
     _check_same_people(scores, known)
     return scores
+
+
+def _check_numbers(scores: pd.DataFrame) -> None:
+    """There are rows; each risk is a probability and has a time, and times are hours since ICU admission."""
+    if scores.empty:
+        raise ExportError("scores", "no row", "a risk per row", "Score some stays.")
+    if not all(pd.api.types.is_numeric_dtype(scores[name]) for name in ("risk", "time_h")):
+        return  # the contract names the type
+    risk, time_h = scores.risk.astype(float), scores.time_h.astype(float)
+    refuse(
+        "scores",
+        int(((risk < 0.0) | (risk > 1.0)).sum()),
+        "risks lie outside 0 to 1",
+        "probabilities, and none where there is none",
+        "Divide percentages by 100; give other numbers (points, logits) a curve to a risk first.",
+    )
+    refuse(
+        "scores",
+        int((risk.notna() & time_h.isna()).sum()),
+        "risks have no time_h",
+        "when the prediction was made",
+        "Fill it in, or leave the risk empty.",
+    )
+    refuse(
+        "scores",
+        int((time_h.abs() > FARTHEST_H).sum()),
+        f"rows lie more than {FARTHEST_H:,.0f} h from ICU admission",
+        "time_h in hours since ICU admission",
+        "Convert dates or seconds to hours.",
+    )
 
 
 def _check_once_per_horizon(scores: pd.DataFrame) -> None:

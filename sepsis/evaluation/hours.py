@@ -153,7 +153,7 @@ def hourly_risks(scores: pd.DataFrame, outcomes: pd.DataFrame, *, split: str | N
     return replace(hours, coverage=coverage.reset_index(drop=True), dropped=int((~whole).sum()))
 
 
-_SPAN = 2**32  # ticks that a stay may last, either side of 2^31: 13 years
+_SPAN = 2**32  # ticks that a stay may last, either side of 2^31: 6.8 years, more than `FARTHEST_H`
 
 
 def _of_judged_stays(rows: pd.DataFrame, known: pd.DataFrame) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
@@ -177,7 +177,9 @@ def _of_judged_stays(rows: pd.DataFrame, known: pd.DataFrame) -> tuple[pd.DataFr
     undated = known.is_case & known.onset_h.isna()
     without(undated.loc[rows.stay_id].to_numpy(), "case without an onset time")
     after = rows.time_h.to_numpy() > known.stay_h.loc[rows.stay_id].to_numpy() + TOLERANCE_H
-    without(after, AFTER_DISCHARGE)
+    only_after = ~rows.stay_id.isin(rows.stay_id[~after]).to_numpy()
+    without(after & ~only_after, f"some hours: {AFTER_DISCHARGE}")
+    without(only_after[~(after & ~only_after)], AFTER_DISCHARGE)
     return rows, account
 
 

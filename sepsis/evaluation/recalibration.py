@@ -6,8 +6,11 @@ A map is two short arrays, so it can be stored beside a model and applied withou
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -111,3 +114,38 @@ def fit_recalibration(method: str, is_case, risk) -> Recalibration | None:
     else:
         beta = fit_logistic(np.concatenate([ones, x[:, None]], axis=1), is_case)
     return None if np.isnan(beta).any() else Recalibration(method, beta, nothing)
+
+
+def maps_as_json(maps: Mapping[tuple[str, str], Recalibration]) -> dict[str, dict[str, Any]]:
+    """
+    Maps by model and method as JSON holds them: {model: {method: {"x": [...], "y": [...]}}}.
+
+    Every number is written so that it is read back to the bit.
+    """
+    nested: dict[str, dict[str, Any]] = {}
+    for (model, method), made in maps.items():
+        nested.setdefault(model, {})[method] = {"x": made.x.tolist(), "y": made.y.tolist()}
+    return nested
+
+
+def read_recalibrations(path: str | Path) -> dict[tuple[str, str], Recalibration]:
+    """
+    The maps that an evaluation left beside its page (`recalibration.json`), by model and method.
+
+    Raises
+    ------
+    ExportError
+        If the file is missing or holds something else.
+    """
+    path = Path(path)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))["maps"]
+        return {
+            (model, method): Recalibration.from_arrays({f"{method}.{k}": v for k, v in parts.items()})
+            for model, methods in found.items()
+            for method, parts in methods.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise ExportError(
+            path.name, "not readable", "maps of risks as `sepsis evaluate` writes them", "Evaluate again."
+        ) from None

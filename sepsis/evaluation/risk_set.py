@@ -162,7 +162,7 @@ def risk_set_of(models, horizons, stays: pd.DataFrame, risk, reason, *, outside:
     is_case = stays.is_case.to_numpy(bool)
     gap = np.isnan(risk)
     complete = ~gap.any(axis=(0, 1))
-    _require_two_classes(is_case, complete, len(models), len(horizons))
+    _require_two_classes(is_case, gap, models, horizons)
     missing = _missing_risks(gap, reason, models, horizons, is_case)
     return RiskSet(
         models=models,
@@ -225,18 +225,28 @@ def _wide(rows, models, horizons, stays) -> tuple[np.ndarray, np.ndarray]:
     return risk, reason
 
 
-def _require_two_classes(is_case, complete, n_models: int, n_horizons: int) -> None:
-    """Raise unless cases and controls are left."""
+def _require_two_classes(is_case, gap, models, horizons) -> None:
+    """Raise unless cases and controls are left, naming where a class has nobody."""
+    complete = ~gap.any(axis=(0, 1))
     cases = int((is_case & complete).sum())
     controls = int((~is_case & complete).sum())
-    if not cases or not controls:
-        raise NothingLeftError(
-            "scores",
-            f"{cases:,} cases and {controls:,} controls of {len(is_case):,} stays have a risk from all "
-            f"{n_models} models at all {n_horizons} horizons",
-            "at least one of each",
-            "See `reason` in the scores; judge fewer models or horizons, or a larger split.",
-        )
+    if cases and controls:
+        return
+    nobody = [
+        f"{model} has no risk of a {name} at {', '.join(f'{h:g}' for h in horizons[none])} h"
+        for name, members in (("case", is_case), ("control", ~is_case))
+        if members.any()
+        for model, none in zip(models, gap[:, :, members].all(axis=2), strict=True)
+        if none.any()
+    ]
+    raise NothingLeftError(
+        "scores",
+        f"{cases:,} cases and {controls:,} controls of {len(is_case):,} stays have a risk from all "
+        f"{len(models)} models at all {len(horizons)} horizons"
+        + (f" ({'; '.join(nobody)})" if nobody else ""),
+        "at least one of each",
+        "See `reason` in the scores; judge fewer models or horizons, or a larger split.",
+    )
 
 
 def _missing_risks(gap, reason, models, horizons, is_case) -> pd.DataFrame:

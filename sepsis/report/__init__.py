@@ -14,6 +14,7 @@ import pandas as pd
 
 from sepsis import schema
 from sepsis.errors import ExportError, NothingLeftError
+from sepsis.evaluation.recalibration import maps_as_json
 from sepsis.evaluation.risk_set import RiskSet
 from sepsis.report.elements import Chart
 from sepsis.report.flow import FlowStep, attrition_flow
@@ -30,6 +31,7 @@ __all__ = ["Context", "write_report"]
 
 KIND = "report"  # in the manifest: an earlier report may be replaced, nothing else
 FIGURES = "figures"  # folder of the figures' numbers
+RECALIBRATION = "recalibration.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +76,8 @@ def write_report(
              attrition(stay_id, included, is_case, exclusion), one row per stay of the export
     Writes   index.html; summary.md (the same figures as text); metrics.parquet, metrics.csv,
              metrics.json (everything on the page), coverage.csv, attrition.csv, manifest.json;
-             figures/NAME.csv, what each figure draws
+             figures/NAME.csv, what each figure draws; recalibration.json, where maps could be fitted
+             (`sepsis.evaluation.read_recalibrations`)
 
     Parameters
     ----------
@@ -114,6 +117,10 @@ def write_report(
     with schema.whole_folder(out, KIND) as folder:
         (folder / "summary.md").write_text(text, encoding="utf-8")
         files = _write_numbers(folder, metrics, evaluation.coverage, flow, manifest, page.charts, notes)
+        if evaluation.recalibrations:
+            maps = {"maps": maps_as_json(evaluation.recalibrations), "manifest": manifest}
+            schema.write_json(maps, folder / RECALIBRATION)
+            files.append(RECALIBRATION)
         (folder / "index.html").write_text(page.render(files), encoding="utf-8")
     return Path(out) / "index.html"
 

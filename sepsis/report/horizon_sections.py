@@ -106,7 +106,7 @@ def censoring_section(shown: Shown) -> Section:
         why = "The labels bring no times of antibiotics, cultures or suspicion, so no hour is dropped."
         return Section("censoring", title, missing=why)
     text = (
-        "Hours from the first antibiotic, culture or suspicion on are dropped, and everything is computed "
+        "Hours after the first antibiotic, culture or suspicion are dropped, and everything is computed "
         "again. What is lost came from hours in which somebody already suspected an infection. The stays "
         "differ too: one that has no earlier hour is gone."
     )

@@ -80,7 +80,11 @@ def net_benefit_section(shown: Shown) -> Section:
         name="net-benefit",
         caption=f"Net benefit per stay, {horizon:g} h before onset",
     )
-    return Section("net_benefit", title, charts=charts, tables=(table,))
+    text = (
+        "Net benefit depends on the share of cases. It is that of the judged stays, which matching sets, unless "
+        "a target prevalence was given (see the settings at the end)."
+    )
+    return Section("net_benefit", title, (text,), charts=charts, tables=(table,))
 
 
 def _at(curve: pd.DataFrame, horizon: float) -> pd.DataFrame:

@@ -133,6 +133,8 @@ def _table(file: Path) -> pd.DataFrame:
         frame = pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
     except (ValueError, OSError, pa.ArrowException):
         raise _unreadable(file) from None
+    if frame.empty:
+        raise ExportError(file.name, "holds no row", "a risk per row", "Score some stays.")
     for name in ID_COLUMNS:
         if name in frame and not pd.api.types.is_integer_dtype(frame[name]):
             raise ExportError(file.name, f"{name} holds {frame[name].dtype}", "whole numbers", "Correct it.")

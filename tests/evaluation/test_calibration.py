@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 
 from sepsis.errors import ExportError, UsageError
-from sepsis.evaluation import Recalibration, fit_recalibration
+from sepsis.evaluation import Recalibration, fit_recalibration, read_recalibrations
 from sepsis.evaluation.calibration import (
     Spline,
     calibration_metrics,
@@ -18,8 +18,9 @@ from sepsis.evaluation.calibration import (
 )
 from sepsis.evaluation.intervals import subject_resamples
 from sepsis.evaluation.logistic import OneStep, expit, fit_logistic, logit
-from sepsis.evaluation.recalibration import METHODS
+from sepsis.evaluation.recalibration import METHODS, maps_as_json
 from sepsis.evaluation.risk_set import constant_risk_set
+from sepsis.schema import write_json
 from tests.evaluation.made_up import study
 from tests.oracles import evaluation as oracle
 
@@ -185,6 +186,25 @@ def test_a_map_survives_being_stored_as_arrays_and_never_turns_an_order_round(me
     assert (np.diff(made.apply(new)[:-1]) >= 0).all()
     assert np.isnan(made.apply(new)[-1])
     assert all(a.dtype == np.float64 for a in made.arrays().values())
+
+
+def test_maps_are_read_from_their_file_to_the_bit(tmp_path):
+    is_case, risk = people(300)
+    maps = {("net", method): fit_recalibration(method, is_case, risk) for method in METHODS}
+    write_json({"maps": maps_as_json(maps), "manifest": {}}, tmp_path / "recalibration.json")
+    again = read_recalibrations(tmp_path / "recalibration.json")
+    new = np.linspace(0, 1, 500)
+    assert again.keys() == maps.keys()
+    assert all(np.array_equal(maps[key].apply(new), again[key].apply(new)) for key in maps)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"maps": 3}', '{"maps": {"net": {"platt": {"x": ["a", 1], "y": []}}}}']
+)
+def test_a_file_that_holds_no_maps_is_named(tmp_path, text):
+    (tmp_path / "recalibration.json").write_text(text)
+    with pytest.raises(ExportError, match=r"recalibration\.json.*not readable"):
+        read_recalibrations(tmp_path / "recalibration.json")
 
 
 def test_maps_that_are_none_are_refused():

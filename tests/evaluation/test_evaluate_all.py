@@ -79,11 +79,11 @@ def test_the_training_split_changes_nothing(whole):
     assert without.metrics.equals(whole.metrics)
 
 
-def test_without_validation_rows_thresholds_are_chosen_on_the_judged_ones_and_it_says_so_loudly():
+def test_without_validation_rows_thresholds_are_chosen_on_the_judged_ones_and_it_says_so():
     scores, outcomes = hourly_study(80)
     found = evaluate_all(scores, outcomes, n_bootstrap=0)
     assert set(found.thresholds.chosen_on) == {"judged"}
-    assert any(note.startswith("THRESHOLDS WERE CHOSEN ON THE JUDGED ROWS") for note in found.notes)
+    assert any(note.startswith("Alarm thresholds were chosen on the judged rows") for note in found.notes)
     assert set(found.metrics[found.metrics["view"] == "utility"].setting) == {"best on judged rows"}
     assert found.recalibrations == {}
 

@@ -138,6 +138,13 @@ def test_one_class_alone_is_refused_with_counts():
         evaluate_scores(cases, outcomes)
 
 
+def test_a_class_without_a_risk_at_one_horizon_is_named_with_the_horizon():
+    scores, outcomes = study()
+    none = scores.is_case & (scores.horizon_h == 3)
+    with pytest.raises(NothingLeftError, match=r"0 cases and 60 controls .* no risk of a case at 3 h\)"):
+        evaluate_scores(scores.assign(risk=scores.risk.mask(none)), outcomes)
+
+
 def test_a_lone_case_has_an_estimate_and_no_interval():
     scores, outcomes = study()
     few = scores[~scores.is_case | (scores.stay_id == 0)]
@@ -154,8 +161,8 @@ def changed(column, stay, new):
 
 
 BROKEN = {
-    "a risk above one": (changed("risk", 5, 1.5), "6 rows of risk"),
-    "a risk below zero": (changed("risk", 5, -0.1), "6 rows of risk"),
+    "a risk above one": (changed("risk", 5, 1.5), "6 risks lie outside 0 to 1"),
+    "a risk below zero": (changed("risk", 5, -0.1), "6 risks lie outside 0 to 1"),
     "a row twice": (lambda s: pd.concat([s, s.iloc[:2]]), "2 rows repeat the key"),
     "a horizon twice at other hours": (
         lambda s: pd.concat([s, s.iloc[:3].assign(time_h=1.0)]),

@@ -64,7 +64,10 @@ def test_hours_after_discharge_are_left_out_and_their_stays_counted():
     late = scores[scores.stay_id == 3].iloc[-1:].assign(time_h=500.0)
     hours = hours_of(pd.concat([scores, late], ignore_index=True), outcomes)
     assert hours.time_h.max() < 100
-    assert counted(hours).loc[("all", "predicted after discharge")].tolist() == [1, 0]
+    assert counted(hours).loc[("all", "some hours: predicted after discharge")].tolist() == [1, 0]
+    never_there = hours_of(scores, outcomes.assign(stay_h=outcomes.stay_h.mask(outcomes.stay_id == 3, 0.5)))
+    assert 3 not in never_there.stay_id
+    assert counted(never_there).loc[("all", "predicted after discharge")].tolist() == [1, 0]
     unknown = hours_of(pd.concat([scores, late], ignore_index=True), outcomes.drop(columns="stay_h"))
     assert unknown.time_h.max() == 500.0
     assert unknown.end_h[3] == 501.0
@@ -78,8 +81,14 @@ def test_hours_after_discharge_are_left_out_and_their_stays_counted():
             lambda s: pd.concat([s, s.iloc[:1].assign(time_h=1.000001)]),
             "1 pairs of stay and time have two risks",
         ),
-        (lambda s: s.assign(risk=s.risk.mask(s.time_h == 1, 1.2)), "8 rows of risk"),
-        (lambda s: s.assign(risk=s.risk.mask(s.time_h == 1, np.inf)), "8 rows of risk"),
+        (lambda s: s.assign(risk=s.risk.mask(s.time_h == 1, 1.2)), "8 risks lie outside 0 to 1"),
+        (lambda s: s.assign(risk=s.risk.mask(s.time_h == 1, np.inf)), "8 risks lie outside 0 to 1"),
+        (lambda s: s.assign(risk=100 * s.risk), r"risks lie outside 0 to 1.*Divide percentages"),
+        (lambda s: s.assign(time_h=s.time_h.mask(s.time_h == 1)), "8 risks have no time_h"),
+        (lambda s: s.assign(time_h=s.time_h.mask(s.time_h == 1, -1.7e9)), "8 rows lie more than 50,000 h"),
+        (lambda s: s.assign(time_h=s.time_h.mask(s.time_h == 1, np.inf)), "8 rows lie more than 50,000 h"),
+        (lambda s: s.assign(risk="high"), "scores.risk"),
+        (lambda s: s.iloc[:0], "no row"),
         (lambda s: s.assign(stay_id=s.stay_id.mask(s.stay_id == 3, 77)), "1 stays are not in the labels"),
         (lambda s: s.drop(columns="time_h"), "no column time_h"),
     ],

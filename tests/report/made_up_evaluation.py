@@ -1,6 +1,6 @@
 """An evaluation of every view: the fixed-horizon one as it is computed, the others made up."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,7 @@ class Evaluated:
     coverage: pd.DataFrame
     notes: list
     compared: pd.DataFrame
+    recalibrations: dict = field(default_factory=dict)
 
     def before_after(self):
         return self.compared

@@ -8,6 +8,7 @@ import pytest
 
 from sepsis.config import EvaluateSettings
 from sepsis.errors import ExportError, SettingsError
+from sepsis.evaluation import read_recalibrations
 from sepsis.labels.store import LabelFolder
 from sepsis.report.evaluating import (
     evaluate_files,
@@ -70,7 +71,7 @@ def test_a_table_of_four_columns_is_judged_as_a_whole_and_said_so(study, labels,
     assert everything["manifest"]["split_hash"] == "unknown"
     assert {"continuous", "alarm", "utility"} <= {m["view"] for m in everything["metrics"]}
     assert "The scores know of no split: every scored stay is judged" in text
-    assert any("THRESHOLDS" in note for note in everything["notes"])  # chosen on the judged stays
+    assert any("thresholds were chosen on the judged rows" in note for note in everything["notes"])
 
 
 def test_tables_of_several_models_stand_side_by_side_with_their_cards(study, labels, tmp_path):
@@ -88,6 +89,21 @@ def test_tables_of_several_models_stand_side_by_side_with_their_cards(study, lab
     assert set(manifest["models"]) == {"mgp_tcn", "clock"}
     assert manifest["settings"]["evaluate"]["split"] == "test"
     assert manifest["split_hash"] == "ab" * 32
+
+
+def test_maps_fitted_on_validation_lie_beside_the_page_and_none_where_there_is_no_validation(
+    study, labels, tmp_path
+):
+    scores, outcomes = study
+    for name, rows, there in (("with", scores, True), ("without", scores[scores.split == "test"], False)):
+        write_table(whole(rows, outcomes), tmp_path / f"{name}.parquet", "scores", FACTS)
+        page = evaluate_files([tmp_path / f"{name}.parquet"], labels, tmp_path / name, QUICK, {})
+        kept = page.parent / "recalibration.json"
+        assert kept.exists() == there
+        if there:
+            maps = read_recalibrations(kept)
+            assert {model for model, _ in maps} == set(scores.model)
+            assert "recalibration.json" in page.read_text(encoding="utf-8")
 
 
 def test_a_single_stay_is_shown_only_where_its_owner_asks_or_records_are_made_up(study, labels, tmp_path):
@@ -152,6 +168,7 @@ def test_scores_of_other_labels_or_of_models_with_other_splits_are_refused(study
         ("s.csv", b"", "not readable"),
         ("s.csv", b"stay_id,risk\n1,0.5\n", "no column subject_id, time_h"),
         ("s.csv", b"stay_id,subject_id,time_h,risk\na,1,2,0.5\n", "stay_id holds"),
+        ("s.csv", b"stay_id,subject_id,time_h,risk\n", "holds no row"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named(labels, tmp_path, name, content, message):

@@ -99,6 +99,15 @@ def test_the_page_says_what_it_must(outline):
         assert said in text, said
 
 
+def test_the_page_says_how_intervals_are_made_and_what_matching_does_to_burden_and_benefit(outline):
+    text = visible(outline)
+    assert "AUROC and average precision have intervals symmetric in log odds" in text
+    assert "None is adjusted for how many there are" in text
+    assert "cases are more frequent here than in the unit, and fewer alarms are right there" in text
+    assert "Net benefit depends on the share of cases" in text
+    assert "the first right alarm" not in text  # the lead time is that of the first alarm, right or not
+
+
 def test_the_page_can_be_read_without_seeing_it(outline):
     assert outline.all("html") == [{"lang": "en"}]
     assert len(outline.all("h1")) == 1
