@@ -3,13 +3,14 @@ The Gaussian process adapter: irregular observations in, the process on an hourl
 
 Multi-task Gaussian process of Moor et al. 2019 (doi:10.48550/arXiv.1902.01659), after Futoma et al.
 2017 (arXiv:1706.04152): Cov(f_m(t), f_n(s)) = exp(-|t - s| / l) Kf[m, n], one noise per variable.
-gpytorch's kernels, likelihood, constraints and priors are its surface; the algebra is `gp_smooth` and
-`gp_filter`, with `gp_reference` as a slow twin.
+gpytorch's kernels, likelihood, constraints and priors are its surface; the algebra is `gp_smooth`,
+`gp_filter` and `gp_moments`, with `gp_reference` as a slow twin.
 """
 
 from __future__ import annotations
 
 import math
+from numbers import Integral
 
 import gpytorch
 import torch
@@ -20,6 +21,7 @@ from gpytorch.priors import LogNormalPrior
 
 from sepsis.errors import SettingsError
 from sepsis.models.gp_filter import filter_moments, filter_samples, log_marginal_likelihood
+from sepsis.models.gp_moments import smooth_moments
 from sepsis.models.gp_noise import Noise
 from sepsis.models.gp_reference import reference
 from sepsis.models.gp_smooth import CHUNK, smooth_samples
@@ -73,6 +75,11 @@ class MGPAdapter(gpytorch.Module):
         for name, value in (("solver", solver), ("conditioning", conditioning), ("moments", moments)):
             if value not in CHOICES[name]:
                 raise SettingsError("MGPAdapter", f"{name} = {value!r}", f"one of {', '.join(CHOICES[name])}")
+        for name, count in (("n_concepts", n_concepts), ("chunk", chunk)):
+            if not isinstance(count, Integral) or count < 1:
+                raise SettingsError("MGPAdapter", f"{name} = {count!r}", "a whole number from 1")
+        if not 0.0 <= jitter < math.inf:
+            raise SettingsError("MGPAdapter", f"jitter = {jitter!r}", "a variance, 0 or more")
         self.n_concepts, self.jitter, self.chunk = n_concepts, jitter, chunk
         self.solver, self.conditioning, self.moments = solver, conditioning, moments
         self.time_kernel = MaternKernel(
@@ -146,9 +153,10 @@ class MGPAdapter(gpytorch.Module):
             sample = smooth_samples if self.conditioning == "smooth" else filter_samples
             given = (self.length_h, self.kf, self.lower, self.noise)
             return sample(plan, noise, *given, self.jitter, self.chunk)
-        if self.solver != "chunk" or self.conditioning == "smooth":
+        if self.solver != "chunk":
             return reference(self, plan, None)
-        return filter_moments(plan, self.length_h, self.kf, self.noise, self.jitter, self.chunk)
+        moments = smooth_moments if self.conditioning == "smooth" else filter_moments
+        return moments(plan, self.length_h, self.kf, self.noise, self.jitter, self.chunk)
 
     def log_marginal_likelihood(self, plan: Plan) -> torch.Tensor:
         """Exact log density of each window's values, shape (B,), float64; differentiable."""
@@ -165,14 +173,15 @@ class MGPAdapter(gpytorch.Module):
         """
         The same process as a gpytorch model of one window, sharing these modules: the reference.
 
-        Call it under `gpytorch.settings.detach_test_caches(False)`, or the noise gets no gradient, and
-        with `max_cholesky_size` above the number of observations, or it is not exact.
+        An average of k values is entered k times, which has the same posterior, but not the same
+        likelihood. Call it under `gpytorch.settings.detach_test_caches(False)`, or the noise gets no
+        gradient, and with `max_cholesky_size` above the number of observations, or it is not exact.
         """
         one = plan.take(row)
-        kind = self.kf.dtype
-        time_h = torch.from_numpy(one.union_h[one.obs_at]).to(kind)
-        inputs = torch.stack([time_h, torch.from_numpy(one.concept).to(kind)], dim=1)
-        return ExactMGP(inputs, torch.from_numpy(one.value).to(kind), self)
+        times = one.repeats.astype(int)
+        entered = (one.union_h[one.obs_at].repeat(times), one.concept.repeat(times), one.value.repeat(times))
+        time_h, concept, value = (torch.from_numpy(x).to(self.kf.dtype) for x in entered)
+        return ExactMGP(torch.stack([time_h, concept], dim=1), value, self)
 
 
 class ExactMGP(gpytorch.models.ExactGP):

@@ -190,7 +190,7 @@ def _sample_adjoint(
                 x_bar_at[k, c, s] = grad[k, s, c]
     r_bar, variance_bar = np.zeros(r.shape), np.zeros(len(at))
     length_bar[b] = run_back(
-        t, at, m, gat, variance, length_h, kf, chunk, r, x_bar_at, np.zeros((len(gat), size)), 0.0,
+        t, at, m, gat, variance, length_h, kf, chunk, r, x_bar_at, np.empty((0, size, size)), 0.0,
         r_bar, kf_bar[b], variance_bar,
     )  # fmt: skip
     for i in range(len(at)):
@@ -237,9 +237,13 @@ def _moments_adjoint(
     r = np.ascontiguousarray(value[os]).reshape(-1, 1)
     variance = noise_variance[m] / repeats[os]
     x_bar_at = np.ascontiguousarray(mean_bar[gs]).reshape(len(gat), len(kf), 1)
+    P_bar_at = np.zeros((len(gat), len(kf), len(kf)))
+    for k in range(len(gat)):
+        for c in range(len(kf)):
+            P_bar_at[k, c, c] = spread_bar[gs][k, c]
     variance_bar, r_bar = np.zeros(len(at)), np.zeros(r.shape)
     length_bar[b] = run_back(
-        t, at, m, gat, variance, length_h, kf, chunk, r, x_bar_at, spread_bar[gs], likelihood_bar[b],
+        t, at, m, gat, variance, length_h, kf, chunk, r, x_bar_at, P_bar_at, likelihood_bar[b],
         r_bar, kf_bar[b], variance_bar,
     )  # fmt: skip
     for i in range(len(at)):

@@ -30,15 +30,17 @@ def steps_of(at, gat, chunk):
     """
     steps = np.empty((len(at) + len(gat), 2), np.int64)
     count, i = 0, 0
-    for k in range(len(gat)):
-        while i < len(at) and at[i] <= gat[k]:
+    for k in range(len(gat) + 1):
+        last = gat[k] if k < len(gat) else at[-1] if len(at) else 0  # what comes after the grid counts too
+        while i < len(at) and at[i] <= last:
             end = i
-            while end < len(at) and end - i < chunk and at[end] <= gat[k]:
+            while end < len(at) and end - i < chunk and at[end] <= last:
                 end += 1
             steps[count, 0], steps[count, 1] = i, end
             count, i = count + 1, end
-        steps[count, 0], steps[count, 1] = -1, k
-        count += 1
+        if k < len(gat):
+            steps[count, 0], steps[count, 1] = -1, k
+            count += 1
     return steps[:count]
 
 
@@ -139,7 +141,7 @@ def run_filter(t, at, m, gat, variance, length_h, kf, chunk, r, x_at, D_at, x_be
 
 
 @kernel
-def run_back(t, at, m, gat, variance, length_h, kf, chunk, r, x_bar_at, var_bar_at, density_bar,
+def run_back(t, at, m, gat, variance, length_h, kf, chunk, r, x_bar_at, P_bar_at, density_bar,
           r_bar, kf_bar, variance_bar):  # fmt: skip
     """
     The filter backwards: gradients of r, Kf and the noise variances; returns that of the length scale.
@@ -148,20 +150,39 @@ def run_back(t, at, m, gat, variance, length_h, kf, chunk, r, x_bar_at, var_bar_
     ----------
     x_bar_at : (T, C, S)
         Gradient of the state at each grid hour.
-    var_bar_at : (T, C)
-        That of diag(Kf + D).
+    P_bar_at : (T, C, C)
+        That of Kf + D there; or of length 0.
     density_bar : float
         That of the log density.
     """
     size, width = len(kf), r.shape[1]
+    steps = len(steps_of(at, gat, chunk))
+    x_before, D_before = np.empty((steps, size, width)), np.empty((steps, size, size))
+    x_at, nothing = np.empty((len(gat), size, width)), np.empty((0, size, size))
+    run_filter(t, at, m, gat, variance, length_h, kf, chunk, r, x_at, nothing, x_before, D_before)
+    length_bar = back_through(
+        t, at, m, gat, variance, length_h, kf, chunk, r, x_before, D_before, x_bar_at, P_bar_at, density_bar,
+        np.empty((0, width)), np.empty((0, size)), np.empty((0, chunk)), r_bar, kf_bar, variance_bar,
+    )  # fmt: skip
+    return length_bar / (length_h * length_h)
+
+
+@kernel
+def back_through(
+    t, at, m, gat, variance, length_h, kf, chunk, r, x_before, D_before, x_bar_at, P_bar_at, density_bar,
+    rows_more, E_more, V_more, r_bar, kf_bar, variance_bar,
+):  # fmt: skip
+    """
+    `run_back` where the states before each step are known; its answer is not yet divided by length_h squared.
+
+    Parameters
+    ----------
+    rows_more (N, S), E_more (N, C), V_more (N, chunk)
+        Gradients of r - Z x, E and V of the chunks that come from elsewhere; or of length 0.
+    """
+    size, width = len(kf), r.shape[1]
     time = t[at]
     steps = steps_of(at, gat, chunk)
-    x_before = np.empty((len(steps), size, width))
-    D_before = np.empty((len(steps), size, size))
-    x_at = np.empty((len(gat), size, width))
-    run_filter(
-        t, at, m, gat, variance, length_h, kf, chunk, r, x_at, np.empty((0, size, size)), x_before, D_before
-    )
     a, V, V_bar = np.empty(chunk), np.empty((chunk, chunk)), np.empty((chunk, chunk))
     E, E_bar, G = np.empty((chunk, size)), np.empty((chunk, size)), np.empty((chunk, size))
     rows, rows_bar = np.empty((chunk, width)), np.empty((chunk, width))
@@ -170,12 +191,12 @@ def run_back(t, at, m, gat, variance, length_h, kf, chunk, r, x_bar_at, var_bar_
     for step in range(len(steps) - 1, -1, -1):
         begin, end = steps[step]
         x, D = x_before[step], D_before[step]
-        tau = _time_before(step, steps, t, gat, time)
+        tau = time_before(step, steps, t, gat, time)
         if begin < 0:
             x_bar += x_bar_at[end]
-            for p in range(size):
-                D_bar[p, p] += var_bar_at[end, p]
-                kf_bar[p, p] += var_bar_at[end, p]
+            if len(P_bar_at):
+                D_bar += P_bar_at[end]
+                kf_bar += P_bar_at[end]
             d = t[gat[end]] - tau
             whole = correlation(d, length_h)
             length_bar += ((x_bar * x).sum() + 2.0 * whole * (D_bar * D).sum()) * whole * d
@@ -193,15 +214,19 @@ def run_back(t, at, m, gat, variance, length_h, kf, chunk, r, x_bar_at, var_bar_
         _through_solve(n, G, rows, x_bar, D_bar, rows_bar, E_bar, V_bar)
         if density_bar != 0.0:
             _through_density(n, V, rows, density_bar, rows_bar, V_bar)
+        if len(V_more):
+            rows_bar[:n] += rows_more[begin:end]
+            E_bar[:n] += E_more[begin:end]
+            V_bar[:n, :n] += V_more[begin:end, :n]
         length_bar += _through_chunk(
             begin, end, time, m, tau, length_h, kf, a, x, D, rows_bar, E_bar, V_bar, x_bar, D_bar,
             r_bar, kf_bar, variance_bar,
         )  # fmt: skip
-    return length_bar / (length_h * length_h)
+    return length_bar
 
 
 @kernel
-def _time_before(step, steps, t, gat, time):
+def time_before(step, steps, t, gat, time):
     """When the state before a step is of."""
     if step == 0:
         return t[0]

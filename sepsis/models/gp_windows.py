@@ -13,9 +13,20 @@ from sepsis.models.mgp_plan import Plan
 
 
 def parameters(length_h, kf, lower, noise_variance):
-    """The parameters as float64 numpy."""
-    tensors = (t.detach().cpu().double().contiguous().numpy() for t in (kf, lower, noise_variance))
-    return float(length_h.detach()), *tensors
+    """
+    The parameters as float64 numpy.
+
+    Raises
+    ------
+    torch.linalg.LinAlgError
+        If one is not finite, or the length scale not positive: a factor would not notice, for a
+        correlation that is not a number counts as none.
+    """
+    length = float(length_h.detach())
+    tensors = [t.detach().cpu().double().contiguous().numpy() for t in (kf, lower, noise_variance)]
+    if not (0.0 < length < np.inf and all(np.isfinite(t).all() for t in tensors)):
+        raise torch.linalg.LinAlgError("parameters of the Gaussian process not finite, or no length scale")
+    return length, *tensors
 
 
 def arrays(plan: Plan):

@@ -1,305 +1,310 @@
-"""The adapter against dense algebra, against gpytorch, and against itself in other company."""
+"""The adapter: every solver alike, gpytorch's own posterior, company, precision, bad input, settings."""
 
-import math
+import itertools
 
 import gpytorch
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from sepsis.models.gp import MGPAdapter, Noise
-from sepsis.models.gp_solver import Solve, correlation
-from sepsis.models.mgp_plan import WindowPlan, collate, group_by_size
+from sepsis.errors import SettingsError
+from sepsis.models.gp import CHOICES, MGPAdapter
+from sepsis.models.gp_filter import filter_moments, filter_samples, log_marginal_likelihood
+from sepsis.models.gp_smooth import cut_samples, smooth_samples
+from sepsis.models.mgp_plan import plan_windows
+from tests.models.gp_cases import (
+    CASES,
+    END_H,
+    TRAINED,
+    C,
+    Case,
+    adapter,
+    assert_same_gradients,
+    gradients,
+    irregular,
+    noise_of,
+    numbers,
+    plan_of,
+    windows_of,
+)
 from tests.oracles import mgp as oracle
 
-C = 3
+MODES = list(itertools.product(CHOICES["conditioning"], CHOICES["moments"]))
+# gpytorch's distances go through squares: about 1e-8 h is left of the distance of two values at one time
+LOOSE = {"chunk": 1e-10, "gpytorch": 1e-6}
+no_sparse_news = pytest.mark.filterwarnings("ignore:Sparse invariant checks:UserWarning")
 
 
-def adapter(*, seed=0, length_h=3.0, dtype=torch.float64, chunk=32, n_concepts=C):
-    """An adapter whose variables are correlated and whose noises differ."""
-    rng = np.random.default_rng(seed)
-    gp = MGPAdapter(n_concepts, chunk=chunk)
-    gp.to(dtype)
-    factor = np.eye(n_concepts) + 0.4 * rng.standard_normal((n_concepts, n_concepts))
-    gp.task_kernel.initialize(covar_factor=torch.tensor(factor, dtype=dtype))
-    gp.time_kernel.initialize(lengthscale=torch.tensor(length_h, dtype=dtype))
-    noise = torch.tensor(rng.uniform(0.05, 0.5, (n_concepts, 1)), dtype=dtype)
-    gp.likelihood.initialize(noise=noise)
-    return gp
+def out_of(gp, plan, noise):
+    """What the adapter makes of a plan, in its own mode."""
+    return gp(plan, noise if gp.moments == "sample" else None)
 
 
-def plan(time_h, concept, value, hours):
-    """A plan from relative times, as `plan_windows` would make it."""
-    grid = np.arange(1 - hours, 1, dtype=float)
-    union, place = np.unique(np.concatenate([grid, np.asarray(time_h, float)]), return_inverse=True)
-    return WindowPlan(
-        union, place[:hours], place[hours:], np.asarray(concept, np.int64), np.asarray(value, float)
+@no_sparse_news
+@pytest.mark.parametrize(("conditioning", "moments"), MODES)
+@pytest.mark.parametrize("solver", ["chunk", "gpytorch"])
+@pytest.mark.parametrize("name", CASES)
+def test_every_solver_makes_the_same_and_has_the_same_gradients(name, solver, conditioning, moments):
+    plan, mode = CASES[name].plan, {"conditioning": conditioning, "moments": moments}
+    noise, tolerance = noise_of(plan), LOOSE[solver]
+    gp, dense = adapter(solver=solver, **mode), adapter(solver="dense", **mode)
+    ours, theirs = out_of(gp, plan, noise), out_of(dense, plan, noise)
+    assert ours.shape == (len(plan.grid_at), 2 if moments == "sample" else 1, gp.n_channels)
+    torch.testing.assert_close(ours, theirs, atol=tolerance, rtol=0)
+    assert_same_gradients(gradients(gp, ours), gradients(dense, theirs), tolerance)
+
+
+def exactly():
+    """gpytorch without its approximations, and with gradients for all."""
+    return (
+        gpytorch.settings.detach_test_caches(False),
+        gpytorch.settings.max_cholesky_size(10_000),
+        gpytorch.settings.fast_computations(False, False, False),
     )
 
 
-def irregular(n, hours, *, seed=0, n_concepts=C):
-    """n observations at random times of the last `hours`, some at the same time."""
-    rng = np.random.default_rng(seed)
-    time = np.sort(np.round(rng.uniform(-hours - 1, 0, n), 1))
-    keys = sorted({(t, int(m)) for t, m in zip(time, rng.integers(0, n_concepts, n), strict=True)})
-    return [t for t, _ in keys], [m for _, m in keys], rng.standard_normal(len(keys)), hours
+@no_sparse_news
+@pytest.mark.parametrize("name", ["many", "one observation", "averages of several"])
+def test_moments_and_their_gradients_are_those_of_gpytorchs_exact_posterior(name):
+    case, gp = CASES[name], adapter(moments="mean_var")
+    exact = gp.to_exact_gp(case.plan).eval()
+    inputs = np.stack([np.repeat(case.grid, C), np.tile(np.arange(C), case.hours)], axis=1)
+    detach, size, fast = exactly()
+    with detach, size, fast:
+        posterior = exact(torch.from_numpy(inputs))
+        theirs = [posterior.mean.reshape(-1, C), posterior.variance.reshape(-1, C) + gp.jitter]
+        theirs = torch.cat(theirs, dim=1)[:, None]
+        expected = gradients(gp, theirs)
+    ours = gp(case.plan)
+    torch.testing.assert_close(ours, theirs, atol=1e-7, rtol=0)
+    assert_same_gradients(gradients(gp, ours), expected, 1e-6)
 
 
-CASES = {
-    "many": irregular(70, 6),
-    "several chunks": irregular(150, 4, seed=2),
-    "one observation": ([-1.3], [1], [0.7], 4),
-    "none": ([], [], [], 4),
-    "all at one time": ([-1.5] * 3, [0, 1, 2], [0.3, -1.0, 2.0], 3),
-    "one variable": ([-2.5, -1.0, -0.2], [2, 2, 2], [0.3, -1.0, 2.0], 3),
-    "one grid point": ([-2.5, -1.0, -0.2, 0.0], [0, 1, 1, 2], [0.3, -1.0, 2.0, 1.0], 1),
-    "all before the grid": ([-9.5, -7.0], [0, 1], [1.0, -1.0], 2),
+@no_sparse_news
+def test_the_last_hour_of_the_filter_is_gpytorchs_posterior_there():
+    case, gp = CASES["many"], adapter(conditioning="filter", moments="mean_var")
+    exact = gp.to_exact_gp(case.plan).eval()
+    inputs = torch.tensor([[0.0, c] for c in range(C)], dtype=torch.float64)
+    detach, size, fast = exactly()
+    with detach, size, fast:
+        posterior = exact(inputs)
+        theirs = torch.cat([posterior.mean, posterior.variance + gp.jitter])
+        expected = gradients(gp, theirs)
+    ours = gp(case.plan)[-1, 0]
+    torch.testing.assert_close(ours, theirs, atol=1e-7, rtol=0)
+    assert_same_gradients(gradients(gp, ours), expected, 1e-6)
+
+
+@no_sparse_news
+@pytest.mark.parametrize("row", [0, 1])
+def test_likelihood_prior_and_their_gradients_are_those_of_gpytorch(row):
+    """gpytorch divides by the number of observations, and adds the log density of the priors."""
+    plan, gp = plan_of([irregular(70, 6), irregular(30, 4, seed=1)]), adapter()
+    exact = gp.to_exact_gp(plan, row).train()
+    objective = gpytorch.mlls.ExactMarginalLogLikelihood(gp.likelihood, exact)
+    inputs, values = exact.train_inputs[0], exact.train_targets
+    detach, size, fast = exactly()
+    with detach, size, fast:
+        theirs = objective(exact(inputs), values, inputs) * len(values)
+        expected = gradients(gp, theirs)
+    ours = gp.log_marginal_likelihood(plan)[row] + gp.log_prior()
+    assert ours.item() == pytest.approx(theirs.item(), abs=1e-5)
+    assert_same_gradients(gradients(gp, ours), expected, 1e-5)
+
+
+@pytest.mark.parametrize("length_h", [0.06, 3.0, 8000.0])
+@pytest.mark.parametrize(("conditioning", "moments"), MODES)
+def test_float32_gradients_are_within_1e_5_of_float64(conditioning, moments, length_h):
+    """
+    1e-4 for the moments at 8,000 h: there the data leave Kf almost free, so that nearly all of its gradient
+    cancels in that of its factor, which is taken in float32 outside the kernels.
+    """
+    tolerance = 1e-4 if moments == "mean_var" and length_h > 1000 else 1e-5
+    plan = plan_of([irregular(300, 20, seed=s) for s in range(3)])
+    noise = noise_of(plan, 4, double=False)
+    mode = {"conditioning": conditioning, "moments": moments}
+    single = adapter(length_h=length_h, dtype=torch.float32, **mode)
+    double = adapter(**mode)
+    double.load_state_dict(single.state_dict())
+    assert single.jitter == 0.1
+    weight = torch.linspace(0.5, 1.5, len(plan.grid_at), dtype=torch.float64)[:, None, None]
+    found = []
+    for gp, own in ((single, noise), (double, noise_of(plan, 4))):
+        out = out_of(gp, plan, own)
+        assert out.dtype == gp.kf.dtype
+        (out.square() * weight.to(out)).sum().backward()
+        found.append({n: p.grad.double() for n, p in gp.named_parameters() if p.requires_grad})
+    for name in TRAINED:
+        error = (found[0][name] - found[1][name]).norm() / found[1][name].norm()
+        assert error <= tolerance, f"{name}: {error:.1e}"
+
+
+@pytest.mark.parametrize(("conditioning", "moments"), MODES)
+def test_a_window_does_not_depend_on_its_place_or_company_to_the_bit(conditioning, moments):
+    plan = plan_of([*CASES.values(), irregular(40, 9, seed=8)])
+    gp = adapter(conditioning=conditioning, moments=moments, dtype=torch.float32)
+    seeds = np.arange(len(plan))
+    with torch.no_grad():
+        together = out_of(gp, plan, noise_of(plan, 3, double=False)).split(plan.hours.tolist())
+        for rows in (np.random.default_rng(0).permutation(len(plan)), np.array([3]), np.array([7, 0])):
+            part = plan.take(rows)
+            found = out_of(gp, part, noise_of(part, 3, seeds=seeds[rows], double=False))
+            assert torch.equal(found, torch.cat([together[r] for r in rows]))
+
+
+@pytest.mark.parametrize("conditioning", CHOICES["conditioning"])
+def test_gradients_of_windows_in_any_order_are_the_sum_of_those_alone(conditioning):
+    """To rounding: numbers are added in another order."""
+    plan = plan_of(list(CASES.values()))
+    gp, seeds = adapter(conditioning=conditioning), np.arange(len(plan))
+
+    def gradient(rows):
+        part = plan.take(rows)
+        out = gp(part, noise_of(part, seeds=seeds[rows]))
+        gp.zero_grad()
+        out.square().sum().backward()
+        return {n: p.grad.clone() for n, p in gp.named_parameters() if p.requires_grad}
+
+    alone = [gradient(np.array([b])) for b in range(len(plan))]
+    total = {n: sum(g[n] for g in alone) for n in TRAINED}
+    for rows in (np.arange(len(plan)), np.random.default_rng(1).permutation(len(plan))):
+        assert_same_gradients(gradient(rows), total, 1e-13)
+
+
+@pytest.mark.parametrize("conditioning", CHOICES["conditioning"])
+def test_the_chunk_changes_nothing_but_rounding(conditioning):
+    plan = plan_of([irregular(150, 10), irregular(20, 3, seed=1)])
+    found = []
+    for chunk in (1, 2, 31, 64, 1000):
+        gp = adapter(conditioning=conditioning, chunk=chunk)
+        out = gp(plan, noise_of(plan))
+        found.append((out.detach(), gradients(gp, out), gp.log_marginal_likelihood(plan).detach()))
+    for out, grads, density in found[1:]:
+        torch.testing.assert_close(out, found[0][0], atol=1e-12, rtol=0)
+        torch.testing.assert_close(density, found[0][2], atol=1e-10, rtol=0)
+        assert_same_gradients(grads, found[0][1], 1e-11)
+
+
+@pytest.fixture
+def threads():
+    """torch's number of threads, as it was afterwards."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("conditioning", "moments"), MODES)
+def test_the_number_of_threads_changes_no_bit_of_values_or_gradients(threads, conditioning, moments):
+    plan = plan_of([irregular(60, 6, seed=s) for s in range(12)])
+    gp = adapter(conditioning=conditioning, moments=moments, dtype=torch.float32)
+    noise, found = noise_of(plan, 3, double=False), []
+    for count in (1, 2, 5):
+        threads(count)
+        out = out_of(gp, plan, noise)
+        grads = gradients(gp, out)
+        found.append([out.detach(), gp.log_marginal_likelihood(plan).detach(), *grads.values()])
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(other, found[0], strict=True))
+
+
+def given_of(gp):
+    """(length scale, Kf, its factor, noise variances), without gradient."""
+    return {
+        "length_h": gp.length_h.detach(),
+        "kf": gp.kf.detach(),
+        "lower": gp.lower.detach(),
+        "noise_variance": gp.noise.detach(),
+    }
+
+
+CALLS = {
+    "smooth_samples": lambda p, g: smooth_samples(p, noise_of(p), *g.values(), 0.1),
+    "cut_samples": lambda p, g: cut_samples(p, noise_of(p), *g.values(), 0.1, [2]),
+    "filter_samples": lambda p, g: filter_samples(p, noise_of(p), *g.values(), 0.1),
+    "filter_moments": lambda p, g: filter_moments(p, g["length_h"], g["kf"], g["noise_variance"], 0.1),
+    "likelihood": lambda p, g: log_marginal_likelihood(p, g["length_h"], g["kf"], g["noise_variance"]),
 }
 
 
-def law(gp, window):
-    """
-    Mean and covariance of a sample, read off unit noise vectors: the sample is affine in the noise.
-    """
-    batch = collate([window], dtype=torch.float64)
-    b, u, n, t = batch.sizes
-    sizes = [(u, b, C), (b, n), (b, t, C)]
-    total = sum(math.prod(s) for s in sizes)
-    vectors = torch.cat([torch.zeros(1, total), torch.eye(total)]).double()  # (1 + total, total)
-    prior, observation, jitter = (
-        part.T.reshape(*size, total + 1)
-        for part, size in zip(vectors.split([math.prod(s) for s in sizes], 1), sizes, strict=True)
-    )
-    noise = Noise(prior.movedim(-1, 2), observation, jitter.movedim(-1, 2))
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("name", ["many", "one observation"])
+def test_a_covariance_that_is_not_positive_definite_is_refused(call, name):
+    plan, given = CASES[name].plan, given_of(adapter())
+    CALLS[call](plan, given)
+    for broken in ({"kf": -torch.eye(C).double()}, {"noise_variance": torch.full((C,), -50.0).double()}):
+        with pytest.raises(torch.linalg.LinAlgError, match="1 of 1 windows not positive definite"):
+            CALLS[call](plan, given | broken)
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("name", ["many", "one observation", "none"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("parameter", ["length_h", "kf", "noise_variance"])
+def test_parameters_that_are_not_finite_are_refused(call, name, value, parameter):
+    plan, given = CASES[name].plan, given_of(adapter())
+    with pytest.raises(torch.linalg.LinAlgError):
+        CALLS[call](plan, given | {parameter: torch.full_like(given[parameter], value)})
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("length_h", [0.0, -1.0])
+def test_a_length_scale_that_is_not_positive_is_refused(call, length_h):
+    plan, given = CASES["many"].plan, given_of(adapter())
+    with pytest.raises(torch.linalg.LinAlgError):
+        CALLS[call](plan, given | {"length_h": torch.tensor(length_h).double()})
+
+
+@pytest.mark.parametrize("name", sorted(TRAINED))
+@pytest.mark.parametrize(("conditioning", "moments"), MODES)
+@pytest.mark.parametrize("solver", ["chunk", "dense"])
+def test_an_adapter_with_a_parameter_that_became_nan_raises(name, conditioning, moments, solver):
+    gp = adapter(conditioning=conditioning, moments=moments, solver=solver)
     with torch.no_grad():
-        samples = gp(batch, noise).mT.flatten(1)  # (1 + total, T * C)
-    root = (samples[1:] - samples[0]).T
-    return samples[0].numpy(), (root @ root.T).numpy()
+        dict(gp.named_parameters())[name].fill_(np.nan)
+    plan = CASES["many"].plan
+    with pytest.raises(torch.linalg.LinAlgError):
+        out_of(gp, plan, noise_of(plan))
 
 
-def dense(gp, case):
-    """The oracle's posterior with the adapter's parameters."""
-    time, task, value, hours = case
-    grid = np.arange(1 - hours, 1, dtype=float)
-    return oracle.posterior(
-        time,
-        task,
-        value,
-        grid,
-        gp.length_h.item(),
-        gp.kf.detach().numpy(),
-        gp.noise.detach().numpy(),
-        gp.jitter,
-    )
+@pytest.mark.parametrize(("conditioning", "moments"), MODES)
+@pytest.mark.parametrize("case", [Case([], [], [], 1), Case([0.0], [1], [2.0], 1), irregular(50, 1)])
+def test_a_window_of_one_hour(case, conditioning, moments):
+    gp = adapter(conditioning=conditioning, moments="mean_var")
+    mean, covariance = oracle.posterior(*case.observations, case.grid, *numbers(gp), gp.jitter)
+    expected = np.concatenate([mean, np.diag(covariance)])
+    np.testing.assert_allclose(gp(case.plan).detach().numpy()[0, 0], expected, rtol=0, atol=1e-12)
+    gp = adapter(conditioning=conditioning, moments=moments)
+    grads = gradients(gp, out_of(gp, case.plan, noise_of(case.plan)))
+    assert all(torch.isfinite(g).all() for g in grads.values())
 
 
-@pytest.mark.parametrize("chunk", [1, 5, 32, 1000])
-@pytest.mark.parametrize("name", CASES)
-def test_a_sample_has_the_law_of_the_dense_posterior(name, chunk):
-    gp = adapter(chunk=chunk)
-    mean, covariance = law(gp, plan(*CASES[name]))
-    expected_mean, expected = dense(gp, CASES[name])
-    np.testing.assert_allclose(mean, expected_mean, atol=1e-10)
-    np.testing.assert_allclose(covariance, expected, atol=1e-10)
+def test_what_is_later_than_the_prediction_is_refused_by_the_plan():
+    windows = windows_of([Case([-1.0, 0.5], [0, 1], [1.0, 1.0], 3)])
+    with pytest.raises(ValueError, match="1 observations lie after the end"):
+        plan_windows(windows, windows.value)
+    assert windows.end_h[0] == END_H
 
 
-@settings(deadline=None, max_examples=30)
-@given(
-    n=st.integers(0, 60),
-    hours=st.integers(1, 6),
-    seed=st.integers(0, 1000),
-    length_h=st.sampled_from([0.06, 0.5, 5.0, 300.0, 8000.0]),
-)
-def test_the_law_holds_for_any_window_and_length_scale(n, hours, seed, length_h):
-    gp, case = adapter(seed=seed, length_h=length_h, chunk=8), irregular(n, hours, seed=seed)
-    mean, covariance = law(gp, plan(*case))
-    expected_mean, expected = dense(gp, case)
-    np.testing.assert_allclose(mean, expected_mean, atol=1e-9)
-    np.testing.assert_allclose(covariance, expected, atol=1e-9)
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"solver": "cg"}, {"conditioning": "causal"}, {"moments": "mean"},
+        {"jitter": -0.1}, {"jitter": float("nan")}, {"chunk": 0}, {"chunk": 2.5}, {"n_concepts": 0},
+    ],
+)  # fmt: skip
+def test_wrong_settings_are_named(wrong):
+    (name, value), *_ = wrong.items()
+    options = {"n_concepts": C} | wrong
+    with pytest.raises(SettingsError, match=f"{name} = {value!r}"):
+        MGPAdapter(options.pop("n_concepts"), **options)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_the_moments_are_those_of_the_dense_posterior(name):
-    gp = adapter(chunk=4)
+def test_without_jitter_the_samples_are_the_process_itself():
+    plan = CASES["many"].plan
+    noise = noise_of(plan)
     with torch.no_grad():
-        moments = gp.moments(collate([plan(*CASES[name])], dtype=torch.float64))[0]
-    mean, covariance = dense(gp, CASES[name])
-    np.testing.assert_allclose(moments[:C].T.flatten(), mean, atol=1e-10)
-    np.testing.assert_allclose(moments[C:].T.flatten(), np.diag(covariance), atol=1e-10)
-
-
-def dense_sample(gp, batch, noise):
-    """`MGPAdapter.forward` of one window, with dense matrices and autograd all the way."""
-    length, kf, sigma2 = gp.length_h, gp.kf, gp.noise
-    union = torch.cumsum(torch.cat([torch.zeros(1), batch.gap_h[0]]).double(), 0)
-    lower = torch.linalg.cholesky(torch.exp(-(union[:, None] - union).abs() / length))
-    prior = torch.einsum("uv,vsc,mc->usm", lower, noise.prior[:, 0], torch.linalg.cholesky(kf))
-    time, task, grid = batch.obs_h[0], batch.concept[0], batch.grid_h[0]
-    ky = torch.exp(-(time[:, None] - time).abs() / length) * kf[task][:, task] + torch.diag(sigma2[task])
-    at_obs = prior[batch.obs_at[0], :, task]
-    residual = batch.value[0][:, None] - at_obs - sigma2[task].sqrt()[:, None] * noise.observation[0]
-    cross = torch.exp(-(grid[:, None] - time).abs() / length)[:, None, :] * kf[:, task]  # (T, C, N)
-    update = torch.einsum("tcn,ns->tsc", cross, torch.linalg.solve(ky, residual))
-    samples = prior[batch.grid_at[0]] + update + gp.jitter**0.5 * noise.jitter[0]
-    return samples.permute(1, 2, 0)
-
-
-def gradients(gp, samples):
-    """Gradients of a bent sum of the samples, by parameter."""
-    gp.zero_grad()
-    torch.sin(samples).sum().backward()
-    return {name: p.grad.clone() for name, p in gp.named_parameters() if p.requires_grad}
-
-
-@pytest.mark.parametrize("chunk", [3, 32])
-@pytest.mark.parametrize("name", CASES)
-def test_gradients_are_those_of_dense_autograd(name, chunk):
-    gp, window = adapter(chunk=chunk), plan(*CASES[name])
-    batch = collate([window], dtype=torch.float64)
-    noise = Noise.draw(batch, 2, C, torch.Generator().manual_seed(1))
-    fast, slow = gp(batch, noise), dense_sample(gp, batch, noise)
-    torch.testing.assert_close(fast, slow, atol=1e-10, rtol=0)
-    ours, theirs = gradients(gp, fast), gradients(gp, slow)
-    assert set(ours) == {
-        "time_kernel.raw_lengthscale",
-        "task_kernel.covar_factor",
-        "likelihood.noise_covar.raw_noise",
-    }
-    for key in ours:
-        assert torch.isfinite(ours[key]).all()
-        torch.testing.assert_close(ours[key], theirs[key], atol=1e-9, rtol=1e-9)
-
-
-def test_gradcheck_of_the_solve():
-    batch = collate([plan(*irregular(9, 3)), plan(*irregular(5, 2, seed=1))], dtype=torch.float64)
-    gp = adapter()
-    kf, length_h = gp.kf.detach(), gp.length_h.detach()
-    rhs = torch.randn(*batch.value.shape, 2, generator=torch.Generator().manual_seed(0)).double()
-    rhs = rhs * batch.observed[..., None]
-
-    def solve(rhs, length_h, factor, noise):
-        return (
-            Solve.apply(
-                rhs * batch.observed[..., None],
-                length_h,
-                factor @ factor.mT,
-                noise[batch.concept],
-                batch.obs_h,
-                batch.concept,
-                batch.observed,
-                4,
-            )
-            * batch.observed[..., None]
-        )
-
-    factor = torch.linalg.cholesky(kf)
-    inputs = [x.detach().clone().requires_grad_() for x in (rhs, length_h, factor, gp.noise)]
-    assert torch.autograd.gradcheck(solve, inputs)
-
-
-@pytest.mark.filterwarnings("ignore:Sparse invariant checks:UserWarning")  # gpytorch's own sparse matrices
-def test_the_posterior_mean_and_its_gradients_are_those_of_gpytorch():
-    time, task, value, hours = CASES["many"]
-    gp = adapter()
-    exact = gp.to_exact_gp(torch.tensor(time), torch.tensor(task), torch.tensor(value)).eval()
-    grid = torch.arange(1 - hours, 1, dtype=torch.float64)
-    inputs = torch.stack([grid.repeat_interleave(C), torch.arange(C).repeat(hours).double()], 1)
-    with (
-        gpytorch.settings.detach_test_caches(False),
-        gpytorch.settings.fast_computations(False, False, False),
-    ):
-        posterior = exact(inputs)
-        mean, variance = posterior.mean, posterior.variance
-    moments = gp.moments(collate([plan(time, task, value, hours)], dtype=torch.float64))[0]
-    torch.testing.assert_close(moments[:C].T.flatten(), mean, atol=1e-8, rtol=0)
-    torch.testing.assert_close(moments[C:].T.flatten(), variance + gp.jitter, atol=1e-8, rtol=0)
-    ours = gradients(gp, moments)
-    theirs = gradients(gp, torch.stack([mean, variance + gp.jitter]))
-    for key in ours:
-        torch.testing.assert_close(ours[key], theirs[key], atol=1e-6, rtol=1e-6)
-
-
-def parts(noise, row, sizes):
-    """The noise of one window of a batch, cut to the window's own (U, N, T)."""
-    u, n, t = sizes
-    return Noise(
-        noise.prior[:u, row : row + 1], noise.observation[row : row + 1, :n], noise.jitter[row : row + 1, :t]
-    )
-
-
-def test_a_sample_does_not_depend_on_the_company_or_the_padding():
-    gp = adapter(chunk=8)
-    windows = [plan(*CASES[name]) for name in CASES]
-    batch = collate(windows, dtype=torch.float64)
-    noise = Noise.draw(batch, 2, C, torch.Generator().manual_seed(3))
-    together = gp(batch, noise).unflatten(0, (len(windows), 2))
-    for row, window in enumerate(windows):
-        alone = collate([window], dtype=torch.float64)
-        own = gp(alone, parts(noise, row, alone.sizes[1:]))
-        torch.testing.assert_close(together[row, :, :, : own.shape[-1]], own, atol=1e-12, rtol=0)
-
-
-def test_padding_adds_nothing_to_a_gradient():
-    gp = adapter(chunk=8)
-    windows = [plan(*CASES["one observation"]), plan(*CASES["many"])]
-    batch = collate(windows, dtype=torch.float64)
-    noise = Noise.draw(batch, 2, C, torch.Generator().manual_seed(3))
-    valid = torch.arange(batch.sizes[3]) <= batch.last[:, None]  # (B, T)
-    samples = gp(batch, noise) * valid.repeat_interleave(2, 0)[:, None]
-    together = gradients(gp, samples)
-    alone = {key: 0.0 for key in together}
-    for row, window in enumerate(windows):
-        single = collate([window], dtype=torch.float64)
-        for key, value in gradients(gp, gp(single, parts(noise, row, single.sizes[1:]))).items():
-            alone[key] = alone[key] + value
-    for key in together:
-        torch.testing.assert_close(together[key], alone[key], atol=1e-10, rtol=1e-10)
-
-
-def test_observations_at_one_time_may_come_in_any_order():
-    gp = adapter()
-    means = [
-        gp.moments(
-            collate([plan([-1.5] * 3, order, np.array([0.3, -1.0, 2.0])[order], 3)], dtype=torch.float64)
-        )
-        for order in ([0, 1, 2], [2, 0, 1])
-    ]
-    torch.testing.assert_close(*means, atol=1e-12, rtol=0)
-
-
-@pytest.mark.parametrize(("length_h", "tolerance"), [(0.06, 1e-5), (3.0, 5e-5), (8000.0, 1e-3)])
-def test_float32_gradients_are_close_to_float64(length_h, tolerance):
-    windows = [plan(*irregular(300, 20, seed=s)) for s in range(3)]
-    double = collate(windows, dtype=torch.float64)
-    draws = Noise.draw(double, 4, C, torch.Generator().manual_seed(0))
-    results = []
-    for dtype in (torch.float64, torch.float32):
-        gp = adapter(length_h=length_h, dtype=dtype)
-        noise = Noise(draws.prior.to(dtype), draws.observation.to(dtype), draws.jitter.to(dtype))
-        grads = gradients(gp, gp(collate(windows, dtype=dtype), noise))
-        results.append(torch.cat([g.double().flatten() for g in grads.values()]))
-    error = (results[0] - results[1]).norm() / results[0].norm()
-    assert error < tolerance
-
-
-def test_correlations_too_small_to_matter_are_zero():
-    values = correlation(torch.tensor([0.0, 1.0, 100.0]).double(), torch.tensor(1.0))
-    assert values[0] == 1.0
-    assert values[1] == pytest.approx(np.exp(-1.0), rel=1e-6)
-    assert values[2] == 0.0
-
-
-def test_groups_hold_every_window_once_and_little_padding():
-    rng = np.random.default_rng(0)
-    windows = [plan(*irregular(int(n), 5, seed=int(n))) for n in rng.integers(0, 200, 60)]
-    groups = group_by_size(windows, spread=1.5, cells=1_000)
-    assert sorted(np.concatenate(groups)) == list(range(60))
-    for group in groups:
-        size = [len(windows[i].union_h) + len(windows[i].value) for i in group]
-        assert max(size) <= 1.5 * min(size)
-        assert max(size) * len(group) <= 1_000 or len(group) == 1
+        plain, jittered = adapter(jitter=0.0)(plan, noise), adapter(jitter=0.25)(plan, noise)
+    torch.testing.assert_close(jittered - plain, 0.5 * torch.from_numpy(noise.jitter).double())
 
 
 def test_the_start_is_the_papers():
@@ -307,3 +312,4 @@ def test_the_start_is_the_papers():
     assert gp.length_h.item() == pytest.approx(np.e, rel=1e-4)
     torch.testing.assert_close(gp.kf, torch.eye(4), atol=1e-5, rtol=0)
     torch.testing.assert_close(gp.noise, torch.full((4,), float(np.exp(-2))), atol=1e-5, rtol=0)
+    assert {n for n, p in gp.named_parameters() if p.requires_grad} == TRAINED

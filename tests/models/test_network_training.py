@@ -287,7 +287,7 @@ def test_two_trainings_agree_to_the_bit_whatever_was_drawn_before_and_two_seeds_
 
 def test_two_trainings_with_two_threads_agree_to_the_bit():
     torch.set_num_threads(2)
-    networks = [sequence_network(dropout=0.2) for _ in range(2)]
+    networks = [sequence_network(front="binned", dropout=0.2) for _ in range(2)]
     for network in networks:
         train_network(network, labelled(20, 0), None, schedule(max_epochs=1), CASE_WEIGHT)
     assert weights(networks[0]) == weights(networks[1])
