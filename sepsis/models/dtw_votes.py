@@ -1,5 +1,5 @@
 """
-From neighbours to votes: which training windows stand for the rest, who votes, and for how much.
+From neighbours to votes: who votes, for how much, and what the votes of the channels come to.
 """
 
 from __future__ import annotations
@@ -43,6 +43,29 @@ def case_share(found: Neighbours, ballot: np.ndarray, weights: str = "uniform") 
     votes += weight[..., -1:] * found.spill[..., 1:]
     all_votes, case_votes = votes[..., 0], votes[..., 1]
     return np.divide(case_votes, all_votes, out=np.full(all_votes.shape, np.nan), where=all_votes > 0)
+
+
+def first_k(found: Neighbours, k: int, ballot: np.ndarray) -> Neighbours:
+    """
+    The k nearest, from a sweep that kept more: what a sweep for k alone would have found.
+
+    Parameters
+    ----------
+    found : Neighbours, of shape (B, P, C, K)
+        With K at least k.
+    ballot : ndarray, shape (N, 2)
+        As in `case_share`: series that tie with the k-th and are cut off go to the spill.
+    """
+    if k == found.distance.shape[-1]:
+        return found
+    worst = found.distance[..., k - 1 : k]
+    tied = (found.distance[..., k:] == worst) & (found.neighbour[..., k:] >= 0)
+    spill = np.empty_like(found.spill)
+    spill[..., 0] = tied.sum(axis=-1)
+    spill[..., 1:] = (tied[..., None] * ballot[found.neighbour[..., k:]]).sum(axis=-2)
+    reaches_end = (found.distance[..., -1] == worst[..., 0]) & np.isfinite(worst[..., 0])
+    spill += np.where(reaches_end[..., None], found.spill, 0.0)
+    return Neighbours(found.distance[..., :k], found.neighbour[..., :k], spill)
 
 
 def average_share(share: np.ndarray, channel_weight: np.ndarray, otherwise: float) -> np.ndarray:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 from safetensors import SafetensorError
@@ -69,12 +70,13 @@ def make_model(name: str, settings: dict[str, Any]) -> WindowClassifier:
     """
     cls = model_class(name)
     known = inspect.signature(cls).parameters
+    hints = get_type_hints(cls.__init__)
     for key, value in settings.items():
         where = f"[models.{name}]"
         if key not in known:
             raise SettingsError(where, f"no setting {key!r}", todo=nearest(key, known))
         default = known[key].default
-        if not _fits(value, default):
+        if not (_fits(value, default) or _is_named(value, hints.get(key))):
             raise SettingsError(f"{where} {key}", f"is {type(value).__name__}", type(default).__name__)
     return cls(**settings)
 
@@ -92,6 +94,14 @@ def _fits(value: Any, default: Any) -> bool:
     if isinstance(default, tuple):
         return isinstance(value, list | tuple)
     return isinstance(value, type(default)) or (value is None and isinstance(default, int))
+
+
+def _is_named(value: Any, hint: Any) -> bool:
+    """Whether an annotation, say `int | Sequence[int]` or `str | None`, names the type of a text or list."""
+    named = {get_origin(one) or one for one in get_args(hint)}
+    if isinstance(value, str):
+        return str in named
+    return isinstance(value, list | tuple) and Sequence in named
 
 
 def save_model(model: WindowClassifier, path: str | Path) -> None:

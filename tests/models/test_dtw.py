@@ -4,7 +4,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tslearn.metrics import dtw as tslearn_dtw
 
-from sepsis.models import dtw
 from sepsis.models.dtw import Neighbours, dtw_distance, nearest
 from sepsis.models.dtw_series import (
     LANES,
@@ -218,17 +217,6 @@ def test_tslearn_as_the_backend_finds_the_same(normalise):
     assert np.array_equal(fast.spill, slow.spill)
 
 
-def test_the_plain_python_of_the_kernels_gives_the_same_bits(monkeypatch):
-    train, queries = train_of(walks(5, 7, 3, 9), [0, 1, 0, 1, 0, 1, 0]), all_prefixes(walks(6, 2, 3, 8))
-    compiled = nearest(queries, train, 3)
-    for name in ("_nearest", "_offer_all", "_offer", "_two_rows", "_row_and_last", "_last_only"):
-        monkeypatch.setattr(dtw, name, getattr(dtw, name).py_func)
-    plain = nearest(queries, train, 3)
-    for a, b in zip(compiled, plain, strict=True):
-        assert np.array_equal(a, b)
-    assert dtw._banded.py_func(np.array([0.0, 1.0, 2.0]), np.array([0.0, 2.0]), 5) == 1.0
-
-
 def test_threads_change_nothing():
     train, queries = train_of(walks(7, 20, 4)), all_prefixes(walks(8, 11, 4))
     for a, b in zip(nearest(queries, train, 3), nearest(queries, train, 3, n_jobs=3), strict=True):
@@ -261,11 +249,6 @@ def test_great_values_do_not_break_the_table():
     found = nearest(queries_of_arrays([[[0.0], [0.0]]]), train, 2)
     assert found.distance[0, 0, 0].tolist() == [0.0, np.inf]
     assert found.neighbour[0, 0, 0].tolist() == [1, -1]
-
-
-def test_no_kernel_assumes_that_numbers_are_finite():
-    for name in ("_nearest", "_offer_all", "_offer", "_two_rows", "_row_and_last", "_last_only", "_banded"):
-        assert not getattr(dtw, name).targetoptions.get("fastmath", False)
 
 
 def test_room_for_neighbours_starts_empty():

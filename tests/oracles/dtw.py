@@ -86,3 +86,17 @@ def ensemble_risk(query, train, is_case, *, k, weights="uniform", length_normali
         if share is not None:
             shares.append(share)
     return sum(shares) / len(shares) if shares else otherwise
+
+
+def dependent_distance(x, y, both, radius=None):
+    """One path for all channels in `both`, whose squares are summed and scaled up to all channels."""
+    table = {}
+    for i in range(len(x)):
+        for j in range(len(y)):
+            before = [table[a] for a in ((i - 1, j), (i, j - 1), (i - 1, j - 1)) if a in table]
+            best = 0.0 if (i, j) == (0, 0) else min(before, default=math.inf)
+            outside = radius is not None and abs(i - j) > radius
+            cost = sum((float(x[i][c]) - float(y[j][c])) ** 2 for c in range(len(both)) if both[c])
+            table[i, j] = math.inf if outside else best + cost
+    scale = len(both) / sum(1 for one in both if one)
+    return math.sqrt(scale * table[len(x) - 1, len(y) - 1])
