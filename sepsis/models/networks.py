@@ -196,7 +196,7 @@ class SequenceNetwork(nn.Module):
 
     def logits(self, x: torch.Tensor, hours_of: np.ndarray, every_hour: bool = False) -> torch.Tensor:
         """The same from what the front end made, (sum of T, S, n_channels), and T of each window."""
-        x = x.to(self.head.weight.device)
+        x = x.to(self.head.weight)
         begins = np.concatenate([[0], np.cumsum(hours_of)])
         parts, rows = [], []
         for group in groups_of_like_length(hours_of, x.shape[1]):

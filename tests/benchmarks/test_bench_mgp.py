@@ -31,6 +31,7 @@ def test_it_prints_one_object_with_every_method():
     assert found["horizons"]["one_factor"] > 0
 
 
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks:UserWarning")  # torch, of linear_operator
 @pytest.mark.parametrize("method", ["original", "exact_gp"])
 def test_the_competitors_sample_the_same_law(method):
     plan = bench_mgp.plan_of([12], 3)
