@@ -299,7 +299,7 @@ def evaluate(
         list[float] | None, typer.Option(help="Alarms per 100 patients a day, likewise; repeatable (20).")
     ] = None,
     prevalence: Annotated[
-        float, typer.Option(help="Share of cases where the model would be used; 0: that of the judged stays.")
+        float, typer.Option(help="Share of cases where the model would be used; 0: as judged.")
     ] = 0.0,
     censor: Annotated[
         bool, typer.Option(help="Judge again without the hours after antibiotic, culture or suspicion.")
@@ -318,7 +318,8 @@ def evaluate(
 
     settings = EvaluateSettings(
         split=split, n_bootstrap=bootstrap, level=level, seed=seed, control_reference=reference,
-        controls_at_risk=not unchecked_controls, censor=censor, show_stay=show_stay, target_prevalence=prevalence,
+        controls_at_risk=not unchecked_controls, censor=censor, show_stay=show_stay,
+        target_prevalence=prevalence,
         windows_h=tuple(window or EvaluateSettings.windows_h),
         recalls=tuple(recall or EvaluateSettings.recalls),
         alert_budgets=tuple(alert_budget or EvaluateSettings.alert_budgets),

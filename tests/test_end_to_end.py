@@ -12,6 +12,7 @@ import pytest
 
 from sepsis.cohort.windows import pack
 from sepsis.config import ExportSettings, Pipeline, change_settings, read_pipeline
+from sepsis.evaluation import read_recalibrations
 from sepsis.events.readable import events_for
 from sepsis.events.store import load_events
 from sepsis.labels.store import read_labels
@@ -74,6 +75,18 @@ def test_alarms_model_cards_and_a_made_up_stay_are_on_the_page(run):
     truth = pd.read_parquet(run / "export" / "truth.parquet")
     assert set(hourly.stay_id) == set(truth.stay_id)
     assert 24 <= hourly[hourly.risk.notna()].stay_id.nunique() <= 27
+
+
+def test_a_run_chooses_thresholds_and_maps_on_hourly_and_fixed_rows_of_the_validation_split(run):
+    everything = json.loads((run / "report" / "metrics.json").read_text())
+    assert not any("chosen on the judged rows" in note for note in everything["notes"])
+    hourly = read_table(run / "scores" / "logistic_hourly.parquet", "scores")
+    there = hourly[(hourly.split == "validation") & hourly.risk.notna()].drop_duplicates("stay_id")
+    rows = [m for m in everything["metrics"] if (m["view"], m["metric"]) == ("alarm", "threshold")]
+    assert {(m["n"], m["n_events"]) for m in rows if m["model"] == "logistic" and m["group"] == "all"} == {
+        (len(there), int(there.is_case.sum()))
+    }
+    assert {model for model, _ in read_recalibrations(run / "report" / "recalibration.json")} == set(MODELS)
 
 
 def test_a_second_run_does_nothing_again(run):
@@ -208,8 +221,11 @@ def test_the_commands_one_by_one_give_what_the_pipeline_gave(run, tmp_path):
     ours, theirs = read_table(scores, "scores"), read_table(run / "scores" / "logistic.parquet", "scores")
     pd.testing.assert_frame_equal(ours, theirs)
     assert read_facts(scores)["split_hash"] == read_facts(run / "scores" / "logistic.parquet")["split_hash"]
-    done = sepsis("evaluate", scores, "--labels", labels, "--bootstrap", 20, "--out", report)
+    asked = ("--bootstrap", 20, "--prevalence", 0.05)
+    done = sepsis("evaluate", scores, "--labels", labels, *asked, "--out", report)
     assert done.returncode == 0, done.stderr
+    settings = json.loads((report / "manifest.json").read_text())["settings"]["evaluate"]
+    assert settings["target_prevalence"] == 0.05
     assert done.stdout.strip().endswith("index.html")
     done = sepsis("score", run / "export", "--model", model, "--hourly", "--out", tmp_path / "hourly.parquet")
     assert done.returncode == 0, done.stderr

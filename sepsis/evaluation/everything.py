@@ -170,8 +170,8 @@ class Judge:
         usable = hours is not None and hours.is_case.any() and set(hours.models) >= set(judged.hours.models)
         if not usable:
             self.notes.append(
-                "Alarm thresholds were chosen on the judged rows, for want of hourly validation rows with cases: "
-                "the alarm and utility figures are flattering, and their intervals too narrow."
+                "Alarm thresholds were chosen on the judged rows, for want of hourly validation rows with "
+                "cases: the alarm and utility figures are flattering, and their intervals too narrow."
             )
         on, where = (hours, VALIDATION) if usable else (judged.hours, "judged")
         assert on is not None

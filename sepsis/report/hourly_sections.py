@@ -101,8 +101,8 @@ def alarms_section(shown: Shown) -> Section:
     text = (
         "Thresholds are chosen on the validation split and carried over, unless a note above says otherwise. "
         "Lead time says little by itself: compare it with the same risks shuffled in time, and with the "
-        "alarms it costs. Where controls were matched to cases, cases are more frequent here than in the unit, "
-        "and fewer alarms are right there."
+        "alarms it costs. Where controls were matched to cases, cases are more frequent here than in the "
+        "unit, and fewer alarms are right there."
     )
     made = [
         models_table(

@@ -81,8 +81,8 @@ def net_benefit_section(shown: Shown) -> Section:
         caption=f"Net benefit per stay, {horizon:g} h before onset",
     )
     text = (
-        "Net benefit depends on the share of cases. It is that of the judged stays, which matching sets, unless "
-        "a target prevalence was given (see the settings at the end)."
+        "Net benefit depends on the share of cases. It is that of the judged stays, which matching sets, "
+        "unless a target prevalence was given (see the settings at the end)."
     )
     return Section("net_benefit", title, (text,), charts=charts, tables=(table,))
 
