@@ -3,7 +3,7 @@ Question: does the Gaussian process in front of the network pay when sampling is
 
 Made-up stays: variables are correlated Ornstein-Uhlenbeck processes; in cases one direction of them drifts
 over the last hours. The same stays are seen twice: charted seldom and at odd times, each variable by itself;
-and charted every hour, all at once. MGP-TCN (posterior mean and variance) and raw TCN (bins, forward fill) have
+and charted every hour, all at once. MGP-TCN (posterior mean, variance) and raw TCN (bins, forward fill) have
 the same body, mask, time since the last value, training and validation. Printed: average precision of both on
 new stays, and the paired difference with a 95 % interval by resampling stays.
 
