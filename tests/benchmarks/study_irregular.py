@@ -3,8 +3,8 @@ Question: does the Gaussian process in front of the network pay when sampling is
 
 Made-up stays: variables are correlated Ornstein-Uhlenbeck processes; in cases one direction of them drifts
 over the last hours. The same stays are seen twice: charted seldom and at odd times, each variable by itself;
-and charted every hour, all at once. MGP-TCN (posterior mean, variance) and raw TCN (bins, forward fill) have
-the same body, mask, time since the last value, training and validation. Printed: average precision of both on
+and charted every hour, all at once. MGP-TCN (posterior mean, variance) and raw TCN (bins, forward fill, mask,
+time since the last value) have the same body, training and validation. Printed: average precision of both on
 new stays, and the paired difference with a 95 % interval by resampling stays.
 
 Run: python tests/benchmarks/study_irregular.py --json
@@ -107,7 +107,7 @@ def study(world: World, effort: Effort, seed: int) -> dict:
         risks = {}
         same = {
             "max_epochs": effort.epochs, "patience": 6, "learning_rate": 0.003, "levels": 4,
-            "channels": ("mask", "since"), "random_state": seed,
+            "random_state": seed,
         }  # fmt: skip
         for model in (MGPTCN(moments="mean_var", **same), RawTCN(**same)):
             model.fit(train[sampling], y, validation=(held[sampling], y_held))
