@@ -282,6 +282,10 @@ class Training(pl.LightningModule):
         if is_over(here.history, self.schedule):
             self.trainer.should_stop = True
 
+    def on_train_end(self) -> None:
+        """Leave together: a process that goes on at once must find what the first one stored."""
+        self.trainer.strategy.barrier()
+
     # ---- what they share
 
     @property
