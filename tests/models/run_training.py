@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -126,6 +127,11 @@ def elastic(out):
         train_network(tiny_network(dropout=0.0), labelled(33, 0), labelled(30, 1), apart, CASE_WEIGHT)
     except SettingsError as error:
         (out / f"error_of_{os.environ['RANK']}").write_text(str(error))
+    other = out / f"error_of_{1 - int(os.environ['RANK'])}"
+    for _ in range(300):  # whoever leaves first takes the connection along
+        if other.exists():
+            break
+        time.sleep(0.1)
 
 
 if __name__ == "__main__":
