@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from sepsis.models.gp_windows import each
 from sepsis.models.mgp_plan import Plan
 
-BLOCK = 16  # torch draws so many at a time and the last ones anew: whole blocks begin alike at any length
+BLOCK = 16  # torch draws so many at a time, and a last part anew: in whole blocks any length begins alike
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,15 +52,24 @@ class Noise:
         shapes = ((n_samples, n_concepts), (n_samples,), (n_samples, n_concepts))
         offsets = (plan.union_offsets, plan.obs_offsets, plan.grid_offsets)
         made = [np.empty((int(o[-1]), *s), np.float32) for o, s in zip(offsets, shapes, strict=True)]
-        generator = torch.Generator()
-        for b, seed in enumerate(np.asarray(seeds, np.uint64).tolist()):
+        keys = np.asarray(seeds, np.uint64).tolist()
+
+        def draw(b: int) -> None:
             for stream, (part, at) in enumerate(zip(made, offsets, strict=True)):
-                rows = part[at[b] : at[b + 1]]
-                generator.manual_seed(_key(seed, stream))
-                size = -(-rows.size // BLOCK) * BLOCK
-                drawn = torch.randn(size, generator=generator).numpy()
-                rows[...] = drawn[: rows.size].reshape(rows.shape)
+                _fill(part[at[b] : at[b + 1]].reshape(-1), _key(keys[b], stream))
+
+        each(len(plan), draw)
         return cls(*made)
+
+
+def _fill(numbers: np.ndarray, key: int) -> None:
+    """The first standard normal numbers of a generator, as many as there is room for."""
+    generator = torch.Generator().manual_seed(key)
+    whole = numbers.size - numbers.size % BLOCK
+    if whole:
+        torch.from_numpy(numbers[:whole]).normal_(generator=generator)
+    if whole < numbers.size:
+        numbers[whole:] = torch.randn(BLOCK, generator=generator).numpy()[: numbers.size - whole]
 
 
 def _key(seed: int, stream: int) -> int:

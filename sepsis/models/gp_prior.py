@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sepsis.models.gp_linalg import kernel
+from sepsis.models.gp_linalg import add_crossed, add_product, kernel
 
 
 @kernel
@@ -43,12 +43,25 @@ def residuals(at, m, value, variance, eps, lower, path):
 @kernel
 def residuals_gradient(at, m, variance, repeats, eps, path, r_bar, lower_bar, noise_bar):
     """Add what reaches `lower` and the noise variances through the residuals."""
+    width = path.shape[1]
+    whole = width - width % 4
     for i in range(len(at)):
+        j, p = at[i], m[i]
         slope = 0.5 / (np.sqrt(variance[i]) * repeats[i])
-        for s in range(path.shape[1]):
-            noise_bar[m[i]] -= r_bar[i, s] * slope * eps[i, s]
-            for c in range(m[i] + 1):
-                lower_bar[m[i], c] -= r_bar[i, s] * path[at[i], s, c]
+        for s in range(width):
+            noise_bar[p] -= r_bar[i, s] * slope * eps[i, s]
+        for s in range(0, whole, 4):
+            r0, r1, r2, r3 = r_bar[i, s], r_bar[i, s + 1], r_bar[i, s + 2], r_bar[i, s + 3]
+            for c in range(p + 1):
+                lower_bar[p, c] -= (
+                    r0 * path[j, s, c]
+                    + r1 * path[j, s + 1, c]
+                    + r2 * path[j, s + 2, c]
+                    + r3 * path[j, s + 3, c]
+                )
+        for s in range(whole, width):
+            for c in range(p + 1):
+                lower_bar[p, c] -= r_bar[i, s] * path[j, s, c]
 
 
 @kernel
@@ -64,31 +77,32 @@ def path_gradient(t, at, m, gat, length_h, lower, path, noise, grad, r_bar, lowe
         Gradient of the residuals.
     """
     width, size = path.shape[1], path.shape[2]
-    lam = np.zeros((width, size))
+    lam, turned = np.zeros((width, size)), np.zeros((size, size))
     total = np.zeros(size)
     i, k = len(at) - 1, len(gat) - 1
     for j in range(len(t) - 1, -1, -1):
         if k >= 0 and gat[k] == j:
-            for s in range(width):
-                for p in range(size):
-                    g = grad[k, s, p]
-                    if g != 0.0:
-                        for c in range(p + 1):
-                            lam[s, c] += g * lower[p, c]
-                            lower_bar[p, c] += g * path[j, s, c]
+            add_product(lam, grad[k], lower)
+            add_crossed(turned, grad[k], path[j])
             k -= 1
         while i >= 0 and at[i] == j:
+            p = m[i]
             for s in range(width):
-                for c in range(m[i] + 1):
-                    lam[s, c] -= r_bar[i, s] * lower[m[i], c]
+                r = r_bar[i, s]
+                for c in range(size):  # the zeros of `lower` too: an even loop is a fast one
+                    lam[s, c] -= r * lower[p, c]
             i -= 1
         if j:
             d = t[j] - t[j - 1]
             ratio = d / length_h
             a, step = np.exp(-ratio), np.sqrt(-np.expm1(-2.0 * ratio))
             slope = a * d / (length_h * length_h)  # of a; that of step is -a / step times it
+            against = slope * a / step
             for s in range(width):
                 for c in range(size):
-                    total[c] += lam[s, c] * slope * (path[j - 1, s, c] - a / step * noise[j, s, c])
+                    total[c] += lam[s, c] * (slope * path[j - 1, s, c] - against * noise[j, s, c])
                     lam[s, c] *= a
+    for p in range(size):
+        for c in range(p + 1):
+            lower_bar[p, c] += turned[p, c]
     return total.sum()

@@ -22,7 +22,8 @@ import torch
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from sepsis.models.gp_linalg import correlation, kernel
+from sepsis.models.gp_cross import among, gather, spread
+from sepsis.models.gp_linalg import add_crossed, add_product, kernel
 from sepsis.models.gp_markov import factor, innovations, solve, weights
 from sepsis.models.gp_noise import Noise
 from sepsis.models.gp_prior import path_gradient, prior_path, residuals, residuals_gradient
@@ -53,7 +54,8 @@ def smooth_samples(
     Returns
     -------
     samples : tensor of the parameters' dtype, shape (sum of T, S, C)
-        Differentiable in length_h, kf, lower and noise_variance.
+        Differentiable in length_h, kf, lower and noise_variance. Kf is symmetric: of its gradient only
+        the symmetric part has a meaning.
 
     Raises
     ------
@@ -92,6 +94,8 @@ def cut_samples(
     """
     assert len(plan) == 1, "one window at a time"
     hours = np.asarray(hours, np.int64)
+    assert ((hours >= 1) & (hours <= plan.hours[0])).all(), "a cut lies within the window's grid"
+    _fit(plan, noise, len(kf))
     given = parameters(length_h, kf, lower, noise_variance)
     out = np.empty((int(hours.sum()), *noise.jitter.shape[1:]))
     variance = given[3][plan.concept] / plan.repeats
@@ -103,29 +107,34 @@ def cut_samples(
     return torch.from_numpy(out).to(kf.dtype)
 
 
+def _fit(plan: Plan, noise: Noise, n_concepts: int) -> None:
+    """Kernels do not check bounds: of what is too short they would read beyond the end."""
+    shapes = (len(plan.union_h), len(plan.value), len(plan.grid_at))
+    found = (len(noise.prior), len(noise.observation), len(noise.jitter))
+    assert shapes == found, f"noise of another plan: {found} instead of {shapes} rows"
+    assert noise.prior.shape[2] == noise.jitter.shape[2] == n_concepts, "noise for other variables"
+    assert noise.observation.shape[1] == noise.jitter.shape[1] == noise.n_samples, "uneven noise"
+    assert plan.concept.max(initial=0) < n_concepts, "a variable that the process does not have"
+
+
 class Smooth(Function):
     """`smooth_samples` and its derivatives."""
 
     @staticmethod
     def forward(ctx, length_h, kf, lower, noise_variance, plan, noise, jitter, chunk):
-        """Sample; keep the factor for the way back."""
+        """Sample; keep the factor for the way back, which makes the prior paths again."""
         given = parameters(length_h, kf, lower, noise_variance)
         n, c = len(plan.value), len(kf)
-        kept = (
-            np.empty(noise.prior.shape, noise.prior.dtype),
-            np.empty((n, chunk)),
-            np.empty((n, c)),
-            np.empty((n, noise.n_samples)),
-            np.empty(noise.jitter.shape),
-        )  # path, L, W, alpha, z
-        out = np.empty(noise.jitter.shape)
+        _fit(plan, noise, c)
+        kept = np.empty((n, chunk)), np.empty((n, c)), np.empty((n, noise.n_samples))  # L, W, alpha
+        out = torch.empty(noise.jitter.shape, dtype=kf.dtype)
         failed = np.zeros(len(plan), np.bool_)
         packed = (*arrays(plan), noise.prior, noise.observation, noise.jitter)
-        each(len(plan), lambda b: _sample(b, *packed, *given, jitter, chunk, *kept, out, failed))
+        each(len(plan), lambda b: _sample(b, *packed, *given, jitter, chunk, *kept, out.numpy(), failed))
         refuse(failed)
         ctx.kept, ctx.packed, ctx.given, ctx.chunk = kept, packed, given, chunk
         ctx.like = (length_h, kf, lower, noise_variance)
-        return torch.from_numpy(out).to(kf.dtype)
+        return out.to(kf.device)
 
     @staticmethod
     @once_differentiable
@@ -149,116 +158,71 @@ class Smooth(Function):
 @kernel
 def _sample(
     b, union_offsets, obs_offsets, grid_offsets, union_h, obs_at, concept, value, repeats, grid_at,
-    prior, eps, xi, length_h, kf, lower, noise_variance, jitter, chunk,
-    path, L, W, alpha, z, out, failed,
+    prior, eps, xi, length_h, kf, lower, noise_variance, jitter, chunk, L, W, alpha, out, failed,
 ):  # fmt: skip
-    """Sample window b; fills its rows of path, L, W, alpha, z and out."""
+    """Sample window b; fills its rows of L, W, alpha and out."""
     us, os, gs = (
         slice(union_offsets[b], union_offsets[b + 1]),
         slice(obs_offsets[b], obs_offsets[b + 1]),
         slice(grid_offsets[b], grid_offsets[b + 1]),
     )
     t, at, m, gat = union_h[us], obs_at[os], concept[os], grid_at[gs]
-    path, prior, alpha, z, out, xi = path[us], prior[us], alpha[os], z[gs], out[gs], xi[gs]
-    value, eps = value[os], eps[os]
-    prior_path(t, prior, length_h, path)
+    alpha, time = alpha[os], t[at]
+    path = np.empty((len(t), prior.shape[1], prior.shape[2]), prior.dtype)
+    prior_path(t, prior[us], length_h, path)
     variance = noise_variance[m] / repeats[os]
-    alpha[:] = residuals(at, m, value, variance, eps, lower, path)
-    time = t[at]
+    alpha[:] = residuals(at, m, value[os], variance, eps[os], lower, path)
     if not factor(time, m, variance, length_h, kf, chunk, L[os], W[os]):
         failed[b] = True
         return
     solve(time, m, length_h, chunk, L[os], W[os], alpha)
-    _spread(t, at, m, gat, length_h, alpha, z)
-    _emit(gat, path, z, xi, kf, lower, jitter, out)
+    z = np.empty((len(gat), prior.shape[1], prior.shape[2]))
+    spread(time, m, t[gat], length_h, alpha, z)
+    _emit(gat, path, z, xi[gs], kf, lower, jitter, out[gs])
 
 
 @kernel
 def _emit(gat, path, z, xi, kf, lower, jitter, out):
     """Prior path, what the data add to it, and jitter at the grid hours."""
-    width, size = path.shape[1], path.shape[2]
     turned = np.ascontiguousarray(lower.T)
-    spread = np.sqrt(jitter)
+    total, scale = np.empty(z.shape[1:]), np.sqrt(jitter)
     for k in range(len(gat)):
-        for s in range(width):
-            row = out[k, s]
-            for c in range(size):
-                row[c] = spread * xi[k, s, c]
-            for p in range(size):
-                u, v = path[gat[k], s, p], z[k, s, p]
-                for c in range(size):
-                    row[c] += u * turned[p, c] + v * kf[p, c]
+        for s in range(z.shape[1]):
+            for c in range(z.shape[2]):
+                total[s, c] = scale * xi[k, s, c]
+        add_product(total, path[gat[k]], turned)
+        add_product(total, z[k], kf)
+        out[k] = total
 
 
 @kernel
 def _cut(t, at, m, gat, value, variance, prior, eps, xi, length_h, kf, lower, jitter, chunk, hours, out):
     """Samples of one window cut after each of `hours` grid hours, one after the other; False if no factor."""
-    width, size = prior.shape[1], prior.shape[2]
     path = np.empty(prior.shape, prior.dtype)
     prior_path(t, prior, length_h, path)
     v = residuals(at, m, value, variance, eps, lower, path)
-    time = t[at]
-    L, W = np.empty((len(at), chunk)), np.empty((len(at), size))
+    time, grid_h = t[at], t[gat]
+    L, W = np.empty((len(at), chunk)), np.empty((len(at), len(kf)))
     if not factor(time, m, variance, length_h, kf, chunk, L, W):
         return False
     innovations(time, m, length_h, chunk, L, W, v)
     begin = 0
     for count in hours:
-        end = gat[count - 1]
-        known = np.searchsorted(at, end, side="right")
+        known = np.searchsorted(at, gat[count - 1], side="right")
         alpha = v[:known].copy()
         weights(time[:known], m[:known], length_h, chunk, L[:known], W[:known], alpha)
-        z = np.empty((count, width, size))
-        _spread(t[: end + 1], at[:known], m[:known], gat[:count], length_h, alpha, z)
+        z = np.empty((count, prior.shape[1], prior.shape[2]))
+        spread(time[:known], m[:known], grid_h[:count], length_h, alpha, z)
         _emit(gat[:count], path, z, xi[:count], kf, lower, jitter, out[begin : begin + count])
         begin += count
     return True
 
 
 @kernel
-def _spread(t, at, m, gat, length_h, alpha, z):
-    """z[k, s, c]: sum of alpha[i, s] exp(-|t_k - t_i| / l) over the observations of variable c."""
-    width, size = z.shape[1], z.shape[2]
-    state = np.zeros((width, size))
-    i, k = 0, 0
-    for j in range(len(t)):
-        if j:
-            _decay(state, t[j] - t[j - 1], length_h)
-        while i < len(at) and at[i] == j:
-            for s in range(width):
-                state[s, m[i]] += alpha[i, s]
-            i += 1
-        if k < len(gat) and gat[k] == j:
-            z[k] = state
-            k += 1
-    state[:] = 0.0
-    i, k = len(at) - 1, len(gat) - 1
-    for j in range(len(t) - 1, -1, -1):
-        if k >= 0 and gat[k] == j:
-            z[k] += state
-            k -= 1
-        while i >= 0 and at[i] == j:
-            for s in range(width):
-                state[s, m[i]] += alpha[i, s]
-            i -= 1
-        if j:
-            _decay(state, t[j] - t[j - 1], length_h)
-
-
-@kernel
-def _decay(state, d, length_h):
-    """A sum of correlations a time d on."""
-    a = correlation(d, length_h)
-    for s in range(state.shape[0]):
-        for c in range(state.shape[1]):
-            state[s, c] *= a
-
-
-@kernel
 def _adjoint(
     b, union_offsets, obs_offsets, grid_offsets, union_h, obs_at, concept, value, repeats, grid_at,
-    prior, eps, length_h, kf, lower, noise_variance, chunk,
-    path, L, W, alpha, z, grad, length_bar, kf_bar, lower_bar, noise_bar,
+    prior, eps, length_h, kf, lower, noise_variance, chunk, L, W, alpha, grad,
+    length_bar, kf_bar, lower_bar, noise_bar,
 ):  # fmt: skip
     """Gradients of window b, given those of its samples."""
     us, os, gs = (
@@ -267,128 +231,22 @@ def _adjoint(
         slice(grid_offsets[b], grid_offsets[b + 1]),
     )
     t, at, m, gat = union_h[us], obs_at[os], concept[os], grid_at[gs]
-    path, prior, alpha, z, grad = path[us], prior[us], alpha[os], z[gs], grad[gs]
-    repeats, eps = repeats[os], eps[os]
+    prior, alpha, grad, repeats, time = prior[us], alpha[os], grad[gs], repeats[os], t[at]
     kf_bar, lower_bar, noise_bar = kf_bar[b], lower_bar[b], noise_bar[b]
-    width, size = prior.shape[1], prior.shape[2]
-    z_bar = np.zeros(z.shape)
+    z, z_bar = np.empty(grad.shape), np.zeros(grad.shape)
+    spread(time, m, t[gat], length_h, alpha, z)
     for k in range(len(gat)):
-        for s in range(width):
-            for p in range(size):
-                g = grad[k, s, p]
-                if g != 0.0:
-                    for c in range(size):
-                        z_bar[k, s, c] += g * kf[p, c]
-                        kf_bar[p, c] += g * z[k, s, c]
+        add_product(z_bar[k], grad[k], kf)
+        add_crossed(kf_bar, grad[k], z[k])
     w = np.empty(alpha.shape)
-    _gather(t, at, m, gat, length_h, z_bar, w)
-    solve(t[at], m, length_h, chunk, L[os], W[os], w)
+    length_bar[b] = gather(time, m, t[gat], length_h, alpha, z_bar, w)
+    solve(time, m, length_h, chunk, L[os], W[os], w)
     for i in range(len(at)):
-        for s in range(width):
+        for s in range(w.shape[1]):
             noise_bar[m[i]] -= w[i, s] * alpha[i, s] / repeats[i]
+    length_bar[b] += among(time, m, length_h, kf, alpha, w, kf_bar)
+    path = np.empty(prior.shape, prior.dtype)
+    prior_path(t, prior, length_h, path)
     variance = noise_variance[m] / repeats
-    residuals_gradient(at, m, variance, repeats, eps, path, w, lower_bar, noise_bar)
-    length_bar[b] = _length_and_kf(t, at, m, gat, length_h, kf, alpha, w, z_bar, kf_bar)
+    residuals_gradient(at, m, variance, repeats, eps[os], path, w, lower_bar, noise_bar)
     length_bar[b] += path_gradient(t, at, m, gat, length_h, lower, path, prior, grad, w, lower_bar)
-
-
-@kernel
-def _gather(t, at, m, gat, length_h, z_bar, out):
-    """out[i, s]: sum over grid hours k of exp(-|t_k - t_i| / l) z_bar[k, s, m_i]."""
-    width, size = z_bar.shape[1], z_bar.shape[2]
-    state = np.zeros((width, size))
-    i, k = 0, 0
-    for j in range(len(t)):
-        if j:
-            _decay(state, t[j] - t[j - 1], length_h)
-        if k < len(gat) and gat[k] == j:
-            state += z_bar[k]
-            k += 1
-        while i < len(at) and at[i] == j:
-            for s in range(width):
-                out[i, s] = state[s, m[i]]
-            i += 1
-    state[:] = 0.0
-    i, k = len(at) - 1, len(gat) - 1
-    for j in range(len(t) - 1, -1, -1):
-        while i >= 0 and at[i] == j:
-            for s in range(width):
-                out[i, s] += state[s, m[i]]
-            i -= 1
-        if k >= 0 and gat[k] == j:
-            state += z_bar[k]
-            k -= 1
-        if j:
-            _decay(state, t[j] - t[j - 1], length_h)
-
-
-@kernel
-def _length_and_kf(t, at, m, gat, length_h, kf, alpha, w, z_bar, kf_bar):
-    """
-    Through K(grid, obs) and Ky: adds to kf_bar, returns the derivative for the length scale.
-
-    What was before a time and what came after it is summed up on the way there and back: h weighted by
-    correlation, far by distance as well. What is at the same time counts once, on the way there.
-    """
-    width, size = z_bar.shape[1], z_bar.shape[2]
-    total = np.zeros(size)
-    h, far = np.zeros((width, size)), np.zeros((width, size))
-    i, k = 0, 0
-    for j in range(len(t)):
-        if j:
-            _drift(h, far, t[j] - t[j - 1], length_h)
-        first = i
-        while i < len(at) and at[i] == j:
-            _charge(h, m[i], alpha[i])
-            i += 1
-        for o in range(first, i):
-            _of_observation(m[o], w[o], kf, h, far, kf_bar, total)
-        if k < len(gat) and gat[k] == j:
-            _of_hour(z_bar[k], far, total)
-            k += 1
-    h[:], far[:] = 0.0, 0.0
-    i, k = len(at) - 1, len(gat) - 1
-    for j in range(len(t) - 1, -1, -1):
-        if j < len(t) - 1:
-            _drift(h, far, t[j + 1] - t[j], length_h)
-        last = i
-        while i >= 0 and at[i] == j:
-            _of_observation(m[i], w[i], kf, h, far, kf_bar, total)
-            i -= 1
-        for o in range(i + 1, last + 1):
-            _charge(h, m[o], alpha[o])
-        if k >= 0 and gat[k] == j:
-            _of_hour(z_bar[k], far, total)
-            k -= 1
-    return total.sum() / (length_h * length_h)
-
-
-@kernel
-def _drift(h, far, d, length_h):
-    """Sums a time d on."""
-    a = correlation(d, length_h)
-    for s in range(h.shape[0]):
-        for c in range(h.shape[1]):
-            far[s, c] = a * (far[s, c] + d * h[s, c])
-            h[s, c] *= a
-
-
-@kernel
-def _charge(h, concept, alpha):
-    for s in range(h.shape[0]):
-        h[s, concept] += alpha[s]
-
-
-@kernel
-def _of_observation(concept, w, kf, h, far, kf_bar, total):
-    for s in range(h.shape[0]):
-        for c in range(h.shape[1]):
-            kf_bar[concept, c] -= w[s] * h[s, c]
-            total[c] -= w[s] * kf[concept, c] * far[s, c]
-
-
-@kernel
-def _of_hour(z_bar, far, total):
-    for s in range(far.shape[0]):
-        for c in range(far.shape[1]):
-            total[c] += z_bar[s, c] * far[s, c]

@@ -8,12 +8,17 @@ Forward and backward pass of one batch, S = 10 samples, C = 44 variables, float3
 - exact_gp  GPyTorch's stock route: ExactGP in evaluation mode, posterior on grid x variables, rsample,
             Cholesky throughout
 - gpytorch  the adapter with solver="gpytorch": Matheron's rule with GPyTorch's kernels and solves
-- ours      the adapter with solver="chunk": smooth; and "filter", "filter_moments"
+- ours      the adapter with solver="chunk": smooth; and "filter", "filter_moments", "smooth_moments"
 
-The slow methods go stay by stay, so their cost adds up: with --stays K only K stays of the batch, evenly over
-its lengths and the longest among them, are timed, and the rest is interpolated by their number of
-observations (said in the output as `timed_stays`). Seconds are CPU seconds of one thread; peak_mb is what
-the method adds to the process that runs it, each in one of its own (for the slow ones: one stay at a time).
+Batches: "small", "paper" and "heavy" have stays of unequal length, as admissions are, with the medians named
+in `SIZES`; in "even" every stay has the 34 hours that are the median of "paper". The original's cost goes
+with the third power of the hours, so what it needs for "paper" hangs on its longest stays; ours is linear.
+
+The original and exact_gp go stay by stay, so their cost adds up: with --stays K the stays are ranked by
+the multiplications that the formulation needs and divided into K groups; the middle one of each is timed (of
+the last the largest) and stands for its group in proportion to them (in the output as `timed_stays`).
+Seconds are CPU seconds of one thread, noise included; peak_mb is what the method adds to the process that
+runs it, each in one of its own (for these two: one stay at a time; for the others the whole batch).
 
 Run: python tests/benchmarks/bench_mgp.py --json
 """
@@ -26,47 +31,74 @@ import resource
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 
 import gpytorch
 import numpy as np
 import torch
+from scipy.stats import norm
 
 from sepsis.cohort.windows import Windows
 from sepsis.models.gp import MGPAdapter
 from sepsis.models.gp_noise import Noise
 from sepsis.models.gp_smooth import cut_samples
 from sepsis.models.mgp_plan import Plan, plan_windows
+from sepsis.models.networks import groups_of_like_length
 from sepsis.models.tcn import TCN
 
 CONCEPTS, SAMPLES = 44, 10
-SIZES = {  # stays, median observations, most observations, grid hours, spread of the lengths
-    "tiny": (6, 40, 60, 8, 0.3),
-    "small": (32, 114, 400, 24, 0.5),
-    "paper": (100, 318, 1943, 34, 0.75),
-    "heavy": (32, 1981, 2500, 200, 0.0),
+SHORTEST, LONGEST = 7, 200  # grid hours that the reference admits
+
+
+@dataclass(frozen=True)
+class Size:
+    """A batch: stays, medians, and the spread of hours and of charting among stays, on the log scale."""
+
+    stays: int
+    observations: int
+    hours: int
+    most: int
+    hours_spread: float = 0.0
+    rate_spread: float = 0.0
+
+
+SIZES = {
+    "tiny": Size(6, 40, 8, 60, 0.1, 0.2),
+    "small": Size(32, 114, 24, 400, 0.2, 0.4),
+    "even": Size(100, 318, 34, 1943, 0.0, 0.75),
+    "paper": Size(100, 318, 34, 1943, 0.5, 0.56),
+    "heavy": Size(32, 1981, 200, 1981),
 }
-SLOW = ("original", "exact_gp", "gpytorch")
-OURS = ("ours", "filter", "filter_moments")
+STAY_BY_STAY = ("original", "exact_gp")
+SLOW = (*STAY_BY_STAY, "gpytorch")
+OURS = ("ours", "filter", "filter_moments", "smooth_moments")
 
 
-def batch(size: str) -> Plan:
-    """A made-up batch of the named size."""
-    stays, median, most, hours, spread = SIZES[size]
-    rng = np.random.default_rng(0)
-    counts = np.clip(np.round(median * np.exp(spread * rng.normal(size=stays))), 10, most).astype(int)
-    if spread:
-        counts[np.argmax(counts)] = most
+def batch(name: str) -> Plan:
+    """A made-up batch of the named size; one stay has the most observations."""
+    size, rng = SIZES[name], np.random.default_rng(0)
+    length, rate = (np.exp(s * _spread(rng, size.stays)) for s in (size.hours_spread, size.rate_spread))
+    hours = np.clip(np.round(size.hours * length), SHORTEST, LONGEST).astype(int)
+    counts = np.clip(np.round(size.observations * length * rate), 10, size.most).astype(int)
+    counts[np.argmax(counts)] = size.most
     return plan_of(counts, hours)
 
 
-def plan_of(counts, hours: int) -> Plan:
-    """Stays with so many observations each, at random times of `hours` hours."""
+def _spread(rng, count: int) -> np.ndarray:
+    """Standard normal quantiles in random order: medians are what they are said to be."""
+    return rng.permutation(norm.ppf((np.arange(count) + 0.5) / count))
+
+
+def plan_of(counts, hours) -> Plan:
+    """Stays with so many observations each, at random times of so many hours."""
     rng = np.random.default_rng(1)
-    time_h = np.concatenate([np.sort(rng.uniform(0, hours - 1, n)) for n in counts])
+    counts = np.asarray(counts)
+    hours = np.broadcast_to(hours, counts.shape)
+    time_h = np.concatenate([np.sort(rng.uniform(0, h - 1, n)) for n, h in zip(counts, hours, strict=True)])
     offsets = np.concatenate([[0], np.cumsum(counts)])
     names = tuple(f"variable_{c}" for c in range(CONCEPTS))
     concept = rng.integers(0, CONCEPTS, offsets[-1]).astype(np.int16)
-    ids, end_h = np.arange(len(counts)), np.full(len(counts), hours - 1.0)
+    ids, end_h = np.arange(len(counts)), hours - 1.0
     X = Windows(
         ids, ids, np.zeros(len(ids)), end_h, names, offsets, time_h, concept, rng.normal(size=offsets[-1])
     )
@@ -110,7 +142,7 @@ def exact_gp(adapter: MGPAdapter, plan: Plan) -> torch.Tensor:
 def run(method: str, plan: Plan, adapter: MGPAdapter) -> float:
     """CPU seconds of a forward and backward pass over `plan`."""
     began = time.process_time()
-    if method in ("original", "exact_gp"):
+    if method in STAY_BY_STAY:
         work = {"original": original, "exact_gp": exact_gp}[method]
         off = gpytorch.settings.fast_computations(False, False, False)
         with off, gpytorch.settings.detach_test_caches(False), gpytorch.settings.max_cholesky_size(10**6):
@@ -130,7 +162,7 @@ def adapter_for(method: str) -> MGPAdapter:
         CONCEPTS,
         solver="gpytorch" if method == "gpytorch" else "chunk",
         conditioning="filter" if method.startswith("filter") else "smooth",
-        moments="mean_var" if method == "filter_moments" else "sample",
+        moments="mean_var" if method.endswith("moments") else "sample",
     )
     with torch.no_grad():
         made.task_kernel.covar_factor += 0.05 * torch.randn(CONCEPTS, CONCEPTS)
@@ -141,45 +173,50 @@ def one(method: str, size: str, stays: int, repeat: int) -> dict:
     """Seconds and peak memory of one method on one batch, in this process."""
     torch.set_num_threads(1)
     plan, adapter = batch(size), adapter_for(method)
-    run(method, plan_of(np.full(2, 20), 3), adapter_for(method))  # compiled, loaded
+    run(method, plan_of(np.full(1, 20), 3), adapter_for(method))  # compiled, loaded
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    if method in SLOW:
-        order = np.argsort(plan.observations, kind="stable")
-        picked = order[
-            np.unique(np.round(np.linspace(0, len(order) - 1, min(stays, len(order)))).astype(int))
-        ]
-        if plan.observations.max() == plan.observations.min():
-            picked = picked[:stays]
-        spent = np.array([run(method, plan.take(b), adapter) for b in picked])
-        if plan.observations.max() == plan.observations.min():
-            seconds = float(spent.mean() * len(plan))
-        else:
-            seconds = float(np.interp(plan.observations, plan.observations[picked], spent).sum())
-        found = {"seconds": seconds, "timed_stays": len(picked)}
+    if method in STAY_BY_STAY:
+        work = multiplications(plan)
+        kinds = len(np.unique(work)) + 2  # of stays that are all alike three will do
+        groups = np.array_split(np.argsort(work, kind="stable"), min(stays, kinds, len(plan)))
+        picked = [group[len(group) // 2] for group in groups[:-1]] + [groups[-1][-1]]
+        spent = [run(method, plan.take(b), adapter) for b in picked]
+        seconds = sum(s * work[g].sum() / work[b] for s, g, b in zip(spent, groups, picked, strict=True))
+        found = {"seconds": float(seconds), "timed_stays": len(picked)}
     else:
-        spent = [run(method, plan, adapter) for _ in range(repeat)]
+        times = 1 if method in SLOW else repeat
+        spent = [run(method, plan, adapter) for _ in range(times)]
         found = {"seconds": float(np.median(spent)), "timed_stays": len(plan)}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     return {**found, "peak_mb": round(peak / 1024, 1)}
 
 
+def multiplications(plan: Plan) -> np.ndarray:
+    """Of the published formulation for each stay, up to a factor: both factors, the solve, the product."""
+    n, d = plan.observations.astype(float), plan.hours * float(CONCEPTS)
+    return n**3 / 3 + n**2 * d + n * d**2 + d**3 / 3
+
+
 def tcn(size: str, repeat: int) -> dict:
-    """The network behind the adapter, on the same batch: 4 levels, kernel 4, 40 channels."""
+    """The network behind the adapter, on the same batch in padded groups: 4 levels, kernel 4, 40 channels."""
     torch.set_num_threads(1)
-    stays, _, _, hours, _ = SIZES[size]
+    hours = batch(size).hours
     body, spent = TCN(CONCEPTS, hidden=40, levels=4, kernel_size=4), []
+    groups = groups_of_like_length(hours, SAMPLES)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(repeat + 1):
-        x = torch.randn(stays * SAMPLES, CONCEPTS, hours, requires_grad=True)
+        given = [
+            torch.randn(len(g) * SAMPLES, CONCEPTS, int(hours[g].max())).requires_grad_() for g in groups
+        ]
         began = time.process_time()
-        body(x)[:, :, -1].square().mean().backward()
+        torch.cat([body(x)[:, :, -1] for x in given]).square().mean().backward()
         spent.append(time.process_time() - began)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     return {"seconds": float(np.median(spent[1:])), "peak_mb": round(peak / 1024, 1)}
 
 
 def linear(counts, repeat: int) -> dict:
-    """Seconds against the number of observations, and the exponent that fits."""
+    """Seconds against the number of observations in 48 hours of 8 stays, and the exponent that fits."""
     torch.set_num_threads(1)
     seconds = []
     for count in counts:
@@ -187,7 +224,10 @@ def linear(counts, repeat: int) -> dict:
         run("ours", plan, adapter)
         seconds.append(float(np.median([run("ours", plan, adapter) for _ in range(repeat)])))
     slope = np.polyfit(np.log(counts), np.log(seconds), 1)[0]
-    return {"observations": list(counts), "seconds": seconds, "exponent": round(float(slope), 3)}
+    return {
+        "observations": list(counts), "seconds": seconds, "exponent": round(float(slope), 3),
+        "last_doubling": round(seconds[-1] / seconds[-2], 2),
+    }  # fmt: skip
 
 
 def horizons(size: str) -> dict:
@@ -256,8 +296,17 @@ def epochs_per_minute(zip_file: str, stays: int) -> dict:
     }  # fmt: skip
 
 
-def measured(arguments: list[str]) -> dict:
-    """What this file prints for one part, run in a process of its own."""
+PARTS = {
+    "one": lambda method, size, stays, repeat: one(method, size, int(stays), int(repeat)),
+    "tcn": lambda size, repeat: tcn(size, int(repeat)),
+    "linear": lambda counts, repeat: linear([int(n) for n in counts.split(",")], int(repeat)),
+    "horizons": horizons,
+    "epochs": lambda zip_file, stays: epochs_per_minute(zip_file, int(stays)),
+}
+
+
+def apart(*arguments: str) -> dict:
+    """What one part finds, run in a process of its own, so that its memory is its own too."""
     done = subprocess.run(
         [sys.executable, __file__, "--part", *arguments], capture_output=True, text=True, check=False
     )
@@ -266,52 +315,57 @@ def measured(arguments: list[str]) -> dict:
     return json.loads(done.stdout)
 
 
-def main() -> None:
-    """Measure everything that was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="one JSON object")
-    parser.add_argument("--quick", action="store_true", help="a tiny batch only: does it run, not how fast")
-    parser.add_argument("--sizes", default="small,paper,heavy")
-    parser.add_argument("--methods", default=",".join((*OURS, *SLOW)))
-    parser.add_argument("--stays", type=int, default=8, help="stays that the slow methods are timed on")
-    parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--set-a", default="", help="training_setA.zip, for epochs per minute on 5,000 stays")
-    parser.add_argument("--part", nargs="+", default=[], help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.part:
-        name, *rest = args.part
-        work = {
-            "one": lambda m, s, k, r: one(m, s, int(k), int(r)),
-            "tcn": lambda s, r: tcn(s, int(r)),
-            "linear": lambda c, r: linear([int(n) for n in c.split(",")], int(r)),
-            "horizons": horizons,
-            "epochs": lambda path, n: epochs_per_minute(path, int(n)),
-        }[name]
-        print(json.dumps(work(*rest)))
-        return
-    sizes = ["tiny"] if args.quick else args.sizes.split(",")
-    repeat = 1 if args.quick else args.repeat
-    found: dict = {"question": __doc__.strip().split("\n")[0], "sizes": {}}
+def here(name: str, *arguments: str) -> dict:
+    """The same in this process."""
+    return PARTS[name](*arguments)
+
+
+def measure(args) -> dict:
+    """Everything that was asked for."""
+    measured, sizes = (here, ["tiny"]) if args.quick else (apart, args.sizes.split(","))
+    repeat = "1" if args.quick else str(args.repeat)
+    found: dict = {"question": __doc__.strip().split("\n")[0].removeprefix("Question: "), "sizes": {}}
     for size in sizes:
-        row = {m: measured(["one", m, size, str(args.stays), str(repeat)]) for m in args.methods.split(",")}
-        row["tcn"] = measured(["tcn", size, str(repeat)])
-        ours = row["ours"]
-        row["ratios"] = {
-            f"{m} / ours": round(row[m]["seconds"] / ours["seconds"], 1) for m in row if m in SLOW
-        }
-        row["ratios"]["ours / tcn"] = round(ours["seconds"] / row["tcn"]["seconds"], 2)
-        if "original" in row:
-            row["ratios"]["memory of ours / original"] = round(
-                ours["peak_mb"] / row["original"]["peak_mb"], 2
-            )
+        row = {m: measured("one", m, size, str(args.stays), repeat) for m in args.methods.split(",")}
+        row["tcn"] = measured("tcn", size, repeat)
+        row["ratios"] = ratios(row)
         found["sizes"][size] = row
         print(size, json.dumps(row["ratios"]), file=sys.stderr, flush=True)
-    counts = "50,100" if args.quick else "250,500,1000,2000,4000"
-    found["linear"] = measured(["linear", counts, str(repeat)])
-    found["horizons"] = measured(["horizons", sizes[min(1, len(sizes) - 1)]])
+    found["linear"] = measured("linear", "50,100" if args.quick else "250,500,1000,2000,4000", repeat)
+    found["horizons"] = measured("horizons", "paper" if "paper" in sizes else sizes[0])
     if args.set_a:
-        found["set_a"] = measured(["epochs", args.set_a, "5000"])
-    print(json.dumps(found, indent=None if args.json else 2))
+        found["set_a"] = measured("epochs", args.set_a, "5000")
+    return found
+
+
+def ratios(row: dict) -> dict:
+    """How the methods compare with ours; empty if ours was not asked for."""
+    if "ours" not in row:
+        return {}
+    ours = row["ours"]
+    found = {f"{m} / ours": round(row[m]["seconds"] / ours["seconds"], 1) for m in row if m in SLOW}
+    found["ours / tcn"] = round(ours["seconds"] / row["tcn"]["seconds"], 2)
+    if "original" in row and row["original"]["peak_mb"] > 0:
+        found["memory of ours / original"] = round(ours["peak_mb"] / row["original"]["peak_mb"], 2)
+    return found
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument(
+        "--quick", action="store_true", help="a tiny batch, in one process: does it run, not how fast"
+    )
+    parser.add_argument("--sizes", default="small,even,paper,heavy")
+    parser.add_argument("--methods", default=",".join((*OURS, *SLOW)))
+    parser.add_argument("--stays", type=int, default=8, help="stays that original and exact_gp are timed on")
+    parser.add_argument("--repeat", type=int, default=5, help="passes of the others; their median is told")
+    parser.add_argument("--set-a", default="", help="training_setA.zip, for epochs per minute on 5,000 stays")
+    parser.add_argument("--part", nargs="+", default=[], help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    found = here(*args.part) if args.part else measure(args)
+    print(json.dumps(found, indent=None if args.json or args.part else 2))
 
 
 if __name__ == "__main__":

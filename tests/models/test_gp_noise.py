@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -53,6 +54,18 @@ def test_a_window_cut_earlier_gets_the_first_of_the_numbers(seed, n_samples):
         assert_alike(part, [w[: len(p)] for w, p in zip(whole, part, strict=True)])
     assert len(lengths) == 16
     assert cut.hours[0] == hours
+
+
+def test_the_number_of_threads_changes_no_number():
+    plan, before, found = plan_of([irregular(60, 6, seed=s) for s in range(12)]), torch.get_num_threads(), []
+    try:
+        for count in (1, 4):
+            torch.set_num_threads(count)
+            found.append(noise_of(plan, 3, double=False))
+    finally:
+        torch.set_num_threads(before)
+    for part in PARTS:
+        np.testing.assert_array_equal(*(getattr(noise, part) for noise in found))
 
 
 def test_streams_of_a_window_and_windows_of_other_seeds_differ():

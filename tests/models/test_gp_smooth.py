@@ -8,12 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sepsis.models.gp_noise import Noise
 from sepsis.models.gp_reference import reference
 from sepsis.models.gp_smooth import cut_samples, smooth_samples
 from sepsis.models.mgp_plan import plan_windows
 from tests.models.gp_cases import (
     CASES,
     END_H,
+    C,
     Case,
     WithLength,
     adapter,
@@ -112,6 +114,43 @@ def test_right_at_any_length_scale(length_h):
         assert (ours - theirs).abs().max() <= 1e-10 * max(1.0, theirs.abs().max())
 
 
+@pytest.mark.parametrize("length_h", [0.01, 0.1, 1.0, 10.0, 500.0, 8000.0])
+def test_single_precision_costs_no_more_than_1e_5_of_a_gradient(length_h):
+    """Parameters, noise and samples in float32; length scales that the adapter's constraint excludes too."""
+    plan = plan_of([irregular(400, 20, seed=s) for s in range(3)] + [CASES["averages of several"]])
+    single = adapter(dtype=torch.float32)
+    weight = torch.linspace(0.5, 1.5, len(plan.grid_at), dtype=torch.float64)[:, None, None]
+    found = []
+    for dtype in (torch.float32, torch.float64):
+        given = [torch.tensor(length_h), single.kf, single.lower, single.noise]
+        given = [x.detach().to(dtype).requires_grad_() for x in given]
+        out = smooth_samples(plan, noise_of(plan, 4, double=dtype == torch.float64), *given, 0.1)
+        assert out.dtype == dtype
+        (out.square() * weight.to(dtype)).sum().backward()
+        found.append([x.grad.double() for x in given])
+    for name, ours, exact in zip(("length_h", "kf", "lower", "noise"), *found, strict=True):
+        assert (ours - exact).norm() <= 1e-5 * exact.norm(), name
+
+
+def test_more_than_10_000_observations_and_all_their_horizons():
+    """The last hour of each cut against a filter that takes one observation after the other."""
+    case = irregular(12_000, 150, step=1 / 1024)
+    case = case.only([t >= case.grid[0] for t in case.time_h])
+    plan, gp = case.plan, adapter()
+    assert len(plan.value) > 10_000
+    still = Noise(
+        np.zeros((len(plan.union_h), 1, C)), np.zeros((len(plan.value), 1)), np.zeros((case.hours, 1, C))
+    )
+    out = gp(plan, still)
+    assert all(torch.isfinite(g).all() for g in gradients(gp, out).values())
+    means, _, _ = oracle.kalman(*case.observations, case.grid, *numbers(gp))
+    np.testing.assert_allclose(out[-1, 0].detach(), means[-1], rtol=0, atol=1e-10)
+    hours = np.array([1, 24, 75, 149, 150])
+    given = (gp.length_h, gp.kf, gp.lower, gp.noise)
+    cut = cut_samples(plan, still, *given, gp.jitter, hours)
+    np.testing.assert_allclose(cut[np.cumsum(hours) - 1, 0].detach(), means[hours - 1], rtol=0, atol=1e-10)
+
+
 def test_the_prior_where_nothing_was_charted_with_finite_gradients():
     plan = CASES["none"].plan
     gp = adapter()
@@ -148,3 +187,24 @@ def test_all_cuts_from_one_factor_are_the_samples_of_the_cut_windows(name, chunk
         cut = plan_windows(windows, windows.value)
         expected.append(smooth_samples(cut, noise_of(cut, 3), *given, gp.jitter, chunk).detach())
     torch.testing.assert_close(found, torch.cat(expected), atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("hours", [[0], [7], [3, -1]])
+def test_a_cut_outside_the_grid_is_refused(hours):
+    case, gp = CASES["many"], adapter()
+    assert case.hours == 6
+    with pytest.raises(AssertionError, match="within the window's grid"):
+        cut_samples(case.plan, noise_of(case.plan), gp.length_h, gp.kf, gp.lower, gp.noise, 0.1, hours)
+
+
+@pytest.mark.parametrize("other", ["one observation", "more than a chunk in an hour"])
+def test_noise_of_another_plan_is_refused_rather_than_read_beyond_its_end(other):
+    gp = adapter()
+    with pytest.raises(AssertionError, match="noise of another plan"):
+        gp(CASES["many"].plan, noise_of(CASES[other].plan))
+
+
+def test_a_variable_that_the_process_does_not_have_is_refused():
+    plan = Case([-1.5], [C], [0.3], 3).plan
+    with pytest.raises(AssertionError, match="a variable that the process does not have"):
+        adapter()(plan, noise_of(plan))

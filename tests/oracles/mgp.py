@@ -13,6 +13,13 @@ def covariance(time_a, task_a, time_b, task_b, length, kf):
     return np.exp(-distance / length) * kf[np.ix_(np.asarray(task_a, int), np.asarray(task_b, int))]
 
 
+def correlation(time_a, time_b, length):
+    """Correlations between two lists of times, and their derivatives for the length scale."""
+    distance = np.abs(np.subtract.outer(np.asarray(time_a, float), np.asarray(time_b, float)))
+    near = np.exp(-distance / length)
+    return near, near * distance / length**2
+
+
 def observed(time, task, length, kf, noise):
     """Covariance of the observations."""
     task = np.asarray(task, int)
