@@ -69,6 +69,26 @@ def test_vectors_and_plain_loops_agree_to_the_bit(how, lanes):
         assert same(found_by(lanes, how, queries, train), found_by(PLAIN, how, queries, train))
 
 
+@pytest.mark.parametrize("lanes", [EIGHT, SIXTEEN, PLAIN], ids=len)
+@pytest.mark.parametrize("together", [False, True])
+def test_a_series_is_at_exactly_zero_from_itself(lanes, together):
+    """Great values with small differences: sums of squares less twice the product would leave 0.008."""
+    random = np.random.default_rng(0)
+    length = np.array([17, 30, 9])
+    values = np.zeros((length.sum(), 48), np.float32)
+    values[:, :44] = 100 + random.normal(size=(length.sum(), 44))
+    series = Series(values, np.concatenate([[0], np.cumsum(length)]), 44)
+    everything = np.ones((3, 44), bool)
+    nobody = np.full(3, NO_SUBJECT)
+    train = Train(series, everything, nobody, np.ones((3, 2)))
+    queries = Queries(
+        series, length[:, None], values[series.offsets[1:] - 1][:, None], everything[:, None], nobody
+    )
+    found = found_by(lanes, Warping(together=together), queries, train, k=1)
+    assert (found.distance == 0).all()
+    assert (found.neighbour[:, 0, :, 0] == np.arange(3)[:, None]).all()
+
+
 def expected_distance(queries, train, b, p, c, n, how):
     """By the oracle, or tslearn; None if the two are not compared."""
     if queries.length[b, p] == 0 or queries.subject_id[b] == train.subject_id[n] != NO_SUBJECT:
