@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from sepsis.errors import UsageError
 from sepsis.evaluation.contract import TOLERANCE_H
 from sepsis.evaluation.hours import Hours
+from sepsis.kernels import kernel
 
 TIMELY_H = (1.0, 3.0, 6.0)  # an onset is found in time if an alarm rings at least so long before it
 N_COUNTS = 6
@@ -145,7 +145,7 @@ def thresholds_to_try(hours: Hours, model: int, size: int) -> np.ndarray:
     return np.unique(np.concatenate(levels))[::-1]
 
 
-@numba.njit(nogil=True)
+@kernel
 def _ring(time_h, risk, threshold, silence_h, rearm_share, most, rings):
     """Mark the hours of one stay at which an alarm rings."""
     armed = True
@@ -163,7 +163,7 @@ def _ring(time_h, risk, threshold, silence_h, rearm_share, most, rings):
             armed = True
 
 
-@numba.njit(nogil=True)
+@kernel
 def _count(
     start, time_h, risk, onset_h, threshold, silence_h, rearm_share, most, window_h, timely_h, counts, lead_h
 ):

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
+
+from sepsis.kernels import kernel
 
 BLOCK = 256  # resamples swept together: their counts stay in the nearest cache
 TINY = 1e-300  # nothing divided by nothing is nothing
@@ -56,7 +57,7 @@ class Ranking:
         return cls(order, is_case[order], last_of_tie)
 
 
-@numba.njit(nogil=True)
+@kernel
 def _one_pass(unit, share, is_case, last_of_tie, weights, auroc, average_precision):
     """
     AUROC and average precision of every column of `weights`, into the last two arguments.

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numba
 import numpy as np
 import pandas as pd
 
 from sepsis.errors import NothingLeftError
 from sepsis.evaluation.contract import TOLERANCE_H, refuse, rows_of_split
 from sepsis.evaluation.risk_set import AFTER_DISCHARGE, NO_REASON, NO_ROW, counted_for_all, in_order
+from sepsis.kernels import kernel
 
 TICKS_PER_H = 36_000  # times closer than a tenth of a second are one time
 
@@ -264,7 +264,7 @@ def _assembled(models, stays, stay_of, time_h, risk, known, rows) -> Hours:
     )
 
 
-@numba.njit(nogil=True)
+@kernel
 def last_at_or_before(start, time_h, at_h):
     """
     The last hour of each stay that is not later than a time.

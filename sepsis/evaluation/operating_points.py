@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from sepsis.evaluation.discrimination import Ranking
 from sepsis.evaluation.rows import ratio
+from sepsis.kernels import kernel
 
 SLACK = 1e-9  # a share that equals its limit keeps it, whatever the last bit says
 
@@ -120,7 +120,7 @@ def operating_points(ranking: Ranking, unit, weights, limits: Limits = LIMITS) -
     )
 
 
-@numba.njit(nogil=True)
+@kernel
 def _rates(unit, is_case, last_of_tie, weights, kind, limit, widest, out, area, prevalence):
     """Fill out (R, K, 2) with both rates at each limit, area (R,) and prevalence (R,)."""
     for r in range(weights.shape[0]):
@@ -151,7 +151,7 @@ def _rates(unit, is_case, last_of_tie, weights, kind, limit, widest, out, area, 
                 before = rates
 
 
-@numba.njit(nogil=True)
+@kernel
 def _keep(before, rates, alert_rate, kind, limit, out):
     """Note the rates at each limit that this threshold keeps."""
     for k in range(len(limit)):
@@ -166,7 +166,7 @@ def _keep(before, rates, alert_rate, kind, limit, out):
             out[k, 1] = rates[1]
 
 
-@numba.njit(nogil=True)
+@kernel
 def _area_between(before, rates, widest):
     """Area under the ROC curve from one threshold to the next, up to a false-positive rate."""
     if before[1] >= widest or rates[1] <= before[1]:

@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import pandas as pd
+
+from sepsis.kernels import kernel
 
 HOUR_S = 3600
 
@@ -153,7 +154,7 @@ def ranges(lo: np.ndarray, hi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return owner, np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + lo[owner]
 
 
-@numba.njit(cache=True)
+@kernel
 def window_bounds(time_s, offsets, at_s, at_offsets, lookback_s):
     """
     Range of positions charted in [at - lookback, at], both ends included, for every `at`.
@@ -185,7 +186,7 @@ def window_bounds(time_s, offsets, at_s, at_offsets, lookback_s):
     return lo, hi
 
 
-@numba.njit(cache=True)
+@kernel
 def lowest_in(value, lo, hi):
     """
     Position of the lowest value of every range, the latest of equals; -1 if the range is empty.
@@ -214,7 +215,7 @@ def lowest_in(value, lo, hi):
     return found
 
 
-@numba.njit(cache=True)
+@kernel
 def sum_in(value, lo, hi):
     """Sum over every range [lo, hi); 0 if it is empty. Added up anew each time: no drift."""
     total = np.zeros(len(lo))
@@ -224,7 +225,7 @@ def sum_in(value, lo, hi):
     return total
 
 
-@numba.njit(cache=True)
+@kernel
 def highest_running(start_s, end_s, value, offsets, at_s, at_offsets, lookback_s, by_start):
     """
     Position of the highest rate among infusions that touch [at - lookback, at]; -1 if none does.

@@ -11,10 +11,10 @@ gas is ventilated may be known only hours later; they also end at the last mark.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import pandas as pd
 
+from sepsis.kernels import kernel
 from sepsis.labels.tracks import HOUR_S, StayTracks, window_bounds
 
 MARKS = {"ventilator_mark": "ventilator", "oxygen_device_mark": "oxygen", "extubation_mark": "extubated"}
@@ -70,7 +70,7 @@ def _flags(tracks: StayTracks, oxygen: str) -> pd.DataFrame:
     return flags.groupby([rows["stay"], rows["time_s"]], sort=True).max().reset_index()
 
 
-@numba.njit(cache=True)
+@kernel
 def ventilated_state(time_s, ventilator, oxygen, extubated, offsets, at_s, at_offsets, gap_s):
     """
     Ventilated by what was charted at or before each moment.
@@ -94,7 +94,7 @@ def ventilated_state(time_s, ventilator, oxygen, extubated, offsets, at_s, at_of
     return found
 
 
-@numba.njit(cache=True)
+@kernel
 def ventilation_episodes(time_s, ventilator, oxygen, extubated, offsets, gap_s):
     """
     Episodes as the reference code builds them.

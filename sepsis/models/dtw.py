@@ -12,11 +12,11 @@ kernels may use `fastmath`, which assumes there is none.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from tslearn.metrics import cdist_dtw
 from tslearn.utils import to_time_series_dataset
 
+from sepsis.kernels import kernel
 from sepsis.models.dtw_neighbours import Neighbours, offer
 from sepsis.models.dtw_series import NO_SUBJECT, Queries, Train
 from sepsis.models.dtw_sweep import Warping, lanes_of, sweep
@@ -183,7 +183,7 @@ def _dependent_by_tslearn(queries: Queries, train: Train, length_normalise: bool
             offer(np.float32(distances[n]), n, train.ballot, *(part[b, p, 0] for part in found))
 
 
-@numba.njit(cache=True)
+@kernel
 def _banded(x, y, radius):
     """Summed squares along the best path inside the band, in float64."""
     row = np.full(len(y) + 1, np.inf)

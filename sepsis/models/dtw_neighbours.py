@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numba.core import types
 from numba.extending import overload
 
+from sepsis.kernels import kernel
 from sepsis.models.dtw_kernels import any_near
 from sepsis.models.dtw_series import NO_SUBJECT
 
@@ -44,7 +44,7 @@ class Neighbours(NamedTuple):
         )
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def offer(candidate, n, ballot, distance, index, spill):
     """
     Put train series `n` among the k nearest of one channel if it is; count it if it ties with the k-th.
@@ -78,7 +78,7 @@ def offer(candidate, n, ballot, distance, index, spill):
         spill[2] += ballot[pushed_out, 1]
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _are_compared(queries, train, b, p, c, n, n_common, lane):
     """Whether both measured the channel, or any if one distance is for all, and are two people's."""
     if queries.subject_id[b] != NO_SUBJECT and queries.subject_id[b] == train.subject_id[n]:
@@ -109,7 +109,7 @@ def take_ends(lanes, sink, b, c, prefixes, ends, scales, n_common, block, querie
         _offer_ends(lanes, sink, b, c, prefixes, ends, scales, n_common, block, queries, train)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _store_ends(lanes, sink, b, c, prefixes, ends, scales, n_common, block, queries, train):
     for s, p in enumerate(prefixes):
         for lane in range(len(block)):
@@ -118,7 +118,7 @@ def _store_ends(lanes, sink, b, c, prefixes, ends, scales, n_common, block, quer
                 sink[b, p, c, n] = ends[at] * scales[at]
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _offer_ends(lanes, sink, b, c, prefixes, ends, scales, n_common, block, queries, train):
     size, k = len(lanes), sink.distance.shape[3]
     for s, p in enumerate(prefixes):

@@ -9,16 +9,16 @@ of one sweep. A prefix whose last hour is its own (`Queries.last`) takes one mor
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from sepsis.kernels import kernel
 from sepsis.models.dtw_kernels import ROWS, copy_lanes, cost_row, costs, empty_row, four_rows, one_row
 from sepsis.models.dtw_neighbours import take_ends
 
 _INF = np.float32(np.inf)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _aligned(size):
     """Room for float32 that begins where a vector should, which halves the cost of reading one."""
     room = np.empty(size + 16, np.float32)
@@ -26,7 +26,7 @@ def _aligned(size):
     return room[skip : skip + size]
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def lay_block(series, block, size, y, start):
     """
     Lay the train series of `block` into the lanes, all ending together, +inf before a series' first step.
@@ -52,7 +52,7 @@ def lay_block(series, block, size, y, start):
     return n_steps
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def lay_query(queries, b, x, x_step):
     """Lay query b out by channel: its rows, some zeros, then the last row of each prefix."""
     begin = queries.series.offsets[b]
@@ -68,7 +68,7 @@ def lay_query(queries, b, x, x_step):
             x[at + x_step - n_prefixes + p] = queries.last[b, p, c]
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _scales(scale, factor, length, block, offsets, length_normalise):
     """The factor of each lane's squares: `factor` over the greatest length a path can have, or as it is."""
     for lane in range(len(scale)):
@@ -78,14 +78,14 @@ def _scales(scale, factor, length, block, offsets, length_normalise):
             scale[lane] *= np.float32(1.0 / (length + offsets[n + 1] - offsets[n]))
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _is_own_row(queries, b, p, c, x, x_step):
     """Whether the last hour of a prefix differs from the whole hour in a channel that it measured."""
     own = x[c * x_step + x_step - queries.length.shape[1] + p]
     return queries.measured[b, p, c] and own != x[c * x_step + queries.length[b, p] - 1]
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _any_asking(measured, b, c):
     """Whether any prefix of query b measured channel c."""
     for p in range(measured.shape[1]):  # noqa: SIM110 - numba has no generators in any()
@@ -94,7 +94,7 @@ def _any_asking(measured, b, c):
     return False
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _any_measured(measured, members, c):
     """Whether any of some train series measured channel c."""
     for n in members:  # noqa: SIM110 - numba has no generators in any()
@@ -103,7 +103,7 @@ def _any_measured(measured, members, c):
     return False
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _longest(offsets, members):
     longest = 0
     for n in members:
@@ -111,14 +111,14 @@ def _longest(offsets, members):
     return longest
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _x_step(queries, begin, end):
     """Floats a channel of the longest query takes up, see `lay_query`."""
     longest = _longest(queries.series.offsets, np.arange(begin, end))
     return longest + ROWS + queries.length.shape[1]  # `four_rows` may begin at the last row
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def search_channels(begin, end, queries, order, train, members, lanes, length_normalise, sink):
     """
     Every channel along its own path: queries `begin` to `end` against the train series `members`.
@@ -177,7 +177,7 @@ def search_channels(begin, end, queries, order, train, members, lanes, length_no
                 take_ends(lanes, sink, b, c, prefixes, ends, scales, none, block, queries, train)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def sweep_channel(
     lanes, x, x_at, own_at, prefixes, length, is_own, y, y_at, n_steps, row, spare, scratch, ends
 ):
@@ -229,7 +229,7 @@ def sweep_channel(
             return
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _lay_mask(measured, block, size, together, mask):
     """1 in the lanes where a channel counts, else 0; channels on their own always do."""
     for at in range(measured.shape[1] * size):
@@ -238,7 +238,7 @@ def _lay_mask(measured, block, size, together, mask):
         mask[at] = np.float32(1.0) if counts else np.float32(0.0)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def search_by_costs(
     begin, end, queries, order, train, members, lanes, length_normalise, sink, together, radius
 ):
@@ -309,7 +309,7 @@ def search_by_costs(
                     )  # fmt: skip
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _sweep_costs(
     lanes, b, c, channels, prefixes, queries, train, block, x, x_step, y, n_steps, start, mask, row, spare,
     cost, length_normalise, sink, together, radius,
@@ -376,7 +376,7 @@ def _sweep_costs(
                 )
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _schedule(b, channels, prefixes, queries, x, x_step):
     """
     The rows of a sweep in their order.

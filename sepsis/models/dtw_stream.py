@@ -4,9 +4,9 @@ A stay as it comes in: one row of every DTW table for each new hour, to the bit 
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from sepsis.kernels import kernel
 from sepsis.models.dtw_kernels import empty_row, one_row
 from sepsis.models.dtw_neighbours import Neighbours, take_ends
 from sepsis.models.dtw_search import lay_block
@@ -143,7 +143,7 @@ def _aligned(size: int) -> np.ndarray:
     return room[skip : skip + int(size)]
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _lay(train, members, lanes, y_at, row_at, y, rows, start):
     size = len(lanes)
     for g in range(len(start)):
@@ -154,7 +154,7 @@ def _lay(train, members, lanes, y_at, row_at, y, rows, start):
             empty_row(lanes, rows[at : at + (n_steps + 1) * size], start[g], n_steps)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _push(lanes, query, train, members, y_at, row_at, y, rows, length_normalise, found):
     size, n_channels = len(lanes), train.series.n_channels
     ends, scale = np.empty(2 * size, np.float32), np.ones(size, np.float32)

@@ -8,13 +8,14 @@ added four at a time, because most of the time goes into loading and storing the
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
-import numba
 import numpy as np
 
+from sepsis import kernels
+
 # "contract" lets a multiplication and an addition be one; no sum is reordered, and infinity stays infinity
-kernel: Any = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
+kernel = partial(kernels.kernel, error_model="numpy", fastmath={"contract"})
 NEGLIGIBLE = 1e-12  # smaller correlations are zero: denormal numbers make a factor many times slower
 
 
