@@ -201,7 +201,7 @@ def train(
     from sepsis.config import Pipeline, change_settings, read_pipeline
     from sepsis.labels.store import read_labels
     from sepsis.models.registry import model_class
-    from sepsis.schema import check_folder
+    from sepsis.outputs import check_folder
     from sepsis.stages import concept_set, events_of, open_source, train_one
 
     model_class(model)

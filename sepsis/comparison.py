@@ -20,8 +20,9 @@ from sepsis.labels import Preset, load_preset
 from sepsis.labels.compare import WALK, compare, counts, walk
 from sepsis.labels.expected import expected_against_found, release_of, releases
 from sepsis.labels.store import label_parts, lose_first_onset
+from sepsis.outputs import MANIFEST, whole_folder, write_json
+from sepsis.provenance import manifest
 from sepsis.report.comparison import counts_table, pairs_table, render_comparison
-from sepsis.schema import MANIFEST, manifest, whole_folder, write_json
 from sepsis.sources.base import Source
 
 

@@ -32,17 +32,9 @@ from sepsis.events.tables import Events
 from sepsis.labels import load_preset
 from sepsis.labels.store import LabelFolder, read_labels
 from sepsis.models.registry import make_model
-from sepsis.schema import (
-    MANIFEST,
-    file_hash,
-    manifest,
-    read_table,
-    settings_hash,
-    versions,
-    whole_folder,
-    write_json,
-    write_table,
-)
+from sepsis.outputs import MANIFEST, whole_folder, write_json
+from sepsis.provenance import file_hash, manifest, settings_hash, versions
+from sepsis.schema import read_table, write_table
 from sepsis.scoring import score_horizons, score_hourly
 from sepsis.sources import shown
 from sepsis.sources.synthetic import TRUTH, write_synthetic

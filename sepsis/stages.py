@@ -34,17 +34,10 @@ from sepsis.events.tables import Events
 from sepsis.labels import load_preset
 from sepsis.labels.store import LabelFolder, read_labels, write_labels
 from sepsis.models.registry import model_class
+from sepsis.outputs import check_file, check_folder, whole_folder, write_json
+from sepsis.provenance import manifest, versions
 from sepsis.report.evaluating import evaluate_files
-from sepsis.schema import (
-    check_file,
-    check_folder,
-    manifest,
-    read_table,
-    versions,
-    whole_folder,
-    write_json,
-    write_table,
-)
+from sepsis.schema import read_table, write_table
 from sepsis.scoring import score_horizons, score_hourly
 from sepsis.sources import open_export
 from sepsis.sources.base import Source

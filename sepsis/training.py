@@ -17,16 +17,9 @@ from sepsis.config import CohortSettings, TrainSettings
 from sepsis.errors import ExportError, NothingLeftError, SettingsError, nearest
 from sepsis.models.base import WindowClassifier
 from sepsis.models.registry import MODELS, load_model, make_model, model_class, plain_settings, save_model
-from sepsis.schema import (
-    MANIFEST,
-    file_hash,
-    manifest,
-    read_manifest,
-    read_table,
-    whole_folder,
-    write_json,
-    write_table,
-)
+from sepsis.outputs import MANIFEST, whole_folder, write_json
+from sepsis.provenance import file_hash, manifest, read_manifest
+from sepsis.schema import read_table, write_table
 
 
 @dataclass(frozen=True, eq=False)

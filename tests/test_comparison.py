@@ -8,7 +8,7 @@ from sepsis.cli import app
 from sepsis.comparison import compare_export, table_text
 from sepsis.errors import UsageError
 from sepsis.labels.compare import COMPARE, COUNTS, WALK
-from sepsis.schema import read_manifest
+from sepsis.provenance import read_manifest
 from sepsis.sources import open_export
 from sepsis.sources.synthetic import write_synthetic
 

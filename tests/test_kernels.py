@@ -15,11 +15,14 @@ CALLER = CALLED.replace("x + {0}", "2 * added(x)").replace("def added", "def twi
 CALLER = "from sepsis.called import added\n" + CALLER
 
 
+ASKED = "from sepsis.caller import twice; print(twice(1), len(twice.stats.cache_hits))"
+
+
 def twice_of_one(folder, **environment):
     """What the made-up package in `folder` says, in a process of its own."""
     kept = {k: v for k, v in os.environ.items() if k not in ("NUMBA_CACHE_DIR", "NUMBA_DISABLE_JIT")}
     done = subprocess.run(
-        [sys.executable, "-c", "from sepsis.caller import twice; print(twice(1), len(twice.stats.cache_hits))"],
+        [sys.executable, "-c", ASKED],
         env=kept | {"PYTHONPATH": str(folder)} | environment, cwd=folder, capture_output=True, text=True,
         check=True,
     )  # fmt: skip

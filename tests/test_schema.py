@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sepsis import schema
+from sepsis import outputs, provenance, schema
 from sepsis.errors import ExportError, UsageError
 
 
@@ -68,14 +68,14 @@ def test_a_missing_or_damaged_table_is_one_message(tmp_path):
 
 
 def make(path, text="a"):
-    with schema.whole_folder(path, "labels") as temporary:
+    with outputs.whole_folder(path, "labels") as temporary:
         (temporary / "file").write_text(text)
-        schema.write_json({"kind": "labels"}, temporary / schema.MANIFEST)
+        outputs.write_json({"kind": "labels"}, temporary / outputs.MANIFEST)
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):
     def stopped_half_way():
-        with schema.whole_folder(tmp_path / "out", "labels") as temporary:
+        with outputs.whole_folder(tmp_path / "out", "labels") as temporary:
             (temporary / "file").write_text("half")
             raise KeyboardInterrupt
 
@@ -99,24 +99,24 @@ def test_a_folder_of_somebody_else_is_not_replaced(tmp_path):
 def test_a_manifest_of_another_kind_is_refused(tmp_path):
     make(tmp_path / "out")
     with pytest.raises(ExportError, match="no manifest of this kind"):
-        schema.read_manifest(tmp_path / "out", "model")
+        provenance.read_manifest(tmp_path / "out", "model")
     with pytest.raises(ExportError, match="no such folder"):
-        schema.read_manifest(tmp_path / "none", "model")
+        provenance.read_manifest(tmp_path / "none", "model")
     with pytest.raises(ExportError, match="does not say inputs, definition"):
-        schema.read_manifest(tmp_path / "out", "labels")
+        provenance.read_manifest(tmp_path / "out", "labels")
 
 
 def test_an_output_folder_is_refused_before_the_work(tmp_path, monkeypatch):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter").write_text("years of work")
     with pytest.raises(UsageError, match="was not written by this command"):
-        schema.check_folder(tmp_path / "thesis", "labels")
+        outputs.check_folder(tmp_path / "thesis", "labels")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="the folder you are in"):
-        schema.check_folder(".", "labels")
+        outputs.check_folder(".", "labels")
     with pytest.raises(UsageError, match="is a folder"):
-        schema.check_file(tmp_path / "thesis")
-    assert schema.check_folder("new", "labels") == tmp_path / "new"
+        outputs.check_file(tmp_path / "thesis")
+    assert outputs.check_folder("new", "labels") == tmp_path / "new"
 
 
 def test_outputs_are_as_private_as_the_user_asks(tmp_path):
@@ -147,6 +147,6 @@ def test_every_contract_file_describes_its_columns():
 
 
 def test_a_manifest_is_json_and_carries_no_clock():
-    text = json.dumps(schema.manifest("labels", settings={}, inputs={}), default=str)
+    text = json.dumps(provenance.manifest("labels", settings={}, inputs={}), default=str)
     assert "not a medical device" in text
     assert json.loads(text)["versions"]["python"]

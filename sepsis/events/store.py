@@ -21,7 +21,9 @@ import pyarrow.parquet as pq
 from sepsis.errors import ExportError
 from sepsis.events.parts import EVENTS, EventParts, Partition
 from sepsis.events.tables import Events
-from sepsis.schema import MANIFEST, file_hash, folder, read_manifest, write_json
+from sepsis.outputs import MANIFEST, write_json
+from sepsis.provenance import file_hash, read_manifest
+from sepsis.schema import folder
 
 HELD = ("stays", "infusions", "antibiotics", "cultures", "labels", "ledger")
 

@@ -18,17 +18,9 @@ from sepsis.events.parts import EventParts
 from sepsis.events.store import EventsWriter
 from sepsis.events.tables import Events
 from sepsis.labels import Labels, Preset, label_stays
-from sepsis.schema import (
-    MANIFEST,
-    check_table,
-    checked_arrow,
-    frame_hash,
-    manifest,
-    read_manifest,
-    read_table,
-    write_json,
-    write_table,
-)
+from sepsis.outputs import MANIFEST, write_json
+from sepsis.provenance import frame_hash, manifest, read_manifest
+from sepsis.schema import check_table, checked_arrow, read_table, write_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +35,7 @@ class LabelFolder:
 
 def write_labels(events: EventParts, preset: Preset, folder: Path, *, kind: str, fingerprint: str) -> None:
     """
-    Label an export part by part, into a folder that disappears on an error (`schema.whole_folder`).
+    Label an export part by part, into a folder that disappears on an error (`outputs.whole_folder`).
 
     onset.parquet, sofa.parquet, suspicion.parquet, orders.parquet (of definitions that look at single
     orders), attrition.csv (one row per stay of the export), events/ (what was read, so that the export

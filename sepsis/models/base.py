@@ -4,6 +4,7 @@ What every model is: a scikit-learn classifier of windows that can be stored wit
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +17,7 @@ from sepsis.config import LOOKBACK_H
 from sepsis.errors import NothingLeftError
 
 
-class WindowClassifier(ClassifierMixin, BaseEstimator):
+class WindowClassifier(ClassifierMixin, BaseEstimator, ABC):
     """
     Base of all models: `fit(X, y)`, `predict_proba(X)`, `state()`, `restore(state)`.
 
@@ -37,6 +38,7 @@ class WindowClassifier(ClassifierMixin, BaseEstimator):
     falsifier: ClassVar[bool] = False  # knows no physiology: whoever does not beat it has learned nothing
     circular: ClassVar[str] = ""  # how the label is made of what the model reads; "": it is not
 
+    @abstractmethod
     def fit(self, X: Windows, y, validation: tuple[Windows, np.ndarray] | None = None):
         """
         Learn from windows.
@@ -53,11 +55,10 @@ class WindowClassifier(ClassifierMixin, BaseEstimator):
         NothingLeftError
             If a class has no windows.
         """
-        raise NotImplementedError(type(self).__name__)
 
+    @abstractmethod
     def predict_proba(self, X: Windows) -> np.ndarray:
         """Probabilities, shape (B, 2); column 1 is the risk. NaN where no risk can be given."""
-        raise NotImplementedError(type(self).__name__)
 
     @property
     def lookback_h(self) -> float:
@@ -104,13 +105,13 @@ class WindowClassifier(ClassifierMixin, BaseEstimator):
         """1 where the risk is at least one half."""
         return (self.predict_proba(X)[:, 1] >= 0.5).astype(int)
 
+    @abstractmethod
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """(arrays, facts): what `fit` learned; `facts` holds only what JSON can hold."""
-        raise NotImplementedError(type(self).__name__)
 
+    @abstractmethod
     def restore(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]):
         """Set what `fit` would have set, from `state()`; returns self."""
-        raise NotImplementedError(type(self).__name__)
 
     def notes(self) -> list[str]:
         """What a reader of the model card must know: one sentence of Markdown each."""

@@ -8,6 +8,7 @@ written on the model card.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -41,9 +42,9 @@ class ClinicalScore(WindowClassifier):
     components: ClassVar[tuple[str, ...]] = ()
     rule: ClassVar[str] = ""  # what is simplified, and where the rule is published: for the model card
 
+    @abstractmethod
     def points(self, X: Windows) -> np.ndarray:
         """Points of each component, shape (B, len(components)); NaN where it was not charted."""
-        raise NotImplementedError(type(self).__name__)
 
     def total(self, X: Windows) -> np.ndarray:
         """The score of each window, shape (B,): the sum of the components that were charted."""

@@ -9,6 +9,7 @@ when and how often nurses chart, or whom they admit, and nothing about the cours
 from __future__ import annotations
 
 import logging
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -69,9 +70,9 @@ class FewNumbers(WindowClassifier):
         self.n_knots = n_knots
         self.C = C
 
+    @abstractmethod
     def numbers_of(self, X: Windows) -> np.ndarray:
         """The numbers of each window, shape (B, len(numbers)); NaN where one is not known."""
-        raise NotImplementedError(type(self).__name__)
 
     def fit(self, X: Windows, y, validation=None):
         """Learn from the numbers; see `WindowClassifier.fit`. `validation` is not used."""

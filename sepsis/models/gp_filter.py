@@ -24,7 +24,7 @@ from sepsis.models.gp_linalg import kernel
 from sepsis.models.gp_noise import Noise
 from sepsis.models.gp_prior import path_gradient, prior_path, residuals, residuals_gradient
 from sepsis.models.gp_smooth import CHUNK
-from sepsis.models.gp_windows import arrays, each, parameters, refuse, sums
+from sepsis.models.gp_windows import arrays, check_sizes, each, gradients, parameters, refuse
 from sepsis.models.mgp_plan import Plan
 
 
@@ -74,6 +74,7 @@ class Samples(Function):
     @staticmethod
     def forward(ctx, length_h, kf, lower, noise_variance, plan, noise, jitter, chunk):
         """Sample; the path is kept, the filter runs again on the way back."""
+        check_sizes(plan, len(kf), noise)
         given = parameters(length_h, kf, lower, noise_variance)
         packed = (*arrays(plan), noise.prior, noise.observation, noise.jitter)
         path = np.empty(noise.prior.shape, noise.prior.dtype)
@@ -90,18 +91,10 @@ class Samples(Function):
     def backward(ctx, grad):
         """The filter backwards, then the prior path."""
         grad = grad.detach().cpu().contiguous().numpy()
-        windows, c = len(ctx.packed[0]) - 1, ctx.given[1].shape[0]
-        parts = (
-            np.zeros(windows),
-            np.zeros((windows, c, c)),
-            np.zeros((windows, c, c)),
-            np.zeros((windows, c)),
-        )
-        each(
-            windows,
-            lambda b: _sample_adjoint(b, *ctx.packed[:-1], *ctx.given, ctx.chunk, ctx.path, grad, *parts),
-        )
-        return (*sums(parts, ctx.like), None, None, None, None)
+        given = (*ctx.packed[:-1], *ctx.given, ctx.chunk, ctx.path, grad)
+        windows = len(ctx.packed[0]) - 1
+        found = gradients(windows, ctx.like, lambda b, *parts: _sample_adjoint(b, *given, *parts))
+        return (*found, None, None, None, None)
 
 
 class Filter(Function):
@@ -110,6 +103,7 @@ class Filter(Function):
     @staticmethod
     def forward(ctx, length_h, kf, noise_variance, plan, chunk):
         """Filter the values themselves."""
+        check_sizes(plan, len(kf))
         length, kf_array, _, variance = parameters(length_h, kf, kf, noise_variance)
         packed = arrays(plan)
         shape = (int(plan.grid_offsets[-1]), len(kf_array))
@@ -131,10 +125,10 @@ class Filter(Function):
     def backward(ctx, *grads):
         """The filter backwards."""
         given = [g.detach().cpu().double().contiguous().numpy() for g in grads]
-        windows, c = len(ctx.packed[0]) - 1, ctx.given[1].shape[0]
-        parts = np.zeros(windows), np.zeros((windows, c, c)), np.zeros((windows, c))
-        each(windows, lambda b: _moments_adjoint(b, *ctx.packed, *ctx.given, ctx.chunk, *given, *parts))
-        return (*sums(parts, ctx.like), None, None)
+        taken = (*ctx.packed, *ctx.given, ctx.chunk, *given)
+        windows = len(ctx.packed[0]) - 1
+        found = gradients(windows, ctx.like, lambda b, *parts: _moments_adjoint(b, *taken, *parts))
+        return (*found, None, None)
 
 
 @kernel

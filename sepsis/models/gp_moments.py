@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 from sepsis.models.gp_kalman import back_through, run_filter, steps_of
 from sepsis.models.gp_smooth import CHUNK
 from sepsis.models.gp_smoother import run_smoother, smoother_forwards
-from sepsis.models.gp_windows import arrays, each, parameters, refuse, sums
+from sepsis.models.gp_windows import arrays, check_sizes, each, gradients, parameters, refuse
 from sepsis.models.mgp_plan import Plan
 
 
@@ -42,6 +42,7 @@ class Smoother(Function):
     @staticmethod
     def forward(ctx, length_h, kf, noise_variance, plan, chunk):
         """There and back; nothing is kept, all of it runs again for the derivatives."""
+        check_sizes(plan, len(kf))
         length, kf_array, _, variance = parameters(length_h, kf, kf, noise_variance)
         packed, given = arrays(plan), (length, kf_array, variance)
         shape = (int(plan.grid_offsets[-1]), len(kf_array))
@@ -58,10 +59,9 @@ class Smoother(Function):
     def backward(ctx, *grads):
         """The smoother turned round, then the filter backwards."""
         grad = [g.detach().cpu().double().contiguous().numpy() for g in grads]
-        windows, c = len(ctx.packed[0]) - 1, ctx.given[1].shape[0]
-        parts = np.zeros(windows), np.zeros((windows, c, c)), np.zeros((windows, c))
-        each(windows, lambda b: _moments_adjoint(b, ctx.packed, ctx.given, ctx.chunk, grad, parts))
-        return (*sums(parts, ctx.like), None, None)
+        given, windows = (ctx.packed, ctx.given, ctx.chunk, grad), len(ctx.packed[0]) - 1
+        found = gradients(windows, ctx.like, lambda b, *parts: _moments_adjoint(b, *given, parts))
+        return (*found, None, None)
 
 
 def _window(b, packed, given, chunk):

@@ -27,7 +27,7 @@ from sepsis.models.gp_linalg import add_crossed, add_product, kernel
 from sepsis.models.gp_markov import factor, innovations, solve, weights
 from sepsis.models.gp_noise import Noise
 from sepsis.models.gp_prior import path_gradient, prior_path, residuals, residuals_gradient
-from sepsis.models.gp_windows import arrays, each, parameters, refuse, sums
+from sepsis.models.gp_windows import arrays, check_sizes, each, gradients, parameters, refuse
 from sepsis.models.mgp_plan import Plan
 
 CHUNK = 32  # observations factored together; any number gives the same answer
@@ -95,7 +95,7 @@ def cut_samples(
     assert len(plan) == 1, "one window at a time"
     hours = np.asarray(hours, np.int64)
     assert ((hours >= 1) & (hours <= plan.hours[0])).all(), "a cut lies within the window's grid"
-    _fit(plan, noise, len(kf))
+    check_sizes(plan, len(kf), noise)
     given = parameters(length_h, kf, lower, noise_variance)
     out = np.empty((int(hours.sum()), *noise.jitter.shape[1:]))
     variance = given[3][plan.concept] / plan.repeats
@@ -107,16 +107,6 @@ def cut_samples(
     return torch.from_numpy(out).to(kf.dtype)
 
 
-def _fit(plan: Plan, noise: Noise, n_concepts: int) -> None:
-    """Kernels do not check bounds: of what is too short they would read beyond the end."""
-    shapes = (len(plan.union_h), len(plan.value), len(plan.grid_at))
-    found = (len(noise.prior), len(noise.observation), len(noise.jitter))
-    assert shapes == found, f"noise of another plan: {found} instead of {shapes} rows"
-    assert noise.prior.shape[2] == noise.jitter.shape[2] == n_concepts, "noise for other variables"
-    assert noise.observation.shape[1] == noise.jitter.shape[1] == noise.n_samples, "uneven noise"
-    assert plan.concept.max(initial=0) < n_concepts, "a variable that the process does not have"
-
-
 class Smooth(Function):
     """`smooth_samples` and its derivatives."""
 
@@ -125,7 +115,7 @@ class Smooth(Function):
         """Sample; keep the factor for the way back, which makes the prior paths again."""
         given = parameters(length_h, kf, lower, noise_variance)
         n, c = len(plan.value), len(kf)
-        _fit(plan, noise, c)
+        check_sizes(plan, c, noise)
         kept = np.empty((n, chunk)), np.empty((n, c)), np.empty((n, noise.n_samples))  # L, W, alpha
         out = torch.empty(noise.jitter.shape, dtype=kf.dtype)
         failed = np.zeros(len(plan), np.bool_)
@@ -141,18 +131,9 @@ class Smooth(Function):
     def backward(ctx, grad):
         """Solve once more with the same factor, then contract."""
         grad = grad.detach().cpu().contiguous().numpy()
-        windows, c = len(ctx.packed[0]) - 1, ctx.given[1].shape[0]
-        parts = (
-            np.zeros(windows),
-            np.zeros((windows, c, c)),
-            np.zeros((windows, c, c)),
-            np.zeros((windows, c)),
-        )
-        each(
-            windows,
-            lambda b: _adjoint(b, *ctx.packed[:-1], *ctx.given, ctx.chunk, *ctx.kept, grad, *parts),
-        )
-        return (*sums(parts, ctx.like), None, None, None, None)
+        given = (*ctx.packed[:-1], *ctx.given, ctx.chunk, *ctx.kept, grad)
+        found = gradients(len(ctx.packed[0]) - 1, ctx.like, lambda b, *parts: _adjoint(b, *given, *parts))
+        return (*found, None, None, None, None)
 
 
 @kernel

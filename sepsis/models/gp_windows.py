@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
+from sepsis.models.gp_noise import Noise
 from sepsis.models.mgp_plan import Plan
 
 
@@ -48,12 +49,41 @@ def each(windows: int, work) -> None:
         list(pool.map(work, range(windows)))
 
 
-def sums(parts, like):
-    """Gradients of all windows added in their order, whatever thread made them, as the parameters are."""
+def gradients(windows: int, like, work) -> tuple[torch.Tensor, ...]:
+    """
+    Gradients of parameters, over all windows.
+
+    Parameters
+    ----------
+    like : sequence of tensor
+        The parameters.
+    work : callable
+        `work(b, *parts)` adds the gradients of window b to `parts[k][b]`, zero at first and shaped as
+        parameter k.
+
+    Returns
+    -------
+    gradients : tuple of tensor
+        The windows' added in their order, whatever thread made them, and of the parameters' dtype.
+    """
+    parts = [np.zeros((windows, *t.shape)) for t in like]
+    each(windows, lambda b: work(b, *parts))
     return tuple(
         torch.from_numpy(np.asarray(p.sum(0))).to(t).reshape(t.shape)
         for p, t in zip(parts, like, strict=True)
     )
+
+
+def check_sizes(plan: Plan, n_concepts: int, noise: Noise | None = None) -> None:
+    """Kernels do not check bounds: of what is too short they would read beyond the end."""
+    assert plan.concept.max(initial=0) < n_concepts, "a variable that the process does not have"
+    if noise is None:
+        return
+    shapes = (len(plan.union_h), len(plan.value), len(plan.grid_at))
+    found = (len(noise.prior), len(noise.observation), len(noise.jitter))
+    assert shapes == found, f"noise of another plan: {found} instead of {shapes} rows"
+    assert noise.prior.shape[2] == noise.jitter.shape[2] == n_concepts, "noise for other variables"
+    assert noise.observation.shape[1] == noise.jitter.shape[1] == noise.n_samples, "uneven noise"
 
 
 def refuse(failed: np.ndarray) -> None:

@@ -25,7 +25,7 @@ from torch import nn
 from sepsis.errors import SettingsError
 from sepsis.models.mgp_plan import Plan
 from sepsis.models.network_schedule import LabelledPlan, Schedule
-from sepsis.schema import whole_file
+from sepsis.outputs import whole_file
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 FORMAT_VERSION = 1

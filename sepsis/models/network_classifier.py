@@ -5,6 +5,7 @@ What the networks share as estimators: windows to plans, training, risks, storin
 from __future__ import annotations
 
 import hashlib
+from abc import abstractmethod
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
@@ -18,6 +19,7 @@ from sepsis.cohort.windows import Windows
 from sepsis.config import LOOKBACK_H
 from sepsis.errors import ExportError, SettingsError
 from sepsis.models.base import Standardiser, WindowClassifier
+from sepsis.models.hold_out import hold_out
 from sepsis.models.mgp_plan import SAME_H, Plan, plan_windows
 from sepsis.models.network_training import LabelledPlan, Schedule, log, train_network
 from sepsis.models.networks import Architecture, ProcessFront, SequenceNetwork
@@ -62,9 +64,9 @@ class NetworkClassifier(WindowClassifier):
     resumable: ClassVar[bool] = True
     _last: tuple[bytes, np.ndarray] | None = None  # hash of what was read last, and its risks
 
+    @abstractmethod
     def _architecture(self) -> Architecture:
         """The parts of this model's network, from its settings."""
-        raise NotImplementedError(type(self).__name__)
 
     @property
     def is_causal(self) -> bool:
@@ -377,25 +379,6 @@ def _check_finite(X: Windows) -> None:
         raise ExportError(
             "windows", f"values or times that are not finite: {found}", "finite numbers", "Leave them out."
         )
-
-
-def hold_out(subject_id: np.ndarray, y: np.ndarray, share: float, random_state: int) -> np.ndarray:
-    """
-    A random share of the subjects with and of those without a case, for validation.
-
-    Returns
-    -------
-    held : ndarray of bool, shape of `y`
-        Whole subjects. All False if a class has fewer than three subjects: too few to spare one.
-    """
-    rng = np.random.default_rng(random_state)
-    cases = np.unique(subject_id[y == 1])
-    held = []
-    for subjects in (cases, np.setdiff1d(subject_id, cases)):
-        if len(subjects) < 3:
-            return np.zeros(len(y), bool)
-        held.append(rng.choice(subjects, max(1, round(share * len(subjects))), replace=False))
-    return np.isin(subject_id, np.concatenate(held))
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from pytorch_lightning.strategies import DDPStrategy, Strategy
 
 from sepsis.errors import SepsisError
 from sepsis.models.network_schedule import Schedule
-from sepsis.schema import whole_file
+from sepsis.outputs import whole_file
 
 COMPLAINT = "complaint.json"
 RENDEZVOUS = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sepsis.models.network_schedule import Schedule
-from sepsis.schema import whole_file
+from sepsis.outputs import whole_file
 
 log = logging.getLogger(__name__)
 METRICS = "metrics.csv"

@@ -21,7 +21,7 @@ from safetensors.numpy import save as save_arrays
 
 from sepsis.errors import ExportError, SettingsError, nearest
 from sepsis.models.base import WindowClassifier
-from sepsis.schema import whole_file, write_json
+from sepsis.outputs import whole_file, write_json
 
 # name on the command line: (module, class); the module is imported when the model is asked for,
 # so that the clock does not wait for torch

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sepsis import schema
+from sepsis import outputs, schema
 from sepsis.errors import ExportError, NothingLeftError
 from sepsis.evaluation.recalibration import maps_as_json
 from sepsis.evaluation.risk_set import RiskSet
@@ -114,12 +114,12 @@ def write_report(
         context.split,
     )  # fmt: skip
     text = summary(page, context.level)
-    with schema.whole_folder(out, KIND) as folder:
+    with outputs.whole_folder(out, KIND) as folder:
         (folder / "summary.md").write_text(text, encoding="utf-8")
         files = _write_numbers(folder, metrics, evaluation.coverage, flow, manifest, page.charts, notes)
         if evaluation.recalibrations:
             maps = {"maps": maps_as_json(evaluation.recalibrations), "manifest": manifest}
-            schema.write_json(maps, folder / RECALIBRATION)
+            outputs.write_json(maps, folder / RECALIBRATION)
             files.append(RECALIBRATION)
         (folder / "index.html").write_text(page.render(files), encoding="utf-8")
     return Path(out) / "index.html"
@@ -171,8 +171,8 @@ def _write_numbers(
         "notes": notes,
         "manifest": manifest,
     }
-    schema.write_json(everything, folder / "metrics.json")
-    schema.write_json(manifest, folder / schema.MANIFEST)
+    outputs.write_json(everything, folder / "metrics.json")
+    outputs.write_json(manifest, folder / outputs.MANIFEST)
     fixed = [
         "metrics.csv", "metrics.json", "metrics.parquet", "coverage.csv", "attrition.csv", "manifest.json",
     ]  # fmt: skip

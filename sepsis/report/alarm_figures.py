@@ -24,18 +24,10 @@ def event_precision_recall_chart(curve: pd.DataFrame, looks: Sequence[Style]) ->
     curve : DataFrame
         model, threshold, recall, precision.
     """
-    data, words = [], []
-    for look, part in each_model(curve, looks):
-        rows = part.sort_values("threshold", ascending=False, kind="stable")
-        hover = [
-            f"<b>{look.name}</b><br>onsets found {number(x)}<br>alarms that are right {number(y)}<br>"
-            f"threshold {number(t)}"
-            for x, y, t in rows[["recall", "precision", "threshold"]].to_numpy(float)
-        ]
-        data.append(trace(look, rows.recall, rows.precision, hover))
-        words.append(
-            f"{look.name}: {_at_recall(rows, 'precision', 0.8)} of the alarms are right where 0.8 are found"
-        )
+    data, words = _against_recall(
+        curve, looks, "precision", (3, 2),
+        "alarms that are right {}", "{} of the alarms are right where 0.8 are found",
+    )  # fmt: skip
     return Chart(
         name="event_precision_recall",
         title="Onsets found and alarms that are right",
@@ -56,18 +48,10 @@ def burden_recall_chart(curve: pd.DataFrame, looks: Sequence[Style]) -> Chart:
     curve : DataFrame
         model, threshold, recall, alarms_per_100_patient_days.
     """
-    data, words = [], []
-    for look, part in each_model(curve, looks):
-        rows = part.sort_values("threshold", ascending=False, kind="stable")
-        hover = [
-            f"<b>{look.name}</b><br>onsets found {number(x)}<br>{number(y, 1)} alarms per 100 patients "
-            f"a day<br>threshold {number(t)}"
-            for x, y, t in rows[["recall", "alarms_per_100_patient_days", "threshold"]].to_numpy(float)
-        ]
-        data.append(trace(look, rows.recall, rows.alarms_per_100_patient_days, hover))
-        words.append(
-            f"{look.name}: {_at_recall(rows, 'alarms_per_100_patient_days', 0.8, 1)} where 0.8 are found"
-        )
+    data, words = _against_recall(
+        curve, looks, "alarms_per_100_patient_days", (1, 1),
+        "{} alarms per 100 patients a day", "{} where 0.8 are found",
+    )  # fmt: skip
     return Chart(
         name="burden_recall",
         title="What finding more onsets costs",
@@ -77,6 +61,30 @@ def burden_recall_chart(curve: pd.DataFrame, looks: Sequence[Style]) -> Chart:
         layout=_layout("onsets found (recall)", "alarms per 100 patients a day", None),
         numbers=curve,
     )
+
+
+def _against_recall(curve, looks, column: str, digits: tuple[int, int], hover: str, said: str):
+    """
+    Lines of a column against recall, and what each says at a recall of 0.8.
+
+    Parameters
+    ----------
+    digits : tuple of int
+        After the point: when hovered over, when said.
+    hover, said : str
+        Texts with the value at {}.
+    """
+    data, words = [], []
+    for look, part in each_model(curve, looks):
+        rows = part.sort_values("threshold", ascending=False, kind="stable")
+        hovers = [
+            f"<b>{look.name}</b><br>onsets found {number(x)}<br>{hover.format(number(y, digits[0]))}<br>"
+            f"threshold {number(t)}"
+            for x, y, t in rows[["recall", column, "threshold"]].to_numpy(float)
+        ]
+        data.append(trace(look, rows.recall, rows[column], hovers))
+        words.append(f"{look.name}: {said.format(_at_recall(rows, column, 0.8, digits[1]))}")
+    return data, words
 
 
 def lead_time_chart(curve: pd.DataFrame, looks: Sequence[Style]) -> Chart:

@@ -16,13 +16,14 @@ from sepsis.config import EvaluateSettings
 from sepsis.errors import ExportError, SettingsError
 from sepsis.evaluation import AlarmRules, Evaluation, EvaluationSettings, evaluate_all
 from sepsis.labels.store import LabelFolder
+from sepsis.outputs import check_folder
+from sepsis.provenance import frame_hash, manifest
 from sepsis.report import Context, write_report
 from sepsis.report.elements import Chart
 from sepsis.report.names import styles
 from sepsis.report.score_files import ScoreFiles, read_score_files
 from sepsis.report.tables import models_of
 from sepsis.report.timeline import timeline_chart
-from sepsis.schema import check_folder, frame_hash, manifest
 
 MADE_UP_NOTE = "The records are made up; so is the single stay that is shown."
 NO_SPLIT_NOTE = "The scores know of no split: every scored stay is judged, whoever a model was fitted on."

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import sepsis.labels.store
-from sepsis import schema
+from sepsis import provenance, schema
 from sepsis.config import ExportSettings
 from sepsis.events.extraction import extract_events
 from sepsis.events.store import load_events, stored_fingerprint
@@ -81,7 +81,7 @@ def test_labels_of_the_synthetic_export_do_not_depend_on_the_parts(synthetic, tm
 def test_the_folder_holds_what_the_stage_says(synthetic, tmp_path):
     folder = label(synthetic, tmp_path / "labels", part_stays=10)
     whole = label_stays(extract_events(open_source(ExportSettings(str(synthetic)))), load_preset("moor2019"))
-    assert folder.manifest["onset_hash"] == schema.frame_hash(whole.onset)
+    assert folder.manifest["onset_hash"] == provenance.frame_hash(whole.onset)
     assert list(folder.attrition.stay_id) == list(whole.attrition.stay_id)
     sofa = schema.read_table(folder.path / "sofa.parquet", "sofa")
     assert sofa.groupby("stay_id").sofa.sum().to_dict() == whole.sofa.groupby("stay_id").sofa.sum().to_dict()

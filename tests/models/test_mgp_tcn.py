@@ -13,9 +13,9 @@ from sklearn.metrics import roc_auc_score
 
 from sepsis.cohort.windows import Windows, concatenate
 from sepsis.errors import ExportError, NothingLeftError, SepsisError, SettingsError
+from sepsis.models.hold_out import hold_out
 from sepsis.models.mgp_plan import grid_lengths, plan_windows
 from sepsis.models.mgp_tcn import MGPRNN, MGPTCN
-from sepsis.models.network_classifier import hold_out
 from sepsis.models.raw_networks import RawGRU, RawTCN
 
 CONCEPTS = ("heart_rate", "lactate", "platelets")

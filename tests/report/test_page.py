@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import pandas as pd
 import pytest
 
-from sepsis import schema
+from sepsis import outputs, schema
 from sepsis.errors import ExportError, NothingLeftError, UsageError
 from sepsis.evaluation import constant_risk_set
 from sepsis.report import Context, page, write_report
@@ -83,7 +83,7 @@ def test_the_folder_holds_the_page_and_every_number(written):
         "step": "ICU stays in the export", "lost_to": "", "n": 155, "n_events": None,
     }  # fmt: skip
     assert schema.read_facts(written.parent / "metrics.parquet")["seed"] == 7
-    assert schema.folder_kind(written.parent) == "report"
+    assert outputs.folder_kind(written.parent) == "report"
 
 
 def test_the_page_says_what_it_must(outline):

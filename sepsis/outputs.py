@@ -1,0 +1,159 @@
+"""
+Files and folders on disk: whole or not there at all, and nobody else's overwritten.
+
+They are written under a temporary name and renamed when whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sepsis.errors import UsageError
+
+MANIFEST = "manifest.json"
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """
+    A temporary path beside `path` that becomes `path` when the block ends without an error.
+
+    Raises
+    ------
+    UsageError
+        If the folder cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+    except OSError as error:
+        raise _not_writable(path, error) from None
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: str | Path, owner: str) -> Iterator[Path]:
+    """
+    A temporary folder that becomes `path` when the block ends without an error.
+
+    An existing folder is replaced only if its manifest says `kind: owner`, or if it is empty.
+
+    Parameters
+    ----------
+    owner : str
+        The kind of output, e.g. "labels" or "model"; the block must write a manifest of that kind.
+    """
+    path = check_folder(path, owner)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    except OSError as error:
+        raise _not_writable(path, error) from None
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        _put_in_place(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_folder(path: str | Path, owner: str) -> Path:
+    """
+    The absolute path of an output folder, if it may be written: asked before hours of work.
+
+    Raises
+    ------
+    UsageError
+        If it holds something else than earlier output of this kind, is the folder one stands in, or
+        its parent cannot be written.
+    """
+    path = Path(path).resolve()
+    if path == Path.cwd():
+        raise UsageError(str(path), "is the folder you are in", "a folder of its own", "Name a subfolder.")
+    if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or folder_kind(path) == owner)):
+        raise UsageError(
+            str(path),
+            "exists and was not written by this command",
+            "a new or empty folder, or earlier output",
+            "Choose another place, or remove it.",
+        )
+    standing = next(p for p in path.parents if p.exists())
+    if not standing.is_dir() or not os.access(standing, os.W_OK):
+        raise UsageError(str(path), "cannot be written (permission)", todo="Choose another place.")
+    return path
+
+
+def check_file(path: str | Path) -> Path:
+    """
+    The absolute path of an output file, if it may be written: asked before hours of work.
+
+    Raises
+    ------
+    UsageError
+        If it is a folder, or its parent cannot be written.
+    """
+    path = Path(path).resolve()
+    if path.is_dir():
+        raise UsageError(str(path), "is a folder", "a file to write", "Name a file in it.")
+    standing = next(p for p in path.parents if p.exists())
+    if not standing.is_dir() or not os.access(standing, os.W_OK):
+        raise UsageError(str(path), "cannot be written (permission)", todo="Choose another place.")
+    return path
+
+
+def _put_in_place(temporary: Path, path: Path) -> None:
+    """Rename a finished folder to its name; what was there before comes back if that fails."""
+    if not path.exists():
+        temporary.rename(path)
+        return
+    attic = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        path.rename(attic / "old")
+        try:
+            temporary.rename(path)
+        except OSError:
+            (attic / "old").rename(path)
+            raise
+    finally:
+        shutil.rmtree(attic, ignore_errors=True)
+
+
+def _umask() -> int:
+    """What the user withholds from others: outputs hold patients' data, so it is honoured."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _not_writable(path: Path, error: OSError) -> UsageError:
+    return UsageError(str(path), f"cannot be written ({error.strerror})", todo="Choose another place.")
+
+
+def folder_kind(path: str | Path) -> str | None:
+    """The `kind` in a folder's manifest, or None if it has none that can be read."""
+    try:
+        return json.loads((Path(path) / MANIFEST).read_text(encoding="utf-8")).get("kind")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def write_json(facts: dict[str, Any], path: str | Path) -> None:
+    """JSON with sorted keys, whole or not at all."""
+    text = json.dumps(facts, indent=2, sort_keys=True, default=str, allow_nan=False)
+    with whole_file(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
