@@ -1,103 +1,21 @@
 """
-Settings: TOML read into frozen dataclasses; an unknown key names the nearest known one.
+The settings of a pipeline, section by section, and the files and options that change them.
 """
 
 from __future__ import annotations
 
 import tomllib
-import types
-import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from sepsis.errors import SettingsError, UsageError, nearest
+from sepsis.toml_settings import INFINITE, read_settings, require
 
 LOOKBACK_H = (
     200.0  # a window reaches no further back: Moor et al. 2019 keep series of at most 200 hourly steps
 )
-
-T = TypeVar("T")
-
-
-def read_settings(cls: type[T], values: Mapping[str, Any], where: str) -> T:
-    """
-    A frozen dataclass from a TOML section.
-
-    Parameters
-    ----------
-    cls : dataclass type
-        Its fields are the known settings; nested dataclasses are nested sections.
-    values : mapping
-        What the file has.
-    where : str
-        Name of the section, for messages.
-
-    Raises
-    ------
-    SettingsError
-        For an unknown key (with the nearest known one), a missing one, or a wrong type.
-
-    Examples
-    --------
-    >>> read_settings(ScoreSettings, {"horizon": [0]}, "[score]")
-    Traceback (most recent call last):
-    sepsis.errors.SettingsError: [score]: no setting 'horizon'. Did you mean 'horizons'?
-    """
-    if not isinstance(values, Mapping):
-        raise SettingsError(where, f"holds {type(values).__name__}", "a section of settings")
-    hints = typing.get_type_hints(cls)
-    known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
-    for name in values:
-        if name not in known:
-            raise SettingsError(where, f"no setting {name!r}", todo=nearest(name, known))
-    made = {}
-    for name, spec in known.items():
-        if name in values:
-            label = f"[{name}]" if is_dataclass(hints[name]) else name
-            made[name] = _typed(values[name], hints[name], f"{where} {label}")
-        elif spec.default is MISSING and spec.default_factory is MISSING:
-            raise SettingsError(where, f"setting {name!r} is missing", todo="Add it.")
-    return cls(**made)
-
-
-def _typed(value: Any, hint: Any, where: str) -> Any:
-    """One value as the field's type."""
-    if is_dataclass(hint):
-        return read_settings(typing.cast(type, hint), value, where)
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        if value is None:
-            return None
-        return _typed(value, next(a for a in args if a is not type(None)), where)
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise SettingsError(where, f"is {type(value).__name__}", "a list")
-        return tuple(_typed(v, args[0], where) for v in value)
-    if origin is dict:
-        if not isinstance(value, Mapping):
-            raise SettingsError(where, f"is {type(value).__name__}", "a section")
-        return dict(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    wanted = hint if isinstance(hint, type) else origin
-    if wanted is not None and (not isinstance(value, wanted) or (wanted is int and isinstance(value, bool))):
-        raise SettingsError(where, f"is {type(value).__name__}", wanted.__name__, "Correct the value.")
-    return value
-
-
-def _require(section: str, values: Any, **rules: Any) -> None:
-    """Raise SettingsError unless `lowest <= value <= highest` for each named setting (and each of a list)."""
-    for name, (lowest, highest) in rules.items():
-        given = getattr(values, name)
-        for value in given if isinstance(given, tuple) else (given,):
-            if not lowest <= value <= highest:
-                bounds = f"{lowest:g} or more" if highest == INFINITE else f"{lowest:g} to {highest:g}"
-                raise SettingsError(f"[{section}] {name}", f"is {value:g}", bounds, "Correct the value.")
-
-
-INFINITE = float("inf")
 
 
 @dataclass(frozen=True)
@@ -158,7 +76,7 @@ class CohortSettings:
     seed: int = 0
 
     def __post_init__(self):
-        _require(
+        require(
             "cohort", self,
             horizon_max_h=(0, LOOKBACK_H), min_history_h=(0, INFINITE), max_reference_h=(0, LOOKBACK_H),
             min_observations=(0, INFINITE), max_observations=(1, INFINITE), controls_per_case=(0, INFINITE),
@@ -183,7 +101,7 @@ class TrainSettings:
     seed: int = 0
 
     def __post_init__(self):
-        _require("train", self, min_values=(1, INFINITE), fit_horizons_h=(0, LOOKBACK_H), seed=(0, INFINITE))
+        require("train", self, min_values=(1, INFINITE), fit_horizons_h=(0, LOOKBACK_H), seed=(0, INFINITE))
         for name, hours in {"fit_horizons_h": self.fit_horizons_h, **self.fit_horizons_of}.items():
             where = f"[train] {name}" if name == "fit_horizons_h" else f"[train.fit_horizons_of] {name}"
             if not isinstance(hours, list | tuple) or not hours or not all(map(_is_hour, hours)):
@@ -211,7 +129,7 @@ class ScoreSettings:
     hourly_except: tuple[str, ...] = ()  # models that take too long for it
 
     def __post_init__(self):
-        _require(
+        require(
             "score", self, horizons=(0, LOOKBACK_H), hourly_stays=(0, INFINITE), hourly_seed=(0, INFINITE)
         )
         if not self.horizons:
@@ -249,7 +167,7 @@ class EvaluateSettings:
     show_stay: bool = False  # one stay's hourly risks and alarms on the page: a record of a patient
 
     def __post_init__(self):
-        _require(
+        require(
             "evaluate", self,
             n_bootstrap=(0, INFINITE), level=(0.5, 0.999), seed=(0, INFINITE), windows_h=(1, LOOKBACK_H),
             recalls=(0.01, 1), alert_budgets=(0.01, 2400), silence_h=(0, LOOKBACK_H),

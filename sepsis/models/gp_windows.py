@@ -5,12 +5,15 @@ How the kernels are fed: a plan and parameters as arrays, one window after the o
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from sepsis.models.gp_noise import Noise
 from sepsis.models.mgp_plan import Plan
+
+if TYPE_CHECKING:
+    from sepsis.models.gp_noise import Noise
 
 
 def parameters(length_h, kf, lower, noise_variance):
