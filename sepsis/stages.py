@@ -6,6 +6,7 @@ The commands call them one at a time, `sepsis.run` all of them in order.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -138,6 +139,8 @@ def train_one(
         events_for(events, model_class(model).reads), cohort, concept_set(settings.concept_set),
         model=model, model_settings={**given, **model_settings}, settings=settings, work_dir=beside,
     )  # fmt: skip
+    if os.environ.get("RANK", "0") != "0":
+        return  # of processes that torchrun trained together the first one writes
     write_model(
         fitted, cohort, out,
         cohort_settings=cohort_settings, settings=settings,

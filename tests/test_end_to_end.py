@@ -278,3 +278,22 @@ def test_the_same_pipeline_gives_the_same_risks(run, tmp_path):
     pd.testing.assert_frame_equal(a, b)
     source = open_source(ExportSettings(str(tmp_path / "again" / "export")))
     assert source.fingerprint() == open_source(ExportSettings(str(run / "export"))).fingerprint()
+
+
+def test_of_processes_that_torchrun_trained_together_the_first_one_writes(run, tmp_path, monkeypatch):
+    arguments = (
+        "train",
+        run / "export",
+        "--labels",
+        run / "labels",
+        "--model",
+        "clock",
+        "--set",
+        "cohort.seed=1",
+    )
+    monkeypatch.setenv("RANK", "1")
+    sepsis(*arguments, "--out", tmp_path / "second")
+    assert not (tmp_path / "second").exists()
+    monkeypatch.setenv("RANK", "0")
+    sepsis(*arguments, "--out", tmp_path / "first")
+    assert (tmp_path / "first" / "manifest.json").is_file()
