@@ -1,5 +1,6 @@
 """The labels folder: the same however the stays are cut, and whole or not at all."""
 
+import gzip
 import json
 
 import pandas as pd
@@ -9,6 +10,8 @@ import pytest
 import sepsis.labels.store
 from sepsis import provenance, schema
 from sepsis.config import ExportSettings
+from sepsis.errors import ExportError
+from sepsis.events.extracted import keep_parts
 from sepsis.events.extraction import extract_events
 from sepsis.events.store import load_events, stored_fingerprint
 from sepsis.labels import label_stays, load_preset
@@ -130,6 +133,46 @@ def test_an_interruption_leaves_nothing_half_written(synthetic, tmp_path, monkey
     assert {f: f.read_bytes() for f in sorted((place / "done").rglob("*")) if f.is_file()} == before
     assert read_labels(place / "done").manifest == done.manifest
     assert json.loads((place / "done" / "manifest.json").read_text())["stays"] == 60
+
+
+def test_a_run_that_was_stopped_labels_only_the_parts_that_are_left(synthetic, tmp_path, monkeypatch):
+    whole = label(synthetic, tmp_path / "whole", part_stays=20)
+    calls, reads = [], []
+
+    def labelled(events, preset):
+        calls.append(len(events.stays))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return label_stays(events, preset)
+
+    def read(*args, **kwargs):
+        reads.append(args)
+        return keep_parts(*args, **kwargs)
+
+    monkeypatch.setattr(sepsis.labels.store, "label_stays", labelled)
+    monkeypatch.setattr("sepsis.stages.keep_parts", read)
+    with pytest.raises(KeyboardInterrupt):
+        label(synthetic, tmp_path / "again", part_stays=20)
+    n_parts = pq.ParquetFile(whole.path / "sofa.parquet").num_row_groups
+    again = label(synthetic, tmp_path / "again", part_stays=20)
+    assert len(calls) == 3 + n_parts - 2
+    assert len(reads) == 1, "the export is read once"
+    for file in sorted(whole.path.rglob("*.*")):
+        assert file.read_bytes() == (again.path / file.relative_to(whole.path)).read_bytes(), file.name
+
+
+def test_an_export_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch):
+    export = write_synthetic(tmp_path / "export", stays=10, seed=4)
+
+    def read(*args, **kwargs):
+        keep_parts(*args, **kwargs)
+        with (export / "CHARTEVENTS.csv.gz").open("ab") as file:
+            file.write(gzip.compress(b""))
+
+    monkeypatch.setattr("sepsis.stages.keep_parts", read)
+    with pytest.raises(ExportError, match="changed while it was read"):
+        label(export, tmp_path / "labels")
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
 
 
 def test_a_place_that_cannot_be_used_is_found_before_the_export_is_read(synthetic, tmp_path, monkeypatch):
