@@ -256,7 +256,7 @@ def score(
         read_model(model), out,
         labels=read_labels(labels) if labels else None,
         horizons=None if hourly else read_horizons(horizons or "0:7"),
-        splits=tuple(split or ()),
+        splits=tuple(split or ()), engine=engine or "",
     )  # fmt: skip
     typer.echo(
         f"{out}: {scored.risks} risks of {scored.stays_with_risk} stays; "

@@ -48,6 +48,10 @@ class UsageError(SepsisError):
     exit_code = 2
 
 
+class StoppedError(UsageError):
+    """Something outside ended the work (a full disk, a lost cluster): the same command can go on later."""
+
+
 class SettingsError(SepsisError):
     """A pipeline file, preset or estimator setting is wrong."""
 

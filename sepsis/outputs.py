@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sepsis.errors import UsageError
+from sepsis.errors import StoppedError, UsageError
 
 MANIFEST = "manifest.json"
 
@@ -182,9 +182,9 @@ def _umask() -> int:
     return mask
 
 
-def not_writable(path: Path, error: OSError) -> UsageError:
+def not_writable(path: Path, error: OSError) -> StoppedError:
     """What is said of a place that cannot be written."""
-    return UsageError(str(path), f"cannot be written ({error.strerror})", todo="Choose another place.")
+    return StoppedError(str(path), f"cannot be written ({error.strerror})", todo="Choose another place.")
 
 
 def folder_kind(path: str | Path) -> str | None:

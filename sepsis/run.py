@@ -32,22 +32,21 @@ from sepsis.labels import load_preset
 from sepsis.labels.store import LabelFolder, read_labels
 from sepsis.models.registry import make_model
 from sepsis.outputs import MANIFEST, whole_folder, write_json
+from sepsis.progress import progress
 from sepsis.provenance import file_hash, manifest, settings_hash, versions
 from sepsis.schema import read_table, write_table
-from sepsis.score_file import score_parts, write_score_file
+from sepsis.score_file import Asked, score_parts, write_score_file
 from sepsis.sources import shown
 from sepsis.sources.synthetic import TRUTH, write_synthetic
 from sepsis.stages import (
     concept_set,
     evaluate_files,
-    horizon_scorer,
-    hourly_scorer,
     label_export,
     open_source,
     score_facts,
     train_one,
 )
-from sepsis.training import Trained, read_model
+from sepsis.training import read_model
 from sepsis.work import locked, resumable
 
 
@@ -242,19 +241,19 @@ def _train_and_score(
     horizons, splits = pipeline.score.horizons, pipeline.score.splits
     fixed = {"horizons": horizons, "splits": splits}
 
-    def score(file: Path, asked: dict[str, Any], scorer: Callable[[Trained], Callable]) -> None:
+    def score(file: Path, settings: dict[str, Any], asked: Asked) -> None:
         trained = read_model(model_at)
         parts = load_parts(labels.path / "events")
-        with resumable(file, ["score", asked, inputs, trained.manifest, versions()]) as work:
-            score_parts(parts, scorer(trained), work, label=f"score {name}")
-            write_score_file(work, len(parts), file, score_facts(trained, inputs=inputs, settings=asked))
+        with resumable(file, ["score", settings, inputs, trained.manifest, versions()]) as work:
+            score_parts(trained.model, parts, asked, work, progress(range(len(parts)), f"score {name}"))
+            write_score_file(work, len(parts), file, score_facts(trained, inputs=inputs, settings=settings))
 
     file = folder / f"{name}.parquet"
     at_horizons = {**fixed, "hourly": False}
     keys = [
         run.stage(
             f"score {name}", fixed, file, after=key,
-            work=lambda: score(file, at_horizons, lambda t: horizon_scorer(t, cohort, horizons, splits)),
+            work=lambda: score(file, at_horizons, Asked(horizons, splits, cohort)),
         )
     ]  # fmt: skip
     if not pipeline.score.hourly or name in pipeline.score.hourly_except:
@@ -266,7 +265,7 @@ def _train_and_score(
     keys.append(
         run.stage(
             f"score {name} hourly", chosen, hourly, after=key,
-            work=lambda: score(hourly, limits, lambda t: hourly_scorer(t, cohort, wanted)),
+            work=lambda: score(hourly, limits, Asked(None, cohort=cohort, wanted=wanted)),
         )
     )  # fmt: skip
     return [file, hourly], keys

@@ -5,21 +5,24 @@ Scores of a whole export: part by part into one Parquet file, and on from where 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from sepsis.errors import NothingLeftError
 from sepsis.events.extracted import keep_parts, kept_parts
 from sepsis.events.parts import PART_STAYS, EventParts
+from sepsis.events.readable import events_for
 from sepsis.events.store import load_parts, stored_fingerprint
 from sepsis.events.tables import Events
-from sepsis.outputs import whole_file
-from sepsis.progress import progress
+from sepsis.models.base import WindowClassifier
+from sepsis.outputs import MANIFEST, whole_file
 from sepsis.schema import PartWriter, checked_arrow, read_rows, write_rows
+from sepsis.scoring import score_horizons, score_hourly
 from sepsis.sources.base import Source
 from sepsis.work import Work
 
@@ -45,44 +48,75 @@ class Scored:
     reasons: dict[str, int]
 
 
-def event_parts(source: Source, stored: Path | None, work: Work) -> EventParts:
+@dataclass(frozen=True, eq=False)
+class Asked:
     """
-    The events of an export in parts: those stored beside its labels if they are of this export, else
-    read once into the work folder.
+    What is asked of a model.
+
+    Attributes
+    ----------
+    horizons : tuple of float, or None
+        Hours before the reference; None: a risk at every full hour.
+    splits : tuple of str
+        Splits to score at horizons; empty: all.
+    cohort : DataFrame or None
+        Contract `cohort` for horizons; for every hour what is known of splits and references, if anything.
+    wanted : ndarray of int or None
+        Stays to score hour by hour; None: all.
+    """
+
+    horizons: tuple[float, ...] | None
+    splits: tuple[str, ...] = ()
+    cohort: pd.DataFrame | None = None
+    wanted: np.ndarray | None = None
+
+
+def events_place(source: Source, stored: Path | None, work: Work) -> Path:
+    """
+    Where the events of an export lie in parts: beside its labels if those are of this export, else they
+    are read once into the work folder.
     """
     if stored is not None and stored_fingerprint(stored) == source.fingerprint():
-        return load_parts(stored)
+        return stored
     if not work.has("extracted"):
         source.require_usable()
         with work.step("extracted") as folder:
             keep_parts(source, folder, detail=False, part_stays=PART_STAYS)
-    return kept_parts(work["extracted"], detail=False)
+    return work["extracted"]
+
+
+def open_parts(place: Path) -> EventParts:
+    """The events of a place that `events_place` named."""
+    return load_parts(place) if (place / MANIFEST).exists() else kept_parts(place, detail=False)
 
 
 def score_parts(
-    parts: EventParts, score: Callable[[Events], pd.DataFrame], work: Work, *, label: str
+    model: WindowClassifier, parts: EventParts, asked: Asked, work: Work, numbers: Iterable[int] | None = None
 ) -> None:
     """
     Score each part that `work` has not yet; one part is in memory at a time.
 
     Parameters
     ----------
-    score : callable
-        From the events of a part to its scores (contract `scores`), at least one row for each stay.
-    label : str
-        For the bar on a terminal.
+    numbers : iterable of int, optional
+        Parts to score; all where left out.
     """
-    for k in progress(range(len(parts)), label):
-        if work.has(_step(k)):
-            continue
-        keep_scores(score(parts[k]), work, k)
+    for k in range(len(parts)) if numbers is None else numbers:
+        if not work.has(step_of(k)):
+            scores = score_part(model, parts[k], asked)
+            rows = checked_arrow(scores, "scores", f"scores of part {k}", None)
+            with work.step(step_of(k)) as folder:
+                write_rows(rows, folder / "scores.arrow")
 
 
-def keep_scores(scores: pd.DataFrame, work: Work, k: int) -> None:
-    """Scores of part k as a finished step; the contract is checked here."""
-    rows = checked_arrow(scores, "scores", f"scores of part {k}", None)
-    with work.step(_step(k)) as folder:
-        write_rows(rows, folder / "scores.arrow")
+def score_part(model: WindowClassifier, part: Events, asked: Asked) -> pd.DataFrame:
+    """Scores of the stays of a part (contract `scores`), at least one row for each of them."""
+    known = events_for(part, model.concepts_)
+    if asked.horizons is None:
+        return score_hourly(model, known, part.stays, asked.cohort, wanted=asked.wanted)
+    assert asked.cohort is not None
+    here = asked.cohort[asked.cohort.stay_id.isin(part.stays.stay_id)]
+    return score_horizons(model, known, here, horizons=asked.horizons, splits=asked.splits)
 
 
 def write_score_file(work: Work, n_parts: int, out: Path, facts: dict[str, Any]) -> Scored:
@@ -107,7 +141,7 @@ def write_score_file(work: Work, n_parts: int, out: Path, facts: dict[str, Any])
         )
     with whole_file(out) as temporary, PartWriter(temporary) as writer:
         for k in range(n_parts):
-            scores = read_rows(work[_step(k)] / "scores.arrow")
+            scores = read_rows(work[step_of(k)] / "scores.arrow")
             writer.add(checked_arrow(scores.to_pandas(), "scores", out.name, facts))
     return found
 
@@ -116,7 +150,7 @@ def _count(work: Work, n_parts: int) -> Scored:
     risks = stays = with_risk = 0
     reasons: Counter[str] = Counter()
     for k in range(n_parts):
-        scores = read_rows(work[_step(k)] / "scores.arrow").to_pandas()
+        scores = read_rows(work[step_of(k)] / "scores.arrow").to_pandas()
         scored = scores[scores.risk.notna()]
         risks += len(scored)
         stays += scores.stay_id.nunique()
@@ -125,5 +159,6 @@ def _count(work: Work, n_parts: int) -> Scored:
     return Scored(risks, stays, with_risk, dict(reasons))
 
 
-def _step(k: int) -> str:
+def step_of(k: int) -> str:
+    """Name of the step that scores part k."""
     return f"scores-{k:05d}"

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from sepsis.audit import AuditCase, Recipe, audit_model, findings_json
@@ -37,20 +36,19 @@ from sepsis.labels import load_preset
 from sepsis.labels.store import LabelFolder, read_labels, write_labels
 from sepsis.models.registry import model_class
 from sepsis.outputs import check_file, check_folder, whole_folder, write_json
+from sepsis.progress import progress
 from sepsis.provenance import manifest, versions
 from sepsis.report.evaluating import evaluate_files
 from sepsis.schema import read_table
-from sepsis.score_file import Scored, event_parts, score_parts, write_score_file
-from sepsis.scoring import score_horizons, score_hourly
+from sepsis.score_file import Asked, Scored, events_place, open_parts, score_parts, write_score_file
 from sepsis.sources import open_export
 from sepsis.sources.base import Source
 from sepsis.training import Trained, train_model, write_model
 from sepsis.work import locked, resumable
 
 __all__ = [
-    "audit_export", "concept_set", "evaluate_files", "events_of", "horizon_scorer", "hourly_scorer",
-    "label_export", "open_source", "score_export", "score_facts", "scoring_cohort", "splits_seen",
-    "train_one",
+    "audit_export", "concept_set", "evaluate_files", "events_of", "label_export", "open_source",
+    "score_export", "score_facts", "scoring_cohort", "splits_seen", "train_one",
 ]  # fmt: skip
 
 
@@ -239,12 +237,19 @@ def score_export(
     labels: LabelFolder | None,
     horizons: tuple[float, ...] | None,
     splits: tuple[str, ...] = (),
+    engine: str = "",
 ) -> Scored:
     """
     Risks of every stay at horizons before the reference (needs labels) or at every hour, in one file.
 
     One part of the stays is in memory at a time. A run that was stopped goes on from the last finished
     part and ends with the same bytes.
+
+    Parameters
+    ----------
+    engine : str
+        "spark": parts are scored by the workers of the running Spark session (`sepsis.spark_scoring`), and
+        the file has the same bytes; otherwise in this process.
     """
     if horizons is not None and labels is None:
         raise UsageError("sepsis score --horizons", "no --labels", "the labels folder, or --hourly")
@@ -252,53 +257,35 @@ def score_export(
     out, fingerprint = check_file(out), source.fingerprint()
     if labels is not None:
         _require_own_labels(source, labels)
-    asked = {"horizons": horizons, "splits": splits, "hourly": horizons is None}
+    settings = {"horizons": horizons, "splits": splits, "hourly": horizons is None}
     inputs = {"export": fingerprint, "onset": labels.manifest["onset_hash"] if labels else None}
-    with resumable(out, ["score", asked, inputs, trained.manifest, versions()]) as work:
-        parts = event_parts(source, labels.path / "events" if labels else None, work)
+    with resumable(out, ["score", settings, inputs, trained.manifest, versions()]) as work:
+        place = events_place(source, labels.path / "events" if labels else None, work)
+        parts = open_parts(place)
         if horizons is None:
-            score = _hourly_scorer(trained, labels, parts.held.stays, fingerprint, splits)
+            asked = _every_hour(trained, labels, parts.held.stays, fingerprint, splits)
         else:
             assert labels is not None
             cohort = scoring_cohort(trained, labels, (part.events for part in parts), horizons)
-            score = horizon_scorer(trained, cohort, horizons, splits)
-        score_parts(parts, score, work, label=f"score {trained.model.name}")
+            asked = Asked(horizons, splits, cohort)
+        if engine == "spark":
+            from sepsis.spark_scoring import score_on_spark  # an extra
+
+            score_on_spark(trained, place, asked, work)
+        else:
+            left = progress(range(len(parts)), f"score {trained.model.name}")
+            score_parts(trained.model, parts, asked, work, left)
         _require_unchanged(source, fingerprint)
-        return write_score_file(work, len(parts), out, score_facts(trained, inputs=inputs, settings=asked))
+        return write_score_file(work, len(parts), out, score_facts(trained, inputs=inputs, settings=settings))
 
 
-def horizon_scorer(
-    trained: Trained, cohort: pd.DataFrame, horizons: tuple[float, ...], splits: tuple[str, ...] = ()
-) -> Callable[[Events], pd.DataFrame]:
-    """What scores a part at hours before the reference of each stay of a cohort."""
-
-    def score(part: Events) -> pd.DataFrame:
-        here = cohort[cohort.stay_id.isin(part.stays.stay_id)]
-        known = events_for(part, trained.model.concepts_)
-        return score_horizons(trained.model, known, here, horizons=horizons, splits=splits)
-
-    return score
-
-
-def hourly_scorer(
-    trained: Trained, cohort: pd.DataFrame | None, wanted: np.ndarray | None = None
-) -> Callable[[Events], pd.DataFrame]:
-    """What scores a part at every full hour; `cohort` says what is known of splits and references."""
-
-    def score(part: Events) -> pd.DataFrame:
-        known = events_for(part, trained.model.concepts_)
-        return score_hourly(trained.model, known, part.stays, cohort, wanted=wanted)
-
-    return score
-
-
-def _hourly_scorer(
+def _every_hour(
     trained: Trained,
     labels: LabelFolder | None,
     stays: pd.DataFrame,
     fingerprint: str,
     splits: tuple[str, ...],
-) -> Callable[[Events], pd.DataFrame]:
+) -> Asked:
     """Hourly risks, with the splits and references that are known."""
     if labels is not None and trained.manifest["inputs"]["onset"] == labels.manifest["onset_hash"]:
         cohort = trained.cohort
@@ -307,7 +294,7 @@ def _hourly_scorer(
         split = "external" if seen is None else stays.subject_id.map(seen).fillna("external")
         cohort = pd.DataFrame({"stay_id": stays.stay_id, "split": split})
     wanted = cohort.stay_id[cohort.split.isin(list(splits))].to_numpy() if splits else None
-    return hourly_scorer(trained, cohort, wanted)
+    return Asked(None, cohort=cohort, wanted=wanted)
 
 
 def score_facts(trained: Trained, *, inputs: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:

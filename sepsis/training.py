@@ -30,6 +30,7 @@ class Trained:
     cohort: pd.DataFrame
     manifest: dict[str, Any]
     card: str = ""
+    path: Path | None = None  # of the folder it was read from
 
 
 def train_model(
@@ -189,7 +190,7 @@ def read_model(path: str | Path) -> Trained:
             )  # fmt: skip
     card = path / "model_card.md"
     text = card.read_text(encoding="utf-8") if card.is_file() else ""
-    return Trained(load_model(path), read_table(path / "cohort.parquet", "cohort"), facts, text)
+    return Trained(load_model(path), read_table(path / "cohort.parquet", "cohort"), facts, text, path)
 
 
 def model_card(model: WindowClassifier, cohort: pd.DataFrame, labels_manifest: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sepsis.errors import SepsisError, UsageError
+from sepsis.errors import StoppedError, UsageError
 from sepsis.outputs import not_writable, recover, write_json
 
 _KEY = "key.json"
@@ -121,7 +121,8 @@ class Work:
         temporary = Path(tempfile.mkdtemp(dir=self.folder, prefix=".tmp-"))
         try:
             yield temporary
-            temporary.rename(self.folder / step)
+            if not self.has(step):  # another worker may have been faster, with the same
+                temporary.rename(self.folder / step)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -155,12 +156,8 @@ def resumable(path: str | Path, key: Any) -> Iterator[Work]:
         write_json({"key": wanted}, folder / _KEY)
         try:
             yield Work(folder)
-        except (OSError, MemoryError, KeyboardInterrupt):
+        except (OSError, MemoryError, StoppedError):
             raise  # the same command can go on once there is room again
-        except SepsisError as error:
-            if not isinstance(error.__cause__, OSError):
-                shutil.rmtree(folder, ignore_errors=True)
-            raise
         except Exception:
             shutil.rmtree(folder, ignore_errors=True)
             raise

@@ -6,6 +6,8 @@ Imported only where Spark is asked for: it is an extra and starts a Java machine
 
 from __future__ import annotations
 
+import sys
+
 import ibis
 import ibis.backends.pyspark
 import pyarrow as pa
@@ -73,6 +75,7 @@ def start() -> Backend:
         session.sparkContext.setLogLevel("OFF")
     session.conf.set("spark.sql.session.timeZone", "UTC")
     if str(session.sparkContext.master).startswith("local"):
+        session.sparkContext.pythonExec = sys.executable  # not whatever python3 the path finds
         # two hundred shuffle partitions are for a cluster
         session.conf.set("spark.sql.shuffle.partitions", str(2 * session.sparkContext.defaultParallelism))
     backend = Backend()

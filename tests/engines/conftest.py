@@ -31,7 +31,7 @@ def both_demos(server, shared):
 
 @pytest.fixture(scope="session")
 def local_spark():
-    """A Spark that may use two threads of this machine; ends with the session."""
+    """A Spark of two workers, each task tried four times; ends with the session."""
     pytest.importorskip("pyspark", reason="pyspark is not installed: pip install 'sepsis[spark]'")
     if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
         pytest.skip("Spark needs Java and there is none; on Debian: apt install openjdk-17-jre-headless")
@@ -40,7 +40,7 @@ def local_spark():
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     os.environ.setdefault(
         "PYSPARK_SUBMIT_ARGS",
-        "--master local[2] --driver-memory 2g --conf spark.ui.enabled=false pyspark-shell",
+        "--master local[2,4] --driver-memory 2g --conf spark.ui.enabled=false pyspark-shell",
     )
     engine = engines.connect("spark")
     yield engine
