@@ -354,7 +354,9 @@ def main() -> None:
     parser.add_argument("--concept-set", default=Data.concept_set)
     parser.add_argument("--min-values", type=int, default=Data.min_values)
     parser.add_argument("--limit", type=int, default=0, help="stays drawn with seed 0; 0: all")
-    parser.add_argument("--work", type=Path, default=Path("build/study_dtw_labels"), help="labels are kept there")
+    parser.add_argument(
+        "--work", type=Path, default=Path("build/study_dtw_labels"), help="labels are kept there"
+    )
     parser.add_argument("--n-bootstrap", type=int, default=1000)
     parser.add_argument("--smaller", action="store_true", help="smaller train sets as well")
     parser.add_argument("--json", action="store_true", help="one line")

@@ -1,0 +1,17 @@
+"""
+Why a live stay is refused, beside what is wrong with a table: each kind has its own answer over HTTP.
+"""
+
+from sepsis.errors import UsageError
+
+
+class UnknownStayError(UsageError):
+    """No such live stay."""
+
+
+class ConflictError(UsageError):
+    """What was given contradicts what is known of the stay."""
+
+
+class TooManyError(UsageError):
+    """A limit on stays, events or hours is reached."""
