@@ -15,7 +15,7 @@ from sepsis.errors import ExportError, nearest
 from sepsis.events.concepts import Concept, Interval, load_vocabulary
 from sepsis.events.readable import DEMOGRAPHICS
 from sepsis.events.units import IMPLAUSIBLE, KEPT, NO_NUMBER, normal, unit_rules
-from sepsis.live.refusals import TooManyError
+from sepsis.live.refusals import TooLateError
 
 NEEDED = ("time_h", "concept", "value")
 ALLOWED = (*NEEDED, "unit", "stay_id", "text")  # the last two so that a part of `Events.events` can be pushed
@@ -111,7 +111,7 @@ class Admission:
         ExportError
             A column is missing or unknown, a time or concept is a gap, a value is text, a unit leads
             nowhere, or rows are of another stay.
-        TooManyError
+        TooLateError
             A time is later than `max_hours`.
         """
         if events is None or not len(events):
@@ -143,7 +143,7 @@ class Admission:
             )
         late = int((time_h > self.max_hours).sum())
         if late:
-            raise TooManyError(
+            raise TooLateError(
                 "events.time_h", f"{late} of {len(time_h)} times are too late",
                 f"at most {self.max_hours:g} hours since ICU admission", "Times are hours, not seconds.",
             )  # fmt: skip

@@ -14,4 +14,8 @@ class ConflictError(UsageError):
 
 
 class TooManyError(UsageError):
-    """A limit on stays, events or hours is reached."""
+    """A limit on live stays, or on the events of one, is reached."""
+
+
+class TooLateError(UsageError):
+    """A time is later than any stay may last."""

@@ -13,7 +13,7 @@ import pandas as pd
 
 from sepsis.errors import UsageError
 from sepsis.live.incoming import Admission, Charted
-from sepsis.live.refusals import ConflictError, TooManyError, UnknownStayError
+from sepsis.live.refusals import ConflictError, TooLateError, TooManyError, UnknownStayError
 from sepsis.live.stay import NO_RISK, Stay, full_hours
 from sepsis.live.streams import Streams
 from sepsis.models.base import WindowClassifier
@@ -150,8 +150,9 @@ class Scorer:
         ConflictError
             The stay is another subject's.
         TooManyError
-            There are `max_stays` live stays, `max_events` events of this one, or a time is later than
-            `max_hours`.
+            There are `max_stays` live stays, or `max_events` events of this one.
+        TooLateError
+            A time is later than `max_hours`.
         """
         stay_id = whole_number(stay_id, "stay_id")
         before = self._known_or_new(stay_id, subject_id)
@@ -278,7 +279,7 @@ class Scorer:
         if not now_h >= 0:
             raise UsageError("now_h", "is negative or not a number", "hours since ICU admission")
         if now_h > self.max_hours:
-            raise TooManyError(
+            raise TooLateError(
                 "now_h", "is too late", f"at most {self.max_hours:g} hours since ICU admission",
                 "Times are hours, not seconds; or raise max_hours.",
             )  # fmt: skip

@@ -7,7 +7,7 @@ import pytest
 from sepsis.errors import ExportError, UsageError
 from sepsis.events.concepts import load_vocabulary
 from sepsis.live import Scorer
-from sepsis.live.refusals import ConflictError, TooManyError, UnknownStayError
+from sepsis.live.refusals import ConflictError, TooLateError, TooManyError, UnknownStayError
 from sepsis.models.baselines import Logistic
 from sepsis.models.dtw_knn import DTWKNN
 from tests.live.made_up import events_of, same_to_the_bit
@@ -44,7 +44,7 @@ BAD = {
     "unknown unit": ({**GOOD, "unit": [MARKER]}, ExportError, "lead to: 1 map. Expected: map in 'mmHg'"),
     "number for a unit": ({**GOOD, "unit": [7]}, ExportError, "does not lead to: 1 map"),
     "another stay": ({**GOOD, "stay_id": [6]}, ExportError, "1 rows are of another stay"),
-    "late time": ({**GOOD, "time_h": [49.0]}, TooManyError, "1 of 1 times are too late.*at most 48 hours"),
+    "late time": ({**GOOD, "time_h": [49.0]}, TooLateError, "1 of 1 times are too late.*at most 48 hours"),
     "many": ({c: v * 9 for c, v in GOOD.items()}, TooManyError, "more than the stay may have.*at most 10"),
 }  # fmt: skip
 
@@ -76,7 +76,7 @@ def test_a_refused_push_says_why_without_a_value_and_changes_nothing(scorer, mod
         (lambda s: s.push(5, subject_id=8), ConflictError, "subject_id: another than at the first push"),
         (lambda s: s.push(5, now_h=float("nan")), UsageError, "now_h: is negative or not a number"),
         (lambda s: s.push(5, now_h="4"), UsageError, "now_h: is not a number"),
-        (lambda s: s.push(5, now_h=49.0), TooManyError, "now_h: is too late. Expected: at most 48 hours"),
+        (lambda s: s.push(5, now_h=49.0), TooLateError, "now_h: is too late. Expected: at most 48 hours"),
         (lambda s: s.discharge(6), UnknownStayError, "stay_id: no such live stay. Push its events first"),
         (lambda s: (s.push(6), s.push(7)), TooManyError, "stays: 2 are live. Expected: at most 2"),
         (lambda s: Scorer(s.model, max_stays=0), UsageError, "Scorer max_stays: is 0"),
