@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 import sepsis
@@ -199,7 +200,17 @@ def _other(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     found = {404: "no such path", 405: "does not take this method"}.get(error.status_code, "cannot be read")
     where = "body" if error.status_code == 400 else "path"
-    return JSONResponse(refusal(where, found, "see /openapi.json"), error.status_code, error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:  # the framework names the methods of the first route of the path only
+        headers = {"Allow": ", ".join(sorted(_methods(request)))}
+    return JSONResponse(refusal(where, found, "see /openapi.json"), error.status_code, headers)
+
+
+def _methods(request: Request) -> set[str]:
+    """The methods that the path of a request takes."""
+    routes = [route for route in router.routes if isinstance(route, APIRoute)]
+    here = [route for route in routes if route.path_regex.match(request.scope["path"])]
+    return {method for route in here for method in route.methods}
 
 
 def _declare_token(app: FastAPI) -> None:

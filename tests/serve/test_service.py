@@ -137,6 +137,7 @@ def test_unknown_paths_and_methods(client):
     answer = client.put("/score")
     refused(answer, 405, "does not take this method")
     assert answer.headers["allow"] == "POST"
+    assert client.patch("/stays/7").headers["allow"] == "DELETE, GET"
 
 
 def test_another_subject_for_a_live_stay_is_a_conflict(client):
