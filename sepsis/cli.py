@@ -251,17 +251,16 @@ def score(
 
     if hourly and horizons:
         raise UsageError("sepsis score", "both --hourly and --horizons", "one of them")
-    scores = score_export(
+    scored = score_export(
         open_source(_export(export, kind, limit, engine, schema)),
         read_model(model), out,
         labels=read_labels(labels) if labels else None,
         horizons=None if hourly else read_horizons(horizons or "0:7"),
         splits=tuple(split or ()),
     )  # fmt: skip
-    scored = scores[scores.risk.notna()]
     typer.echo(
-        f"{out}: {len(scored)} risks of {scored.stay_id.nunique()} stays; "
-        f"{scores.stay_id.nunique() - scored.stay_id.nunique()} stays without a risk, with the reason"
+        f"{out}: {scored.risks} risks of {scored.stays_with_risk} stays; "
+        f"{scored.stays - scored.stays_with_risk} stays without a risk, with the reason"
     )
 
 

@@ -6,6 +6,7 @@ They are written under a temporary name and renamed when whole.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -33,14 +34,15 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path))
         os.close(handle)
     except OSError as error:
-        raise _not_writable(path, error) from None
+        raise not_writable(path, error) from None
     temporary = Path(name)
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
+        _to_disk(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -58,15 +60,24 @@ def whole_folder(path: str | Path, owner: str) -> Iterator[Path]:
     owner : str
         The kind of output, e.g. "labels" or "model"; the block must write a manifest of that kind.
     """
-    path = check_folder(path, owner)
+    with whole_place(check_folder(path, owner)) as temporary:
+        yield temporary
+
+
+@contextmanager
+def whole_place(path: Path) -> Iterator[Path]:
+    """As `whole_folder`, for a place that the caller has found to be its own."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=_prefix(path)))
     except OSError as error:
-        raise _not_writable(path, error) from None
+        raise not_writable(path, error) from None
     try:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                _to_disk(file)
         _put_in_place(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -116,21 +127,52 @@ def check_file(path: str | Path) -> Path:
     return path
 
 
+def recover(path: Path) -> None:
+    """
+    Undo what a killed run left beside its output: half-written files, and a folder it was replacing.
+
+    Only for who holds the output's lock (`sepsis.work.locked`).
+    """
+    attic = _attic(path)
+    if attic.exists() and not path.exists():
+        attic.rename(path)
+    for left in (*path.parent.glob(f"{glob.escape(_prefix(path))}*"), attic):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def _prefix(path: Path) -> str:
+    """How the names begin under which an output is being written."""
+    return f".{path.name}.tmp-"
+
+
+def _attic(path: Path) -> Path:
+    """Where a folder waits while its successor takes its name."""
+    return path.with_name(f".{path.name}.old")
+
+
 def _put_in_place(temporary: Path, path: Path) -> None:
     """Rename a finished folder to its name; what was there before comes back if that fails."""
+    attic = _attic(path)
     if not path.exists():
         temporary.rename(path)
         return
-    attic = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    shutil.rmtree(attic, ignore_errors=True)
+    path.rename(attic)
     try:
-        path.rename(attic / "old")
-        try:
-            temporary.rename(path)
-        except OSError:
-            (attic / "old").rename(path)
-            raise
-    finally:
-        shutil.rmtree(attic, ignore_errors=True)
+        temporary.rename(path)
+    except OSError:
+        attic.rename(path)
+        raise
+    shutil.rmtree(attic, ignore_errors=True)
+
+
+def _to_disk(file: Path) -> None:
+    """Have the bytes on the disk before the name: after a power cut a name must not point to nothing."""
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())
 
 
 def _umask() -> int:
@@ -140,7 +182,8 @@ def _umask() -> int:
     return mask
 
 
-def _not_writable(path: Path, error: OSError) -> UsageError:
+def not_writable(path: Path, error: OSError) -> UsageError:
+    """What is said of a place that cannot be written."""
     return UsageError(str(path), f"cannot be written ({error.strerror})", todo="Choose another place.")
 
 

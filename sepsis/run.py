@@ -26,8 +26,7 @@ from sepsis.config import (
     ScoreSettings,
 )
 from sepsis.errors import SettingsError, UsageError
-from sepsis.events.readable import events_for
-from sepsis.events.store import load_events
+from sepsis.events.store import load_events, load_parts
 from sepsis.events.tables import Events
 from sepsis.labels import load_preset
 from sepsis.labels.store import LabelFolder, read_labels
@@ -35,18 +34,21 @@ from sepsis.models.registry import make_model
 from sepsis.outputs import MANIFEST, whole_folder, write_json
 from sepsis.provenance import file_hash, manifest, settings_hash, versions
 from sepsis.schema import read_table, write_table
-from sepsis.scoring import score_horizons, score_hourly
+from sepsis.score_file import score_parts, write_score_file
 from sepsis.sources import shown
 from sepsis.sources.synthetic import TRUTH, write_synthetic
 from sepsis.stages import (
     concept_set,
     evaluate_files,
+    horizon_scorer,
+    hourly_scorer,
     label_export,
     open_source,
+    score_facts,
     train_one,
-    write_scores,
 )
-from sepsis.training import read_model
+from sepsis.training import Trained, read_model
+from sepsis.work import locked, resumable
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,12 @@ def run_pipeline(pipeline: Pipeline, out: str | Path, log: Callable[[str], None]
     page : Path
         The report's index.html.
     """
-    run = Run(Path(out), log or (lambda text: print(text, file=sys.stderr, flush=True)))
+    log = log or (lambda text: print(text, file=sys.stderr, flush=True))
+    with locked(out):
+        return _run_stages(pipeline, Run(Path(out), log))
+
+
+def _run_stages(pipeline: Pipeline, run: Run) -> Path:
     for name, settings in pipeline.models.items():
         make_model(name, settings)  # a misspelt model or setting is found before hours of work
     if not pipeline.models:
@@ -232,30 +239,36 @@ def _train_and_score(
         ),
     )  # fmt: skip
     inputs = {"export": labels.manifest["inputs"]["export"], "onset": labels.manifest["onset_hash"]}
-    fixed = {"horizons": pipeline.score.horizons, "splits": pipeline.score.splits}
+    horizons, splits = pipeline.score.horizons, pipeline.score.splits
+    fixed = {"horizons": horizons, "splits": splits}
 
-    def score() -> None:
+    def score(file: Path, asked: dict[str, Any], scorer: Callable[[Trained], Callable]) -> None:
         trained = read_model(model_at)
-        known = events_for(events, trained.model.concepts_)
-        scores = score_horizons(trained.model, known, cohort, **fixed)
-        write_scores(scores, file, trained, inputs=inputs, settings={**fixed, "hourly": False})
+        parts = load_parts(labels.path / "events")
+        with resumable(file, ["score", asked, inputs, trained.manifest, versions()]) as work:
+            score_parts(parts, scorer(trained), work, label=f"score {name}")
+            write_score_file(work, len(parts), file, score_facts(trained, inputs=inputs, settings=asked))
 
     file = folder / f"{name}.parquet"
-    keys = [run.stage(f"score {name}", fixed, file, score, after=key)]
+    at_horizons = {**fixed, "hourly": False}
+    keys = [
+        run.stage(
+            f"score {name}", fixed, file, after=key,
+            work=lambda: score(file, at_horizons, lambda t: horizon_scorer(t, cohort, horizons, splits)),
+        )
+    ]  # fmt: skip
     if not pipeline.score.hourly or name in pipeline.score.hourly_except:
         return [file], keys
     wanted = hourly_stays(pipeline.score, cohort)
     limits = {"splits": pipeline.score.splits, "stays": pipeline.score.hourly_stays, "hourly": True}
-
-    def score_every_hour() -> None:
-        trained = read_model(model_at)
-        known = events_for(events, trained.model.concepts_)
-        scores = score_hourly(trained.model, known, events.stays, cohort, wanted=wanted)
-        write_scores(scores, hourly, trained, inputs=inputs, settings=limits)
-
     hourly = folder / f"{name}_hourly.parquet"
     chosen = [limits, pipeline.score.hourly_seed]
-    keys.append(run.stage(f"score {name} hourly", chosen, hourly, score_every_hour, after=key))
+    keys.append(
+        run.stage(
+            f"score {name} hourly", chosen, hourly, after=key,
+            work=lambda: score(hourly, limits, lambda t: hourly_scorer(t, cohort, wanted)),
+        )
+    )  # fmt: skip
     return [file, hourly], keys
 
 

@@ -36,6 +36,7 @@ from sepsis.outputs import whole_file
 
 _CONTRACT_FILES = ("3_events", "4_labels", "5_cohort", "6_scores", "7_metrics")
 _FACTS_KEY = b"sepsis"
+_FAST = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
 def folder() -> Path:
@@ -208,3 +209,50 @@ def read_facts(path: str | Path) -> dict[str, Any]:
     """What `write_table` noted in a Parquet file; empty for files of others."""
     metadata = pq.read_schema(path).metadata or {}
     return json.loads(metadata.get(_FACTS_KEY, b"{}"))
+
+
+class PartWriter:
+    """
+    A Parquet file with a row group for each part.
+
+    Parameters
+    ----------
+    path : Path
+        In a folder that disappears on an error, or a temporary name; no file is made until there is a part.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> PartWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Finish the file."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def add(self, rows: pa.Table) -> None:
+        """The next part, as `checked_arrow` makes it; a part without rows leaves an empty row group."""
+        if self._writer is None:
+            # of an empty column nothing is known but that it may hold text
+            known = [f.with_type(pa.string()) if pa.types.is_null(f.type) else f for f in rows.schema]
+            schema = pa.schema(known, metadata=rows.schema.metadata)
+            self._writer = pq.ParquetWriter(self.path, schema, compression="zstd")
+        self._writer.write_table(rows.cast(self._writer.schema), row_group_size=max(1, len(rows)))
+
+
+def write_rows(rows: pa.Table, path: Path) -> None:
+    """Rows of one part for later, quickly; in a folder that disappears on an error."""
+    with pa.OSFile(str(path), "wb") as stream, pa.ipc.new_file(stream, rows.schema, options=_FAST) as file:
+        file.write_table(rows)
+
+
+def read_rows(path: Path) -> pa.Table:
+    """What `write_rows` wrote."""
+    with pa.OSFile(str(path), "rb") as stream:
+        return pa.ipc.open_file(stream).read_all()

@@ -4,9 +4,6 @@ From a stored model to risks: one row per stay and prediction time, or the reaso
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator
-
 import numpy as np
 import pandas as pd
 
@@ -42,7 +39,7 @@ def score_horizons(model: WindowClassifier, events, cohort, *, horizons, splits=
     wanted = cohort.in_cohort & (cohort.split.isin(list(splits)) if splits else True)
     members = cohort[wanted].sort_values("stay_id").reset_index(drop=True)
     parts = []
-    for start in progress(range(0, len(members), PARTITION), f"score {model.name}"):
+    for start in range(0, len(members), PARTITION):
         part = members.iloc[start : start + PARTITION]
         end_h = part.reference_h.to_numpy()[:, None] - horizons[None, :]
         in_stay = np.where(end_h >= 0, end_h, np.nan)
@@ -89,7 +86,7 @@ def score_hourly(model: WindowClassifier, events, stays, cohort=None, *, wanted=
     asked = frame.stay_id.isin(wanted) if wanted is not None else pd.Series(True, frame.index)
     members = frame[asked & (frame.hours >= 1)].reset_index(drop=True)
     parts = []
-    for start in progress(range(0, len(members), PARTITION), f"score {model.name} hourly"):
+    for start in range(0, len(members), PARTITION):
         part = members.iloc[start : start + PARTITION].reset_index(drop=True)
         part = part.assign(end_h=part.hours.astype(float))
         mine = events[events.stay_id.isin(part.stay_id)]
@@ -134,13 +131,3 @@ def _looked_up(known: pd.DataFrame, column: str, stay_id: pd.Series, default) ->
     if column not in known:
         return np.full(len(stay_id), default)
     return known[column].reindex(stay_id).fillna(default).to_numpy()
-
-
-def progress(steps: Iterable, label: str) -> Iterator:
-    """The steps, with a bar and the remaining time on stderr when that is a terminal."""
-    if not sys.stderr.isatty():
-        return iter(steps)
-    from rich.console import Console
-    from rich.progress import track
-
-    return iter(track(list(steps), description=label, console=Console(stderr=True), transient=True))

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from sepsis.audit import AuditCase, Recipe, audit_model, findings_json
@@ -24,10 +25,10 @@ from sepsis.config import (
     TrainSettings,
     read_settings,
 )
-from sepsis.errors import ExportError, NothingLeftError, SettingsError, UsageError
+from sepsis.errors import ExportError, SettingsError, UsageError
 from sepsis.events import extract_events
 from sepsis.events.concepts import load_vocabulary
-from sepsis.events.extraction import extract_parts
+from sepsis.events.extracted import keep_parts, kept_parts
 from sepsis.events.parts import PART_STAYS
 from sepsis.events.readable import events_for
 from sepsis.events.store import load_events, stored_fingerprint
@@ -38,15 +39,18 @@ from sepsis.models.registry import model_class
 from sepsis.outputs import check_file, check_folder, whole_folder, write_json
 from sepsis.provenance import manifest, versions
 from sepsis.report.evaluating import evaluate_files
-from sepsis.schema import read_table, write_table
+from sepsis.schema import read_table
+from sepsis.score_file import Scored, event_parts, score_parts, write_score_file
 from sepsis.scoring import score_horizons, score_hourly
 from sepsis.sources import open_export
 from sepsis.sources.base import Source
 from sepsis.training import Trained, train_model, write_model
+from sepsis.work import locked, resumable
 
 __all__ = [
-    "audit_export", "concept_set", "evaluate_files", "events_of", "label_export", "open_source",
-    "score_export", "scoring_cohort", "splits_seen", "train_one", "write_scores",
+    "audit_export", "concept_set", "evaluate_files", "events_of", "horizon_scorer", "hourly_scorer",
+    "label_export", "open_source", "score_export", "score_facts", "scoring_cohort", "splits_seen",
+    "train_one",
 ]  # fmt: skip
 
 
@@ -77,12 +81,26 @@ def label_export(
     definition = load_preset(preset, **switches)
     check_folder(out, "labels")
     source.require_usable()
-    with whole_folder(out, "labels") as temporary:
-        fingerprint = source.fingerprint()
-        with TemporaryDirectory(dir=temporary) as aside:
-            parts = extract_parts(source, Path(aside), detail=definition.reads_detail, part_stays=part_stays)
-            write_labels(parts, definition, temporary, kind=source.kind, fingerprint=fingerprint)
+    fingerprint, detail = source.fingerprint(), definition.reads_detail
+    key = ["label", fingerprint, definition.settings(), part_stays, versions()]
+    with resumable(out, key) as work:
+        if not work.has("extracted"):
+            with work.step("extracted") as folder:
+                keep_parts(source, folder, detail=detail, part_stays=part_stays)
+            _require_unchanged(source, fingerprint)
+        parts = kept_parts(work["extracted"], detail=detail)
+        with whole_folder(out, "labels") as temporary:
+            write_labels(parts, definition, temporary, work, kind=source.kind, fingerprint=fingerprint)
     return read_labels(out)
+
+
+def _require_unchanged(source: Source, fingerprint: str) -> None:
+    """Refuse to go on with what was read of files that somebody wrote to meanwhile."""
+    if source.fingerprint() != fingerprint:
+        raise ExportError(
+            str(source.path), "changed while it was read", "an export that nobody writes to",
+            "Run the command again when it is whole.",
+        )  # fmt: skip
 
 
 def events_of(source: Source, labels: LabelFolder | None) -> Events:
@@ -97,16 +115,20 @@ def events_of(source: Source, labels: LabelFolder | None) -> Events:
     if labels is None:
         source.require_usable()
         return extract_events(source)
-    fingerprint = source.fingerprint()
-    if labels.manifest["inputs"]["export"] != fingerprint:
+    _require_own_labels(source, labels)
+    if stored_fingerprint(labels.path / "events") == source.fingerprint():
+        return load_events(labels.path / "events")
+    source.require_usable()
+    return extract_events(source)
+
+
+def _require_own_labels(source: Source, labels: LabelFolder) -> None:
+    """Refuse labels of another export."""
+    if labels.manifest["inputs"]["export"] != source.fingerprint():
         raise ExportError(
             str(labels.path), "the labels were made from another export, or the export has changed",
             "labels of this export", "Label it again.",
         )  # fmt: skip
-    if stored_fingerprint(labels.path / "events") == fingerprint:
-        return load_events(labels.path / "events")
-    source.require_usable()
-    return extract_events(source)
 
 
 def concept_set(name: str) -> list[str]:
@@ -131,22 +153,34 @@ def train_one(
     What a long training keeps lies beside it in `.NAME.training` until the folder is written: the same
     command goes on from there.
     """
-    check_folder(out, "model")
-    beside = Path(out).resolve()
-    beside = beside.with_name(f".{beside.name}.training")
+    out = check_folder(out, "model")
+    first = (
+        os.environ.get("RANK", "0") == "0"
+    )  # of processes that torchrun trains together the first one writes
+    with locked(out) if first else nullcontext():
+        fitted = _fit(out, events, cohort, model, model_settings, settings)
+        if first:
+            write_model(
+                fitted, cohort, out,
+                cohort_settings=cohort_settings, settings=settings,
+                labels_manifest=labels.manifest, seed=settings.seed,
+            )  # fmt: skip
+            shutil.rmtree(_checkpoints(out), ignore_errors=True)
+
+
+def _checkpoints(out: Path) -> Path:
+    """Where a long training keeps what it goes on from."""
+    return out.with_name(f".{out.name}.training")
+
+
+def _fit(out: Path, events: Events, cohort: pd.DataFrame, model: str, model_settings, settings):
+    """A fitted model; a seed of the run unless its own settings name one."""
     given = {"random_state": settings.seed} if "random_state" in model_class(model)().get_params() else {}
-    fitted = train_model(
+    return train_model(
         events_for(events, model_class(model).reads), cohort, concept_set(settings.concept_set),
-        model=model, model_settings={**given, **model_settings}, settings=settings, work_dir=beside,
+        model=model, model_settings={**given, **model_settings}, settings=settings,
+        work_dir=_checkpoints(out),
     )  # fmt: skip
-    if os.environ.get("RANK", "0") != "0":
-        return  # of processes that torchrun trained together the first one writes
-    write_model(
-        fitted, cohort, out,
-        cohort_settings=cohort_settings, settings=settings,
-        labels_manifest=labels.manifest, seed=settings.seed,
-    )  # fmt: skip
-    shutil.rmtree(beside, ignore_errors=True)
 
 
 def splits_seen(trained: Trained, fingerprint: str) -> pd.Series | None:
@@ -162,7 +196,10 @@ def splits_seen(trained: Trained, fingerprint: str) -> pd.Series | None:
 
 
 def scoring_cohort(
-    trained: Trained, labels: LabelFolder, events: Events, horizons: tuple[float, ...]
+    trained: Trained,
+    labels: LabelFolder,
+    events: pd.DataFrame | Iterable[pd.DataFrame],
+    horizons: tuple[float, ...],
 ) -> pd.DataFrame:
     """
     Whom to score before a reference: the model's own cohort for the labels it was fitted on; for other
@@ -186,7 +223,7 @@ def scoring_cohort(
     if trained.manifest["inputs"]["onset"] == labels.manifest["onset_hash"]:
         return trained.cohort
     concepts = concept_set(trained.manifest["settings"]["train"]["concept_set"])
-    cohort = select_cohort(labels.onset, events.events, concepts, settings, split=False)
+    cohort = select_cohort(labels.onset, events, concepts, settings, split=False)
     seen = splits_seen(trained, labels.manifest["inputs"]["export"])
     if seen is not None:
         known = cohort.subject_id.map(seen)
@@ -202,54 +239,80 @@ def score_export(
     labels: LabelFolder | None,
     horizons: tuple[float, ...] | None,
     splits: tuple[str, ...] = (),
-) -> pd.DataFrame:
-    """Risks of every stay at horizons before the reference (needs labels) or at every hour."""
+) -> Scored:
+    """
+    Risks of every stay at horizons before the reference (needs labels) or at every hour, in one file.
+
+    One part of the stays is in memory at a time. A run that was stopped goes on from the last finished
+    part and ends with the same bytes.
+    """
     if horizons is not None and labels is None:
         raise UsageError("sepsis score --horizons", "no --labels", "the labels folder, or --hourly")
-    check_file(out)
-    events = events_of(source, labels)
-    if horizons is None:
-        scores = _score_hourly(trained, events, labels, source.fingerprint())
-    else:
-        ScoreSettings(horizons=horizons, splits=splits)  # misspelt splits are refused
-        assert labels is not None
-        cohort = scoring_cohort(trained, labels, events, horizons)
-        known = events_for(events, trained.model.concepts_)
-        scores = score_horizons(trained.model, known, cohort, horizons=horizons, splits=splits)
-    if scores.risk.isna().all():
-        reasons = "; ".join(f"{n} x {why}" for why, n in scores.reason.value_counts().head(3).items())
-        raise NothingLeftError(
-            "sepsis score", f"no stay gets a risk ({reasons})", "at least one", "See --split."
-        )
-    inputs = {"export": source.fingerprint(), "onset": labels.manifest["onset_hash"] if labels else None}
-    settings = {"horizons": horizons, "splits": splits, "hourly": horizons is None}
-    write_scores(scores, out, trained, inputs=inputs, settings=settings)
-    return scores
+    ScoreSettings(horizons=horizons or (0.0,), splits=splits)  # misspelt splits are refused
+    out, fingerprint = check_file(out), source.fingerprint()
+    if labels is not None:
+        _require_own_labels(source, labels)
+    asked = {"horizons": horizons, "splits": splits, "hourly": horizons is None}
+    inputs = {"export": fingerprint, "onset": labels.manifest["onset_hash"] if labels else None}
+    with resumable(out, ["score", asked, inputs, trained.manifest, versions()]) as work:
+        parts = event_parts(source, labels.path / "events" if labels else None, work)
+        if horizons is None:
+            score = _hourly_scorer(trained, labels, parts.held.stays, fingerprint, splits)
+        else:
+            assert labels is not None
+            cohort = scoring_cohort(trained, labels, (part.events for part in parts), horizons)
+            score = horizon_scorer(trained, cohort, horizons, splits)
+        score_parts(parts, score, work, label=f"score {trained.model.name}")
+        _require_unchanged(source, fingerprint)
+        return write_score_file(work, len(parts), out, score_facts(trained, inputs=inputs, settings=asked))
 
 
-def _score_hourly(trained: Trained, events: Events, labels: LabelFolder | None, fingerprint: str):
-    """Hourly risks, with the splits and references that are known."""
-    own = labels is not None and trained.manifest["inputs"]["onset"] == labels.manifest["onset_hash"]
-    known = events_for(events, trained.model.concepts_)
-    if own:
-        return score_hourly(trained.model, known, events.stays, trained.cohort)
-    scores = score_hourly(trained.model, known, events.stays)
-    seen = splits_seen(trained, fingerprint)
-    if seen is not None:
-        scores["split"] = scores.subject_id.map(seen).fillna("external")
-    return scores
+def horizon_scorer(
+    trained: Trained, cohort: pd.DataFrame, horizons: tuple[float, ...], splits: tuple[str, ...] = ()
+) -> Callable[[Events], pd.DataFrame]:
+    """What scores a part at hours before the reference of each stay of a cohort."""
+
+    def score(part: Events) -> pd.DataFrame:
+        here = cohort[cohort.stay_id.isin(part.stays.stay_id)]
+        known = events_for(part, trained.model.concepts_)
+        return score_horizons(trained.model, known, here, horizons=horizons, splits=splits)
+
+    return score
 
 
-def write_scores(
-    scores: pd.DataFrame,
-    out: str | Path,
+def hourly_scorer(
+    trained: Trained, cohort: pd.DataFrame | None, wanted: np.ndarray | None = None
+) -> Callable[[Events], pd.DataFrame]:
+    """What scores a part at every full hour; `cohort` says what is known of splits and references."""
+
+    def score(part: Events) -> pd.DataFrame:
+        known = events_for(part, trained.model.concepts_)
+        return score_hourly(trained.model, known, part.stays, cohort, wanted=wanted)
+
+    return score
+
+
+def _hourly_scorer(
     trained: Trained,
-    *,
-    inputs: dict[str, Any],
-    settings: dict[str, Any],
-) -> None:
+    labels: LabelFolder | None,
+    stays: pd.DataFrame,
+    fingerprint: str,
+    splits: tuple[str, ...],
+) -> Callable[[Events], pd.DataFrame]:
+    """Hourly risks, with the splits and references that are known."""
+    if labels is not None and trained.manifest["inputs"]["onset"] == labels.manifest["onset_hash"]:
+        cohort = trained.cohort
+    else:
+        seen = splits_seen(trained, fingerprint)
+        split = "external" if seen is None else stays.subject_id.map(seen).fillna("external")
+        cohort = pd.DataFrame({"stay_id": stays.stay_id, "split": split})
+    wanted = cohort.stay_id[cohort.split.isin(list(splits))].to_numpy() if splits else None
+    return hourly_scorer(trained, cohort, wanted)
+
+
+def score_facts(trained: Trained, *, inputs: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
     """
-    One Parquet file that carries what made the risks.
+    What made the risks of a score file.
 
     Parameters
     ----------
@@ -260,20 +323,17 @@ def write_scores(
         Horizons and splits that were asked for.
     """
     facts = trained.manifest
-    write_table(
-        scores, out, "scores",
-        {
-            "model": facts["settings"]["model"],
-            "settings": settings,
-            "inputs": inputs,
-            "versions": versions(),
-            "split_hash": facts["split_hash"],
-            "seed": facts["seed"],
-            "definition": facts["definition"],
-            "fitted": {key: facts[key] for key in ("settings", "inputs", "versions")},
-            "card": trained.card,
-        },
-    )  # fmt: skip
+    return {
+        "model": facts["settings"]["model"],
+        "settings": settings,
+        "inputs": inputs,
+        "versions": versions(),
+        "split_hash": facts["split_hash"],
+        "seed": facts["seed"],
+        "definition": facts["definition"],
+        "fitted": {key: facts[key] for key in ("settings", "inputs", "versions")},
+        "card": trained.card,
+    }
 
 
 def audit_export(
@@ -312,7 +372,7 @@ def audit_export(
         events=events_for(events, trained.model.concepts_),
         stays=events.stays,
         onset=labels.onset,
-        cohort=scoring_cohort(trained, labels, events, horizons),
+        cohort=scoring_cohort(trained, labels, events.events, horizons),
         recipe=recipe if inputs == now else None,
         scores=_scores_of(facts["model"], score_files) if score_files else None,
         horizons=horizons,

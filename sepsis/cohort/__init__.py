@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from sepsis.cohort.inclusion import case_reasons, control_reasons, nth_value_hours
+from sepsis.cohort.inclusion import case_reasons, control_reasons, observed_hours
 from sepsis.cohort.matching import largest_ratio, match_controls
 from sepsis.cohort.splits import SPLITS, split_hash, split_subjects
 from sepsis.config import CohortSettings
@@ -38,6 +38,8 @@ def select_cohort(onset, events, concepts, settings: CohortSettings, *, split: b
 
     Parameters
     ----------
+    events : DataFrame or iterable of DataFrame
+        All at once, or in parts with every stay in one of them.
     concepts : sequence of str
         Variables whose values count as observations.
     split : bool
@@ -55,8 +57,9 @@ def select_cohort(onset, events, concepts, settings: CohortSettings, *, split: b
     frame["is_case"] = frame.is_case.astype(bool)
     frame["stay_h"] = frame.stay_h.fillna(0.0)
     frame["case_h"] = np.floor(frame.onset_h + SAME_H)
-    for name, n in (("ready_h", settings.min_observations), ("full_h", settings.max_observations + 1)):
-        frame[name] = nth_value_hours(events, frame, concepts, n).to_numpy()
+    pieces = [events] if isinstance(events, pd.DataFrame) else events
+    for name, hours in observed_hours(pieces, frame, concepts, settings).items():
+        frame[name] = hours.to_numpy()
     frame["reason"] = frame.exclusion.fillna("").where(~frame.included.astype(bool), "")
     open_ = frame.reason == ""
     for part, reasons in ((open_ & frame.is_case, case_reasons), (open_ & ~frame.is_case, control_reasons)):

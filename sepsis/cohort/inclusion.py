@@ -27,6 +27,21 @@ def nth_value_hours(events, stays, concepts, n: int) -> pd.Series:
     return nth.reindex(stays.stay_id).fillna(np.inf)
 
 
+def observed_hours(pieces, stays, concepts, settings: CohortSettings) -> pd.DataFrame:
+    """
+    When each stay has enough values to be studied, and when too many.
+
+    Reads    pieces, each events(stay_id, time_h, concept, value), a stay in one of them; stays(stay_id)
+    Writes   DataFrame: index stay_id, `ready_h`, `full_h` in hours since admission; inf if never.
+    """
+    enough = {"ready_h": settings.min_observations, "full_h": settings.max_observations + 1}
+    hours = pd.DataFrame(np.inf, index=stays.stay_id, columns=list(enough))
+    for events in pieces:
+        for name, n in enough.items():
+            hours[name] = np.minimum(hours[name], nth_value_hours(events, stays, concepts, n))
+    return hours
+
+
 def case_reasons(cases: pd.DataFrame, settings: CohortSettings) -> pd.Series:
     """
     Why a case cannot be studied; "" if it can.

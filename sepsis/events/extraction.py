@@ -83,7 +83,7 @@ def extract_parts(
     As `extract_events`, all of it before anything is returned.
     """
     vocabulary = load_vocabulary()
-    wanted = [c for c in vocabulary.chosen(concepts) if detail or c.group != "as_charted"]
+    wanted = _wanted(vocabulary, concepts, detail)
     source.require_usable()
     stays = _stays(source, vocabulary)
     parts = partition(stays, part_stays)
@@ -105,6 +105,16 @@ def extract_parts(
         **(detail_tables(source, vocabulary) | given_tables(source) if detail else {}),
     )
     return EventParts(held, parts, lambda k: spill.read(k, ids))
+
+
+def spilled_concepts(detail: bool) -> list[str]:
+    """Concept of each `number` that `extract_parts` writes for all concepts."""
+    return [concept.id for concept in _wanted(load_vocabulary(), None, detail)]
+
+
+def _wanted(vocabulary: Vocabulary, concepts: str | Iterable[str] | None, detail: bool) -> list[Concept]:
+    """Without what only definitions of mimic-code's kind need, unless that is asked for."""
+    return [c for c in vocabulary.chosen(concepts) if detail or c.group != "as_charted"]
 
 
 def _frame(source: Source, name: str, table: ibis.Table | None = None) -> pd.DataFrame:

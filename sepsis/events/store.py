@@ -23,7 +23,7 @@ from sepsis.events.parts import EVENTS, EventParts, Partition
 from sepsis.events.tables import Events
 from sepsis.outputs import MANIFEST, write_json
 from sepsis.provenance import file_hash, read_manifest
-from sepsis.schema import folder
+from sepsis.schema import PartWriter, folder
 
 HELD = ("stays", "infusions", "antibiotics", "cultures", "labels", "ledger")
 
@@ -47,14 +47,11 @@ class EventsWriter:
     def __init__(self, folder: Path, events: EventParts):
         folder.mkdir()
         self.folder, self.events = folder, events
-        self._writer: pq.ParquetWriter | None = None
+        self._rows = PartWriter(folder / "events.parquet")
 
-    def add(self, events: pd.DataFrame) -> None:
+    def add(self, rows: pa.Table) -> None:
         """Measured values of the next part: a row group of their own."""
-        rows = pa.Table.from_pandas(events, preserve_index=False)
-        if self._writer is None:
-            self._writer = pq.ParquetWriter(self.folder / "events.parquet", rows.schema, compression="zstd")
-        self._writer.write_table(rows.cast(self._writer.schema), row_group_size=max(1, len(rows)))
+        self._rows.add(rows)
 
     def close(self, *, fingerprint: str, kind: str) -> None:
         """
@@ -65,8 +62,7 @@ class EventsWriter:
         fingerprint, kind : str
             Of the export they come from.
         """
-        assert self._writer is not None  # an export without a stay is refused
-        self._writer.close()
+        self._rows.close()
         for name in HELD:
             frame = getattr(self.events.held, name)
             if frame is not None:

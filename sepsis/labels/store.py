@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sepsis.errors import ExportError
 from sepsis.events.parts import EventParts
@@ -19,8 +18,18 @@ from sepsis.events.store import EventsWriter
 from sepsis.events.tables import Events
 from sepsis.labels import Labels, Preset, label_stays
 from sepsis.outputs import MANIFEST, write_json
+from sepsis.progress import progress
 from sepsis.provenance import frame_hash, manifest, read_manifest
-from sepsis.schema import check_table, checked_arrow, read_table, write_table
+from sepsis.schema import (
+    PartWriter,
+    check_table,
+    checked_arrow,
+    read_rows,
+    read_table,
+    write_rows,
+    write_table,
+)
+from sepsis.work import Work
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +42,9 @@ class LabelFolder:
     manifest: dict[str, Any]
 
 
-def write_labels(events: EventParts, preset: Preset, folder: Path, *, kind: str, fingerprint: str) -> None:
+def write_labels(
+    events: EventParts, preset: Preset, folder: Path, work: Work, *, kind: str, fingerprint: str
+) -> None:
     """
     Label an export part by part, into a folder that disappears on an error (`outputs.whole_folder`).
 
@@ -41,22 +52,28 @@ def write_labels(events: EventParts, preset: Preset, folder: Path, *, kind: str,
     orders), attrition.csv (one row per stay of the export), events/ (what was read, so that the export
     is read once) and manifest.json. Onset and attrition are sorted by stay; the others have a row group
     for each part, sorted inside it. One part is in memory at a time.
+
+    Parameters
+    ----------
+    work : Work
+        Keeps what each part gave; parts that an earlier run has finished are not labelled again.
     """
     facts = {"definition": preset.name, "export": fingerprint, "export_kind": kind}
     grid = {"grid_origin_h": f"suspicion_h - {preset.sofa.grid_before_h:g}"}
+    tables = {"sofa": {**facts, **grid}, "suspicion": facts, "orders": facts}
+    _label_each(events, preset, work, tables)
     kept = EventsWriter(folder / "events", events)
     onsets, attritions = [], []
     with ExitStack() as stack:
-        rows = {
-            name: stack.enter_context(PartWriter(folder / f"{name}.parquet", name, {**facts, **more}))
-            for name, more in (("sofa", grid), ("suspicion", {}), ("orders", {}))
-        }
-        for labels in label_parts(events, preset, kept.add):
-            onsets.append(labels.onset)
-            attritions.append(labels.attrition)
+        rows = {name: stack.enter_context(PartWriter(folder / f"{name}.parquet")) for name in tables}
+        for k in range(len(events)):
+            done = work[_step(k)]
+            kept.add(read_rows(done / "events.arrow"))
+            onsets.append(read_rows(done / "onset.arrow").to_pandas())
+            attritions.append(read_rows(done / "attrition.arrow").to_pandas())
             for name, writer in rows.items():
-                if (frame := getattr(labels, name)) is not None:
-                    writer.add(frame)
+                if (file := done / f"{name}.arrow").exists():
+                    writer.add(read_rows(file))
     kept.close(fingerprint=fingerprint, kind=kind)
     onset, attrition = (_by_stay(tables) for tables in lose_first_onset(events, preset, onsets, attritions))
     write_table(onset, folder / "onset.parquet", "onset", facts)
@@ -80,25 +97,47 @@ def write_labels(events: EventParts, preset: Preset, folder: Path, *, kind: str,
     )
 
 
-def label_parts(
-    events: EventParts, preset: Preset, keep: Callable[[pd.DataFrame], None] | None = None
-) -> Iterator[Labels]:
-    """
-    The labels of each part in turn.
+def _step(k: int) -> str:
+    return f"labels-{k:05d}"
 
-    An onset that the definition loses (`onset.drop_first_onset`) is still there: which one it is can be
-    said only of the whole export; see `lose_first_onset`.
+
+def _label_each(events: EventParts, preset: Preset, work: Work, tables: dict[str, dict[str, Any]]) -> None:
+    """
+    Label each part that `work` has not yet.
 
     Parameters
     ----------
-    keep : callable, optional
-        Takes the measured values of each part before they are labelled.
+    tables : dict of contract name to facts
+        Tables of `Labels` with a row group for each part, held to their contracts here.
     """
-    every = replace(preset, onset=replace(preset.onset, drop_first_onset=False))
-    for part in events:
-        if keep is not None:
-            keep(part.events)
-        yield label_stays(part, every)
+    for k in progress(range(len(events)), f"label {preset.name}"):
+        if work.has(_step(k)):
+            continue
+        part = events[k]
+        labels = label_stays(part, _with_every_onset(preset))
+        with work.step(_step(k)) as folder:
+            write_rows(pa.Table.from_pandas(part.events, preserve_index=False), folder / "events.arrow")
+            for name in ("onset", "attrition"):
+                table = pa.Table.from_pandas(getattr(labels, name), preserve_index=False)
+                write_rows(table, folder / f"{name}.arrow")
+            for name, facts in tables.items():
+                if (frame := getattr(labels, name)) is not None:
+                    rows = checked_arrow(frame, name, f"{name}.parquet", facts)
+                    write_rows(rows, folder / f"{name}.arrow")
+
+
+def label_parts(events: EventParts, preset: Preset) -> Iterator[Labels]:
+    """
+    The labels of each part in turn, in memory.
+
+    An onset that the definition loses (`onset.drop_first_onset`) is still there: which one it is can be
+    said only of the whole export; see `lose_first_onset`.
+    """
+    return (label_stays(part, _with_every_onset(preset)) for part in events)
+
+
+def _with_every_onset(preset: Preset) -> Preset:
+    return replace(preset, onset=replace(preset.onset, drop_first_onset=False))
 
 
 def lose_first_onset(
@@ -122,42 +161,6 @@ def lose_first_onset(
 
 def _by_stay(tables: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True).sort_values("stay_id", kind="stable", ignore_index=True)
-
-
-class PartWriter:
-    """
-    A Parquet file with a row group for each part, each held to the table's contract.
-
-    Parameters
-    ----------
-    path : Path
-        In a folder that disappears on an error; no file is made until there is a part.
-    table : str
-        Name of the contract.
-    facts : dict
-        Kept in the file's metadata.
-    """
-
-    def __init__(self, path: Path, table: str, facts: dict[str, Any]):
-        self.path, self.table, self.facts = path, table, facts
-        self._writer: pq.ParquetWriter | None = None
-
-    def __enter__(self) -> PartWriter:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
-
-    def add(self, frame: pd.DataFrame) -> None:
-        """The next part; a part without rows leaves an empty row group."""
-        rows = checked_arrow(frame, self.table, self.path.name, self.facts)
-        if self._writer is None:
-            # of an empty column nothing is known but that it may hold text
-            known = [f.with_type(pa.string()) if pa.types.is_null(f.type) else f for f in rows.schema]
-            schema = pa.schema(known, metadata=rows.schema.metadata)
-            self._writer = pq.ParquetWriter(self.path, schema, compression="zstd")
-        self._writer.write_table(rows.cast(self._writer.schema), row_group_size=max(1, len(rows)))
 
 
 def ledger_counts(events: Events) -> dict[str, int]:

@@ -15,10 +15,6 @@ from sepsis.live.incoming import Charted
 NEAR_H = 1e-6  # an event this little after a full hour: models differ in which side it is on
 NO_RISK = "the model gives no risk"
 TOO_SHORT = "stay shorter than one hour, or without times"
-COLUMNS = (
-    "stay_id", "subject_id", "time_h", "horizon_h", "model", "risk", "risk_sd", "split", "is_case",
-    "reference_h", "reason",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,6 +24,7 @@ from sepsis.report.names import styles
 from sepsis.report.score_files import ScoreFiles, read_score_files
 from sepsis.report.tables import models_of
 from sepsis.report.timeline import timeline_chart
+from sepsis.work import locked
 
 MADE_UP_NOTE = "The records are made up; so is the single stay that is shown."
 NO_SPLIT_NOTE = "The scores know of no split: every scored stay is judged, whoever a model was fitted on."
@@ -61,27 +62,30 @@ def evaluate_files(
         If no stay of the split that is asked for has a risk.
     """
     check_folder(out, "report")
-    files = read_score_files(score_files, labels.manifest["onset_hash"])
-    split = judged_split(files.scores, settings.split)
-    chosen = evaluation_settings(settings, split)
-    outcomes = with_groups(labels, groups_file)
-    evaluation = evaluate_all(files.scores, outcomes, chosen)
-    timeline = one_stay(files.scores, labels.onset, evaluation) if settings.show_stay or made_up else None
-    note = _manifest(files, labels, {"evaluate": {**asdict(settings), "split": split}, **run}, settings.seed)
-    context = Context(
-        manifest=note,
-        split=split,
-        level=settings.level,
-        cards=files.cards,
-        timeline=timeline,
-        notes=[
-            *([MADE_UP_NOTE] if made_up else []),
-            *([NO_SPLIT_NOTE] if split is None else []),
-            *hourly_note(files.scores, split),
-            *files.notes,
-        ],
-    )
-    return write_report(evaluation, files.scores, outcomes, labels.attrition, out, context)
+    with locked(out):
+        files = read_score_files(score_files, labels.manifest["onset_hash"])
+        split = judged_split(files.scores, settings.split)
+        chosen = evaluation_settings(settings, split)
+        outcomes = with_groups(labels, groups_file)
+        evaluation = evaluate_all(files.scores, outcomes, chosen)
+        timeline = one_stay(files.scores, labels.onset, evaluation) if settings.show_stay or made_up else None
+        note = _manifest(
+            files, labels, {"evaluate": {**asdict(settings), "split": split}, **run}, settings.seed
+        )
+        context = Context(
+            manifest=note,
+            split=split,
+            level=settings.level,
+            cards=files.cards,
+            timeline=timeline,
+            notes=[
+                *([MADE_UP_NOTE] if made_up else []),
+                *([NO_SPLIT_NOTE] if split is None else []),
+                *hourly_note(files.scores, split),
+                *files.notes,
+            ],
+        )
+        return write_report(evaluation, files.scores, outcomes, labels.attrition, out, context)
 
 
 def hourly_note(scores: pd.DataFrame, split: str | None) -> list[str]:

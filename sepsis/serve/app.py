@@ -210,7 +210,7 @@ def _methods(request: Request) -> set[str]:
     """The methods that the path of a request takes."""
     routes = [route for route in router.routes if isinstance(route, APIRoute)]
     here = [route for route in routes if route.path_regex.match(request.scope["path"])]
-    return {method for route in here for method in route.methods}
+    return {method for route in here for method in route.methods or ()}
 
 
 def _declare_token(app: FastAPI) -> None:

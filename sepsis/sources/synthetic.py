@@ -7,19 +7,19 @@ People, courses, measurements and orders are drawn in `synthetic_plan`, `synthet
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from sepsis.errors import UsageError, nearest
+from sepsis.outputs import whole_place
 from sepsis.sources import synthetic_measure as measure
 from sepsis.sources import synthetic_orders as orders
 from sepsis.sources.synthetic_course import Course
 from sepsis.sources.synthetic_layout import IV_SHIFT, LAYOUTS, Batch, ExportWriter
 from sepsis.sources.synthetic_plan import ORGANS, plan_stays
+from sepsis.work import locked
 
 BATCH_SUBJECTS = 700  # about a thousand stays are held in memory at a time
 TRUTH = "truth.parquet"
@@ -60,21 +60,9 @@ def write_synthetic(
     out = Path(out)
     _check_arguments(out, stays, seed, layout, case_share)
     plan = plan_stays(stays, np.random.default_rng([seed, 0]), case_share=case_share)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    except OSError as error:
-        reason = error.strerror or "unknown reason"
-        raise UsageError(str(out), f"cannot be made ({reason})", "a folder that can be written") from error
-    try:
+    with locked(out), whole_place(out) as unfinished:
         truth = _write(unfinished, plan, seed, layout)
         truth.to_parquet(unfinished / TRUTH, index=False)
-        unfinished.chmod(0o755)
-        if out.exists():
-            out.rmdir()
-        unfinished.rename(out)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return out
 
 

@@ -120,7 +120,7 @@ def stored(tmp_path, part_stays):
     )
     kept = EventsWriter(tmp_path / "events", parts)
     for piece in parts:
-        kept.add(piece.events)
+        kept.add(pa.Table.from_pandas(piece.events, preserve_index=False))
     kept.close(fingerprint="f", kind="mimic_iii")
     return parts, tmp_path / "events"
 

@@ -126,7 +126,7 @@ def test_an_interruption_leaves_nothing_half_written(synthetic, tmp_path, monkey
         with pytest.raises(Interrupted):
             label(synthetic, place / out, part_stays=20)
         assert len(calls) == 2
-    assert [path.name for path in place.iterdir()] == ["done"]
+    assert {path.name for path in place.iterdir()} == {"done"}
     assert {f: f.read_bytes() for f in sorted((place / "done").rglob("*")) if f.is_file()} == before
     assert read_labels(place / "done").manifest == done.manifest
     assert json.loads((place / "done" / "manifest.json").read_text())["stays"] == 60
@@ -136,7 +136,7 @@ def test_a_place_that_cannot_be_used_is_found_before_the_export_is_read(syntheti
     def read(*args, **kwargs):
         raise AssertionError("the export was read")
 
-    monkeypatch.setattr("sepsis.stages.extract_parts", read)
+    monkeypatch.setattr("sepsis.stages.keep_parts", read)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "something.txt").write_text("mine")
     with pytest.raises(schema.UsageError, match="was not written by this command"):

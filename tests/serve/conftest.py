@@ -2,10 +2,6 @@
 
 import pandas as pd
 import pytest
-
-pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
-pytest.importorskip("httpx2", reason="the extra `test` is not installed")
-
 from starlette.testclient import TestClient
 
 from sepsis.models.baselines import Logistic

@@ -1,11 +1,7 @@
 """The service held to its own OpenAPI by generated requests, all checks of schemathesis."""
 
 import pandas as pd
-import pytest
-
-schemathesis = pytest.importorskip("schemathesis", reason="the extra `test` is not installed")
-pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
-
+import schemathesis
 from hypothesis import HealthCheck, settings
 
 from sepsis.models.baselines import Logistic

@@ -22,6 +22,7 @@ EVENTS = [
 ]
 TOKEN = "a-token-of-more-than-16"
 MARKER = "Zzyzx7731"
+HUGE = f'{{"events": [{{"time_h": 1, "concept": "map", "value": 1{"0" * 400}}}]}}'  # no float holds it
 MARKED_ID = 773_177_317_731
 
 
@@ -105,9 +106,9 @@ def test_what_a_push_counted_is_its_own(client):
         ('{"now_h": 2401}', 422, "now_h: 1 fields break their rule; here: less than equal"),
         ('{"subject_id": 9223372036854775808}', 422, "subject_id: "),
         ('{"subject_id": 1.5}', 422, "subject_id: "),
-        (json.dumps({MARKER: 1}), 422, "body.(unknown field): 1 fields break their rule; here: extra forbidden"),
+        (json.dumps({MARKER: 1}), 422, "body.(unknown field): 1 fields break their rule"),
         ('{"events": [{"time_h": 1, "concept": "map", "value": 1e400}]}', 422, "body.events.0.value: "),
-        (f'{{"events": [{{"time_h": 1, "concept": "map", "value": 1{"0" * 400}}}]}}', 422, "events.0.value: "),
+        (HUGE, 422, "events.0.value: "),
         ('{"events": [{"time_h": 1, "concept": "map"}]}', 422, "events.0.value: 1 fields"),
         (
             json.dumps({"events": [{"time_h": 1, "concept": "map", "value": 7.0, "unit": MARKER}]}), 422,
@@ -290,8 +291,9 @@ def test_nothing_of_a_patient_is_in_a_log_or_an_error(serve, caplog, capfd, monk
     caplog.set_level(logging.DEBUG)
     client = serve()
     marked = [
-        {"time_h": 1.0, "concept": MARKER, "value": 61.7731}, {"time_h": 1.5, "concept": "map", "value": 61.7731},
-    ]  # fmt: skip
+        {"time_h": 1.0, "concept": MARKER, "value": 61.7731},
+        {"time_h": 1.5, "concept": "map", "value": 61.7731},
+    ]
     answers = [
         client.post(f"/stays/{MARKED_ID}/events", json={"subject_id": MARKED_ID, "events": marked}),
         client.post(f"/stays/{MARKED_ID}/events", json={"subject_id": 1, "events": marked}),

@@ -117,7 +117,7 @@ def test_nothing_is_left_where_writing_fails(tmp_path, monkeypatch):
 
 def test_a_place_that_cannot_be_written_says_so(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="cannot be made"):
+    with pytest.raises(UsageError, match="cannot be written"):
         write_synthetic(tmp_path / "file" / "out", stays=5, seed=0)
 
 
