@@ -56,8 +56,8 @@ _PUBLIC = {
     "Clock": "sepsis.models.falsifiers:Clock",
 }
 __all__ = [
-    "MGPRNN", "MGPTCN", "Clock", "DTWKNN", "Logistic", "RawGRU", "RawTCN", "Scorer", "evaluate", "extract_events",
-    "label", "load_preset", "open_export",
+    "MGPRNN", "MGPTCN", "Clock", "DTWKNN", "Logistic", "RawGRU", "RawTCN", "Scorer", "evaluate",
+    "extract_events", "label", "load_preset", "open_export",
 ]  # fmt: skip
 
 

@@ -52,6 +52,8 @@ class Streams:
 
         Notes
         -----
+        Only new hours are served: to begin a stream every hour so far is pushed, which takes longer than to
+        sweep the stay once. So a late event ends a stream, and a push of a single hour begins the next.
         A stream serves up to `LOOKBACK_H` hours; longer windows lose their first hours. An event in the
         first moment after a full hour is not served either: which hour it belongs to depends on when
         one asks.
@@ -63,7 +65,11 @@ class Streams:
         past = X.time_h - np.floor(X.time_h)
         if ((past > 0) & (past < NEAR_H)).any():
             return None
-        if live is None or live.n_hours != first - 1:
+        if live is not None and live.n_hours != first - 1:
+            return None
+        if live is None:
+            if last > first:
+                return None
             live = self._model.stream(int(X.subject_id[0]))
         if not live.is_incremental:
             return None
