@@ -78,6 +78,9 @@ class Gate:
         if self._token is None and not _names_this_machine(headers):
             await answer.refuse(400, refusal("host", "is another name", "127.0.0.1, ::1 or localhost"))
             return
+        if scope["path"] in OPEN:  # also when all places are taken: who watches must not think it is dead
+            await self.app(scope, receive, answer)
+            return
         if self._requests >= self.limits.max_requests:
             body = refusal("service", "is busy", f"at most {self.limits.max_requests} requests at once")
             await answer.refuse(503, body, {"retry-after": "1"})

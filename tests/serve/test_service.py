@@ -1,5 +1,6 @@
 """The service as a client meets it: risks as in batch, limits, tokens, and no word of a patient anywhere."""
 
+import asyncio
 import json
 import logging
 import threading
@@ -10,6 +11,7 @@ import pytest
 
 from sepsis.errors import ExportError, UsageError
 from sepsis.live import Scorer
+from sepsis.serve.gate import Gate
 from sepsis.serve.service import Service
 from sepsis.serve.settings import Limits, read_token, require_safe
 from tests.live.made_up import batch_scores, events_of
@@ -206,10 +208,36 @@ def test_more_requests_than_there_may_be_are_turned_away_at_the_door(serve, monk
     first = threading.Thread(target=lambda: client.get("/model"))
     first.start()
     assert inside.wait(20)
-    answer = client.get("/health")
+    answer, health = client.get("/openapi.json"), client.get("/health")
     leave.set()
     first.join()
     refused(answer, 503, "service: is busy")
+    assert answer.headers["retry-after"] == "1"
+    assert health.status_code == 200
+
+
+def test_a_body_that_does_not_arrive_is_not_waited_for():
+    sent = []
+
+    async def never():
+        await asyncio.Event().wait()
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/score", "headers": [(b"host", b"localhost")]}
+    gate = Gate(None, token=None, limits=Limits(body_s=0.01))
+    asyncio.run(gate(scope, never, send))
+    assert sent[0]["status"] == 408
+    assert json.loads(sent[1]["body"])["found"] == "did not arrive in time"
+
+
+def test_a_page_in_a_browser_cannot_post_as_plain_text(client):
+    body = json.dumps({"events": EVENTS})
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):
+        answer = client.post("/stays/7/events", content=body, headers={"content-type": kind})
+        refused(answer, 422, "body: 1 fields break their rule")
+    refused(client.get("/stays/7"), 404, "no such live stay")
 
 
 def test_with_a_token_everything_but_health_asks_for_it(serve):
