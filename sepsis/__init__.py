@@ -12,6 +12,7 @@ The map, in the direction the data flows::
     models      MGP-TCN, DTW k-NN, logistic regression, clinical scores, falsifiers: scikit-learn manners
     training    cohort -> model folder
     scoring     model folder -> risks
+    live        events of live stays as they come in -> the same risks; serve: over HTTP
     evaluation  risks -> measures with intervals
     audit       model folder and its export -> leaks, one check each
     report      measures -> one page
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from sepsis.events import extract_events
     from sepsis.labels import label_stays as label
     from sepsis.labels import load_preset
+    from sepsis.live import Scorer
     from sepsis.models.baselines import Logistic
     from sepsis.models.dtw_knn import DTWKNN
     from sepsis.models.falsifiers import Clock
@@ -43,6 +45,7 @@ _PUBLIC = {
     "extract_events": "sepsis.events:extract_events",
     "load_preset": "sepsis.labels:load_preset",
     "label": "sepsis.labels:label_stays",
+    "Scorer": "sepsis.live:Scorer",
     "evaluate": "sepsis.evaluation:evaluate_scores",
     "MGPTCN": "sepsis.models.mgp_tcn:MGPTCN",
     "MGPRNN": "sepsis.models.mgp_tcn:MGPRNN",
@@ -53,8 +56,8 @@ _PUBLIC = {
     "Clock": "sepsis.models.falsifiers:Clock",
 }
 __all__ = [
-    "MGPRNN", "MGPTCN", "Clock", "DTWKNN", "Logistic", "RawGRU", "RawTCN", "evaluate", "extract_events",
-    "label", "load_preset", "open_export",
+    "MGPRNN", "MGPTCN", "Clock", "DTWKNN", "Logistic", "RawGRU", "RawTCN", "Scorer", "evaluate",
+    "extract_events", "label", "load_preset", "open_export",
 ]  # fmt: skip
 
 

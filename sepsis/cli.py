@@ -369,6 +369,30 @@ def run(
     typer.echo(run_pipeline(plan, out or Path("runs") / plan.name).resolve())
 
 
+@app.command(epilog="Example: sepsis serve model --port 8000")
+def serve(
+    model: Annotated[Path, typer.Argument(help="Folder written by `sepsis train`.", show_default=False)],
+    host: Annotated[str, typer.Option(help="Any but this machine alone needs a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 8000,
+    token_file: Annotated[
+        Path | None, typer.Option(help="Text file with the token; else the variable SEPSIS_TOKEN.")
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="Folder for live stays between runs: patients' data.")
+    ] = None,
+    max_stays: Annotated[int, typer.Option(help="Live stays at once.", min=1)] = 1000,
+    max_body_mb: Annotated[float, typer.Option(help="Largest request, in MiB.")] = 8.0,
+) -> None:
+    """Serve a model over HTTP, for batches and live stays; needs the extra `serve`."""
+    from sepsis.serve.command import serve as run_service
+    from sepsis.serve.settings import Limits
+
+    run_service(
+        model, host=host, port=port, token_file=token_file, state=state,
+        limits=Limits(max_stays=max_stays, max_body_mb=max_body_mb),
+    )  # fmt: skip
+
+
 def main() -> None:
     """Entry point: a user's mistake prints one message and ends in its exit code, without a traceback."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)

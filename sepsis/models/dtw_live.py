@@ -60,6 +60,11 @@ class LiveStay:
                 subject_id=self._subject_id,
             )
 
+    @property
+    def is_incremental(self) -> bool:
+        """Whether an hour costs one row of each table; otherwise the whole stay is swept again."""
+        return self._stream is not None
+
     def push(self, values: Charted | Sequence[float] | np.ndarray) -> float:
         """
         The risk at the end of one more hour.

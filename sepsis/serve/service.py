@@ -1,0 +1,220 @@
+"""
+What the endpoints do, one request at a time: a scorer behind a lock, its answers as plain numbers.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import sepsis
+from sepsis.errors import UsageError
+from sepsis.events.concepts import Interval, load_vocabulary
+from sepsis.live import Scorer
+from sepsis.live.state import KIND, model_hash
+from sepsis.outputs import MANIFEST, check_folder
+from sepsis.serve.messages import Batch, Event, Push
+from sepsis.serve.settings import MOST_EVENTS, MOST_HOURS, MOST_HOURS_ASKED, MOST_STAYS, NOTICE, Limits
+from sepsis.training import Trained
+
+SCORE = ["stay_id", "subject_id", "time_h", "horizon_h", "model", "risk", "risk_sd", "reason"]
+
+
+class BusyError(Exception):
+    """The model is taken for longer than a request may wait."""
+
+
+class Service:
+    """
+    Parameters
+    ----------
+    trained : Trained
+    limits : Limits
+    state : path, optional
+        Folder that live stays are taken from at the start, if it is there, and written to by `save`.
+
+    Raises
+    ------
+    ExportError
+        If the state is not whole, or of another model.
+    UsageError
+        If its folder may not be written.
+    """
+
+    def __init__(self, trained: Trained, limits: Limits, state: str | Path | None = None):
+        self.trained, self.limits = trained, limits
+        self.state = None if state is None else check_folder(state, KIND)
+        bounds: dict[str, Any] = {"max_stays": limits.max_stays, "max_hours": MOST_HOURS}
+        if self.state is not None and (self.state / MANIFEST).exists():
+            self.scorer = Scorer.restore(self.state, trained, **bounds)
+        else:
+            self.scorer = Scorer(trained, **bounds)
+        self.metadata = {
+            "model": trained.model.name,
+            "model_hash": model_hash(trained.model),
+            "version": sepsis.__version__,
+            "notice": NOTICE,
+        }
+        self._lock = threading.Lock()
+
+    def save(self) -> None:
+        """Write the live stays, if there is a folder for them."""
+        if self.state is not None:
+            with self._alone():
+                self.scorer.save(self.state)
+
+    def about(self) -> dict[str, Any]:
+        """The model, its variables and the bounds of a request."""
+        known, model = load_vocabulary().concepts, self.trained.model
+        variables = []
+        for name in model.concepts_:
+            concept = known.get(name)
+            bounds = Interval() if concept is None else concept.plausible
+            variables.append(
+                {
+                    "concept": name,
+                    "name": name if concept is None else concept.name,
+                    "unit": "" if concept is None else concept.unit,
+                    "plausible": _written(bounds),
+                }
+            )
+        return {
+            "metadata": self.metadata,
+            "concepts": variables,
+            "definition": _text(self.trained.manifest.get("definition")),
+            "lookback_h": model.lookback_h if np.isfinite(model.lookback_h) else None,
+            "keeps_training_stays": model.keeps_training_stays,
+            "limits": {
+                "live_stays": self.limits.max_stays,
+                "body_bytes": self.limits.max_body,
+                "requests_at_once": self.limits.max_requests,
+                "events_a_request": MOST_EVENTS,
+                "stays_a_request": MOST_STAYS,
+                "hours_a_stay": MOST_HOURS,
+                "hours_a_request": MOST_HOURS_ASKED,
+            },
+        }
+
+    def score(self, batch: Batch) -> dict[str, Any]:
+        """Every full hour of several stays, which are forgotten."""
+        if len({stay.stay_id for stay in batch.stays}) < len(batch.stays):
+            raise UsageError("stays", "a stay_id stands there twice", "each stay once")
+        if sum(len(stay.events) for stay in batch.stays) > MOST_EVENTS:
+            raise UsageError("stays", "too many events", f"at most {MOST_EVENTS} a request", "Ask in parts.")
+        hours = sum(_last_h(stay) for stay in batch.stays)
+        if hours > MOST_HOURS_ASKED:
+            raise UsageError(
+                "stays", "too many hours", f"at most {MOST_HOURS_ASKED} a request", "Ask in parts."
+            )
+        with self._alone():
+            scorer = Scorer(self.trained, max_stays=MOST_STAYS, max_hours=MOST_HOURS, max_streams=0)
+            for stay in batch.stays:
+                scorer.push(stay.stay_id, table(stay.events), now_h=stay.now_h, subject_id=stay.subject_id)
+        return {
+            "metadata": self.metadata,
+            "scores": records(scorer.scores(), SCORE),
+            "ledger": scorer.ledger.to_dict("records"),
+        }
+
+    def push(self, stay_id: int, push: Push) -> dict[str, Any]:
+        """New events of a live stay."""
+        with self._alone():
+            before = self.scorer.ledger
+            changed = self.scorer.push(
+                stay_id, table(push.events), now_h=push.now_h, subject_id=push.subject_id
+            )
+            return {
+                "metadata": self.metadata,
+                "stay_id": stay_id,
+                "clock_h": self.scorer.clock_h(stay_id),
+                "changed": records(changed, [*SCORE, "revised"]),
+                "ledger": _added(before, self.scorer.ledger),
+            }
+
+    def stay(self, stay_id: int) -> dict[str, Any]:
+        """Everything said of a live stay."""
+        with self._alone():
+            events, waiting = self.scorer.n_events(stay_id)
+            return {
+                "metadata": self.metadata,
+                "stay_id": stay_id,
+                "subject_id": self.scorer.subject_id(stay_id),
+                "clock_h": self.scorer.clock_h(stay_id),
+                "events": events,
+                "waiting": waiting,
+                "scores": records(self.scorer.scores(stay_id), SCORE),
+                "as_given": records(self.scorer.scores(stay_id, as_given=True), [*SCORE, "given_at_h"]),
+            }
+
+    def discharge(self, stay_id: int) -> dict[str, Any]:
+        """Forget a live stay."""
+        with self._alone():
+            scores = records(self.scorer.discharge(stay_id), SCORE)
+        return {"metadata": self.metadata, "stay_id": stay_id, "scores": scores}
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self._lock.acquire(timeout=self.limits.wait_s):
+            raise BusyError
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+
+def table(events: list[Event]) -> pd.DataFrame:
+    """Events as the scorer takes them."""
+    return pd.DataFrame(
+        {
+            "time_h": np.array([event.time_h for event in events], float),
+            "concept": pd.Series([event.concept for event in events], dtype=object),
+            "value": np.array([np.nan if event.value is None else event.value for event in events], float),
+            "unit": pd.Series([event.unit for event in events], dtype=object),
+        }
+    )
+
+
+def records(frame: pd.DataFrame, columns: list[str]) -> list[dict[str, Any]]:
+    """Rows as plain Python; gaps as None."""
+    parts = [[None if value != value else value for value in frame[name].tolist()] for name in columns]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*parts, strict=True)]
+
+
+def _last_h(push: Push) -> float:
+    """How long a stay is by what is pushed."""
+    if push.now_h is not None:
+        return push.now_h
+    return max((event.time_h for event in push.events), default=0.0)
+
+
+def _added(before: pd.DataFrame, after: pd.DataFrame) -> list[dict[str, Any]]:
+    """What a ledger has more than another."""
+    key = ["concept", "reason"]
+    both = after.merge(before, on=key, how="left", suffixes=("", "_before"))
+    both["rows"] -= both.rows_before.fillna(0).astype(int)
+    return both.loc[both.rows > 0, [*key, "rows"]].to_dict("records")
+
+
+def _written(bounds: Interval) -> str:
+    """
+    An interval as the vocabulary writes it; "" where there are no bounds.
+
+    Examples
+    --------
+    >>> _written(Interval.parse("(0, 150]"))
+    '(0, 150]'
+    """
+    if not np.isfinite([bounds.low, bounds.high]).all():
+        return ""
+    left, right = "[" if bounds.with_low else "(", "]" if bounds.with_high else ")"
+    return f"{left}{bounds.low:g}, {bounds.high:g}{right}"
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
