@@ -76,6 +76,7 @@ def label_export(
     """
     definition = load_preset(preset, **switches)
     check_folder(out, "labels")
+    source.require_labelable()
     source.require_usable()
     with whole_folder(out, "labels") as temporary:
         fingerprint = source.fingerprint()

@@ -13,11 +13,12 @@ from sepsis.sources.files import Files, find_files, read_header
 from sepsis.sources.mimic import Mimic
 from sepsis.sources.mimic_iii import MimicIII
 from sepsis.sources.mimic_iv import MimicIV
+from sepsis.sources.physionet2012 import PhysioNet2012
 from sepsis.sources.physionet2019 import PhysioNet2019
 
 __all__ = ["ENGINES", "KINDS", "RAW_TABLES", "Source", "detect", "open_export", "shown"]
 
-KINDS: dict[str, type[Source]] = {c.kind: c for c in (MimicIII, MimicIV, PhysioNet2019)}
+KINDS: dict[str, type[Source]] = {c.kind: c for c in (MimicIII, MimicIV, PhysioNet2019, PhysioNet2012)}
 _ONLY_III = {"inputevents_mv", "inputevents_cv", "procedureevents_mv"}
 _ONLY_IV = {"inputevents", "procedureevents"}
 
@@ -38,15 +39,16 @@ def open_export(
     path : path or address
         A folder of MIMIC-III or MIMIC-IV tables (.csv, .csv.gz, .parquet; any letter case; MIMIC-IV
         flat or with hosp/ and icu/); a DuckDB file (.duckdb, .ddb, .db) or a PostgreSQL server
-        (postgresql://HOST/DATABASE) that holds them; or a folder or zip of PhysioNet 2019.
+        (postgresql://HOST/DATABASE) that holds them; or a folder or zip of PhysioNet 2019
+        or 2012.
     kind : str, optional
-        "mimic_iii", "mimic_iv" or "physionet_2019"; found out by default.
+        "mimic_iii", "mimic_iv", "physionet_2019" or "physionet_2012"; found out by default.
     engine : str, optional
         Of `ENGINES`: what reads and joins the tables. By default "postgres" for a server, else "duckdb".
     schemas : sequence of str
         Where a database holds the tables; found out by default.
     **options
-        For the adapter: `limit` and `seed` of PhysioNet 2019 (a seeded subset of the stays).
+        For the adapter: `limit` and `seed` of PhysioNet 2019 and 2012 (a seeded subset of the stays).
 
     Raises
     ------
@@ -67,8 +69,8 @@ def open_export(
         return _from_database(path, kind, engine, schemas, options)
     kind = kind or detect(path)
     adapter = KINDS[kind]
-    if options and kind != PhysioNet2019.kind:
-        raise UsageError(", ".join(options), f"has no meaning for {kind}", todo="Leave it out.")
+    if strange := set(options) - set(adapter.takes):
+        raise UsageError(", ".join(sorted(strange)), f"has no meaning for {kind}", todo="Leave it out.")
     if issubclass(adapter, Mimic):
         return adapter(path, Files(connect(engine), Path(path)))
     if engine != "duckdb":
@@ -136,12 +138,14 @@ def detect(path: str | Path) -> str:
         return MimicIII.kind
     if _ONLY_IV & set(tables):
         return MimicIV.kind
+    if PhysioNet2012.recognises(path):
+        return PhysioNet2012.kind
     if PhysioNet2019.recognises(path):
         return PhysioNet2019.kind
     raise ExportError(
         str(path),
         "not an export of a known kind",
         "a folder with an ICUSTAYS table (.csv, .csv.gz or .parquet; column ICUSTAY_ID: MIMIC-III, stay_id: "
-        "MIMIC-IV), or .psv files in a folder or zip (PhysioNet 2019)",
+        "MIMIC-IV), or .psv files (PhysioNet 2019) or .txt records (PhysioNet 2012) in a folder or zip",
         "Give the folder that holds the tables.",
     )
