@@ -46,7 +46,7 @@ Export = Annotated[
 ]
 Kind = Annotated[
     str | None,
-    typer.Option(help="mimic-iii, mimic-iv, physionet-2019, physionet-2012; detected if left out."),
+    typer.Option(help="mimic-iii, mimic-iv, physionet-2019, physionet-2012, meds; by default detected."),
 ]
 Engine = Annotated[
     str | None,

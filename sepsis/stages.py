@@ -52,7 +52,8 @@ __all__ = [
 
 def open_source(settings: ExportSettings) -> Source:
     """The export of a pipeline or command, opened; nothing is read yet."""
-    subset = {"limit": settings.limit, "seed": settings.limit_seed} if settings.limit else {}
+    subset: dict[str, Any] = {"limit": settings.limit, "seed": settings.limit_seed} if settings.limit else {}
+    subset |= {"codes": settings.codes} if settings.codes else {}
     return open_export(
         settings.path, kind=settings.kind or None, engine=settings.engine, schemas=settings.schemas, **subset
     )

@@ -96,8 +96,10 @@ class Source(ABC):
     Attributes
     ----------
     kind : str
-        "mimic_iii", "mimic_iv", "physionet_2019" or "physionet_2012"; also the key of the vocabulary
-        under which its item keys stand (`data_schema/2_concepts.toml`).
+        Key of `sepsis.sources.KINDS`.
+    items_of : str
+        The key of the vocabulary (`data_schema/2_concepts.toml`) under which the item keys of the raw
+        tables stand: the kind itself, unless an adapter says otherwise.
     path : Path
         What was given to `open_export`.
     brings_labels : bool
@@ -117,8 +119,14 @@ class Source(ABC):
     """
 
     kind: str = ""
+    items_of: str = ""
     brings_labels: bool = False
     takes: tuple[str, ...] = ()
+
+    def __init_subclass__(cls, **settings):
+        super().__init_subclass__(**settings)
+        if "items_of" not in cls.__dict__:
+            cls.items_of = cls.kind
 
     def __init__(self, path: str | Path, engine: Engine | None = None):
         self.path = Path(shown(path))
