@@ -45,7 +45,8 @@ Export = Annotated[
     ),
 ]
 Kind = Annotated[
-    str | None, typer.Option(help="mimic-iii, mimic-iv or physionet-2019; detected if left out.")
+    str | None,
+    typer.Option(help="mimic-iii, mimic-iv, physionet-2019, physionet-2012, meds; by default detected."),
 ]
 Engine = Annotated[
     str | None,
@@ -57,7 +58,7 @@ Schema = Annotated[
     list[str] | None,
     typer.Option("--schema", help="Where a database holds the tables; repeatable; found out if left out."),
 ]
-Limit = Annotated[int | None, typer.Option(help="A seeded random subset of so many stays (PhysioNet 2019).")]
+Limit = Annotated[int | None, typer.Option(help="A seeded random subset of so many stays (PhysioNet).")]
 Labels = Annotated[Path, typer.Option(help="Folder written by `sepsis label`.", show_default=False)]
 Settings = Annotated[
     Path | None, typer.Option(help="Pipeline file to take [cohort], [train], [models.*] and [score] from.")
@@ -111,6 +112,8 @@ def check(
         f"{source.kind}: {len(rows)} tables and columns looked for, {(rows.status != 'ok').sum()} missing"
     )
     typer.echo(rows.to_string(index=False))
+    if source.lacks:
+        typer.echo(f"cannot be labelled: {source.lacks}")
     source.require_usable()
     if preset:
         from sepsis.comparison import check_counts

@@ -62,6 +62,7 @@ def compare_export(
     """
     definitions = _definitions(presets)
     pairs = [_walk_ends(text) for text in walks or []]
+    source.require_labelable()
     source.require_usable()
     fingerprint = source.fingerprint()
     everyone = [*definitions.values(), *(preset for pair in pairs for preset in pair)]
@@ -169,6 +170,7 @@ def check_counts(source: Source, preset: str) -> str:
         If the export cannot be used.
     """
     definition = load_preset(preset)
+    source.require_labelable()
     source.require_usable()
     release = release_of(source.kind, row_counts(source))
     if release is None:

@@ -37,6 +37,7 @@ class ExportSettings:
     limit_seed: int = 0
     engine: str = ""  # duckdb, postgres or spark; empty: by the place
     schemas: tuple[str, ...] = ()  # of a database; empty: found out
+    codes: str = ""  # of a MEDS dataset: a map of codes before the package's own; empty: none
 
 
 @dataclass(frozen=True)

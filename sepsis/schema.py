@@ -35,7 +35,7 @@ from sepsis.errors import ExportError, UsageError
 from sepsis.outputs import whole_file
 
 _CONTRACT_FILES = ("3_events", "4_labels", "5_cohort", "6_scores", "7_metrics")
-_FACTS_KEY = b"sepsis"
+FACTS_KEY = b"sepsis"
 _FAST = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
@@ -174,7 +174,7 @@ def checked_arrow(frame: pd.DataFrame, table: str, where: str, facts: dict[str, 
         sort_keys=True,
         default=str,
     )
-    return arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), _FACTS_KEY: note.encode()})
+    return arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), FACTS_KEY: note.encode()})
 
 
 def read_table(path: str | Path, table: str) -> pd.DataFrame:
@@ -208,7 +208,7 @@ def read_table(path: str | Path, table: str) -> pd.DataFrame:
 def read_facts(path: str | Path) -> dict[str, Any]:
     """What `write_table` noted in a Parquet file; empty for files of others."""
     metadata = pq.read_schema(path).metadata or {}
-    return json.loads(metadata.get(_FACTS_KEY, b"{}"))
+    return json.loads(metadata.get(FACTS_KEY, b"{}"))
 
 
 class PartWriter:

@@ -54,7 +54,8 @@ __all__ = [
 
 def open_source(settings: ExportSettings) -> Source:
     """The export of a pipeline or command, opened; nothing is read yet."""
-    subset = {"limit": settings.limit, "seed": settings.limit_seed} if settings.limit else {}
+    subset: dict[str, Any] = {"limit": settings.limit, "seed": settings.limit_seed} if settings.limit else {}
+    subset |= {"codes": settings.codes} if settings.codes else {}
     return open_export(
         settings.path, kind=settings.kind or None, engine=settings.engine, schemas=settings.schemas, **subset
     )
@@ -78,6 +79,7 @@ def label_export(
     """
     definition = load_preset(preset, **switches)
     check_folder(out, "labels")
+    source.require_labelable()
     source.require_usable()
     fingerprint, detail = source.fingerprint(), definition.reads_detail
     key = ["label", fingerprint, definition.settings(), part_stays, versions()]

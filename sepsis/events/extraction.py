@@ -161,9 +161,9 @@ def _stays(source: Source, vocabulary: Vocabulary) -> pd.DataFrame:
 def _infusions(
     source: Source, vocabulary: Vocabulary, concepts: list[Concept], weights: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    items = {item for concept in concepts for item in concept.keys(source.kind, "infusions")}
+    items = {item for concept in concepts for item in concept.keys(source.items_of, "infusions")}
     raw = _frame(source, "infusions", source.raw("infusions", sorted(items)))
-    rows = harmonise_infusions(raw, weights, vocabulary, concepts, source.kind)
+    rows = harmonise_infusions(raw, weights, vocabulary, concepts, source.items_of)
     counts = rows.groupby(["number", "reason", "unit"], dropna=False).size().rename("rows").reset_index()
     refuse_unknown_units("infusions", counts, concepts)
     rows["concept"] = [concepts[number].id for number in rows.number]

@@ -44,14 +44,14 @@ def spill_measured(
         A unit leads nowhere, or too many cells are malformed: found when the table has been read.
     """
     weight, read = vocabulary["weight"], list(wanted)
-    doses = any(concept.keys(source.kind, "infusions") for concept in wanted)
+    doses = any(concept.keys(source.items_of, "infusions") for concept in wanted)
     if doses and weight not in wanted:
         read.append(weight)
     weighed = [(read.index(weight) if doses else -1), len(wanted)]
     weights: list[pa.RecordBatch] = []
     ledgers = [pd.DataFrame(columns=LEDGER)]
     for table in MEASURED_TABLES:
-        items = {item for concept in read for item in concept.keys(source.kind, table)}
+        items = {item for concept in read for item in concept.keys(source.items_of, table)}
         if items:
             counts = _spill_table(source, vocabulary, read, table, sorted(items), spill, weights, weighed)
             refuse_unknown_units(table, counts, read)
@@ -80,7 +80,7 @@ def _spill_table(
     kept_rows = np.zeros(len(concepts), dtype=np.int64)
     dropped: list[pd.DataFrame] = []
     with source.explained(table):
-        rows = harmonise(source.raw(table, items), vocabulary, concepts, source.kind, table)
+        rows = harmonise(source.raw(table, items), vocabulary, concepts, source.items_of, table)
         # a gap is quicker to see than the word, and most rows are kept
         rows = rows.mutate(reason=rows.reason.nullif(KEPT))
         for batch in source.batches(rows):

@@ -10,14 +10,16 @@ from sepsis.sources.base import RAW_TABLES, Source
 from sepsis.sources.database import Database
 from sepsis.sources.engines import ENGINES, chosen_engine, connect, is_duckdb_file, is_url, shown
 from sepsis.sources.files import Files, find_files, read_header
+from sepsis.sources.meds import Meds
 from sepsis.sources.mimic import Mimic
 from sepsis.sources.mimic_iii import MimicIII
 from sepsis.sources.mimic_iv import MimicIV
+from sepsis.sources.physionet2012 import PhysioNet2012
 from sepsis.sources.physionet2019 import PhysioNet2019
 
 __all__ = ["ENGINES", "KINDS", "RAW_TABLES", "Source", "detect", "open_export", "shown"]
 
-KINDS: dict[str, type[Source]] = {c.kind: c for c in (MimicIII, MimicIV, PhysioNet2019)}
+KINDS: dict[str, type[Source]] = {c.kind: c for c in (MimicIII, MimicIV, PhysioNet2019, PhysioNet2012, Meds)}
 _ONLY_III = {"inputevents_mv", "inputevents_cv", "procedureevents_mv"}
 _ONLY_IV = {"inputevents", "procedureevents"}
 
@@ -38,15 +40,17 @@ def open_export(
     path : path or address
         A folder of MIMIC-III or MIMIC-IV tables (.csv, .csv.gz, .parquet; any letter case; MIMIC-IV
         flat or with hosp/ and icu/); a DuckDB file (.duckdb, .ddb, .db) or a PostgreSQL server
-        (postgresql://HOST/DATABASE) that holds them; or a folder or zip of PhysioNet 2019.
+        (postgresql://HOST/DATABASE) that holds them; or a folder or zip of PhysioNet 2019
+        or 2012; or a MEDS dataset (data/**/*.parquet).
     kind : str, optional
-        "mimic_iii", "mimic_iv" or "physionet_2019"; found out by default.
+        "mimic_iii", "mimic_iv", "physionet_2019", "physionet_2012" or "meds"; found out by default.
     engine : str, optional
         Of `ENGINES`: what reads and joins the tables. By default "postgres" for a server, else "duckdb".
     schemas : sequence of str
         Where a database holds the tables; found out by default.
     **options
-        For the adapter: `limit` and `seed` of PhysioNet 2019 (a seeded subset of the stays).
+        For the adapter: `limit` and `seed` of PhysioNet 2019 and 2012 (a seeded subset of the stays);
+        `codes` of MEDS (a map of codes, see `data_schema/meds_codes.toml`).
 
     Raises
     ------
@@ -67,9 +71,9 @@ def open_export(
         return _from_database(path, kind, engine, schemas, options)
     kind = kind or detect(path)
     adapter = KINDS[kind]
-    if options and kind != PhysioNet2019.kind:
-        raise UsageError(", ".join(options), f"has no meaning for {kind}", todo="Leave it out.")
-    if issubclass(adapter, Mimic):
+    if strange := set(options) - set(adapter.takes):
+        raise UsageError(", ".join(sorted(strange)), f"has no meaning for {kind}", todo="Leave it out.")
+    if issubclass(adapter, Mimic) and adapter is not Meds:
         return adapter(path, Files(connect(engine), Path(path)))
     if engine != "duckdb":
         raise UsageError(f"--engine {engine}", f"has no meaning for {kind}", todo="Leave it out.")
@@ -107,7 +111,7 @@ def _adapter(database: Database, kind: str | None, options: dict) -> type[Mimic]
             )  # fmt: skip
         kind = next(iter(kinds))
     adapter = KINDS[kind]
-    if options or not issubclass(adapter, Mimic):
+    if options or not issubclass(adapter, Mimic) or adapter is Meds:
         raise UsageError(", ".join(options) or "kind", "has no meaning for a database", todo="Leave it out.")
     database.choose(kind)
     return adapter
@@ -136,12 +140,17 @@ def detect(path: str | Path) -> str:
         return MimicIII.kind
     if _ONLY_IV & set(tables):
         return MimicIV.kind
+    if Meds.recognises(path):
+        return Meds.kind
+    if PhysioNet2012.recognises(path):
+        return PhysioNet2012.kind
     if PhysioNet2019.recognises(path):
         return PhysioNet2019.kind
     raise ExportError(
         str(path),
         "not an export of a known kind",
         "a folder with an ICUSTAYS table (.csv, .csv.gz or .parquet; column ICUSTAY_ID: MIMIC-III, stay_id: "
-        "MIMIC-IV), or .psv files in a folder or zip (PhysioNet 2019)",
+        "MIMIC-IV), .psv files (PhysioNet 2019) or .txt records (PhysioNet 2012) in a folder or zip, or "
+        "Parquet files below data/ (MEDS)",
         "Give the folder that holds the tables.",
     )

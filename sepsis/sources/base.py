@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -95,12 +96,16 @@ class Source(ABC):
     Attributes
     ----------
     kind : str
-        "mimic_iii", "mimic_iv" or "physionet_2019"; also the key of the vocabulary under which its
-        item keys stand (`data_schema/2_concepts.toml`).
+        Key of `sepsis.sources.KINDS`.
+    items_of : str
+        The key of the vocabulary (`data_schema/2_concepts.toml`) under which the item keys of the raw
+        tables stand: the kind itself, unless an adapter says otherwise.
     path : Path
         What was given to `open_export`.
     brings_labels : bool
         Whether `raw("labels")` says which stays are septic.
+    takes : tuple of str
+        Options that `open_export` may hand on.
     engine : str
         Of `sepsis.sources.engines.ENGINES`: where the tables of `raw` live. The expressions use nothing
         that DuckDB, PostgreSQL and Spark read differently.
@@ -114,7 +119,14 @@ class Source(ABC):
     """
 
     kind: str = ""
+    items_of: str = ""
     brings_labels: bool = False
+    takes: tuple[str, ...] = ()
+
+    def __init_subclass__(cls, **settings):
+        super().__init_subclass__(**settings)
+        if "items_of" not in cls.__dict__:
+            cls.items_of = cls.kind
 
     def __init__(self, path: str | Path, engine: Engine | None = None):
         self.path = Path(shown(path))
@@ -229,6 +241,22 @@ class Source(ABC):
                 todo="Add what is missing; 'sepsis check EXPORT' lists every table and what it feeds.",
             )
 
+    @property
+    def lacks(self) -> str:
+        """What this kind of export never holds although labels need it; empty where it holds all."""
+        return ""
+
+    def require_labelable(self) -> None:
+        """Raise ExportError where nothing in this kind of export can make a Sepsis-3 onset."""
+        if self.lacks:
+            raise ExportError(
+                f"export ({self.kind})",
+                f"{self.lacks}: it cannot be labelled",
+                "an export with antibiotics and cultures (MIMIC), or with labels (PhysioNet 2019)",
+                "A model that was trained elsewhere scores it without labels: "
+                "'sepsis score EXPORT --hourly --model MODEL --out FILE'.",
+            )
+
     def fingerprint(self) -> str:
         """
         sha256 over the options and the relative name, size and bytes of every file of `files`.
@@ -239,7 +267,8 @@ class Source(ABC):
         root = self.path if self.path.is_dir() else self.path.parent
         for path in sorted(self.files()):
             found = path.stat()
-            digest.update(f"\n{path.relative_to(root).as_posix()} {found.st_size}\n".encode())
+            name = Path(os.path.relpath(path, root)).as_posix()  # outcomes may lie beside the folder
+            digest.update(f"\n{name} {found.st_size}\n".encode())
             digest.update(_content_hash(path.resolve(), found.st_size, found.st_mtime_ns))
         return digest.hexdigest()
 

@@ -54,7 +54,7 @@ def administrations(source: Mimic, items: list[int]) -> pd.DataFrame:
     Writes   stay_id, start_h, end_h, item; also doses that were rewritten: no definition that reads
              them leaves those out
     """
-    name = "inputevents" if source.kind == "mimic_iv" else "inputevents_mv"
+    name = "inputevents" if source.items_of == "mimic_iv" else "inputevents_mv"
     if name not in source.tables:
         return pd.DataFrame(columns=ADMINISTRATIONS)
     rows = source._at_stay(source._wanted(name, items))

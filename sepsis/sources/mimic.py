@@ -137,7 +137,7 @@ class Mimic(Source):
     def fingerprint(self) -> str:
         """sha256 of the files' bytes (`Source.fingerprint`), or of the rows of a server's tables."""
         store = self.tables.store
-        if isinstance(store, Files) or store.file is not None:
+        if not isinstance(store, Database) or store.file is not None:
             return super().fingerprint()
         contract = self.tables.contract
         content = store.fingerprint({n: [*t["columns"], *t.get("optional", {})] for n, t in contract.items()})

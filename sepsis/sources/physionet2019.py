@@ -9,6 +9,7 @@ there are no antibiotics or cultures; `SepsisLabel` is 1 from six hours before t
 from __future__ import annotations
 
 import functools
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,10 +17,11 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from sepsis.errors import ExportError, UsageError
-from sepsis.sources import psv
+from sepsis.errors import ExportError
+from sepsis.sources import archive, psv
 from sepsis.sources.base import Source
 
+SUFFIX = ".psv"
 HOUR, LABEL = "ICULOS", "SepsisLabel"
 MEASURED = (
     *("HR", "O2Sat", "Temp", "SBP", "MAP", "DBP", "Resp", "EtCO2"),
@@ -53,18 +55,25 @@ class PhysioNet2019(Source):
 
     kind = "physionet_2019"
     brings_labels = True
+    takes = ("limit", "seed")
 
     def __init__(self, path: str | Path, limit: int | None = None, seed: int = 0):
         super().__init__(path)
-        if limit is not None and limit < 1:
-            raise UsageError("limit", f"{limit} stays", "a positive number of stays")
         self.limit, self.seed = limit, seed
-        self._numbers = self._chosen(psv.numbered_names(self.path))
+        names = archive.names_in(self.path, SUFFIX)
+        self._numbers = archive.drawn(archive.numbered(self.path, names, SUFFIX), limit, seed)
 
     @staticmethod
     def recognises(path: str | Path) -> bool:
-        """Whether `path` looks like one: see `psv.holds_psv`."""
-        return psv.holds_psv(Path(path))
+        """
+        Whether `path` is a folder or a zip with at least one .psv file in it.
+
+        A file named .zip that is none counts too: reading it then says that it is damaged.
+        """
+        path = Path(path)
+        if path.is_file() and not zipfile.is_zipfile(path):
+            return path.suffix.lower() == ".zip"
+        return bool(archive.names_in(path, SUFFIX))
 
     def options(self) -> dict:
         """`limit` and `seed`, where a subset was asked for."""
@@ -76,7 +85,7 @@ class PhysioNet2019(Source):
 
     def check(self) -> pd.DataFrame:
         """Which columns the first file has; the others are held against it when they are read."""
-        first = next(psv.contents(self.path, list(self._numbers)[:1]))
+        first = next(archive.contents(self.path, list(self._numbers)[:1]))
         there = set(psv.columns_of(first))
         rows = [("*.psv", "", "ok", True, "everything")]
         for column in (HOUR, LABEL, "Age", "Gender", *MEASURED):
@@ -103,19 +112,10 @@ class PhysioNet2019(Source):
         found = [("labels", "label falls back from 1 to 0", fell_back)] if fell_back else []
         return pd.DataFrame(found, columns=["concept", "reason", "rows"])
 
-    def _chosen(self, numbers: dict[str, int]) -> dict[str, int]:
-        """All files, or the seeded subset, in the order of their names."""
-        if self.limit is None or self.limit >= len(numbers):
-            return numbers
-        rng = np.random.default_rng(self.seed)
-        names = list(numbers)
-        picked = np.sort(rng.choice(len(names), self.limit, replace=False))
-        return {names[k]: numbers[names[k]] for k in picked}
-
     @functools.cached_property
     def _rows(self) -> pd.DataFrame:
         """All rows of all chosen files, sorted by stay and hour; `stay_id` in front."""
-        columns, body, lines = psv.split_files(psv.contents(self.path, self._numbers))
+        columns, body, lines = psv.split_files(archive.contents(self.path, self._numbers))
         self.require_usable()
         frame = psv.parse_rows(body, columns)
         frame.insert(0, "stay_id", np.repeat(np.array(list(self._numbers.values()), dtype=np.int64), lines))

@@ -20,6 +20,7 @@ from sepsis.errors import ExportError
 from sepsis.sources.base import BAD_NUMBER, BAD_TIME
 from sepsis.sources.database import Database
 from sepsis.sources.files import Files
+from sepsis.sources.meds_tables import MedsTables
 
 MALFORMED = "malformed"  # a column beside those of the contract: what no row can be read from, or null
 _PLAIN = {"int64": "a whole number", "float64": "a number", "timestamp": "a date or time"}
@@ -32,13 +33,13 @@ class ExportTables:
 
     Parameters
     ----------
-    store : Files or Database
+    store : Files, Database or MedsTables
         What holds them, on its engine.
     kind : str
         Section of `1_export.toml`.
     """
 
-    def __init__(self, store: Files | Database, kind: str):
+    def __init__(self, store: Files | Database | MedsTables, kind: str):
         self.store, self.engine, self.kind = store, store.engine, kind
         self.contract: dict[str, dict[str, Any]] = schema.read_toml("1_export")[kind]
         self._read: dict[str, ibis.Table] = {}
