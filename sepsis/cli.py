@@ -241,6 +241,9 @@ def score(
     split: Annotated[
         list[str] | None, typer.Option(help="Only these splits; repeatable. Default: all.")
     ] = None,
+    meds_out: Annotated[
+        Path | None, typer.Option(help="Parquet file for the risks once more, as predictions in MEDS form.")
+    ] = None,
     kind: Kind = None,
     limit: Limit = None,
     engine: Engine = None,
@@ -259,7 +262,7 @@ def score(
         read_model(model), out,
         labels=read_labels(labels) if labels else None,
         horizons=None if hourly else read_horizons(horizons or "0:7"),
-        splits=tuple(split or ()), engine=engine or "",
+        splits=tuple(split or ()), engine=engine or "", meds_out=meds_out,
     )  # fmt: skip
     typer.echo(
         f"{out}: {scored.risks} risks of {scored.stays_with_risk} stays; "

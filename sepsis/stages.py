@@ -34,6 +34,7 @@ from sepsis.events.store import load_events, stored_fingerprint
 from sepsis.events.tables import Events
 from sepsis.labels import load_preset
 from sepsis.labels.store import LabelFolder, read_labels, write_labels
+from sepsis.meds_predictions import write_predictions
 from sepsis.models.registry import model_class
 from sepsis.outputs import check_file, check_folder, whole_folder, write_json
 from sepsis.progress import progress
@@ -240,6 +241,7 @@ def score_export(
     horizons: tuple[float, ...] | None,
     splits: tuple[str, ...] = (),
     engine: str = "",
+    meds_out: Path | None = None,
 ) -> Scored:
     """
     Risks of every stay at horizons before the reference (needs labels) or at every hour, in one file.
@@ -252,11 +254,15 @@ def score_export(
     engine : str
         "spark": parts are scored by the workers of the running Spark session (`sepsis.spark_scoring`), and
         the file has the same bytes; otherwise in this process.
+    meds_out : Path, optional
+        The risks once more, in the form of `sepsis.meds_predictions`.
     """
     if horizons is not None and labels is None:
         raise UsageError("sepsis score --horizons", "no --labels", "the labels folder, or --hourly")
     ScoreSettings(horizons=horizons or (0.0,), splits=splits)  # misspelt splits are refused
     out, fingerprint = check_file(out), source.fingerprint()
+    if meds_out is not None:
+        check_file(meds_out)
     if labels is not None:
         _require_own_labels(source, labels)
     settings = {"horizons": horizons, "splits": splits, "hourly": horizons is None}
@@ -278,7 +284,11 @@ def score_export(
             left = progress(range(len(parts)), f"score {trained.model.name}")
             score_parts(trained.model, parts, asked, work, left)
         _require_unchanged(source, fingerprint)
-        return write_score_file(work, len(parts), out, score_facts(trained, inputs=inputs, settings=settings))
+        facts = score_facts(trained, inputs=inputs, settings=settings)
+        scored = write_score_file(work, len(parts), out, facts)
+        if meds_out is not None:
+            write_predictions(read_table(out, "scores"), parts.held.stays, meds_out, facts=facts)
+        return scored
 
 
 def _every_hour(
