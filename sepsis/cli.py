@@ -46,7 +46,9 @@ Export = Annotated[
 ]
 Kind = Annotated[
     str | None,
-    typer.Option(help="mimic-iii, mimic-iv, physionet-2019, physionet-2012, meds; by default detected."),
+    typer.Option(
+        help="mimic-iii, mimic-iv, physionet-2019, physionet-2012, meds, eicu; by default detected."
+    ),
 ]
 Engine = Annotated[
     str | None,

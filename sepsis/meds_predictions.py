@@ -129,7 +129,7 @@ def write_predictions(
     if kept.empty:
         raise NothingLeftError(
             "MEDS predictions", f"no label is known of {unlabelled:,} rows", "scores of a cohort",
-            "Score with --labels, or ask for no labels.",
+            "Scores at --horizons know it, and hourly scores with the labels the model was fitted on.",
         )  # fmt: skip
     kept = kept.sort_values(["subject_id", "prediction_time", "stay_id"], kind="stable", ignore_index=True)
     table = _table(kept, threshold)

@@ -32,7 +32,7 @@ _RULES = (
     "text_in",
     "text_not_in",
 )
-SOURCES = ("mimic_iii", "mimic_iv", "physionet_2019", "physionet_2012")
+SOURCES = ("mimic_iii", "mimic_iv", "physionet_2019", "physionet_2012", "eicu")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from sepsis.errors import ExportError, SepsisError, UsageError, nearest
 from sepsis.sources.base import RAW_TABLES, Source
 from sepsis.sources.database import Database
+from sepsis.sources.eicu import EICU
 from sepsis.sources.engines import ENGINES, chosen_engine, connect, is_duckdb_file, is_url, shown
 from sepsis.sources.files import Files, find_files, read_header
 from sepsis.sources.meds import Meds
@@ -19,7 +20,9 @@ from sepsis.sources.physionet2019 import PhysioNet2019
 
 __all__ = ["ENGINES", "KINDS", "RAW_TABLES", "Source", "detect", "open_export", "shown"]
 
-KINDS: dict[str, type[Source]] = {c.kind: c for c in (MimicIII, MimicIV, PhysioNet2019, PhysioNet2012, Meds)}
+KINDS: dict[str, type[Source]] = {
+    c.kind: c for c in (MimicIII, MimicIV, PhysioNet2019, PhysioNet2012, Meds, EICU)
+}
 _ONLY_III = {"inputevents_mv", "inputevents_cv", "procedureevents_mv"}
 _ONLY_IV = {"inputevents", "procedureevents"}
 
@@ -41,9 +44,9 @@ def open_export(
         A folder of MIMIC-III or MIMIC-IV tables (.csv, .csv.gz, .parquet; any letter case; MIMIC-IV
         flat or with hosp/ and icu/); a DuckDB file (.duckdb, .ddb, .db) or a PostgreSQL server
         (postgresql://HOST/DATABASE) that holds them; or a folder or zip of PhysioNet 2019
-        or 2012; or a MEDS dataset (data/**/*.parquet).
+        or 2012; a MEDS dataset (data/**/*.parquet); eICU tables.
     kind : str, optional
-        "mimic_iii", "mimic_iv", "physionet_2019", "physionet_2012" or "meds"; found out by default.
+        "mimic_iii", "mimic_iv", "physionet_2019", "physionet_2012", "meds" or "eicu"; found out by default.
     engine : str, optional
         Of `ENGINES`: what reads and joins the tables. By default "postgres" for a server, else "duckdb".
     schemas : sequence of str
@@ -73,7 +76,7 @@ def open_export(
     adapter = KINDS[kind]
     if strange := set(options) - set(adapter.takes):
         raise UsageError(", ".join(sorted(strange)), f"has no meaning for {kind}", todo="Leave it out.")
-    if issubclass(adapter, Mimic) and adapter is not Meds:
+    if issubclass(adapter, EICU) or (issubclass(adapter, Mimic) and adapter is not Meds):
         return adapter(path, Files(connect(engine), Path(path)))
     if engine != "duckdb":
         raise UsageError(f"--engine {engine}", f"has no meaning for {kind}", todo="Leave it out.")
@@ -140,6 +143,8 @@ def detect(path: str | Path) -> str:
         return MimicIII.kind
     if _ONLY_IV & set(tables):
         return MimicIV.kind
+    if "patient" in tables and EICU.recognises(read_header(tables["patient"])):
+        return EICU.kind
     if Meds.recognises(path):
         return Meds.kind
     if PhysioNet2012.recognises(path):
