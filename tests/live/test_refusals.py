@@ -7,6 +7,7 @@ import pytest
 from sepsis.errors import ExportError, UsageError
 from sepsis.events.concepts import load_vocabulary
 from sepsis.live import Scorer
+from sepsis.live.incoming import Charted
 from sepsis.live.refusals import ConflictError, TooLateError, TooManyError, UnknownStayError
 from sepsis.models.baselines import Logistic
 from sepsis.models.dtw_knn import DTWKNN
@@ -173,3 +174,17 @@ def test_a_discharged_stay_is_forgotten_and_makes_room(scorer):
     scorer.discharge(5)
     scorer.discharge(6)
     assert scorer.scores().empty
+
+
+def test_no_order_of_arrival_is_left_in_what_is_kept():
+    random = np.random.default_rng(3)
+    rows = [(np.floor(t), int(c), v) for t, c, v in zip(
+        random.uniform(0, 3, 40), random.integers(0, 2, 40), random.uniform(0.1, 9, 40), strict=True
+    )]  # fmt: skip
+    once = Charted.of(*zip(*rows, strict=True))
+    pieces = Charted.of([], [], [])
+    for at in random.permutation(len(rows)):
+        pieces = pieces.with_(Charted.of(*zip(rows[at], strict=True)))
+    for name in ("time_h", "concept", "value"):
+        assert np.array_equal(getattr(pieces, name), getattr(once, name))
+    assert [*zip(once.time_h, once.concept, once.value, strict=True)] == sorted(rows)
