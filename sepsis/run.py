@@ -237,7 +237,7 @@ def _train_and_score(
     def score() -> None:
         trained = read_model(model_at)
         known = events_for(events, trained.model.concepts_)
-        scores = score_horizons(trained.model, known, cohort, **fixed)
+        scores = score_horizons(trained.model_of(labels.onset), known, cohort, **fixed)
         write_scores(scores, file, trained, inputs=inputs, settings={**fixed, "hourly": False})
 
     file = folder / f"{name}.parquet"
@@ -250,7 +250,8 @@ def _train_and_score(
     def score_every_hour() -> None:
         trained = read_model(model_at)
         known = events_for(events, trained.model.concepts_)
-        scores = score_hourly(trained.model, known, events.stays, cohort, wanted=wanted)
+        model = trained.model_of(labels.onset)
+        scores = score_hourly(model, known, events.stays, cohort, wanted=wanted)
         write_scores(scores, hourly, trained, inputs=inputs, settings=limits)
 
     hourly = folder / f"{name}_hourly.parquet"

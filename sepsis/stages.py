@@ -32,6 +32,7 @@ from sepsis.events.parts import PART_STAYS
 from sepsis.events.readable import events_for
 from sepsis.events.store import load_events, stored_fingerprint
 from sepsis.events.tables import Events
+from sepsis.fitted import input_statistics, operating_of
 from sepsis.labels import load_preset
 from sepsis.labels.store import LabelFolder, read_labels, write_labels
 from sepsis.models.registry import model_class
@@ -135,29 +136,34 @@ def train_one(
     beside = Path(out).resolve()
     beside = beside.with_name(f".{beside.name}.training")
     given = {"random_state": settings.seed} if "random_state" in model_class(model)().get_params() else {}
+    known = events_for(events, model_class(model).reads)
     fitted = train_model(
-        events_for(events, model_class(model).reads), cohort, concept_set(settings.concept_set),
+        known, cohort, concept_set(settings.concept_set),
         model=model, model_settings={**given, **model_settings}, settings=settings, work_dir=beside,
     )  # fmt: skip
     if os.environ.get("RANK", "0") != "0":
         return  # of processes that torchrun trained together the first one writes
     write_model(
         fitted, cohort, out,
-        cohort_settings=cohort_settings, settings=settings,
+        stays=labels.onset, cohort_settings=cohort_settings, settings=settings,
         labels_manifest=labels.manifest, seed=settings.seed,
+        statistics=input_statistics(fitted, known, cohort, settings),
+        operating=operating_of(fitted, known, cohort, cohort_settings),
     )  # fmt: skip
     shutil.rmtree(beside, ignore_errors=True)
 
 
-def splits_seen(trained: Trained, fingerprint: str) -> pd.Series | None:
+def splits_seen(trained: Trained, fingerprint: str, stays: pd.DataFrame) -> pd.Series | None:
     """
     Split of each subject when the model was fitted, if it was fitted on the export of this fingerprint.
 
     Labels of another definition make other cases of the same people: who was trained on stays known.
+    `stays` are all of that export: by them the folder's coded ids are told (`Trained.cohort_of`).
     """
     if trained.manifest["inputs"]["export"] != fingerprint:
         return None
-    members = trained.cohort[trained.cohort.in_cohort]
+    cohort = trained.cohort_of(stays)
+    members = cohort[cohort.in_cohort]
     return members.drop_duplicates("subject_id").set_index("subject_id").split
 
 
@@ -184,10 +190,10 @@ def scoring_cohort(
             "Train with a larger cohort.horizon_max_h.",
         )
     if trained.manifest["inputs"]["onset"] == labels.manifest["onset_hash"]:
-        return trained.cohort
+        return trained.cohort_of(labels.onset)
     concepts = concept_set(trained.manifest["settings"]["train"]["concept_set"])
     cohort = select_cohort(labels.onset, events.events, concepts, settings, split=False)
-    seen = splits_seen(trained, labels.manifest["inputs"]["export"])
+    seen = splits_seen(trained, labels.manifest["inputs"]["export"], labels.onset)
     if seen is not None:
         known = cohort.subject_id.map(seen)
         cohort["split"] = cohort.split.where(~cohort.in_cohort | known.isna(), known)
@@ -215,7 +221,8 @@ def score_export(
         assert labels is not None
         cohort = scoring_cohort(trained, labels, events, horizons)
         known = events_for(events, trained.model.concepts_)
-        scores = score_horizons(trained.model, known, cohort, horizons=horizons, splits=splits)
+        model = trained.model_of(labels.onset)
+        scores = score_horizons(model, known, cohort, horizons=horizons, splits=splits)
     if scores.risk.isna().all():
         reasons = "; ".join(f"{n} x {why}" for why, n in scores.reason.value_counts().head(3).items())
         raise NothingLeftError(
@@ -231,10 +238,11 @@ def _score_hourly(trained: Trained, events: Events, labels: LabelFolder | None, 
     """Hourly risks, with the splits and references that are known."""
     own = labels is not None and trained.manifest["inputs"]["onset"] == labels.manifest["onset_hash"]
     known = events_for(events, trained.model.concepts_)
+    model = trained.model_of(events.stays)
     if own:
-        return score_hourly(trained.model, known, events.stays, trained.cohort)
-    scores = score_hourly(trained.model, known, events.stays)
-    seen = splits_seen(trained, fingerprint)
+        return score_hourly(model, known, events.stays, trained.cohort_of(events.stays))
+    scores = score_hourly(model, known, events.stays)
+    seen = splits_seen(trained, fingerprint, events.stays)
     if seen is not None:
         scores["split"] = scores.subject_id.map(seen).fillna("external")
     return scores
@@ -308,7 +316,7 @@ def audit_export(
     recipe = Recipe(facts["model"], facts["parameters"], settings, tuple(concept_set(settings.concept_set)))
     horizons = tuple(float(h) for h in range(int(facts["cohort"]["horizon_max_h"]) + 1))
     case = AuditCase(
-        model=trained.model,
+        model=trained.model_of(labels.onset),
         events=events_for(events, trained.model.concepts_),
         stays=events.stays,
         onset=labels.onset,
