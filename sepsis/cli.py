@@ -401,6 +401,24 @@ def serve(
     )  # fmt: skip
 
 
+models = typer.Typer(help="Model folders.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(models, name="model")
+
+
+@models.command(epilog="Example: sepsis model show model --json")
+def show(
+    model: Annotated[Path, typer.Argument(help="Folder written by `sepsis train`.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Verify a model folder and say what it is: for whom, by what, with which hashes, under what terms."""
+    import json
+
+    from sepsis.model_show import model_facts, shown_text
+
+    facts = model_facts(model)
+    typer.echo(json.dumps(facts, indent=2, sort_keys=True) if as_json else shown_text(facts))
+
+
 def main() -> None:
     """Entry point: a user's mistake prints one message and ends in its exit code, without a traceback."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)

@@ -90,6 +90,9 @@ class CohortSettings:
             )
 
 
+LICENCE = "The weights derive from the records of the export and carry its terms of use."
+
+
 @dataclass(frozen=True)
 class TrainSettings:
     """What models learn from."""
@@ -100,6 +103,7 @@ class TrainSettings:
     # other cuts for single models; a stay stands once among the neighbours of the k-NN
     fit_horizons_of: dict[str, Any] = field(default_factory=lambda: {"dtw_knn": [0.0]})
     seed: int = 0
+    licence: str = LICENCE  # of the weights, for the model folder and its card
 
     def __post_init__(self):
         require("train", self, min_values=(1, INFINITE), fit_horizons_h=(0, LOOKBACK_H), seed=(0, INFINITE))

@@ -245,7 +245,8 @@ def _train_and_score(
         trained = read_model(model_at)
         parts = load_parts(labels.path / "events")
         with resumable(file, ["score", settings, inputs, trained.manifest, versions()]) as work:
-            score_parts(trained.model, parts, asked, work, progress(range(len(parts)), f"score {name}"))
+            left = progress(range(len(parts)), f"score {name}")
+            score_parts(trained.model_of(labels.onset), parts, asked, work, left)
             write_score_file(work, len(parts), file, score_facts(trained, inputs=inputs, settings=settings))
 
     file = folder / f"{name}.parquet"

@@ -17,7 +17,6 @@ from pathlib import Path
 import pandas as pd
 
 from sepsis.errors import StoppedError
-from sepsis.models.base import WindowClassifier
 from sepsis.provenance import settings_hash
 from sepsis.score_file import Asked, open_parts, score_parts, step_of
 from sepsis.sources.engines import connect
@@ -52,9 +51,10 @@ def score_on_spark(trained: Trained, place: Path, asked: Asked, work: Work) -> N
 
     def score(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         parts, mine = open_parts(Path(events_at)), Work(Path(work_at))
+        model = _model(model_at, version).model_of(parts.held.stays)
         for batch in batches:
             numbers = [todo[row] for row in batch["id"]]
-            score_parts(_model(model_at, version), parts, asked, mine, numbers)
+            score_parts(model, parts, asked, mine, numbers)
             yield pd.DataFrame({"part": numbers})
 
     tasks = session.range(0, len(todo), 1, len(todo))
@@ -70,6 +70,6 @@ def score_on_spark(trained: Trained, place: Path, asked: Asked, work: Work) -> N
 
 
 @lru_cache(maxsize=1)
-def _model(path: str, version: str) -> WindowClassifier:
+def _model(path: str, version: str) -> Trained:
     """The model, read once by each worker; again where another `version` lies there."""
-    return read_model(path).model
+    return read_model(path)

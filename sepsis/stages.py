@@ -32,6 +32,7 @@ from sepsis.events.parts import PART_STAYS
 from sepsis.events.readable import events_for
 from sepsis.events.store import load_events, stored_fingerprint
 from sepsis.events.tables import Events
+from sepsis.fitted import input_statistics, operating_of
 from sepsis.labels import load_preset
 from sepsis.labels.store import LabelFolder, read_labels, write_labels
 from sepsis.meds_predictions import write_predictions
@@ -155,16 +156,18 @@ def train_one(
     command goes on from there.
     """
     out = check_folder(out, "model")
-    first = (
-        os.environ.get("RANK", "0") == "0"
-    )  # of processes that torchrun trains together the first one writes
+    known = events_for(events, model_class(model).reads)
+    # of processes that torchrun trains together the first one writes
+    first = os.environ.get("RANK", "0") == "0"
     with locked(out) if first else nullcontext():
-        fitted = _fit(out, events, cohort, model, model_settings, settings)
+        fitted = _fit(out, known, cohort, model, model_settings, settings)
         if first:
             write_model(
                 fitted, cohort, out,
-                cohort_settings=cohort_settings, settings=settings,
+                stays=labels.onset, cohort_settings=cohort_settings, settings=settings,
                 labels_manifest=labels.manifest, seed=settings.seed,
+                statistics=input_statistics(fitted, known, cohort, settings),
+                operating=operating_of(fitted, known, cohort, cohort_settings),
             )  # fmt: skip
             shutil.rmtree(_checkpoints(out), ignore_errors=True)
 
@@ -174,25 +177,27 @@ def _checkpoints(out: Path) -> Path:
     return out.with_name(f".{out.name}.training")
 
 
-def _fit(out: Path, events: Events, cohort: pd.DataFrame, model: str, model_settings, settings):
+def _fit(out: Path, known: pd.DataFrame, cohort: pd.DataFrame, model: str, model_settings, settings):
     """A fitted model; a seed of the run unless its own settings name one."""
     given = {"random_state": settings.seed} if "random_state" in model_class(model)().get_params() else {}
     return train_model(
-        events_for(events, model_class(model).reads), cohort, concept_set(settings.concept_set),
+        known, cohort, concept_set(settings.concept_set),
         model=model, model_settings={**given, **model_settings}, settings=settings,
         work_dir=_checkpoints(out),
     )  # fmt: skip
 
 
-def splits_seen(trained: Trained, fingerprint: str) -> pd.Series | None:
+def splits_seen(trained: Trained, fingerprint: str, stays: pd.DataFrame) -> pd.Series | None:
     """
     Split of each subject when the model was fitted, if it was fitted on the export of this fingerprint.
 
     Labels of another definition make other cases of the same people: who was trained on stays known.
+    `stays` are all of that export: by them the folder's coded ids are told (`Trained.cohort_of`).
     """
     if trained.manifest["inputs"]["export"] != fingerprint:
         return None
-    members = trained.cohort[trained.cohort.in_cohort]
+    cohort = trained.cohort_of(stays)
+    members = cohort[cohort.in_cohort]
     return members.drop_duplicates("subject_id").set_index("subject_id").split
 
 
@@ -222,10 +227,10 @@ def scoring_cohort(
             "Train with a larger cohort.horizon_max_h.",
         )
     if trained.manifest["inputs"]["onset"] == labels.manifest["onset_hash"]:
-        return trained.cohort
+        return trained.cohort_of(labels.onset)
     concepts = concept_set(trained.manifest["settings"]["train"]["concept_set"])
     cohort = select_cohort(labels.onset, events, concepts, settings, split=False)
-    seen = splits_seen(trained, labels.manifest["inputs"]["export"])
+    seen = splits_seen(trained, labels.manifest["inputs"]["export"], labels.onset)
     if seen is not None:
         known = cohort.subject_id.map(seen)
         cohort["split"] = cohort.split.where(~cohort.in_cohort | known.isna(), known)
@@ -282,7 +287,7 @@ def score_export(
             score_on_spark(trained, place, asked, work)
         else:
             left = progress(range(len(parts)), f"score {trained.model.name}")
-            score_parts(trained.model, parts, asked, work, left)
+            score_parts(trained.model_of(parts.held.stays), parts, asked, work, left)
         _require_unchanged(source, fingerprint)
         facts = score_facts(trained, inputs=inputs, settings=settings)
         scored = write_score_file(work, len(parts), out, facts)
@@ -300,9 +305,9 @@ def _every_hour(
 ) -> Asked:
     """Hourly risks, with the splits and references that are known."""
     if labels is not None and trained.manifest["inputs"]["onset"] == labels.manifest["onset_hash"]:
-        cohort = trained.cohort
+        cohort = trained.cohort_of(stays)
     else:
-        seen = splits_seen(trained, fingerprint)
+        seen = splits_seen(trained, fingerprint, stays)
         split = "external" if seen is None else stays.subject_id.map(seen).fillna("external")
         cohort = pd.DataFrame({"stay_id": stays.stay_id, "split": split})
     wanted = cohort.stay_id[cohort.split.isin(list(splits))].to_numpy() if splits else None
@@ -367,7 +372,7 @@ def audit_export(
     recipe = Recipe(facts["model"], facts["parameters"], settings, tuple(concept_set(settings.concept_set)))
     horizons = tuple(float(h) for h in range(int(facts["cohort"]["horizon_max_h"]) + 1))
     case = AuditCase(
-        model=trained.model,
+        model=trained.model_of(labels.onset),
         events=events_for(events, trained.model.concepts_),
         stays=events.stays,
         onset=labels.onset,

@@ -15,22 +15,113 @@ from sepsis.cohort import split_hash
 from sepsis.cohort.windows import Windows, concatenate, pack
 from sepsis.config import CohortSettings, TrainSettings
 from sepsis.errors import ExportError, NothingLeftError, SettingsError, nearest
+from sepsis.input_statistics import InputStatistics, statistics_from
+from sepsis.model_card import fitted_on, model_card
+from sepsis.model_files import FORMAT_VERSION, parsed, read_folder, require_fields
+from sepsis.model_tables import read_cohort
 from sepsis.models.base import WindowClassifier
-from sepsis.models.registry import MODELS, load_model, make_model, model_class, plain_settings, save_model
+from sepsis.models.registry import MODELS, make_model, model_class, plain_settings, restored, save_model
+from sepsis.operating import Operating, operating_from
 from sepsis.outputs import MANIFEST, whole_folder, write_json
-from sepsis.provenance import file_hash, manifest, read_manifest
-from sepsis.schema import read_table, write_table
+from sepsis.provenance import file_hash, manifest
+from sepsis.pseudonyms import Pseudonyms
+from sepsis.schema import write_table
+from sepsis.toml_settings import read_settings
+
+CODED = "coded"
+NONE_STORED = "none stored"
+STORES_COHORT = (
+    "`cohort.parquet` lists every stay of the export: coded ids of stay and person, class, split, reference "
+    "hour. Who has the export can tell who is who; the codes cannot be tried out without it."
+)
+_SINCE_2: dict[str, type] = {
+    "ids": str, "licence": str, "fitted_on": list, "stores_of_patients": list, "notes": list,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A model folder in memory: the model, whom it was fitted on, and how."""
+    """
+    A model folder in memory: the model, whom it was fitted on, and how.
+
+    Attributes
+    ----------
+    model : WindowClassifier
+    coded_cohort : DataFrame
+        Contract `cohort`, with codes for ids; see `cohort_of`.
+    manifest : dict
+    card : str
+        Markdown.
+    operating : Operating
+        Calibrator and thresholds.
+    statistics : InputStatistics or None
+        Of the inputs in training; None of a folder of format 1.
+    path : Path or None
+        Of the folder it was read from.
+    """
 
     model: WindowClassifier
-    cohort: pd.DataFrame
+    coded_cohort: pd.DataFrame
     manifest: dict[str, Any]
     card: str = ""
-    path: Path | None = None  # of the folder it was read from
+    operating: Operating = Operating()
+    statistics: InputStatistics | None = None
+    path: Path | None = None
+
+    def cohort_of(self, stays: pd.DataFrame) -> pd.DataFrame:
+        """
+        The cohort with the ids of the export it was fitted on, in order of stay_id.
+
+        Parameters
+        ----------
+        stays : DataFrame : stay_id, subject_id, intime, outtime, stay_h
+            Every stay of that export: `onset` of its labels, or `Events.stays`.
+
+        Raises
+        ------
+        ExportError
+            If these are the stays of another export.
+        """
+        if self.manifest["ids"] != CODED:
+            return self.coded_cohort
+        codes, coded = Pseudonyms(stays), self.coded_cohort
+        cohort = coded.assign(
+            stay_id=codes.stays(coded.stay_id),
+            subject_id=codes.subjects(coded.subject_id),
+            matched_to=codes.stays(coded.matched_to),
+        )
+        return cohort.sort_values("stay_id", ignore_index=True)
+
+    def model_of(self, stays: pd.DataFrame) -> WindowClassifier:
+        """
+        The model, which knows people among these stays again if it was fitted on them.
+
+        A nearest-neighbour model passes over the stays of the person it is asked about; stored, it knows
+        them by their codes alone.
+
+        Parameters
+        ----------
+        stays : DataFrame
+            As `cohort_of` takes it, of whatever export is scored.
+        """
+        return self.model.recognising(Pseudonyms(stays)) if self.model.keeps_training_stays else self.model
+
+
+def recalibrated(trained: Trained, risk) -> np.ndarray:
+    """
+    Risks of a model by the calibrator in its folder.
+
+    Parameters
+    ----------
+    risk : array of float, shape (N,)
+
+    Returns
+    -------
+    risk : ndarray, shape (N,)
+        NaN stays NaN. As they were, with a warning in the log that says why (`trained.operating.why_none`),
+        where the folder holds no calibrator.
+    """
+    return trained.operating.recalibrated(risk)
 
 
 def train_model(
@@ -132,22 +223,46 @@ def write_model(
     cohort: pd.DataFrame,
     out: str | Path,
     *,
+    stays: pd.DataFrame,
     cohort_settings: CohortSettings,
     settings: TrainSettings,
     labels_manifest: dict[str, Any],
     seed: int,
+    statistics: InputStatistics,
+    operating: Operating,
 ) -> None:
     """
-    Write a model folder, whole or not at all.
+    Write a model folder, whole or not at all; `docs/model_folder.md` says what every file holds.
 
-    model.json, weights.safetensors, cohort.parquet (every stay with its split or reason),
-    model_card.md and manifest.json with a SHA-256 of each file.
+    Parameters
+    ----------
+    cohort : DataFrame
+        Contract `cohort`; written with codes for ids.
+    stays : DataFrame : stay_id, subject_id, intime, outtime, stay_h
+        Every stay of the export: what the codes are keyed by, and not written.
     """
+    codes = Pseudonyms(stays)
+    coded = cohort.assign(
+        stay_id=codes.of_stays(cohort.stay_id),
+        subject_id=codes.of_subjects(cohort.subject_id),
+        matched_to=codes.of_stays(cohort.matched_to),
+    ).sort_values("stay_id", ignore_index=True)  # the order of the ids would tell who is who
+    model = model.with_coded_ids(codes)
+    facts = {
+        "definition": labels_manifest["definition"],
+        "export_kind": labels_manifest["export_kind"],
+        "licence": settings.licence,
+        "fitted_on": fitted_on(cohort),
+        "notes": model.notes(),
+        "stores_of_patients": [STORES_COHORT, *model.stores_of_patients()],
+    }
     with whole_folder(out, "model") as temporary:
         save_model(model, temporary)
-        facts = {"split_hash": split_hash(cohort)}
-        write_table(cohort, temporary / "cohort.parquet", "cohort", facts)
-        (temporary / "model_card.md").write_text(model_card(model, cohort, labels_manifest), encoding="utf-8")
+        write_table(coded, temporary / "cohort.parquet", "cohort", {"split_hash": split_hash(cohort)})
+        write_json(statistics.as_json(), temporary / "preprocessing.json")
+        write_json(operating.as_json(), temporary / "operating.json")
+        card = model_card(model.name, plain_settings(model), facts, statistics, operating)
+        (temporary / "model_card.md").write_text(card, encoding="utf-8")
         files = {p.name: file_hash(p) for p in sorted(temporary.iterdir())}
         write_json(
             manifest(
@@ -162,10 +277,12 @@ def write_model(
                     "export": labels_manifest["inputs"]["export"],
                     "onset": labels_manifest["onset_hash"],
                 },
-                definition=labels_manifest["definition"],
                 split_hash=split_hash(cohort),
                 seed=seed,
                 files=files,
+                format_version=FORMAT_VERSION,
+                ids=CODED,
+                **facts,
             ),
             temporary / MANIFEST,
         )
@@ -173,60 +290,62 @@ def write_model(
 
 def read_model(path: str | Path) -> Trained:
     """
-    A model folder, verified.
+    A model folder, verified: see `docs/model_folder.md` for what is looked at.
+
+    A folder of format 1 is read as one of format 2 that stores no statistics, calibrator, thresholds or
+    licence, and has its ids in clear.
 
     Raises
     ------
     ExportError
-        If it is not one, or a file differs from the hash in its manifest.
+        If it is none, is of a newer format, holds what no model folder holds, or a file differs from
+        the hash in its manifest.
     """
     path = Path(path)
-    facts = read_manifest(path, "model")
-    for name, expected in facts["files"].items():
-        if Path(name).name != name or not (path / name).is_file() or file_hash(path / name) != expected:
+    facts, content = read_folder(path)
+    where = f"{path.name}/{MANIFEST}"
+    for section, kind in (("cohort", CohortSettings), ("train", TrainSettings)):
+        try:
+            read_settings(kind, facts["settings"][section], f"{where} [{section}]")
+        except SettingsError as error:
+            raise ExportError(error.where, error.found, error.expected, "Upgrade, or train again.") from None
+    statistics, operating = None, Operating()
+    if facts["format_version"] == 1:
+        facts = {
+            "ids": "clear", "licence": NONE_STORED, "fitted_on": [], "notes": [], "stores_of_patients": [],
+            **facts,
+        }  # fmt: skip
+    else:
+        missing = [
+            name for name in ("preprocessing.json", "operating.json", "model_card.md") if name not in content
+        ]
+        if missing:
             raise ExportError(
-                str(path), f"{Path(name).name} is missing or was changed", "the file the manifest lists",
-                "Copy the folder again, or train again.",
-            )  # fmt: skip
-    card = path / "model_card.md"
-    text = card.read_text(encoding="utf-8") if card.is_file() else ""
-    return Trained(load_model(path), read_table(path / "cohort.parquet", "cohort"), facts, text, path)
+                where, f"does not list {', '.join(missing)}", "a whole manifest", "Train again."
+            )
+        statistics = statistics_from(*_json(content, "preprocessing.json", path))
+        operating = operating_from(*_json(content, "operating.json", path))
+    require_fields(facts, _SINCE_2, where)
+    model = restored(content["model.json"], content["weights.safetensors"], path.name)
+    if model.name != facts["settings"]["model"]:
+        raise ExportError(where, "names another model than model.json", "one model", "Train again.")
+    if statistics is not None and tuple(one.concept for one in statistics.concepts) != tuple(model.concepts_):
+        raise ExportError(
+            f"{path.name}/preprocessing.json", "has other variables than the model", "those of model.json"
+        )
+    cohort = read_cohort(content["cohort.parquet"], f"{path.name}/cohort.parquet")
+    return Trained(
+        model, cohort, facts, _text(content.get("model_card.md", b""), path), operating, statistics, path
+    )
 
 
-def model_card(model: WindowClassifier, cohort: pd.DataFrame, labels_manifest: dict[str, Any]) -> str:
-    """One page of Markdown: what the model is, on whom it was fitted, what it must not be used for."""
-    members = cohort[cohort.in_cohort]
-    lines = [
-        f"# Model card: {model.name}",
-        "",
-        "Risk that an ICU stay reaches Sepsis-3 onset, from what was charted up to the prediction time.",
-        "**Research software, not a medical device: not for decisions on patients.**",
-        "",
-        f"- Label definition: `{labels_manifest['definition']}` on an export of kind "
-        f"`{labels_manifest['export_kind']}`.",
-        f"- Variables: {len(model.concepts_)} ({', '.join(model.concepts_)}).",
-        "- A laboratory value counts from the hour it was drawn, as the export charts it; its result was",
-        "  known later. A risk in real time would know less.",
-        *(f"- {note}" for note in model.notes()),
-        "",
-        "## What this folder contains of patients",
-        "",
-        "`cohort.parquet` lists every stay of the export: number, person, class, split, reference hour."
-        + (
-            " `weights.safetensors` holds the training stays themselves: their series, numbers and classes."
-            if model.keeps_training_stays
-            else ""
-        ),
-        "Treat it as you treat the export.",
-        "",
-        "## Whom it was fitted on",
-        "",
-        "| split | stays | subjects | cases |",
-        "|---|---|---|---|",
-    ]
-    for name in ("train", "validation", "test"):
-        part = members[members.split == name]
-        lines.append(f"| {name} | {len(part)} | {part.subject_id.nunique()} | {int(part.is_case.sum())} |")
-    lines += ["", "## Settings", ""]
-    lines += [f"- `{key}` = {value}" for key, value in sorted(model.get_params(deep=False).items())]
-    return "\n".join(lines) + "\n"
+def _json(content: dict[str, bytes], name: str, path: Path) -> tuple[dict[str, Any], str]:
+    where = f"{path.name}/{name}"
+    return parsed(content[name], where), where
+
+
+def _text(content: bytes, path: Path) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ExportError(f"{path.name}/model_card.md", "is no text", "Markdown in UTF-8") from None

@@ -122,7 +122,8 @@ def test_the_labels_find_the_onsets_that_were_made_up(run):
 def test_the_sofa_of_a_window_is_nearly_that_of_the_labels(run):
     stored = read_model(run / "models" / "sofa")
     onset = read_labels(run / "labels").onset
-    cases = stored.cohort[stored.cohort.in_cohort & stored.cohort.is_case].merge(onset, on="stay_id")
+    cohort = stored.cohort_of(onset)
+    cases = cohort[cohort.in_cohort & cohort.is_case].merge(onset, on="stay_id")
     events = events_for(load_events(run / "labels" / "events"), stored.model.concepts_)
     cases = cases.assign(end_h=cases.onset_h, subject_id=1)
     ours = np.nan_to_num(stored.model.points(pack(events, cases, stored.model.concepts_)))

@@ -18,10 +18,10 @@ from sepsis.evaluation.contract import checked_outcomes, checked_scores, complet
 from sepsis.evaluation.everything import Evaluation, Judge, notes_on, with_changes
 from sepsis.evaluation.horizons import horizon_metrics
 from sepsis.evaluation.judged import Table
-from sepsis.evaluation.recalibration import Recalibration, fit_recalibration, read_recalibrations
 from sepsis.evaluation.risk_set import RiskSet, constant_risk_set
 from sepsis.evaluation.settings import EvaluationSettings
 from sepsis.evaluation.utility import physionet2019_utility
+from sepsis.recalibration import Recalibration, fit_recalibration, read_recalibrations
 
 __all__ = [
     "AlarmRules",

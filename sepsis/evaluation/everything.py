@@ -22,12 +22,12 @@ from sepsis.evaluation.hours import Hours
 from sepsis.evaluation.judged import Judged, Table
 from sepsis.evaluation.lead_time import Shuffles, lead_time_curve
 from sepsis.evaluation.net_benefit import decision_curve, net_benefit_metrics
-from sepsis.evaluation.recalibration import METHODS, Recalibration, fit_recalibration
 from sepsis.evaluation.risk_set import RiskSet
 from sepsis.evaluation.rows import MetricRows, metric_table
 from sepsis.evaluation.settings import EvaluationSettings
 from sepsis.evaluation.subgroups import large_enough, subgroups, too_many_values
 from sepsis.evaluation.utility import hours_follow_each_other, utility_metrics
+from sepsis.recalibration import METHODS, Recalibration, fit_recalibration
 
 VALIDATION = "validation"
 

@@ -8,7 +8,6 @@ the partial ROC curve, which is an area.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,32 +15,7 @@ import numpy as np
 from sepsis.evaluation.discrimination import Ranking
 from sepsis.evaluation.rows import ratio
 from sepsis.kernels import kernel
-
-SLACK = 1e-9  # a share that equals its limit keeps it, whatever the last bit says
-
-
-@dataclass(frozen=True)
-class Limits:
-    """
-    What is held fixed.
-
-    Attributes
-    ----------
-    sensitivity : sequence of float
-        At least this; the highest threshold that gives it is taken.
-    specificity, alert_rate : sequence of float
-        At least this specificity, at most this share of alerts; the lowest threshold is taken.
-    partial_from : float
-        The partial area is that at specificities from here to 1.
-    """
-
-    sensitivity: Sequence[float] = (0.8, 0.9)
-    specificity: Sequence[float] = (0.9, 0.95)
-    alert_rate: Sequence[float] = (0.1,)
-    partial_from: float = 0.9
-
-
-LIMITS = Limits()
+from sepsis.thresholds import LIMITS, SLACK, Limits
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from sepsis.cohort.windows import Windows
 from sepsis.config import LOOKBACK_H
 from sepsis.errors import NothingLeftError
+from sepsis.pseudonyms import Pseudonyms
 
 
 class WindowClassifier(ClassifierMixin, BaseEstimator, ABC):
@@ -112,6 +113,18 @@ class WindowClassifier(ClassifierMixin, BaseEstimator, ABC):
     @abstractmethod
     def restore(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]):
         """Set what `fit` would have set, from `state()`; returns self."""
+
+    def with_coded_ids(self, codes: Pseudonyms) -> WindowClassifier:
+        """The model as it is stored: whatever it keeps of ids under their codes; self where it keeps none."""
+        return self
+
+    def recognising(self, codes: Pseudonyms) -> WindowClassifier:
+        """A stored model that knows people of an export again, by their codes; self where it keeps none."""
+        return self
+
+    def stores_of_patients(self) -> list[str]:
+        """What the stored model holds of single patients: one sentence of Markdown each; often none."""
+        return []
 
     def notes(self) -> list[str]:
         """What a reader of the model card must know: one sentence of Markdown each."""

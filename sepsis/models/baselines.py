@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from sepsis.cohort.windows import Windows
 from sepsis.errors import SettingsError
 from sepsis.models.base import WindowClassifier, probabilities
+from sepsis.models.stored import Stored
 
 C_GRID = (0.001, 0.01, 0.1, 1.0, 10.0)  # strongest penalty first: it wins a draw
 MOST_SD = 5.0  # two values a minute apart can make any slope; farther out than this counts no more
@@ -94,10 +95,16 @@ class Logistic(WindowClassifier):
 
     def restore(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]):
         """Set what `fit` would have set; returns self."""
+        stored = Stored(self.name, arrays, facts)
+        if not 0 < self.trend_h < np.inf:
+            raise stored.wrong("trend_h", "no number of hours", "hours, above 0")
         self.classes_ = np.array([0, 1])
-        self.concepts_, self.C_ = tuple(facts["concepts"]), facts["C"]
-        self.mean_, self.sd_, self.coef_ = arrays["mean"], arrays["sd"], arrays["coef"]
-        self.intercept_ = float(arrays["intercept"][0])
+        self.concepts_, self.C_ = stored.concepts(), stored.number("C", least=0.0)
+        size = (len(self.concepts_) * (4 if self.recency else 3),)
+        self.mean_, self.coef_ = stored.array("mean", size), stored.array("coef", size)
+        self.sd_ = stored.array("sd", size, least=1e-12)
+        self.intercept_ = float(stored.array("intercept", (1,))[0])
+        stored.nothing_else()
         return self
 
     def _scaled(self, features: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from sepsis.cohort.windows import Windows
 from sepsis.errors import SettingsError
 from sepsis.models.base import WindowClassifier, probabilities
+from sepsis.models.stored import Stored
 
 LEAST_SLOPE = 1e-3  # log-odds per point: a score that ranks the wrong way round keeps its order
 WEAK = 100.0  # inverse strength of the penalty on the slope: only a perfect ranking feels it
@@ -98,9 +99,17 @@ class ClinicalScore(WindowClassifier):
 
     def restore(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]):
         """Set what `fit` would have set; returns self."""
+        stored = Stored(self.name, arrays, facts)
+        for name, hours in self.get_params(deep=False).items():
+            if not hours > 0:
+                raise stored.wrong(name, "no number of hours", "hours, above 0")
         self.classes_ = np.array([0, 1])
-        self.concepts_ = tuple(facts["concepts"])
-        self.line_, self.charted_ = arrays["line"], arrays["charted"]
+        self.concepts_ = stored.concepts()
+        self.line_ = stored.array("line", (2,))
+        if not self.line_[0] > 0:
+            raise stored.wrong("line", "a curve that does not rise", "a slope above 0")
+        self.charted_ = stored.array("charted", (len(self.components),), least=0.0, most=1.0)
+        stored.nothing_else()
         return self
 
 

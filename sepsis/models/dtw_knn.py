@@ -5,13 +5,15 @@ Moor et al. 2019 describe the ensemble; k, the vote and the combination are in n
 options here, to be chosen on the validation split, or by leaving one subject out on the training split.
 
 A lazy learner is its training data: a stored model holds the hourly values of the training stays, with
-their stay ids and subject ids unless `keep_ids` is off, and needs the same protection as the export
-they came from.
+codes of their stay ids and subject ids (`sepsis.pseudonyms`) unless `keep_ids` is off, and needs the same
+protection as the export they came from.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -20,15 +22,17 @@ from sklearn.utils.validation import check_is_fitted
 
 from sepsis.cohort.windows import LOOKBACK_H, Windows
 from sepsis.models import dtw
-from sepsis.models.base import Standardiser, WindowClassifier
+from sepsis.models.base import WindowClassifier
 from sepsis.models.dtw_live import LiveStay
-from sepsis.models.dtw_prototypes import condense
+from sepsis.models.dtw_prototypes import condense, taken
 from sepsis.models.dtw_reader import Reader, channels_of
+from sepsis.models.dtw_restore import CLEAR, CODED, NO_IDS, stored_neighbours
 from sepsis.models.dtw_selection import Selection, out_of_subject_shares, own_subjects, select
-from sepsis.models.dtw_series import NO_SUBJECT, Queries, Series, Train
+from sepsis.models.dtw_series import NO_SUBJECT, Queries, Train
 from sepsis.models.dtw_settings import candidates_of, check_settings, wrong
 from sepsis.models.dtw_stacking import Stack, fit_stack
 from sepsis.models.dtw_votes import average_share, case_share, draw_controls, precision_above_chance
+from sepsis.pseudonyms import Pseudonyms
 
 QUERIES_AT_ONCE = 256  # bounds the memory of the neighbours kept: 256 x 8 x 44 x 15 is about 20 MB
 
@@ -105,6 +109,9 @@ class DTWKNN(WindowClassifier):
         Of the training windows kept; a barycentre is nobody's stay and has -1.
     channel_weight_ : ndarray, shape (number of channels,)
         One for each variable that votes; one in all if `metric="dependent"`.
+    ids_ : "clear", "coded" or "none"
+        What `stay_id_` and `train_.subject_id` hold: ids as they were given, those of a model folder, or
+        numbers from 0 and no subjects.
     stack_ : Stack or None
     selection_ : Selection or None
         On what grounds k and channels were chosen; not stored with the model.
@@ -137,6 +144,7 @@ class DTWKNN(WindowClassifier):
 
     name = "dtw_knn"
     keeps_training_stays = True
+    codes_: Pseudonyms | None
     selection_: Selection | None
     stack_: Stack | None
 
@@ -208,6 +216,7 @@ class DTWKNN(WindowClassifier):
             raise wrong(f"k = {candidates[-1]}", f"at most the {len(kept)} training windows")
         self.y_ = y[kept]
         self.prevalence_ = float(y.mean())
+        self.ids_, self.codes_ = CLEAR if self.keep_ids else NO_IDS, None
         self.reader_ = Reader.of(X, self.channels)
         train, self.stay_id_ = self.reader_.train(X, kept, np.stack([mass, mass * self.y_], axis=1))
         train = self._choose(train, candidates)
@@ -291,7 +300,8 @@ class DTWKNN(WindowClassifier):
 
         Reads    windows, or series in tslearn's manner
         Writes   stay_id, concept, rank (from 1), neighbour_stay_id, distance, is_case, stands_for
-        Rule     `stay_id` of a series is its position; `concept` is "all" if `metric="dependent"`;
+        Rule     `neighbour_stay_id` of a stored model is a code, unless it is `recognising` its export;
+                 `stay_id` of a series is its position; `concept` is "all" if `metric="dependent"`;
                  `stands_for` is the number of training windows whose vote the neighbour has.
         """
         distances, indices = self.kneighbors(X)
@@ -303,12 +313,16 @@ class DTWKNN(WindowClassifier):
                 "stay_id": X.stay_id[window] if isinstance(X, Windows) else window,
                 "concept": names[channel],
                 "rank": rank + 1,
-                "neighbour_stay_id": self.stay_id_[neighbour],
+                "neighbour_stay_id": self._stays_of(self.stay_id_[neighbour]),
                 "distance": distances[window, channel, rank],
                 "is_case": self.y_[neighbour] == 1,
                 "stands_for": self.train_.ballot[neighbour, 0],
             }
         )
+
+    def _stays_of(self, stay_id: np.ndarray) -> np.ndarray:
+        """Stays by their own ids where the codes are known."""
+        return stay_id if self.ids_ != CODED or self.codes_ is None else self.codes_.stays(stay_id)
 
     def stream(self, subject_id: int | None = None) -> LiveStay:
         """
@@ -336,9 +350,10 @@ class DTWKNN(WindowClassifier):
         }
         if self.reader_.standardiser is not None:
             arrays |= {"mean": self.reader_.standardiser.mean, "sd": self.reader_.standardiser.sd}
-        facts = {
+        facts: dict[str, Any] = {
             "concepts": list(self.concepts_),
             "channels": list(self.channels_),
+            "ids": self.ids_,
             "prevalence": self.prevalence_,
             "k": self.k_,
         }
@@ -351,21 +366,81 @@ class DTWKNN(WindowClassifier):
         """
         Set what `fit` would have set; returns self.
 
-        Nothing is copied: arrays that are memory-mapped stay on disk, and pages are read when asked for.
+        Nothing is copied: arrays that are memory-mapped stay on disk. Each is read once, in parts, to see
+        that no kernel would leave it.
+
+        Raises
+        ------
+        ExportError
+            If an array or fact is missing, unknown, or not what the others need it to be.
         """
-        self.concepts_, self.channels_ = tuple(facts["concepts"]), tuple(facts["channels"])
-        standardiser = Standardiser(arrays["mean"], arrays["sd"]) if "mean" in arrays else None
-        self.reader_ = Reader(self.concepts_, self.channels_, standardiser)
+        held = stored_neighbours(self.name, arrays, facts, self.get_params(deep=False))
+        self.concepts_, self.channels_ = held.concepts, held.channels
+        self.reader_ = Reader(self.concepts_, self.channels_, held.standardiser)
         self.classes_ = np.array([0, 1])
-        self.prevalence_ = facts["prevalence"]
-        self.k_ = facts.get("k", self.k)  # models stored before k could be chosen have no fact
-        self.selection_ = None
-        self.stack_ = Stack(arrays["stack_coef"], **facts["stack"]) if "stack" in facts else None
-        self.stay_id_, self.y_ = arrays["stay_id"], arrays["y"]
-        self.channel_weight_ = arrays["channel_weight"]
-        series = Series(arrays["values"], arrays["offsets"], len(self.channels_))
-        self.train_ = Train(series, arrays["measured"], arrays["subject_id"], arrays["ballot"])
+        self.prevalence_, self.k_, self.ids_ = held.prevalence, held.k, held.ids
+        self.selection_, self.stack_, self.codes_ = None, held.stack, None
+        self.stay_id_, self.y_, self.channel_weight_ = held.stay_id, held.y, held.channel_weight
+        self.train_ = held.train
         return self
+
+    def with_coded_ids(self, codes: Pseudonyms) -> DTWKNN:
+        """
+        The same neighbours under coded ids, in an order that says nothing of the export's.
+
+        A risk stays what it is; which of several neighbours at one distance is named first may change.
+        """
+        if self.ids_ == CODED:
+            return self
+        made = copy(self)
+        order = np.argsort([_digest(self.train_, n) for n in range(len(self.y_))], kind="stable")
+        train = taken(self.train_, order)
+        made.y_ = self.y_[order]
+        if self.ids_ == NO_IDS:
+            made.stay_id_ = np.where(self.stay_id_[order] == -1, -1, np.arange(len(order)))
+            made.train_ = train
+            return made
+        made.ids_, made.codes_ = CODED, codes
+        made.stay_id_ = codes.of_stays(self.stay_id_[order])
+        made.train_ = train._replace(subject_id=codes.of_subjects(train.subject_id))
+        return made
+
+    def recognising(self, codes: Pseudonyms) -> DTWKNN:
+        """The same model, which passes over a person's own stays when asked about people of that export."""
+        if self.ids_ != CODED:
+            return self
+        made = copy(self)
+        made.codes_ = codes
+        return made
+
+    def stores_of_patients(self) -> list[str]:
+        """The series of the training stays, and under what ids."""
+        check_is_fitted(self, "train_")
+        n = int((self.stay_id_ != -1).sum())
+        held = (
+            f"`weights.safetensors` holds the hourly series of {n:,} training stays themselves, "
+            "standardised, with the class of each"
+        )
+        if self.prototypes == "barycentres":
+            held += f", and {len(self.y_) - n:,} averages of several stays"
+        ids = {
+            CLEAR: "and the stay and subject ids in clear.",
+            CODED: "and coded ids of stay and person, which only who has the export can tell.",
+            NO_IDS: "and no id of a stay or a person.",
+        }[self.ids_]
+        how = (
+            "To store it without any id: `keep_ids = false` and `exclude_same_subject = false`. The "
+            "series stay: to store fewer, `max_train`; averages in their place, `prototypes`."
+        )
+        return [f"{held}, {ids}", how]
+
+    def coded_subjects(self, subject_id: np.ndarray) -> np.ndarray:
+        """People as they stand among the training stays, shape (N,)."""
+        if self.ids_ != CODED:
+            return subject_id
+        if self.codes_ is None:
+            return np.full_like(subject_id, NO_SUBJECT)  # nobody is known: see `recognising`
+        return self.codes_.of_subjects(subject_id)
 
     def _check_outcomes(self, X, y) -> np.ndarray:
         """`y` as integers, one for each of X, both classes present."""
@@ -438,7 +513,7 @@ class DTWKNN(WindowClassifier):
             self._check_concepts(X)
         queries = self.reader_.queries(X, end_h)
         if self.exclude_same_subject:
-            return queries
+            return queries._replace(subject_id=self.coded_subjects(queries.subject_id))
         return queries._replace(subject_id=np.full_like(queries.subject_id, NO_SUBJECT))
 
     def _nearest(self, queries: Queries, train: Train, k: int) -> dtw.Neighbours:
@@ -484,3 +559,9 @@ class DTWKNN(WindowClassifier):
         shares = self._shares(X, None)[0][:, 0]
         shares = np.where(np.isnan(shares), self.prevalence_, shares)
         return precision_above_chance(shares, np.asarray(y).astype(int))
+
+
+def _digest(train: Train, n: int) -> bytes:
+    """Something of a train series to sort by that says nothing of its id."""
+    whole = np.ascontiguousarray(train.series.one(n)).tobytes()
+    return hashlib.blake2b(whole + train.measured[n].tobytes(), digest_size=16).digest()

@@ -46,7 +46,7 @@ class LiveStay:
         self.n_hours = 0
         self._subject_id = int(NO_SUBJECT)
         if subject_id is not None and model.exclude_same_subject:
-            self._subject_id = int(subject_id)
+            self._subject_id = int(model.coded_subjects(np.array([subject_id], np.int64))[0])
         n_channels = len(model.channels_)
         self._carried = np.zeros(n_channels)  # the training mean before the first value
         self._measured = np.zeros(n_channels, bool)

@@ -97,13 +97,13 @@ def condense(
     for label in (0, 1):
         members = np.flatnonzero(y == label)
         if len(members) <= n_prototypes or (controls_only and label == 1):
-            parts.append((_taken(train, members), np.full(len(members), label), members))
+            parts.append((taken(train, members), np.full(len(members), label), members))
             continue
         groups = group(train, members, n_prototypes, nearest, random)
         ballot = np.zeros((len(groups.medoid), 2))
         np.add.at(ballot, groups.owner, train.ballot[members])
         if kind == "medoids":
-            prototypes = _taken(train, groups.medoid)._replace(ballot=ballot)
+            prototypes = taken(train, groups.medoid)._replace(ballot=ballot)
             position = groups.medoid
         else:
             prototypes = _barycentres(train, members, groups, ballot, dependent)
@@ -172,10 +172,10 @@ def _distances(train: Train, rows: np.ndarray, columns: np.ndarray, nearest: Swe
     Root of the mean square over the channels that both measured; two windows without such a channel are
     as far apart as the farthest two that have one.
     """
-    asked = _taken(train, rows)
+    asked = taken(train, rows)
     distance = np.empty((len(rows), len(columns)))
     for right in range(0, len(columns), COLUMNS_AT_ONCE):
-        among = _taken(train, columns[right : right + COLUMNS_AT_ONCE])
+        among = taken(train, columns[right : right + COLUMNS_AT_ONCE])
         among = among._replace(subject_id=np.full(len(among.subject_id), NO_SUBJECT))
         for below in range(0, len(rows), ROWS_AT_ONCE):
             queries = whole_series_as_queries(asked, below, below + ROWS_AT_ONCE)
@@ -240,7 +240,7 @@ def _barycentre(parts: list[np.ndarray], mass: np.ndarray, start, size: int | No
         )
 
 
-def _taken(train: Train, rows: np.ndarray) -> Train:
+def taken(train: Train, rows: np.ndarray) -> Train:
     """The training windows at some positions."""
     series = _packed_like(train.series, [train.series.one(n) for n in rows])
     return Train(series, train.measured[rows], train.subject_id[rows], train.ballot[rows])

@@ -58,6 +58,13 @@ def check_settings(settings: dict[str, Any], validation) -> None:
     ------
     SettingsError
     """
+    check_alone(settings)
+    if settings["combine"] == "validation_ap":
+        _check_validation(validation)
+
+
+def check_alone(settings: dict[str, Any]) -> None:
+    """The same without data, as for a stored model."""
     for setting, choices in CHOICES.items():
         if settings[setting] not in choices:
             named = " or ".join(repr(c) if c else "none" for c in choices)
@@ -69,8 +76,6 @@ def check_settings(settings: dict[str, Any], validation) -> None:
     candidates_of(settings["k"])
     _check_channels(settings)
     _check_together(settings)
-    if settings["combine"] == "validation_ap":
-        _check_validation(validation)
 
 
 def _check_channels(settings: dict[str, Any]) -> None:

@@ -21,8 +21,10 @@ from sepsis.cohort.windows import Windows
 from sepsis.errors import SettingsError
 from sepsis.models.base import WindowClassifier, probabilities
 from sepsis.models.charted import last_time, last_value
+from sepsis.models.stored import Stored
 
 log = logging.getLogger("sepsis.models")
+MOST_KNOTS = 1_000  # of a stored spline
 
 # Concepts of the group "lab" of data_schema/2_concepts.toml: what is drawn and sent.
 LABORATORY = (
@@ -124,11 +126,27 @@ class FewNumbers(WindowClassifier):
 
     def restore(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]):
         """Set what `fit` would have set; returns self."""
+        stored = Stored(self.name, arrays, facts)
         self.classes_ = np.array([0, 1])
-        self.concepts_, self.gap_counts_ = tuple(facts["concepts"]), np.array(facts["gap_counts"], bool)
-        self.knots_ = [arrays[f"knots.{k}"] for k in range(len(self.numbers))]
-        self.fill_ = [arrays[f"fill.{k}"] for k in range(len(self.numbers))]
-        self.coef_, self.intercept_ = arrays["coef"], float(arrays["intercept"][0])
+        self.concepts_ = stored.concepts()
+        gaps = stored.fact("gap_counts", list)
+        if len(gaps) != len(self.numbers) or not all(isinstance(one, bool) for one in gaps):
+            raise stored.wrong(
+                "gap_counts", f"a list of {len(gaps)}", f"{len(self.numbers)} times true or false"
+            )
+        self.gap_counts_ = np.array(gaps, bool)
+        self.knots_, self.fill_ = [], []
+        for k in range(len(self.numbers)):
+            knots = stored.array(f"knots.{k}", (-1,))
+            if len(knots) > MOST_KNOTS or not (np.diff(knots) > 0).all():
+                raise stored.wrong(f"knots.{k}", "out of order, or too long", f"at most {MOST_KNOTS}, rising")
+            width = 0 if len(knots) < 2 else len(knots) + 1
+            self.knots_.append(knots)
+            self.fill_.append(stored.array(f"fill.{k}", (width,)))
+        size = sum(len(fill) for fill in self.fill_) + int(self.gap_counts_.sum())
+        self.coef_ = stored.array("coef", (size,))
+        self.intercept_ = float(stored.array("intercept", (1,))[0])
+        stored.nothing_else()
         return self
 
     def _features(self, columns: np.ndarray) -> np.ndarray:

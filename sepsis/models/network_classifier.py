@@ -22,7 +22,8 @@ from sepsis.models.base import Standardiser, WindowClassifier
 from sepsis.models.hold_out import hold_out
 from sepsis.models.mgp_plan import SAME_H, Plan, plan_windows
 from sepsis.models.network_training import LabelledPlan, Schedule, log, train_network
-from sepsis.models.networks import Architecture, ProcessFront, SequenceNetwork
+from sepsis.models.networks import Architecture, ProcessFront, SequenceNetwork, shapes_of_weights
+from sepsis.models.stored import LARGEST, Stored
 
 HOLD_OUT = 0.1  # share of subjects kept for early stopping if the caller gives no validation
 CHOICES = {
@@ -35,6 +36,10 @@ CHOICES = {
 AT_LEAST_ONE = (
     "n_samples", "hidden", "levels", "kernel_size", "batch_size", "max_epochs", "patience", "devices",
 )  # fmt: skip
+MOST = {  # of a stored model: far beyond what anybody trains, and no machine's memory
+    "n_samples": 10_000, "hidden": 65_536, "levels": 24, "kernel_size": 4_096,
+}  # fmt: skip
+MOST_FIELD_H = 1_000_000  # that a stored convolution may look back over
 NOT_NEGATIVE = ("learning_rate", "l2", "dropout", "clip_norm", "likelihood_weight", "pretrain_epochs")
 
 
@@ -211,22 +216,45 @@ class NetworkClassifier(WindowClassifier):
 
     def restore(self, arrays: dict[str, np.ndarray], facts: dict):
         """Set what `fit` would have set."""
-        self.concepts_ = tuple(facts["concepts"])
+        stored = Stored(self.name, arrays, facts)
+        self._check_stored_sizes(stored)
+        self.concepts_ = stored.concepts()
+        size = (len(self.concepts_),)
         self.n_features_in_, self.classes_ = len(self.concepts_), np.array([0, 1])
-        self.case_weight_, self.history_ = float(facts["case_weight"]), list(facts["history"])
-        self.standardiser_ = Standardiser(arrays["mean"], arrays["sd"])
-        self.seen_ = np.asarray(arrays["seen"]).astype(bool)
-        with _torch_settings(self.threads, self.random_state):
+        self.case_weight_ = float(stored.number("case_weight", least=1.0))
+        self.history_ = stored.fact("history", list)
+        if not all(isinstance(epoch, dict) for epoch in self.history_):
+            raise stored.wrong("history", "no list of epochs", "one object for each")
+        self.standardiser_ = Standardiser(stored.array("mean", size), stored.array("sd", size, least=1e-12))
+        self.seen_ = stored.array("seen", size, "uint8", least=0, most=1).astype(bool)
+        for name, shape in shapes_of_weights(size[0], self._architecture()).items():
+            stored.array(f"network.{name}", shape, "float32")
+        with _torch_settings(1, self.random_state):
             network = self._new_network()
-        # scalars may come back with one dimension: safetensors writers differ there
-        network.load_state_dict(
-            {
-                name: torch.tensor(np.asarray(arrays[f"network.{name}"])).reshape(tensor.shape)
-                for name, tensor in network.state_dict().items()
-            }
-        )
+        constants = dict(network.named_buffers())
+        weights = {}
+        for name, tensor in network.state_dict().items():
+            weights[name] = _stored_tensor(stored, f"network.{name}", tensor, constant=name in constants)
+        stored.nothing_else("receptive_field_h")
+        network.load_state_dict(weights)
         self.network_ = network.eval()
         return self
+
+    def _check_stored_sizes(self, stored: Stored) -> None:
+        """Raise for stored settings that no training accepts, or that would take a machine's memory."""
+        given = self.get_params(deep=False)
+        try:
+            self._check_choices()
+        except SettingsError as error:
+            raise stored.wrong("settings", error.found, error.expected) from None
+        for name, most in MOST.items():
+            if (given.get(name) or 0) > most:
+                raise stored.wrong(name, f"above {most}", f"at most {most}")
+        field = (given.get("kernel_size") or 1) * 2 ** (given.get("levels") or 0)
+        if self._architecture().body == "tcn" and field > MOST_FIELD_H:
+            raise stored.wrong("kernel_size", "out of range for so many levels", f"{MOST_FIELD_H} h in all")
+        if not 0 <= given["random_state"] < 2**63:
+            raise stored.wrong("random_state", "out of range", "a whole number from 0")
 
     @property
     def _width(self) -> int:
@@ -347,6 +375,13 @@ class NetworkClassifier(WindowClassifier):
         return LabelledPlan(self._plan(X), y)
 
     def _check_settings(self) -> None:
+        self._check_choices()
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise SettingsError(
+                self.name, "device = 'cuda', and torch finds no GPU", todo="Set device = 'cpu'"
+            )
+
+    def _check_choices(self) -> None:
         given = self.get_params(deep=False)
         for name in given:
             value = given[name]
@@ -364,10 +399,24 @@ class NetworkClassifier(WindowClassifier):
                 self.name, "loss_hours = 'every' with conditioning = 'smooth'", "'last'",
                 "A smoothed hour has seen later ones: set conditioning = 'filter'.",
             )  # fmt: skip
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise SettingsError(
-                self.name, "device = 'cuda', and torch finds no GPU", todo="Set device = 'cpu'"
-            )
+
+
+def _stored_tensor(stored: Stored, name: str, like: torch.Tensor, *, constant: bool) -> torch.Tensor:
+    """
+    A stored tensor of the shape and type of the network's own.
+
+    Scalars may come back with one dimension: safetensors writers differ there. A constant of the network
+    (the bounds of a parameter, which may be infinite) has to be the one it has.
+    """
+    dtype, shape = str(like.dtype).removeprefix("torch."), tuple(like.shape)
+    if shape == () and stored.has(name) and stored.arrays[name].shape == (1,):
+        shape = (1,)
+    most = np.inf if constant else LARGEST
+    array = stored.array(name, shape, dtype, least=-most, most=most)
+    found = torch.tensor(np.asarray(array)).reshape(like.shape)
+    if constant and not torch.equal(found, like):
+        raise stored.wrong(name, "another constant than the network's", "the network's own")
+    return found
 
 
 def _check_finite(X: Windows) -> None:

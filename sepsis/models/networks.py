@@ -150,21 +150,8 @@ class SequenceNetwork(nn.Module):
         super().__init__()
         a = architecture
         self.architecture = a
-        self.front: ProcessFront | BinnedFront
-        if a.front == "mgp":
-            self.front = ProcessFront(n_concepts, a)
-        else:
-            self.front = BinnedFront(n_concepts, a.channels)
-        self.body: TCN | Recurrent
-        if a.body == "tcn":
-            self.body = TCN(
-                self.front.n_channels, hidden=a.hidden, levels=a.levels, kernel_size=a.kernel_size,
-                dropout=a.dropout,
-            )  # fmt: skip
-        else:
-            self.body = Recurrent(
-                self.front.n_channels, hidden=a.hidden, levels=a.levels, dropout=a.dropout, cell=a.body
-            )
+        self.front = _front(n_concepts, a)
+        self.body = _body(self.front.n_channels, a)
         self.head = nn.Linear(a.hidden, 1)
 
     @property
@@ -219,6 +206,34 @@ class SequenceNetwork(nn.Module):
         hidden = torch.cat(parts)[torch.from_numpy(back).to(x.device)]  # (rows, S, H)
         # row by row: a matrix product may round a row by how many there are
         return (hidden * self.head.weight[0]).sum(-1) + self.head.bias
+
+
+def _front(n_concepts: int, a: Architecture) -> ProcessFront | BinnedFront:
+    """What is read at every hour."""
+    return ProcessFront(n_concepts, a) if a.front == "mgp" else BinnedFront(n_concepts, a.channels)
+
+
+def _body(n_channels: int, a: Architecture) -> TCN | Recurrent:
+    """What looks back over the hours."""
+    if a.body == "tcn":
+        return TCN(n_channels, hidden=a.hidden, levels=a.levels, kernel_size=a.kernel_size, dropout=a.dropout)
+    return Recurrent(n_channels, hidden=a.hidden, levels=a.levels, dropout=a.dropout, cell=a.body)
+
+
+def shapes_of_weights(n_concepts: int, architecture: Architecture) -> dict[str, tuple[int, ...]]:
+    """
+    Shapes of the weights of body and head by their names in the network, without the memory they take.
+
+    A stored file whose arrays have other shapes can so be refused before a network of its size is made.
+    """
+    n_channels = _front(n_concepts, architecture).n_channels
+    with torch.device("meta"):
+        parts = {"body": _body(n_channels, architecture), "head": nn.Linear(architecture.hidden, 1)}
+    return {
+        f"{part}.{name}": tuple(tensor.shape)
+        for part, module in parts.items()
+        for name, tensor in module.state_dict().items()
+    }
 
 
 def groups_of_like_length(hours: np.ndarray, n_samples: int) -> list[np.ndarray]:

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from sepsis.errors import ExportError, SettingsError, nearest
+from sepsis.model_files import FORMAT_VERSION, parsed, read_plain, require_fields, require_version
+from sepsis.model_tables import read_arrays
 from sepsis.models.base import WindowClassifier
 from sepsis.outputs import whole_file, write_json
 
@@ -41,7 +40,6 @@ MODELS = {
     "last_lab": ("sepsis.models.falsifiers", "LastLab"),
     "demographics": ("sepsis.models.falsifiers", "Demographics"),
 }
-FORMAT_VERSION = 1
 
 
 def model_class(name: str) -> type[WindowClassifier]:
@@ -130,27 +128,43 @@ def load_model(path: str | Path) -> WindowClassifier:
     Raises
     ------
     ExportError
-        If a file is missing, damaged, of a newer format, or names an unknown model.
+        If a file is missing, damaged, of a newer format, names an unknown model, or holds what that
+        model cannot be.
     """
     path = Path(path)
+    return restored(read_plain(path, "model.json"), read_plain(path, "weights.safetensors"), path.name)
+
+
+def restored(note: bytes, weights: bytes, where: str) -> WindowClassifier:
+    """
+    A fitted model from the bytes of its two files.
+
+    Parameters
+    ----------
+    where : str
+        Name of the folder, for messages.
+
+    Raises
+    ------
+    ExportError
+        As `load_model`.
+    """
+    name = f"{where}/model.json"
+    facts = parsed(note, name)
+    require_version(facts.get("format_version", 1), name)
+    require_fields(facts, {"model": str, "settings": dict, "facts": dict}, name)
+    if facts["model"] not in MODELS:
+        raise ExportError(name, "names no known model", ", ".join(MODELS), "Upgrade, or train again.")
+    arrays = read_arrays(weights, f"{where}/weights.safetensors")
     try:
-        note = json.loads((path / "model.json").read_text(encoding="utf-8"))
-        arrays = load_arrays((path / "weights.safetensors").read_bytes())
-    except OSError as error:
+        return make_model(facts["model"], facts["settings"]).restore(arrays, facts["facts"])
+    except SettingsError as error:
+        raise ExportError(name, error.found, error.expected, "Upgrade, or train again.") from None
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError):
+        # whatever no check foresaw: the folder is at fault, and its content is not repeated
         raise ExportError(
-            str(path), f"no {Path(error.filename).name}", "a model folder", "Train again."
+            name, f"does not hold what {facts['model']} stores", "a whole model folder", "Copy it again."
         ) from None
-    except (ValueError, SafetensorError):
-        raise ExportError(
-            str(path), "a file of the model is damaged", "a whole model folder", "Copy it again."
-        ) from None
-    if note.get("format_version", 0) > FORMAT_VERSION:
-        raise ExportError(
-            str(path), f"model format {note['format_version']}", f"at most {FORMAT_VERSION}", "Upgrade."
-        )
-    if note.get("model") not in MODELS:
-        raise ExportError(str(path), "names no known model", ", ".join(MODELS), "Upgrade, or train again.")
-    return make_model(note["model"], note["settings"]).restore(arrays, note["facts"])
 
 
 def _plain(value: Any) -> Any:

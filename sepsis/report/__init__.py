@@ -14,8 +14,8 @@ import pandas as pd
 
 from sepsis import outputs, schema
 from sepsis.errors import ExportError, NothingLeftError
-from sepsis.evaluation.recalibration import maps_as_json
 from sepsis.evaluation.risk_set import RiskSet
+from sepsis.recalibration import maps_as_json
 from sepsis.report.elements import Chart
 from sepsis.report.flow import FlowStep, attrition_flow
 from sepsis.report.page import Page

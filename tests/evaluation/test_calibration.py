@@ -17,10 +17,10 @@ from sepsis.evaluation.calibration import (
     reliability_curve,
 )
 from sepsis.evaluation.intervals import subject_resamples
-from sepsis.evaluation.logistic import OneStep, expit, fit_logistic, logit
-from sepsis.evaluation.recalibration import METHODS, maps_as_json
 from sepsis.evaluation.risk_set import constant_risk_set
+from sepsis.logistic import OneStep, expit, fit_logistic, logit
 from sepsis.outputs import write_json
+from sepsis.recalibration import METHODS, maps_as_json
 from tests.evaluation.made_up import study
 from tests.oracles import evaluation as oracle
 

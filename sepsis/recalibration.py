@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from sepsis.errors import ExportError, UsageError, nearest
-from sepsis.evaluation.logistic import expit, fit_logistic, logit
+from sepsis.logistic import expit, fit_logistic, logit
 
 METHODS = ("intercept", "platt", "isotonic")
 

@@ -1,0 +1,111 @@
+"""
+Thresholds on a risk that keep a limit: so much sensitivity or specificity, at most such a share of alerts.
+
+A threshold is one of the risks that occur; a risk at or above it is an alert. What it does elsewhere, and
+how sure that is, is the matter of `sepsis.evaluation.operating_points`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+SLACK = 1e-9  # a share that equals its limit keeps it, whatever the last bit says
+
+
+@dataclass(frozen=True)
+class Limits:
+    """
+    What is held fixed.
+
+    Attributes
+    ----------
+    sensitivity : sequence of float
+        At least this; the highest threshold that gives it is taken.
+    specificity, alert_rate : sequence of float
+        At least this specificity, at most this share of alerts; the lowest threshold is taken.
+    partial_from : float
+        The partial area is that at specificities from here to 1.
+    """
+
+    sensitivity: Sequence[float] = (0.8, 0.9)
+    specificity: Sequence[float] = (0.9, 0.95)
+    alert_rate: Sequence[float] = (0.1,)
+    partial_from: float = 0.9
+
+
+LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """
+    One threshold and what it did where it was chosen.
+
+    Attributes
+    ----------
+    kind : "sensitivity", "specificity" or "alert rate"
+    limit : float
+    threshold : float or None
+        None: only no alert at all keeps the limit.
+    sensitivity, false_positive_rate, alert_rate : float
+    """
+
+    kind: str
+    limit: float
+    threshold: float | None
+    sensitivity: float
+    false_positive_rate: float
+    alert_rate: float
+
+
+def choose_thresholds(is_case, risk, limits: Limits = LIMITS) -> list[Threshold]:
+    """
+    The threshold of every limit.
+
+    Parameters
+    ----------
+    is_case : array of bool, shape (N,)
+    risk : array of float, shape (N,)
+        No NaN.
+
+    Returns
+    -------
+    thresholds : list of Threshold
+        Empty where a class is.
+
+    Examples
+    --------
+    >>> found = choose_thresholds([True, False, True, False], [0.9, 0.8, 0.7, 0.1], Limits((1.0,), (), ()))
+    >>> found[0].threshold, found[0].false_positive_rate
+    (0.7, 0.5)
+    """
+    is_case, risk = np.asarray(is_case, dtype=bool), np.asarray(risk, dtype=float)
+    if not is_case.any() or is_case.all():
+        return []
+    at = np.unique(risk)[::-1]
+    # alerts at each threshold, from the strictest; before it none at all
+    found = [np.array([0, *np.cumsum(_counts(risk[part], at))]) for part in (is_case, ~is_case)]
+    sensitivity, false_positive = found[0] / is_case.sum(), found[1] / (~is_case).sum()
+    alerts = (found[0] + found[1]) / len(risk)
+    keeps = {
+        "sensitivity": lambda limit: sensitivity >= limit - SLACK,
+        "specificity": lambda limit: 1.0 - false_positive >= limit - SLACK,
+        "alert rate": lambda limit: alerts <= limit + SLACK,
+    }
+    chosen = []
+    for kind, values in zip(keeps, (limits.sensitivity, limits.specificity, limits.alert_rate), strict=True):
+        for limit in values:
+            kept = np.flatnonzero(keeps[kind](limit))
+            place = int(kept[0] if kind == "sensitivity" else kept[-1])
+            rates = (float(share[place]) for share in (sensitivity, false_positive, alerts))
+            chosen.append(Threshold(kind, float(limit), float(at[place - 1]) if place else None, *rates))
+    return chosen
+
+
+def _counts(risk: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """How many have each of the risks `at`, which descend."""
+    place = np.searchsorted(-at, -risk)
+    return np.bincount(place, minlength=len(at))

@@ -1,0 +1,64 @@
+"""Shift of inputs: held to a slow twin, in any order of the parts, and without a patient's value."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sepsis.input_statistics import FLOOR, ShiftCounter, learn_statistics, statistics_from
+from tests.oracles import shift as oracle
+
+
+def learned(value, n_stays=50):
+    return learn_statistics(
+        ("a", "rare"), {"a": "mmHg"}, np.zeros(len(value), int), value, [3, n_stays], n_stays
+    )
+
+
+def table(value, stay_id):
+    return pd.DataFrame({"stay_id": stay_id, "time_h": 1.0, "concept": "a", "value": value})
+
+
+@pytest.mark.parametrize(("moved", "status"), [(0.0, "stable"), (0.45, "shifted"), (2.0, "strongly shifted")])
+def test_the_index_agrees_with_counting_and_says_how_far(moved, status):
+    rng = np.random.default_rng(0)
+    statistics = learned(rng.normal(size=5000))
+    value = rng.normal(size=4000) + moved
+    counter = ShiftCounter(statistics)
+    counter.add(table(value, np.arange(4000) % 100), pd.DataFrame({"stay_id": np.arange(120)}))
+    row = counter.report().iloc[0]
+    one = statistics.concepts[0]
+    assert row.psi == pytest.approx(oracle.psi(value.tolist(), one.edges, one.shares, FLOOR))
+    assert row.status == status
+    assert row.share_missing == pytest.approx(20 / 120)
+    assert counter.report().status[1] == "absent"
+
+
+def test_parts_in_any_order_give_the_same_report_to_the_bit():
+    rng = np.random.default_rng(1)
+    statistics = learned(rng.normal(size=500))
+    events = table(rng.normal(size=900), np.arange(900) % 90)
+    stays = pd.DataFrame({"stay_id": np.arange(100)})
+    reports = []
+    for parts in (
+        [range(100)],
+        [range(50, 100), range(50)],
+        [range(0, 100, 3), range(1, 100, 3), range(2, 100, 3)],
+    ):
+        counter = ShiftCounter(statistics)
+        for part in parts:
+            counter.add(events, stays[stays.stay_id.isin(part)])
+        reports.append(counter.report())
+    for other in reports[1:]:
+        pd.testing.assert_frame_equal(reports[0], other, check_exact=True)
+
+
+def test_what_is_stored_is_rounded_and_comes_back():
+    value = np.random.default_rng(2).normal(100.0, 10.0, 300)
+    statistics = learned(value)
+    text = json.dumps(statistics.as_json())
+    assert statistics_from(json.loads(text), "x") == statistics
+    one = statistics.concepts[0]
+    assert not {f"{v:.17g}" for v in (*one.edges, one.low, one.high, one.mean)} & {f"{v:.17g}" for v in value}
+    assert learned(value[:10]).concepts[0].edges == ()
