@@ -243,6 +243,9 @@ def score(
     split: Annotated[
         list[str] | None, typer.Option(help="Only these splits; repeatable. Default: all.")
     ] = None,
+    recalibrated: Annotated[
+        bool, typer.Option("--recalibrated", help="Risks by the calibrator in the model folder.")
+    ] = False,
     meds_out: Annotated[
         Path | None, typer.Option(help="Parquet file for the risks once more, as predictions in MEDS form.")
     ] = None,
@@ -265,6 +268,7 @@ def score(
         labels=read_labels(labels) if labels else None,
         horizons=None if hourly else read_horizons(horizons or "0:7"),
         splits=tuple(split or ()), engine=engine or "", meds_out=meds_out,
+        recalibrate=recalibrated,
     )  # fmt: skip
     typer.echo(
         f"{out}: {scored.risks} risks of {scored.stays_with_risk} stays; "

@@ -5,7 +5,7 @@ Scores of a whole export: part by part into one Parquet file, and on from where 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,12 +63,15 @@ class Asked:
         Contract `cohort` for horizons; for every hour what is known of splits and references, if anything.
     wanted : ndarray of int or None
         Stays to score hour by hour; None: all.
+    recalibrate : callable or None
+        From risks to the risks that are stored; None: the model's own. Their SD has no meaning then.
     """
 
     horizons: tuple[float, ...] | None
     splits: tuple[str, ...] = ()
     cohort: pd.DataFrame | None = None
     wanted: np.ndarray | None = None
+    recalibrate: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 def events_place(source: Source, stored: Path | None, work: Work) -> Path:
@@ -113,10 +116,14 @@ def score_part(model: WindowClassifier, part: Events, asked: Asked) -> pd.DataFr
     """Scores of the stays of a part (contract `scores`), at least one row for each of them."""
     known = events_for(part, model.concepts_)
     if asked.horizons is None:
-        return score_hourly(model, known, part.stays, asked.cohort, wanted=asked.wanted)
-    assert asked.cohort is not None
-    here = asked.cohort[asked.cohort.stay_id.isin(part.stays.stay_id)]
-    return score_horizons(model, known, here, horizons=asked.horizons, splits=asked.splits)
+        scores = score_hourly(model, known, part.stays, asked.cohort, wanted=asked.wanted)
+    else:
+        assert asked.cohort is not None
+        here = asked.cohort[asked.cohort.stay_id.isin(part.stays.stay_id)]
+        scores = score_horizons(model, known, here, horizons=asked.horizons, splits=asked.splits)
+    if asked.recalibrate is None:
+        return scores
+    return scores.assign(risk=asked.recalibrate(scores.risk.to_numpy()), risk_sd=np.nan)
 
 
 def write_score_file(work: Work, n_parts: int, out: Path, facts: dict[str, Any]) -> Scored:

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from sepsis.events.readable import events_for
 from sepsis.events.store import load_events, stored_fingerprint
 from sepsis.events.tables import Events
 from sepsis.fitted import input_statistics, operating_of
+from sepsis.input_check import check_inputs
 from sepsis.labels import load_preset
 from sepsis.labels.store import LabelFolder, read_labels, write_labels
 from sepsis.meds_predictions import write_predictions
@@ -247,6 +249,7 @@ def score_export(
     splits: tuple[str, ...] = (),
     engine: str = "",
     meds_out: Path | None = None,
+    recalibrate: bool = False,
 ) -> Scored:
     """
     Risks of every stay at horizons before the reference (needs labels) or at every hour, in one file.
@@ -261,6 +264,13 @@ def score_export(
         the file has the same bytes; otherwise in this process.
     meds_out : Path, optional
         The risks once more, in the form of `sepsis.meds_predictions`.
+    recalibrate : bool
+        Risks by the calibrator in the model folder.
+
+    Raises
+    ------
+    SettingsError
+        If the model folder holds no calibrator and one was asked for.
     """
     if horizons is not None and labels is None:
         raise UsageError("sepsis score --horizons", "no --labels", "the labels folder, or --hourly")
@@ -271,6 +281,13 @@ def score_export(
     if labels is not None:
         _require_own_labels(source, labels)
     settings = {"horizons": horizons, "splits": splits, "hourly": horizons is None}
+    if recalibrate:
+        if trained.operating.calibrator is None:
+            raise SettingsError(
+                "--recalibrated", f"the model folder holds no calibrator ({trained.operating.why_none})",
+                "one fitted on a validation split", "Score without it.",
+            )  # fmt: skip
+        settings["recalibrated"] = True
     inputs = {"export": fingerprint, "onset": labels.manifest["onset_hash"] if labels else None}
     with resumable(out, ["score", settings, inputs, trained.manifest, versions()]) as work:
         place = events_place(source, labels.path / "events" if labels else None, work)
@@ -281,6 +298,9 @@ def score_export(
             assert labels is not None
             cohort = scoring_cohort(trained, labels, (part.events for part in parts), horizons)
             asked = Asked(horizons, splits, cohort)
+        found = check_inputs(trained, parts, asked)
+        if recalibrate:
+            asked = replace(asked, recalibrate=trained.operating.recalibrated)
         if engine == "spark":
             from sepsis.spark_scoring import score_on_spark  # an extra
 
@@ -289,7 +309,7 @@ def score_export(
             left = progress(range(len(parts)), f"score {trained.model.name}")
             score_parts(trained.model_of(parts.held.stays), parts, asked, work, left)
         _require_unchanged(source, fingerprint)
-        facts = score_facts(trained, inputs=inputs, settings=settings)
+        facts = score_facts(trained, inputs=inputs, settings=settings) | {"input_check": found}
         scored = write_score_file(work, len(parts), out, facts)
         if meds_out is not None:
             write_predictions(read_table(out, "scores"), parts.held.stays, meds_out, facts=facts)

@@ -42,7 +42,9 @@ def test_the_readme_names_every_command_and_every_command_is_there():
     named = set(re.findall(r"sepsis ([a-z]+)\b", text))
     commands = {command.callback.__name__ for command in app.registered_commands}
     assert commands <= named
-    assert {n for n in named if f"`sepsis {n}`" in text} <= commands
+    groups = {group.name for group in app.registered_groups}
+    assert groups <= named
+    assert {n for n in named if f"`sepsis {n}`" in text} <= commands | groups
 
 
 def test_every_model_is_found_by_the_name_it_gives_itself():
