@@ -133,7 +133,8 @@ class Scorer:
             The clock. It never goes back. Left out: it goes on to the latest event.
         subject_id : int, optional
             Whose stay it is; to be said at the first push, -1 if it is not. A model that passes over
-            training stays of the same subject needs it.
+            training stays of the same subject needs it, and must know people by their ids
+            (`Trained.model_of`): a stored one knows codes.
 
         Returns
         -------
