@@ -1,9 +1,7 @@
-import numpy as np
-import pandas as pd
-
-from sepsis.models.base import WindowClassifier
+from sepsis.input_statistics import ConceptStatistics, InputStatistics
+from sepsis.model_card import model_card
+from sepsis.operating import Operating
 from sepsis.report.cards import blocks
-from sepsis.training import model_card
 from tests.report.made_up import CARD
 
 
@@ -23,44 +21,21 @@ def test_what_is_not_understood_is_shown_as_it_is():
     assert (block.kind, block.lines[0][0].text) == ("paragraph", "> quoted 1. first <b>")
 
 
-class Fitted(WindowClassifier):
-    """As much of a fitted model as its card asks for."""
-
-    name = "fitted"
-    concepts_ = ("heart_rate", "lactate")
-
-    def __init__(self, depth=3):
-        self.depth = depth
-
-    def notes(self):
-        return ["It reads **two** variables, in `concepts_`."]
-
-    def fit(self, X, y, validation=None):
-        return self
-
-    def predict_proba(self, X):
-        return np.full((len(X), 2), 0.5)
-
-    def state(self):
-        return {}, {}
-
-    def restore(self, arrays, facts):
-        return self
-
-
 def test_the_card_of_a_model_of_ours_is_understood_whole():
-    cohort = pd.DataFrame(
-        {
-            "in_cohort": True,
-            "split": ["train", "test"],
-            "subject_id": [1, 2],
-            "is_case": [True, False],
-        }
-    )
-    card = model_card(Fitted(), cohort, {"definition": "moor2019", "export_kind": "mimic-iii"})
+    rate = ConceptStatistics("heart_rate", "/min", 90, 0.0, 85.0, 12.0)
+    rare = ConceptStatistics("lactate", "mmol/L", 2, 0.5)
+    facts = {
+        "definition": "moor2019",
+        "export_kind": "mimic-iii",
+        "licence": "As the export.",
+        "notes": ["It reads **two** variables, in `concepts_`."],
+        "stores_of_patients": ["Codes of stays."],
+        "fitted_on": [{"split": "train", "stays": 1, "subjects": 1, "cases": 1}],
+    }
+    card = model_card("fitted", {"depth": 3}, facts, InputStatistics((rate, rare), 2), Operating())
     made = blocks(card)
     text = " ".join(s.text for b in made for line in b.lines for s in line)
     assert "#" not in text
     assert "**" not in text
-    assert [b.kind for b in made].count("table") == 1
+    assert [b.kind for b in made].count("table") == 2
     assert ("train", "1", "1", "1") in next(b for b in made if b.kind == "table").rows
