@@ -77,7 +77,9 @@ def stored_neighbours(
         prevalence=stored.number("prevalence", least=0.0, most=1.0),
         k=k,
         ids=ids,
-        stack=_stack(stored, n_channels) if "stack" in facts or stored.has("stack_coef") else None,
+        stack=_stack(stored, 1 if settings["metric"] == "dependent" else n_channels)
+        if "stack" in facts or stored.has("stack_coef")
+        else None,
         stay_id=stored.array("stay_id", (n,), "int64", least=-1, most=IDS),
         y=y,
         channel_weight=stored.array(
