@@ -36,6 +36,7 @@ from sepsis.progress import progress
 from sepsis.provenance import file_hash, manifest, settings_hash, versions
 from sepsis.schema import read_table, write_table
 from sepsis.score_file import Asked, score_parts, write_score_file
+from sepsis.score_stage import score_facts
 from sepsis.sources import shown
 from sepsis.sources.synthetic import TRUTH, write_synthetic
 from sepsis.stages import (
@@ -43,7 +44,6 @@ from sepsis.stages import (
     evaluate_files,
     label_export,
     open_source,
-    score_facts,
     train_one,
 )
 from sepsis.training import read_model
@@ -247,7 +247,13 @@ def _train_and_score(
         with resumable(file, ["score", settings, inputs, trained.manifest, versions()]) as work:
             left = progress(range(len(parts)), f"score {name}")
             score_parts(trained.model_of(labels.onset), parts, asked, work, left)
-            write_score_file(work, len(parts), file, score_facts(trained, inputs=inputs, settings=settings))
+            write_score_file(
+                work,
+                len(parts),
+                len(parts.held.stays),
+                file,
+                score_facts(trained, inputs=inputs, settings=settings),
+            )
 
     file = folder / f"{name}.parquet"
     at_horizons = {**fixed, "hourly": False}

@@ -169,6 +169,11 @@ def write_table(
 def checked_arrow(frame: pd.DataFrame, table: str, where: str, facts: dict[str, Any] | None) -> pa.Table:
     """A table as `write_table` writes it: held to its contract, with its facts."""
     arrow = pa.Table.from_pandas(check_table(frame, table, where), preserve_index=False)
+    return with_facts(arrow, table, facts)
+
+
+def with_facts(arrow: pa.Table, table: str, facts: dict[str, Any] | None) -> pa.Table:
+    """Rows that were held to their contract, with the facts that a file of them carries."""
     note = json.dumps(
         {"table": table, "schema_version": contract(table)["version"], **(facts or {})},
         sort_keys=True,

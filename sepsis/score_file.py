@@ -21,7 +21,7 @@ from sepsis.events.store import load_parts, stored_fingerprint
 from sepsis.events.tables import Events
 from sepsis.models.base import WindowClassifier
 from sepsis.outputs import MANIFEST, whole_file
-from sepsis.schema import PartWriter, checked_arrow, read_rows, write_rows
+from sepsis.schema import PartWriter, checked_arrow, read_rows, with_facts, write_rows
 from sepsis.scoring import score_horizons, score_hourly
 from sepsis.sources.base import Source
 from sepsis.work import Work
@@ -126,12 +126,14 @@ def score_part(model: WindowClassifier, part: Events, asked: Asked) -> pd.DataFr
     return scores.assign(risk=asked.recalibrate(scores.risk.to_numpy()), risk_sd=np.nan)
 
 
-def write_score_file(work: Work, n_parts: int, out: Path, facts: dict[str, Any]) -> Scored:
+def write_score_file(work: Work, n_parts: int, n_stays: int, out: Path, facts: dict[str, Any]) -> Scored:
     """
     The scores of all parts as one file, a row group for each.
 
     Parameters
     ----------
+    n_stays : int
+        Stays of the export, each of which must be in it.
     facts : dict
         What made the risks: kept in the file's metadata.
 
@@ -140,29 +142,25 @@ def write_score_file(work: Work, n_parts: int, out: Path, facts: dict[str, Any])
     NothingLeftError
         If no stay gets a risk.
     """
-    found = _count(work, n_parts)
-    if not found.risks:
-        reasons = "; ".join(f"{n} x {why}" for why, n in Counter(found.reasons).most_common(3))
-        raise NothingLeftError(
-            "sepsis score", f"no stay gets a risk ({reasons})", "at least one", "See --split."
-        )
-    with whole_file(out) as temporary, PartWriter(temporary) as writer:
-        for k in range(n_parts):
-            scores = read_rows(work[step_of(k)] / "scores.arrow")
-            writer.add(checked_arrow(scores.to_pandas(), "scores", out.name, facts))
-    return found
-
-
-def _count(work: Work, n_parts: int) -> Scored:
     risks = stays = with_risk = 0
     reasons: Counter[str] = Counter()
-    for k in range(n_parts):
-        scores = read_rows(work[step_of(k)] / "scores.arrow").to_pandas()
-        scored = scores[scores.risk.notna()]
-        risks += len(scored)
-        stays += scores.stay_id.nunique()
-        with_risk += scored.stay_id.nunique()
-        reasons.update(scores.reason[scores.risk.isna()].value_counts().to_dict())
+    with whole_file(out) as temporary:
+        with PartWriter(temporary) as writer:
+            for k in range(n_parts):
+                rows = read_rows(work[step_of(k)] / "scores.arrow")
+                writer.add(with_facts(rows, "scores", facts))
+                scores = rows.select(["stay_id", "risk", "reason"]).to_pandas()
+                scored = scores.risk.notna()
+                risks += int(scored.sum())
+                stays += scores.stay_id.nunique()
+                with_risk += scores.stay_id[scored].nunique()
+                reasons.update(scores.reason[~scored])
+        if not risks:
+            named = "; ".join(f"{n} x {why}" for why, n in reasons.most_common(3))
+            raise NothingLeftError(
+                "sepsis score", f"no stay gets a risk ({named})", "at least one", "See --split."
+            )
+        assert stays == n_stays, "a stay was lost"
     return Scored(risks, stays, with_risk, dict(reasons))
 
 

@@ -242,3 +242,8 @@ def _conversions(entries: dict[str, Any]) -> dict[str, tuple[float, float]]:
         unit: (float(rule[0]), float(rule[1])) if isinstance(rule, list) else (float(rule), 0.0)
         for unit, rule in entries.items()
     }
+
+
+def concept_set(name: str) -> list[str]:
+    """The variables of a named set of the vocabulary."""
+    return list(load_vocabulary().set(name))

@@ -41,6 +41,21 @@ class LabelFolder:
     attrition: pd.DataFrame
     manifest: dict[str, Any]
 
+    def require_of(self, fingerprint: str) -> None:
+        """
+        Refuse labels of another export than the one with this fingerprint.
+
+        Raises
+        ------
+        ExportError
+            If they are of another one, or it has changed since.
+        """
+        if self.manifest["inputs"]["export"] != fingerprint:
+            raise ExportError(
+                str(self.path), "the labels were made from another export, or the export has changed",
+                "labels of this export", "Label it again.",
+            )  # fmt: skip
+
 
 def write_labels(
     events: EventParts, preset: Preset, folder: Path, work: Work, *, kind: str, fingerprint: str

@@ -272,6 +272,26 @@ class Source(ABC):
             digest.update(_content_hash(path.resolve(), found.st_size, found.st_mtime_ns))
         return digest.hexdigest()
 
+    def require_unchanged(self, fingerprint: str) -> None:
+        """
+        Refuse to go on with what was read of files that somebody wrote to meanwhile.
+
+        Parameters
+        ----------
+        fingerprint : str
+            From before they were read.
+
+        Raises
+        ------
+        ExportError
+            If it is another one now.
+        """
+        if self.fingerprint() != fingerprint:
+            raise ExportError(
+                str(self.path), "changed while it was read", "an export that nobody writes to",
+                "Run the command again when it is whole.",
+            )  # fmt: skip
+
     def fetch(self, expression: ibis.Table) -> pd.DataFrame:
         """Rows of an expression over `raw` tables; whole numbers with gaps become floats, flags objects."""
         return self._engine.table(expression).to_pandas()

@@ -138,7 +138,7 @@ def child(root: str, place: str, task: str, out: str) -> None:
     asked = Asked(None) if task == "hourly" else Asked(HORIZONS, cohort=cohort_of(parts.held.stays))
     with resumable(out, task) as work:
         score_parts(model, parts, asked, work)
-        scored = write_score_file(work, len(parts), Path(out), {})
+        scored = write_score_file(work, len(parts), len(parts.held.stays), Path(out), {})
     seconds = time.perf_counter() - began
     row = {
         "stays": scored.stays,

@@ -1,0 +1,199 @@
+"""
+The stage that scores: an export, a model folder and perhaps labels go in, one score file comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sepsis.cohort import select_cohort
+from sepsis.config import CohortSettings, ScoreSettings
+from sepsis.errors import SettingsError, UsageError
+from sepsis.events.concepts import concept_set
+from sepsis.input_check import check_inputs
+from sepsis.labels.store import LabelFolder
+from sepsis.meds_predictions import write_predictions
+from sepsis.outputs import check_file
+from sepsis.progress import progress
+from sepsis.provenance import versions
+from sepsis.schema import read_table
+from sepsis.score_file import Asked, Scored, events_place, open_parts, score_parts, write_score_file
+from sepsis.sources.base import Source
+from sepsis.training import Trained
+from sepsis.work import resumable
+
+
+def score_export(
+    source: Source,
+    trained: Trained,
+    out: str | Path,
+    *,
+    labels: LabelFolder | None,
+    horizons: tuple[float, ...] | None,
+    splits: tuple[str, ...] = (),
+    engine: str = "",
+    meds_out: Path | None = None,
+    recalibrate: bool = False,
+) -> Scored:
+    """
+    Risks of every stay at horizons before the reference (needs labels) or at every hour, in one file.
+
+    One part of the stays is in memory at a time. A run that was stopped goes on from the last finished
+    part and ends with the same bytes.
+
+    Parameters
+    ----------
+    engine : str
+        "spark": parts are scored by the workers of the running Spark session (`sepsis.spark_scoring`), and
+        the file has the same bytes; otherwise in this process.
+    meds_out : Path, optional
+        The risks once more, in the form of `sepsis.meds_predictions`.
+    recalibrate : bool
+        Risks by the calibrator in the model folder.
+
+    Raises
+    ------
+    SettingsError
+        If the model folder holds no calibrator and one was asked for.
+    """
+    if horizons is not None and labels is None:
+        raise UsageError("sepsis score --horizons", "no --labels", "the labels folder, or --hourly")
+    ScoreSettings(horizons=horizons or (0.0,), splits=splits)  # misspelt splits are refused
+    out, fingerprint = check_file(out), source.fingerprint()
+    if meds_out is not None:
+        check_file(meds_out)
+    if labels is not None:
+        labels.require_of(fingerprint)
+    settings = {"horizons": horizons, "splits": splits, "hourly": horizons is None}
+    if recalibrate:
+        if trained.operating.calibrator is None:
+            raise SettingsError(
+                "--recalibrated", f"the model folder holds no calibrator ({trained.operating.why_none})",
+                "one fitted on a validation split", "Score without it.",
+            )  # fmt: skip
+        settings["recalibrated"] = True
+    inputs = {"export": fingerprint, "onset": labels.manifest["onset_hash"] if labels else None}
+    with resumable(out, ["score", settings, inputs, trained.manifest, versions()]) as work:
+        place = events_place(source, labels.path / "events" if labels else None, work)
+        parts = open_parts(place)
+        if horizons is None:
+            asked = _every_hour(trained, labels, parts.held.stays, fingerprint, splits)
+        else:
+            assert labels is not None
+            cohort = scoring_cohort(trained, labels, (part.events for part in parts), horizons)
+            asked = Asked(horizons, splits, cohort)
+        found = check_inputs(trained, parts, asked)
+        if recalibrate:
+            asked = replace(asked, recalibrate=trained.operating.recalibrated)
+        if engine == "spark":
+            from sepsis.spark_scoring import score_on_spark  # an extra
+
+            score_on_spark(trained, place, asked, work)
+        else:
+            left = progress(range(len(parts)), f"score {trained.model.name}")
+            score_parts(trained.model_of(parts.held.stays), parts, asked, work, left)
+        source.require_unchanged(fingerprint)
+        facts = score_facts(trained, inputs=inputs, settings=settings) | {"input_check": found}
+        scored = write_score_file(work, len(parts), len(parts.held.stays), out, facts)
+        if meds_out is not None:
+            write_predictions(read_table(out, "scores"), parts.held.stays, meds_out, facts=facts)
+        return scored
+
+
+def _every_hour(
+    trained: Trained,
+    labels: LabelFolder | None,
+    stays: pd.DataFrame,
+    fingerprint: str,
+    splits: tuple[str, ...],
+) -> Asked:
+    """Hourly risks, with the splits and references that are known."""
+    if labels is not None and trained.manifest["inputs"]["onset"] == labels.manifest["onset_hash"]:
+        cohort = trained.cohort_of(stays)
+    else:
+        seen = splits_seen(trained, fingerprint, stays)
+        split = "external" if seen is None else stays.subject_id.map(seen).fillna("external")
+        cohort = pd.DataFrame({"stay_id": stays.stay_id, "split": split})
+    wanted = cohort.stay_id[cohort.split.isin(list(splits))].to_numpy() if splits else None
+    return Asked(None, cohort=cohort, wanted=wanted)
+
+
+def scoring_cohort(
+    trained: Trained,
+    labels: LabelFolder,
+    events: pd.DataFrame | Iterable[pd.DataFrame],
+    horizons: tuple[float, ...],
+) -> pd.DataFrame:
+    """
+    Whom to score before a reference: the model's own cohort for the labels it was fitted on; for other
+    labels a cohort by the same settings.
+
+    People the model was fitted, tuned or tested on keep their split; all others are "external".
+
+    Raises
+    ------
+    SettingsError
+        If a horizon is farther than the cohort's, so that stays would lack the history.
+    """
+    settings = CohortSettings(**trained.manifest["settings"]["cohort"])
+    if max(horizons) > settings.horizon_max_h:
+        raise SettingsError(
+            "--horizons",
+            f"go to {max(horizons):g} h",
+            f"at most {settings.horizon_max_h:g} h, as the model's cohort",
+            "Train with a larger cohort.horizon_max_h.",
+        )
+    if trained.manifest["inputs"]["onset"] == labels.manifest["onset_hash"]:
+        return trained.cohort_of(labels.onset)
+    concepts = concept_set(trained.manifest["settings"]["train"]["concept_set"])
+    cohort = select_cohort(labels.onset, events, concepts, settings, split=False)
+    seen = splits_seen(trained, labels.manifest["inputs"]["export"], labels.onset)
+    if seen is not None:
+        known = cohort.subject_id.map(seen)
+        cohort["split"] = cohort.split.where(~cohort.in_cohort | known.isna(), known)
+    return cohort
+
+
+def splits_seen(trained: Trained, fingerprint: str, stays: pd.DataFrame) -> pd.Series | None:
+    """
+    Split of each subject when the model was fitted, if it was fitted on the export of this fingerprint.
+
+    Labels of another definition make other cases of the same people: who was trained on stays known.
+    `stays` are all of that export: by them the folder's coded ids are told (`Trained.cohort_of`).
+    """
+    if trained.manifest["inputs"]["export"] != fingerprint:
+        return None
+    cohort = trained.cohort_of(stays)
+    members = cohort[cohort.in_cohort]
+    return members.drop_duplicates("subject_id").set_index("subject_id").split
+
+
+def score_facts(trained: Trained, *, inputs: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """
+    What made the risks of a score file.
+
+    Parameters
+    ----------
+    inputs : dict
+        Fingerprint of the export that was scored, and hash of the onsets the horizons count from (None
+        for hourly scores without labels).
+    settings : dict
+        Horizons and splits that were asked for.
+    """
+    facts = trained.manifest
+    return {
+        "model": facts["settings"]["model"],
+        "settings": settings,
+        "inputs": inputs,
+        "versions": versions(),
+        "split_hash": facts["split_hash"],
+        "seed": facts["seed"],
+        "definition": facts["definition"],
+        "fitted": {key: facts[key] for key in ("settings", "inputs", "versions")},
+        "card": trained.card,
+    }
