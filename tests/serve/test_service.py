@@ -236,6 +236,21 @@ def test_a_body_that_does_not_arrive_is_not_waited_for():
     assert json.loads(sent[1]["body"])["found"] == "did not arrive in time"
 
 
+def test_a_body_that_says_it_is_too_large_is_not_read():
+    sent = []
+
+    async def never():
+        raise AssertionError("read")
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [(b"host", b"localhost"), (b"content-length", b"1048577")]
+    scope = {"type": "http", "method": "POST", "path": "/score", "headers": headers}
+    asyncio.run(Gate(None, token=None, limits=Limits(max_body_mb=1))(scope, never, send))
+    assert sent[0]["status"] == 413
+
+
 def test_a_page_in_a_browser_cannot_post_as_plain_text(client):
     body = json.dumps({"events": EVENTS})
     for kind in ("text/plain", "application/x-www-form-urlencoded"):
