@@ -5,15 +5,15 @@ What comes in for one stay: held to the vocabulary as an export is, and counted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from sepsis.errors import ExportError, nearest
 from sepsis.events.concepts import Concept, Interval, load_vocabulary
-from sepsis.events.readable import DEMOGRAPHICS
+from sepsis.events.readable import DEMOGRAPHICS, RATES
 from sepsis.events.units import IMPLAUSIBLE, KEPT, NO_NUMBER, normal, unit_rules
 from sepsis.live.refusals import TooLateError
 
@@ -63,6 +63,26 @@ class Charted:
         )
 
 
+def readable(concepts: Iterable[str] = ()) -> dict[str, Concept]:
+    """
+    What may be pushed, by id: the vocabulary, age and sex, and whatever else is named.
+
+    A drug that stops is pushed as a rate of 0, as batch scoring has it; in an export the end of an
+    infusion says so, and some drugs have no rate of 0.
+
+    Examples
+    --------
+    >>> 0.0 in load_vocabulary()["dopamine"].plausible, 0.0 in readable()["dopamine"].plausible
+    (False, True)
+    """
+    known = dict(load_vocabulary().concepts)
+    for name in RATES:
+        known[name] = replace(known[name], plausible=replace(known[name].plausible, with_low=True))
+    for name in (*DEMOGRAPHICS, *concepts):  # age and sex are columns of an export, not items
+        known.setdefault(name, Concept(name, name, "years" if name == "age" else "", "stay"))
+    return known
+
+
 class Admission:
     """
     The rule of what comes in for a model.
@@ -76,13 +96,10 @@ class Admission:
     """
 
     def __init__(self, concepts: Sequence[str], max_hours: float):
-        vocabulary = load_vocabulary()
         self.concepts, self.max_hours = tuple(concepts), max_hours
-        self.known: dict[str, Concept] = dict(vocabulary.concepts)
-        for name in (*DEMOGRAPHICS, *self.concepts):  # age and sex are columns of an export, not items
-            self.known.setdefault(name, Concept(name, name, "years" if name == "age" else "", "stay"))
+        self.known = readable(self.concepts)
         every = list(self.known.values())
-        rules = unit_rules(vocabulary, every)
+        rules = unit_rules(load_vocabulary(), every)
         self._rules = {
             (every[row.number].id, row.spelling): (row.factor, row.offset, row.per_weight)
             for row in rules.itertuples()
@@ -164,7 +181,8 @@ class Admission:
                 elif rule[2]:
                     by_weight[name] += 1
                 else:
-                    value[row] = value[row] * rule[0] + rule[1]
+                    with np.errstate(over="ignore"):  # what becomes infinite is implausible
+                        value[row] = value[row] * rule[0] + rule[1]
             elif unit is not None and unit is not pd.NA and not isinstance(unit, str) and unit == unit:
                 bad[name] += 1
             if self.known[name].fraction and 0 < value[row] <= 1:
@@ -223,9 +241,10 @@ def _numbers(events: pd.DataFrame, name: str) -> np.ndarray:
     """A column as float64, NaN for gaps; never text, and no truth values."""
     column = events[name]
     if column.dtype == object:
-        wrong = [v for v in column if v is not None and (isinstance(v, bool) or not _is_number(v))]
+        given = [np.nan if v is None or v is pd.NA else v for v in column]
+        wrong = [v for v in given if isinstance(v, bool) or not _is_number(v)]
         if not wrong:
-            column = pd.Series([np.nan if v is None else float(v) for v in column], dtype=float)
+            column = pd.Series([float(v) for v in given], dtype=float)
     else:
         is_number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
         wrong = [] if is_number and not pd.api.types.is_complex_dtype(column) else list(column)
@@ -235,7 +254,7 @@ def _numbers(events: pd.DataFrame, name: str) -> np.ndarray:
 
 
 def _is_number(value) -> bool:
-    """Whether an object is a number that float64 can hold, or a gap."""
+    """Whether an object is a number that float64 can hold, NaN among them."""
     if not isinstance(value, int | float | np.integer | np.floating):
         return False
     try:

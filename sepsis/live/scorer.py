@@ -130,7 +130,7 @@ class Scorer:
             rows again, as in batch: values of one variable at one time are averaged. Events later than
             the clock are kept until it gets there.
         now_h : float, optional
-            The clock. It never goes back. Left out: it goes on to the latest event.
+            The clock. It never goes back. Left out: it goes on to the latest event that is kept.
         subject_id : int, optional
             Whose stay it is; to be said at the first push, -1 if it is not. A model that passes over
             training stays of the same subject needs it, and must know people by their ids

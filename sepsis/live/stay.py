@@ -68,8 +68,9 @@ class Stay:
             The first full hour whose answer is new or may have changed; beyond the clock if there is none.
         """
         first = self.n_hours + 1
-        if len(charted):
-            first = min(first, max(1, int(np.ceil(charted.time_h[0] - NEAR_H))))
+        waiting = self.charted.time_h[self.charted.time_h > self.n_hours]  # in no answer so far
+        for time_h in (*charted.time_h[:1], *waiting[:1]):
+            first = min(first, max(1, int(np.ceil(time_h - NEAR_H))))
         known = slice(0, first - 1)
         clock_h = max(self.clock_h, clock_h)
         now = replace(

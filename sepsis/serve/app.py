@@ -130,10 +130,11 @@ def make_app(service: Service, token: str | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
+        app.state.failed = True  # until they are stored, whatever may happen
         try:
             service.save()
+            app.state.failed = False
         except (SepsisError, OSError, BusyError) as error:
-            app.state.failed = True
             log.error("The live stays could not be stored: %s.", type(error).__name__)
 
     app = FastAPI(

@@ -10,6 +10,7 @@ import asyncio
 import hmac
 import json
 import logging
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -60,8 +61,8 @@ class Gate:
         answer = _Answer(send)
         try:
             await self._let_in(scope, receive, answer)
-        except Exception as error:  # its text may hold what was asked
-            log.error("A request failed inside the service: %s.", type(error).__name__)
+        except Exception as error:  # its text may hold what was asked, so it says no more than where it was
+            log.error("A request failed inside the service: %s %s.", type(error).__name__, _place_of(error))
             if not answer.status:
                 await answer.refuse(500, refusal("service", "failed", todo="Tell who runs it."))
         route = getattr(scope.get("route"), "path", "(no route)")
@@ -145,6 +146,15 @@ class _Answer:
         pairs = [(name.encode(), value.encode()) for name, value in sent.items()]
         await self({"type": "http.response.start", "status": status, "headers": pairs})
         await self({"type": "http.response.body", "body": content})
+
+
+def _place_of(error: Exception) -> str:
+    """Where an error was raised, and the last line of this package on the way: modules and lines alone."""
+    frames = [
+        (frame.f_globals.get("__name__", "?"), line) for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    ours = [frame for frame in frames if frame[0].startswith("sepsis.")]
+    return " from ".join(f"{name}:{line}" for name, line in dict.fromkeys((frames[-1], ours[-1])))
 
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE")

@@ -53,7 +53,7 @@ class Push(Asked):
     )
     subject_id: Id | None = Field(None, description="Whose stay it is; to be said at the first push.")
     now_h: Hours | None = Field(
-        None, description="The clock, hours since ICU admission; null: the latest event. Never goes back."
+        None, description="Hours since ICU admission; null: the latest event that is kept. Never goes back."
     )
     events: list[Event] = Field(
         default_factory=list, max_length=MOST_EVENTS, description="In any order; late ones too."

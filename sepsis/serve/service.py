@@ -15,8 +15,9 @@ import pandas as pd
 
 import sepsis
 from sepsis.errors import UsageError
-from sepsis.events.concepts import Interval, load_vocabulary
+from sepsis.events.concepts import Interval
 from sepsis.live import Scorer
+from sepsis.live.incoming import readable
 from sepsis.live.state import KIND, model_hash
 from sepsis.outputs import MANIFEST, check_folder
 from sepsis.serve.messages import Batch, Event, Push
@@ -71,22 +72,19 @@ class Service:
 
     def about(self) -> dict[str, Any]:
         """The model, its variables and the bounds of a request."""
-        known, model = load_vocabulary().concepts, self.trained.model
-        variables = []
-        for name in model.concepts_:
-            concept = known.get(name)
-            bounds = Interval() if concept is None else concept.plausible
-            variables.append(
-                {
-                    "concept": name,
-                    "name": name if concept is None else concept.name,
-                    "unit": "" if concept is None else concept.unit,
-                    "plausible": _written(bounds),
-                }
-            )
+        model = self.trained.model
+        known = readable(model.concepts_)
         return {
             "metadata": self.metadata,
-            "concepts": variables,
+            "concepts": [
+                {
+                    "concept": name,
+                    "name": known[name].name,
+                    "unit": known[name].unit,
+                    "plausible": _written(known[name].plausible),
+                }
+                for name in model.concepts_
+            ],
             "definition": _text(self.trained.manifest.get("definition")),
             "lookback_h": model.lookback_h if np.isfinite(model.lookback_h) else None,
             "keeps_training_stays": model.keeps_training_stays,
@@ -187,10 +185,10 @@ def records(frame: pd.DataFrame, columns: list[str]) -> list[dict[str, Any]]:
 
 
 def _last_h(push: Push) -> float:
-    """How long a stay is by what is pushed."""
+    """How long a stay can be by what is pushed; events before admission make none shorter than nothing."""
     if push.now_h is not None:
         return push.now_h
-    return max((event.time_h for event in push.events), default=0.0)
+    return max((0.0, *(event.time_h for event in push.events)))
 
 
 def _added(before: pd.DataFrame, after: pd.DataFrame) -> list[dict[str, Any]]:

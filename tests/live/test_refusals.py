@@ -6,12 +6,13 @@ import pytest
 
 from sepsis.errors import ExportError, UsageError
 from sepsis.events.concepts import load_vocabulary
+from sepsis.events.readable import RATES
 from sepsis.live import Scorer
 from sepsis.live.incoming import Charted
 from sepsis.live.refusals import ConflictError, TooLateError, TooManyError, UnknownStayError
 from sepsis.models.baselines import Logistic
 from sepsis.models.dtw_knn import DTWKNN
-from tests.live.made_up import events_of, same_to_the_bit
+from tests.live.made_up import batch_scores, events_of, same_to_the_bit
 from tests.models.made_up import made_up_windows
 
 MARKER = "Zzyzx-7731"
@@ -108,6 +109,37 @@ def test_what_is_not_read_is_counted_as_extraction_counts_it(scorer):
         ("map", "before admission"): 1, ("map", "kept"): 2,
     }  # fmt: skip
     assert scorer.n_events(5) == (3, 0)
+
+
+@pytest.mark.parametrize("gap", [None, pd.NA, np.nan, float("nan")])
+def test_a_value_that_is_a_gap_has_no_number_however_the_gap_is_written(scorer, gap):
+    columns = {"time_h": [2.0, 2.5], "concept": ["map", "map"], "value": [71.0, gap]}
+    scorer.push(5, pd.DataFrame(columns))
+    scorer.push(5, pd.DataFrame({**columns, "value": pd.Series([71.0, gap], dtype=object)}))
+    ledger = {(row.concept, row.reason): row.rows for row in scorer.ledger.itertuples()}
+    assert ledger["map", "no number"] == 2
+    assert scorer.n_events(5) == (4, 0)
+
+
+def test_a_value_beyond_all_numbers_after_conversion_is_implausible():
+    X, y = made_up_windows(20, 1)
+    scorer = Scorer(Logistic().fit(type(X)(**{**vars(X), "concepts": ("glucose", "lactate", "map")}), y))
+    scorer.push(
+        1, pd.DataFrame({"time_h": [1.0], "concept": ["glucose"], "value": [1.7e308], "unit": ["mmol/L"]})
+    )
+    assert scorer.ledger.reason.tolist() == ["implausible"]
+
+
+@pytest.mark.parametrize("drug", RATES)
+def test_a_drug_that_stops_is_a_rate_of_0(drug):
+    """As batch scoring has it: the end of an infusion is a row of 0."""
+    X, y = made_up_windows(20, 1)
+    model = Logistic().fit(type(X)(**{**vars(X), "concepts": ("heart_rate", drug, "map")}), y)
+    events = events_of([(0.5, drug, 6.0), (2.5, drug, 0.0)])
+    scorer = Scorer(model)
+    scorer.push(1, events, now_h=4.0, subject_id=1)
+    assert scorer.ledger.values.tolist() == [[drug, "kept", 2]]
+    same_to_the_bit(scorer.scores(), batch_scores(model, {1: [events]}, {1: 4.0}))
 
 
 def test_units_are_converted_as_the_vocabulary_says_and_shares_to_percent():

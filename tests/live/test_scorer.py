@@ -45,6 +45,15 @@ def as_events(some):
     return events_of(values)
 
 
+def same_as_batch(model, found, expected):
+    """To the bit; a network's risks, pushed in pieces, to 1e-6."""
+    if model.name in NETWORKS:
+        assert np.allclose(found.risk, expected.risk, atol=1e-6, rtol=0, equal_nan=True)
+        assert np.allclose(found.risk_sd, expected.risk_sd, atol=1e-6, rtol=0, equal_nan=True)
+        found = found.assign(risk=expected.risk, risk_sd=expected.risk_sd)
+    same_to_the_bit(found, expected)
+
+
 @settings(
     max_examples=20,
     deadline=None,
@@ -70,11 +79,7 @@ def test_any_order_and_batching_of_pushes_ends_at_the_risks_of_batch_scoring(fit
                 scorer.save(Path(folder) / "state")
                 scorer = Scorer.restore(Path(folder) / "state", fitted)
     found, expected = scorer.scores(), batch_scores(fitted, pushed, clock)
-    if fitted.name in NETWORKS:
-        assert np.allclose(found.risk, expected.risk, atol=1e-6, rtol=0, equal_nan=True)
-        assert np.allclose(found.risk_sd, expected.risk_sd, atol=1e-6, rtol=0, equal_nan=True)
-        found = found.assign(risk=expected.risk, risk_sd=expected.risk_sd)
-    same_to_the_bit(found, expected)
+    same_as_batch(fitted, found, expected)
     # what the pushes returned, one over the other, is what the scorer says in the end
     now = {(r.stay_id, r.time_h): r.risk for r in scorer.scores().itertuples() if r.time_h == r.time_h}
     assert shown.keys() == now.keys()
@@ -93,8 +98,6 @@ def test_a_stay_pushed_as_a_whole_has_the_bits_of_batch_scoring(fitted):
 
 
 def test_a_long_stay_loses_its_first_hours_as_in_batch(fitted):
-    if fitted.name in NETWORKS:
-        pytest.skip("the same code as in a short stay, and slow")
     random = np.random.default_rng(6)
     time_h = np.sort(random.uniform(0, 206, 120))
     events = as_events([(t, n, s) for t, n, s in zip(
@@ -103,9 +106,20 @@ def test_a_long_stay_loses_its_first_hours_as_in_batch(fitted):
     scorer = Scorer(fitted)
     for end in (198.0, 199.0, 200.5, 201.0, 206.0):
         scorer.push(11, events[(events.time_h > scorer_clock(scorer)) & (events.time_h <= end)], now_h=end)
-    same_to_the_bit(
-        scorer.scores(), batch_scores(fitted, {11: [events[events.time_h <= 206]]}, {11: 206.0}, subject=-1)
-    )
+    found, expected = scorer.scores(), batch_scores(fitted, {11: [events]}, {11: 206.0}, subject=-1)
+    same_as_batch(fitted, found, expected)
+
+
+@pytest.mark.parametrize("after_h", [4e-16, 5e-10, 5e-9, 1e-7])
+def test_an_event_a_rounding_after_a_full_hour_may_wait_for_the_clock(fitted, after_h):
+    """Models that bin a stay as a whole have it in the hour before, which was answered without it."""
+    first = events_of([(0.5, "heart_rate", 80.0), (1.5, "lactate", 2.0)])
+    waiting = events_of([(3.0 + after_h, "heart_rate", 150.0)])
+    scorer = Scorer(fitted)
+    scorer.push(11, pd.concat([first, waiting]), now_h=3.0, subject_id=11)
+    scorer.push(11, now_h=5.0)
+    expected = batch_scores(fitted, {11: [first, waiting]}, {11: 5.0})
+    same_as_batch(fitted, scorer.scores(), expected)
 
 
 def scorer_clock(scorer):

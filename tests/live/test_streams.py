@@ -56,6 +56,44 @@ def test_the_stream_not_used_for_longest_goes_first(rows):
     assert len(rows) == 7
 
 
+def test_a_discharged_stay_leaves_its_place_to_another(rows):
+    scorer = Scorer(DTWKNN(k=3).fit(*made_up_windows(30, 1)), max_streams=2)
+    scorer.push(1, now_h=1.0)
+    scorer.push(2, now_h=1.0)
+    scorer.discharge(2)
+    scorer.push(3, now_h=1.0)
+    scorer.push(1, now_h=2.0)  # one row: its stream was kept
+    assert len(rows) == 4
+
+
+def test_a_stream_passes_over_training_stays_of_the_same_subject(rows):
+    X, y = made_up_windows(30, 1)
+    time_h, concept, value = X.observations(0)
+    events = events_of(zip(time_h, np.array(X.concepts)[concept], value, strict=True))
+    model, found = DTWKNN(k=5, weights="distance").fit(X, y), []
+    for subject in (int(X.subject_id[0]), 10**6):
+        scorer = Scorer(model)
+        for hour in range(1, 9):
+            new = events[(events.time_h > hour - 1) & (events.time_h <= hour)]
+            scorer.push(1, new, now_h=hour, subject_id=subject)
+        found.append(scorer.scores())
+        seen = events[events.time_h <= 8]
+        same_to_the_bit(found[-1], batch_scores(model, {1: [seen]}, {1: 8.0}, subject=subject))
+    assert len(rows) == 16
+    assert not np.array_equal(found[0].risk, found[1].risk)
+
+
+def test_an_event_a_rounding_after_an_hour_that_is_asked_is_not_streamed(rows):
+    model = DTWKNN(k=3).fit(*made_up_windows(30, 1))
+    scorer = Scorer(model)
+    first, near = events_of([(0.5, "map", 60.0)]), events_of([(3.0 + 5e-10, "map", 110.0)])
+    scorer.push(1, first, now_h=1.0, subject_id=1)
+    scorer.push(1, now_h=2.0)
+    scorer.push(1, near, now_h=5.0)
+    same_to_the_bit(scorer.scores(), batch_scores(model, {1: [first, near]}, {1: 5.0}))
+    assert len(rows) == 2
+
+
 @pytest.mark.parametrize("settings", [{"metric": "dependent"}, {"radius_h": 4}])
 def test_models_that_no_stream_fits_are_asked_as_a_whole(rows, settings):
     model = DTWKNN(k=3, **settings).fit(*made_up_windows(30, 1))

@@ -71,7 +71,7 @@ def test_every_answer_that_can_occur_is_declared():
 
 
 class TestOneAfterTheOther(schema.as_state_machine().TestCase):
-    """Push, read, discharge, read again: what was deleted is gone, what was made is there."""
+    """The same checks where requests follow from each other's answers, as far as schemathesis links them."""
 
     settings = settings(
         max_examples=25, stateful_step_count=6, deadline=None, derandomize=True,

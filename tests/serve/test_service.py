@@ -3,7 +3,9 @@
 import asyncio
 import json
 import logging
+import re
 import threading
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
@@ -153,6 +155,8 @@ def test_limits_of_a_batch(client):
     refused(client.post("/score", json={"stays": twice}), 422, "stays: a stay_id stands there twice")
     long = [{"stay_id": n, "now_h": 2400, "events": []} for n in range(11)]
     refused(client.post("/score", json={"stays": long}), 422, "stays: too many hours")
+    before = {"stay_id": 11, "events": [{"time_h": -876_000, "concept": "map", "value": 70.0}]}
+    refused(client.post("/score", json={"stays": [*long, before]}), 422, "stays: too many hours")
     many = [{"time_h": 1, "concept": "map", "value": 70.0}] * 10_001
     stays = [{"stay_id": n, "events": many} for n in range(2)]
     refused(client.post("/score", json={"stays": stays}), 422, "stays: too many events")
@@ -230,6 +234,21 @@ def test_a_body_that_does_not_arrive_is_not_waited_for():
     asyncio.run(gate(scope, never, send))
     assert sent[0]["status"] == 408
     assert json.loads(sent[1]["body"])["found"] == "did not arrive in time"
+
+
+def test_a_body_that_says_it_is_too_large_is_not_read():
+    sent = []
+
+    async def never():
+        raise AssertionError("read")
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [(b"host", b"localhost"), (b"content-length", b"1048577")]
+    scope = {"type": "http", "method": "POST", "path": "/score", "headers": headers}
+    asyncio.run(Gate(None, token=None, limits=Limits(max_body_mb=1))(scope, never, send))
+    assert sent[0]["status"] == 413
 
 
 def test_a_page_in_a_browser_cannot_post_as_plain_text(client):
@@ -314,6 +333,18 @@ def test_live_stays_are_stored_when_the_service_stops(serve, trained, tmp_path):
         Service(trained, Limits(), state)
 
 
+@pytest.mark.parametrize("error", [OSError, ValueError])
+def test_stays_that_could_not_be_stored_are_a_failure_whatever_went_wrong(serve, monkeypatch, error):
+    def fails(self):
+        raise error("full")
+
+    client = serve()
+    monkeypatch.setattr(Service, "save", fails)
+    with pytest.raises(ValueError, match="full") if error is ValueError else nullcontext(), client:
+        assert not client.app.state.failed
+    assert client.app.state.failed
+
+
 def test_nothing_of_a_patient_is_in_a_log_or_an_error(serve, caplog, capfd, monkeypatch):
     """Ids, values, texts and a failure inside that holds all of them."""
     caplog.set_level(logging.DEBUG)
@@ -340,7 +371,11 @@ def test_nothing_of_a_patient_is_in_a_log_or_an_error(serve, caplog, capfd, monk
     text = "".join(answer.text for answer in answers[1:])
     ours = [r for r in caplog.records if r.name.startswith(("sepsis", "uvicorn", "fastapi", "asyncio"))]
     assert any(r.getMessage() == "POST /stays/{stay_id}/events 409" for r in ours)
-    assert any("failed inside the service: ValueError" in r.getMessage() for r in ours)
+    (failed,) = [r.getMessage() for r in ours if "failed inside the service" in r.getMessage()]
+    assert re.fullmatch(
+        r"A request failed inside the service: ValueError "
+        r"tests\.serve\.test_service:\d+ from sepsis\.serve\.service:\d+\.", failed,
+    )  # fmt: skip
     text += "".join(f"{r.getMessage()}{r.exc_text or ''}{r.exc_info or ''}" for r in ours) + "".join(
         capfd.readouterr()
     )
