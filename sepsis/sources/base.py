@@ -24,6 +24,8 @@ from sepsis.errors import ExportError
 from sepsis.sources.engines import Engine, connect, shown
 
 BAD_TIME, BAD_NUMBER = "malformed time", "malformed number"  # reasons of `exclusion`
+LONGEST_STAY_H = 5 * 365 * 24  # a longer one is a slip of a date, and would be millions of hours
+TOO_LONG = "longer than 5 years"
 MALFORMED_SHARE = 0.01  # of the rows read of a table; more of them stop the run
 _MEASURED = {
     "stay_id": "int64",  # null: the row belongs to no stay of the export
