@@ -1,6 +1,7 @@
 """Events in parts: every stay once, persons whole, and together the same as in one piece."""
 
 import dataclasses
+import os
 
 import numpy as np
 import pandas as pd
@@ -146,5 +147,17 @@ def test_a_stored_table_that_is_missing_or_damaged_is_named(tmp_path, name):
     with pytest.raises(ExportError, match=rf"events/{name}.parquet: not readable as Parquet"):
         load_events(folder)
     (folder / f"{name}.parquet").unlink()
+    with pytest.raises(ExportError, match=f"no {name}"):
+        load_events(folder)
+
+
+@pytest.mark.parametrize("name", ["events", "stays", "labels"])
+def test_a_pipe_in_place_of_a_stored_table_is_no_table(tmp_path, name):
+    _, folder = stored(tmp_path, None)
+    (folder / f"{name}.parquet").unlink(missing_ok=True)
+    os.mkfifo(folder / f"{name}.parquet")
+    if name == "labels":  # which only some exports bring
+        assert load_events(folder).labels is None
+        return
     with pytest.raises(ExportError, match=f"no {name}"):
         load_events(folder)
