@@ -250,14 +250,7 @@ class Source(ABC):
 
     def require_labelable(self) -> None:
         """Raise ExportError where nothing in this kind of export can make a Sepsis-3 onset."""
-        if self.lacks:
-            raise ExportError(
-                f"export ({self.kind})",
-                f"{self.lacks}: it cannot be labelled",
-                "an export with antibiotics and cultures (MIMIC), or with labels (PhysioNet 2019)",
-                "A model that was trained elsewhere scores it without labels: "
-                "'sepsis score EXPORT --hourly --model MODEL --out FILE'.",
-            )
+        refuse_unlabelable(f"export ({self.kind})", self.lacks)
 
     def fingerprint(self) -> str:
         """
@@ -307,6 +300,18 @@ class Source(ABC):
         if self.engine != "duckdb":
             return ibis.memtable(arrow, schema=RAW_TABLES[name])
         return self.connection.create_table(f"raw_{name}", arrow, temp=True, overwrite=True)
+
+
+def refuse_unlabelable(where: str, lacks: str) -> None:
+    """Raise ExportError where `Source.lacks` names something."""
+    if lacks:
+        raise ExportError(
+            where,
+            f"{lacks}: it cannot be labelled",
+            "an export with antibiotics and cultures (MIMIC), or with labels (PhysioNet 2019)",
+            "A model that was trained elsewhere scores it without labels: "
+            "'sepsis score EXPORT --hourly --model MODEL --out FILE'.",
+        )
 
 
 def lacking(check: pd.DataFrame) -> list[str]:

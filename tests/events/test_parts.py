@@ -1,6 +1,5 @@
 """Events in parts: every stay once, persons whole, and together the same as in one piece."""
 
-import dataclasses
 import os
 
 import numpy as np
@@ -16,7 +15,7 @@ from sepsis.errors import ExportError
 from sepsis.events.extraction import extract_events, extract_parts
 from sepsis.events.parts import EVENTS, MAX_PARTS, Spill, partition
 from sepsis.events.store import EventsWriter, load_events, load_parts
-from sepsis.events.tables import Events
+from sepsis.events.tables import TABLES
 from sepsis.sources import open_export
 from tests.sources.made_up import III, IV, write_export
 
@@ -97,16 +96,16 @@ def test_parts_hold_together_what_one_piece_holds(tmp_path, base, part_stays, n_
     whole = extract_events(source)
     pieces = list(parts)
     assert len(pieces) == len(parts) == n_parts
-    for field in dataclasses.fields(Events):
-        frame = getattr(whole, field.name)
-        if frame is None or field.name == "ledger":
+    for name in TABLES:
+        frame = getattr(whole, name)
+        if frame is None or name == "ledger":
             continue
-        found = pd.concat([getattr(piece, field.name) for piece in pieces], ignore_index=True)
+        found = pd.concat([getattr(piece, name) for piece in pieces], ignore_index=True)
         order = [c for c in frame if c not in ("intime", "outtime")]
         found, frame = (t.sort_values(order, ignore_index=True) for t in (found, frame))
         pd.testing.assert_frame_equal(found, frame, check_dtype=len(frame) > 0)
         if "subject_id" in frame:
-            of_people = [set(getattr(piece, field.name).subject_id) for piece in pieces]
+            of_people = [set(getattr(piece, name).subject_id) for piece in pieces]
             assert sum(map(len, of_people)) == len(set().union(*of_people))
     assert pieces[0].ledger.equals(whole.ledger)
     with pytest.raises(IndexError):

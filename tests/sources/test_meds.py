@@ -123,6 +123,8 @@ def test_without_cultures_labels_are_refused_and_the_check_says_why(made_up, tmp
     assert check.status["order", ""] == "ok"
     with pytest.raises(ExportError, match="no code stands for cultures.*cannot be labelled"):
         source.require_labelable()
+    with pytest.raises(ExportError, match="events: no code stands for cultures.*cannot be labelled"):
+        sepsis.label(extract_events(source), sepsis.load_preset("moor2019"))
     assert source.usable
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import sepsis
 from sepsis import schema
 from sepsis.errors import ExportError, UsageError
 from sepsis.events import extract_events
@@ -242,13 +243,16 @@ def test_outcomes_change_the_fingerprint(folder):
 
 
 def test_labels_are_refused_with_what_can_be_done_instead(folder, tmp_path):
-    from sepsis.comparison import compare_export
+    from sepsis.comparison import check_counts, compare_export
     from sepsis.stages import label_export
 
     source = open_export(folder)
     for refused in (
         lambda: label_export(source, tmp_path / "labels", preset="moor2019", switches={}),
         lambda: compare_export(source, ["moor2019"], None, walks=None, log=print),
+        lambda: check_counts(source, "moor2019"),
+        lambda: sepsis.label(extract_events(source), sepsis.load_preset("moor2019")),
+        lambda: sepsis.label(extract_events(source), sepsis.load_preset("physionet2019")),
     ):
         with pytest.raises(ExportError, match="no antibiotics and no cultures.*cannot be labelled") as caught:
             refused()
