@@ -18,7 +18,8 @@ from sepsis.errors import ExportError, UsageError
 
 LARGEST_FILE = 8 * 1024**2  # bytes of one patient's file; the largest of the challenges has 0.1 MB
 LARGEST_SET = 8 * 1024**3  # bytes of all of them together
-UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
+# zipfile says by RuntimeError that a member is encrypted or packed in a way it does not know
+UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
 
 
 def names_in(path: Path, suffix: str) -> list[str]:

@@ -201,19 +201,11 @@ class Mimic(Source):
         if name not in self.sources or keys == []:
             return self.table(name)
         if name == "stays":
-            self._refuse_bad_ids()
+            self.tables.refuse_bad_ids(*self.sources[name])
         with self.explained(name):
             made = getattr(self, f"_{name}")
             table = made() if keys is None else made(keys)
         return table.select(**{column: table[column].cast(kind) for column, kind in RAW_TABLES[name].items()})
-
-    def _refuse_bad_ids(self) -> None:
-        """An id that is none would be rounded to one of somebody else: looked for in the small tables."""
-        for name in self.sources["stays"]:
-            self.tables[name]  # says what is missing or doubled
-            with self.explained("stays"):
-                if bad := self.tables.bad_cells(name, ("int64",)):
-                    raise bad
 
     @abstractmethod
     def _spans(self) -> ibis.Table:

@@ -177,6 +177,14 @@ class ExportTables:
                     raise bad from None
             raise self.store.failure(error, held) from None
 
+    def refuse_bad_ids(self, *names: str) -> None:
+        """An id that is none would be rounded to one of somebody else: looked for in small tables."""
+        for name in names:
+            self[name]  # says what is missing or doubled
+            with self.explained(name):
+                if bad := self.bad_cells(name, ("int64",)):
+                    raise bad
+
     def bad_cells(self, name: str, kinds: tuple[str, ...] = tuple(_PLAIN)) -> ExportError | None:
         """The first column (of these kinds) of a table with cells that are not what they should be."""
         text = self.store.table(name)
