@@ -245,6 +245,8 @@ def read_pipeline(path: str | Path, changes: tuple[str, ...] = ()) -> Pipeline:
     path = find_pipeline(path)
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise SettingsError(path.name, "not readable as TOML (nested too deep)", todo="Correct it.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(
             path.name, f"not readable as TOML ({error})", todo="Correct the line named."

@@ -188,9 +188,11 @@ def not_writable(path: Path, error: OSError) -> StoppedError:
 
 def folder_kind(path: str | Path) -> str | None:
     """The `kind` in a folder's manifest, or None if it has none that can be read."""
+    file = Path(path) / MANIFEST
     try:
-        return json.loads((Path(path) / MANIFEST).read_text(encoding="utf-8")).get("kind")
-    except (OSError, ValueError, AttributeError):
+        # a pipe of that name would keep the reader waiting
+        return json.loads(file.read_text(encoding="utf-8")).get("kind") if file.is_file() else None
+    except (OSError, ValueError, AttributeError, RecursionError):
         return None
 
 

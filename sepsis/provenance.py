@@ -20,8 +20,11 @@ from sepsis.outputs import MANIFEST, folder_kind
 from sepsis.schema import folder
 
 _NEEDED = {  # what later stages read of a manifest
-    "labels": ("inputs", "definition", "export_kind", "onset_hash"),
-    "model": ("inputs", "definition", "settings", "files", "split_hash", "seed"),
+    "labels": ("inputs.export", "definition", "export_kind", "onset_hash"),
+    "model": (
+        *("inputs.export", "inputs.onset", "definition", "files", "split_hash", "seed"),
+        *("settings.model", "settings.cohort", "settings.train", "settings.parameters"),
+    ),
     "events": ("export",),
 }
 
@@ -42,7 +45,7 @@ def read_manifest(path: str | Path, kind: str) -> dict[str, Any]:
             f"a folder written by the stage that makes {kind}", "Check the path, or run that stage again.",
         )  # fmt: skip
     facts = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-    missing = [name for name in _NEEDED.get(kind, ()) if name not in facts]
+    missing = [name for name in _NEEDED.get(kind, ()) if not _says(facts, *name.split("."))]
     if missing:
         raise ExportError(
             f"{path.name}/{MANIFEST}",
@@ -51,6 +54,15 @@ def read_manifest(path: str | Path, kind: str) -> dict[str, Any]:
             "Run that stage again.",
         )
     return facts
+
+
+def _says(facts: Any, name: str, *deeper: str) -> bool:
+    """Whether there is such a fact, below sections; `files` is a section too."""
+    if not isinstance(facts, dict) or name not in facts:
+        return False
+    if deeper:
+        return _says(facts[name], *deeper)
+    return name != "files" or isinstance(facts[name], dict)
 
 
 def manifest(kind: str, *, settings: dict[str, Any], inputs: dict[str, str], **facts: Any) -> dict[str, Any]:

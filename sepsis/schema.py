@@ -60,10 +60,12 @@ def read_toml(name: str | Path) -> dict[str, Any]:
         If there is no such file, or it is not TOML; the message names line and column.
     """
     path = Path(name) if Path(name).suffix == ".toml" and Path(name).exists() else folder() / f"{name}.toml"
+    if not path.is_file():
+        raise UsageError(str(name), "no such file", "a TOML file", "Check the path.")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(str(name), "no such file", "a TOML file", "Check the path.") from None
+    except RecursionError:
+        raise UsageError(path.name, "not readable as TOML (nested too deep)", todo="Correct it.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(
             path.name, f"not readable as TOML ({error})", todo="Correct the line named."
@@ -132,9 +134,22 @@ def _cast(column: pd.Series, dtype: str, where: str) -> pd.Series:
             return column.astype("str").where(column.notna(), None)
         if dtype in ("int64", "bool") and column.isna().any():
             raise ExportError(where, f"{int(column.isna().sum())} gaps", f"{dtype} without gaps")
+        _require_exact(column, dtype, where)
         return column.astype(dtype)
     except (ValueError, TypeError):
         raise ExportError(where, f"holds {column.dtype} that is not {dtype}", dtype) from None
+
+
+def _require_exact(column: pd.Series, dtype: str, where: str) -> None:
+    """No number is rounded to a whole one, and no time is infinite."""
+    if not pd.api.types.is_float_dtype(column):
+        return
+    infinite = int(column.isin([float("inf"), float("-inf")]).sum())
+    if infinite and (dtype == "int64" or where.endswith("_h")):
+        raise ExportError(where, f"{infinite} infinite numbers", "finite ones", "Write the table again.")
+    fractions = int((column % 1 != 0).sum()) if dtype == "int64" else 0
+    if fractions:
+        raise ExportError(where, f"{fractions} numbers that are not whole", "whole ones", "Write it again.")
 
 
 def _pandera_column(pandera, column: dict[str, Any]):

@@ -56,3 +56,6 @@ def test_a_missing_or_broken_file_is_named(tmp_path):
     (tmp_path / "broken.toml").write_text("[cohort\nseed = 1")
     with pytest.raises(SettingsError, match="not readable as TOML.*line 1"):
         read_pipeline(tmp_path / "broken.toml")
+    (tmp_path / "deep.toml").write_text("x = " + "[" * 5000)
+    with pytest.raises(SettingsError, match="deep.toml: not readable as TOML"):
+        read_pipeline(tmp_path / "deep.toml")

@@ -102,7 +102,7 @@ def test_a_manifest_of_another_kind_is_refused(tmp_path):
         provenance.read_manifest(tmp_path / "out", "model")
     with pytest.raises(ExportError, match="no such folder"):
         provenance.read_manifest(tmp_path / "none", "model")
-    with pytest.raises(ExportError, match="does not say inputs, definition"):
+    with pytest.raises(ExportError, match=r"does not say inputs\.export, definition"):
         provenance.read_manifest(tmp_path / "out", "labels")
 
 
@@ -150,3 +150,57 @@ def test_a_manifest_is_json_and_carries_no_clock():
     text = json.dumps(provenance.manifest("labels", settings={}, inputs={}), default=str)
     assert "not a medical device" in text
     assert json.loads(text)["versions"]["python"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"stay_id": [1.0, 2.5]}, "cohort.stay_id: 1 numbers that are not whole"),
+        ({"stay_id": [1.0, np.inf]}, "cohort.stay_id: 1 infinite numbers"),
+        ({"reference_h": [np.inf, np.nan]}, "cohort.reference_h: 1 infinite numbers"),
+    ],
+)
+def test_no_number_is_rounded_to_an_id_and_no_hour_is_infinite(changes, message):
+    with pytest.raises(ExportError) as caught:
+        schema.check_table(cohort(**changes), "cohort")
+    assert message in str(caught.value)
+    assert schema.check_table(cohort(stay_id=[1.0, 2.0]), "cohort").stay_id.dtype == "int64"
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "3", "null", "NaN", "[" * 100_000, '{"kind": "model", "files": []}', "\x00"]
+)
+def test_a_manifest_of_another_shape_is_refused(tmp_path, text):
+    make(tmp_path / "out")
+    (tmp_path / "out" / outputs.MANIFEST).write_text(text)
+    for kind in ("labels", "model", "events"):
+        with pytest.raises(ExportError, match=r"no manifest of this kind|does not say inputs\.export"):
+            provenance.read_manifest(tmp_path / "out", kind)
+
+
+def test_facts_of_a_manifest_are_looked_for_below_their_sections(tmp_path):
+    make(tmp_path / "out")
+    facts = {"kind": "model", "inputs": {"export": "e"}, "definition": {}, "files": [], "split_hash": "s"}
+    outputs.write_json(facts | {"seed": 1, "settings": None}, tmp_path / "out" / outputs.MANIFEST)
+    with pytest.raises(ExportError) as caught:
+        provenance.read_manifest(tmp_path / "out", "model")
+    for name in ("inputs.onset", "files", "settings.model", "settings.train"):
+        assert name in str(caught.value)
+    assert "inputs.export," not in str(caught.value)
+
+
+@pytest.mark.parametrize("instead", [os.mkfifo, os.mkdir])
+def test_a_pipe_or_a_folder_in_place_of_a_file_is_refused_at_once(tmp_path, instead):
+    for name in (outputs.MANIFEST, "settings.toml", "cohort.parquet"):
+        instead(tmp_path / name)
+    assert outputs.folder_kind(tmp_path) is None
+    with pytest.raises(UsageError, match="no such file"):
+        schema.read_toml(tmp_path / "settings.toml")
+    with pytest.raises(ExportError, match="no such file"):
+        schema.read_table(tmp_path / "cohort.parquet", "cohort")
+
+
+def test_toml_that_is_nested_too_deep_is_one_message(tmp_path):
+    (tmp_path / "deep.toml").write_text("x = " + "[" * 5000)
+    with pytest.raises(UsageError, match="deep.toml: not readable as TOML"):
+        schema.read_toml(tmp_path / "deep.toml")

@@ -84,9 +84,13 @@ def complete_scores(scores: pd.DataFrame) -> pd.DataFrame:
         )
     defaults = {"risk_sd": np.nan, "reference_h": np.nan, "horizon_h": np.nan, "model": MODEL, "split": ""}
     scores = scores.assign(**{c: v for c, v in defaults.items() if c not in scores.columns})
-    reason = scores.reason.fillna("") if "reason" in scores.columns else ""
+    words = {c: scores[c] if c in scores.columns else "" for c in ("reason", "model", "split")}
+    # a column of gaps alone comes as numbers from CSV
+    scores = scores.assign(**words).astype({c: "object" for c in words})
     scores = scores.assign(
-        reason=reason, model=scores.model.fillna(MODEL), split=scores.split.fillna("").astype(str)
+        reason=scores.reason.fillna("").astype(str),
+        model=scores.model.fillna(MODEL).astype(str),
+        split=scores.split.fillna("").astype(str),
     )
     return scores.assign(split=_split_of_the_stay(scores), reference_h=_reference_of_the_stay(scores))
 

@@ -7,7 +7,6 @@ them reads them.
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,11 @@ import pyarrow.parquet as pq
 
 from sepsis.events.extraction import extract_parts, spilled_concepts
 from sepsis.events.parts import EVENTS, EventParts, Partition, Spill
-from sepsis.events.tables import Events
+from sepsis.events.tables import TABLES, Events
 from sepsis.sources import Source
 
 _ROWS = "rows"
-_HELD = tuple(field.name for field in fields(Events) if field.name != "events")
+_HELD = tuple(name for name in TABLES if name != "events")
 
 
 def keep_parts(source: Source, folder: Path, *, detail: bool, part_stays: int | None) -> None:

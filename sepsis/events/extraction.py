@@ -102,6 +102,7 @@ def extract_parts(
         cultures=cultures,
         labels=_labels(source),
         ledger=_ledger(ledgers),
+        lacks=source.lacks,
         **(detail_tables(source, vocabulary) | given_tables(source) if detail else {}),
     )
     return EventParts(held, parts, lambda k: spill.read(k, ids))

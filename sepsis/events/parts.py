@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from sepsis.events.tables import Events
+from sepsis.events.tables import TABLES, Events
 
 PART_STAYS = 1000  # about 1.2 million events of MIMIC-IV, 250 MB while they are labelled
 MAX_PARTS = 400  # one open file each while the export is read
@@ -211,7 +211,7 @@ class EventParts:
 
     @cached_property
     def _cuts(self) -> dict[str, _Cut]:
-        frames = {field.name: getattr(self.held, field.name) for field in fields(Events)}
+        frames = {name: getattr(self.held, name) for name in TABLES}
         return {
             name: _Cut(frame, self.parts)
             for name, frame in frames.items()

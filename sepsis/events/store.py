@@ -93,7 +93,7 @@ def load_parts(path: str | Path) -> EventParts:
     read_manifest(path, "events")
     held = {name: _read(path / f"{name}.parquet") for name in HELD}
     missing = [name for name, frame in held.items() if frame is None and name != "labels"]
-    if not (path / "events.parquet").exists():
+    if not (path / "events.parquet").is_file():
         missing.append("events")
     if missing:
         raise ExportError("events", f"no {', '.join(missing)}", "every table of the events", "Label again.")
@@ -122,7 +122,7 @@ def load_events(path: str | Path) -> Events:
 
 def _read(file: Path, row_group: int | None = None) -> Any:
     """A table (or one row group of it) in memory; None if there is no such file."""
-    if not file.exists():
+    if not file.is_file():
         return None
     try:
         with pq.ParquetFile(file) as stored:

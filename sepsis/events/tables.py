@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import pandas as pd
 
@@ -45,6 +45,8 @@ class Events:
     lab_samples, orders, specimens, carevue_rates, zero_rates : DataFrame or None
         What definitions need that look beyond the stay and its admission; see `sepsis.events.detail`.
         None where it was not asked for, or the export is not MIMIC.
+    lacks : str
+        What this kind of export never holds although labels need it (`Source.lacks`); "" where it holds all.
     """
 
     stays: pd.DataFrame
@@ -61,3 +63,7 @@ class Events:
     zero_rates: pd.DataFrame | None = None
     admissions: pd.DataFrame | None = None
     administrations: pd.DataFrame | None = None
+    lacks: str = ""
+
+
+TABLES = tuple(field.name for field in fields(Events) if field.name != "lacks")

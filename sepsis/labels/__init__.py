@@ -39,6 +39,7 @@ from sepsis.labels.suspicion import (
     suspicion_pairs,
     suspicions_of,
 )
+from sepsis.sources.base import refuse_unlabelable
 
 __all__ = [
     "COMPONENTS", "Labels", "Preset", "cardiovascular_points", "cns_points", "coagulation_points",
@@ -85,8 +86,9 @@ def label_stays(events: Events, preset: Preset) -> Labels:
     Raises
     ------
     ExportError
-        If the preset takes labels from the export and it has none, or the export has labels but
-        neither antibiotics nor cultures to compute others from.
+        If the export can never be labelled (PhysioNet 2012), the preset takes labels from the export
+        and it has none, or the export has labels but neither antibiotics nor cultures to compute others
+        from.
     """
     _check_labels_source(events, preset)
     if preset.onset.source == "export_labels":
@@ -118,7 +120,8 @@ def label_stays(events: Events, preset: Preset) -> Labels:
 
 
 def _check_labels_source(events: Events, preset: Preset) -> None:
-    """Refuse a preset that has nothing to work on in this export."""
+    """Refuse a preset that has nothing to work on in this export: nobody would be septic."""
+    refuse_unlabelable("events", events.lacks)
     if preset.onset.source == "export_labels" and events.labels is None:
         raise ExportError(
             f"preset {preset.name}", "the export brings no labels", "an export with labels (PhysioNet 2019)",

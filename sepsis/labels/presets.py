@@ -69,9 +69,11 @@ def _read(name_or_path: str | Path, seen: tuple[str, ...] = ()) -> dict[str, Any
                 "preset", f"no preset {str(name_or_path)!r}", todo=nearest(str(name_or_path), preset_names())
             )
     tables = {"name": path.stem, **schema.read_toml(path)}
-    for key in tables:
+    for key, value in tables.items():
         if key not in _HEADER and key not in _SECTIONS:
             raise SettingsError(path.name, f"no section {key!r}", todo=nearest(key, [*_SECTIONS, *_HEADER]))
+        if key in _SECTIONS and not isinstance(value, dict):
+            raise SettingsError(f"{path.name} {key}", f"is {type(value).__name__}", "a section of settings")
     if "based_on" not in tables:
         return tables
     base = tables["based_on"]

@@ -205,9 +205,9 @@ def read_labels(path: str | Path) -> LabelFolder:
 def _read_attrition(path: Path) -> pd.DataFrame:
     """One row per stay with its exclusion, held to its contract."""
     try:
-        frame = pd.read_csv(path, keep_default_na=False)
+        frame = pd.read_csv(path, keep_default_na=False) if path.is_file() else None
     except (OSError, ValueError):
-        raise ExportError(
-            path.name, "not readable", "the table that `sepsis label` wrote", "Label again."
-        ) from None
+        frame = None
+    if frame is None:
+        raise ExportError(path.name, "not readable", "the table that `sepsis label` wrote", "Label again.")
     return check_table(frame, "attrition", path.name)

@@ -195,6 +195,8 @@ def with_groups(labels: LabelFolder, groups_file: Path | None) -> pd.DataFrame:
 
 def _read(file: Path, columns: list[str] | None = None) -> pd.DataFrame:
     """A small table of CSV or Parquet."""
+    if not file.is_file():
+        raise ExportError(file.name, "no such file", "a CSV or Parquet file", "Check the path.")
     try:
         return pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file, columns=columns)
     except (ValueError, OSError, pa.ArrowException):

@@ -18,7 +18,8 @@ from sepsis.errors import ExportError, UsageError
 
 LARGEST_FILE = 8 * 1024**2  # bytes of one patient's file; the largest of the challenges has 0.1 MB
 LARGEST_SET = 8 * 1024**3  # bytes of all of them together
-UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
+# zipfile says by RuntimeError that a member is encrypted or packed in a way it does not know
+UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
 
 
 def names_in(path: Path, suffix: str) -> list[str]:
@@ -33,7 +34,7 @@ def names_in(path: Path, suffix: str) -> list[str]:
     if path.is_dir():
         found = (below for below in path.rglob("*") if _counts(below.name, suffix) and below.is_file())
         return sorted(below.relative_to(path).as_posix() for below in found)
-    if not path.exists():
+    if not path.is_file():  # a pipe would keep the reader waiting
         raise ExportError(str(path), "no such file or folder", todo="Check the path you gave.")
     try:
         with zipfile.ZipFile(path) as archive:
@@ -58,15 +59,15 @@ def numbered(path: Path, names: list[str], suffix: str) -> dict[str, int]:
             f"one {suffix} file a patient",
             "Check the path you gave.",
         )
-    matches = {name: re.search(rf"(\d{{1,18}}){re.escape(suffix)}$", name, re.IGNORECASE) for name in names}
-    found = {name: int(match.group(1)) for name, match in matches.items() if match}
+    ending = re.compile(rf"(?<![0-9])([0-9]{{1,18}}){re.escape(suffix)}$", re.IGNORECASE)
+    found = {name: int(match.group(1)) for name in names if (match := ending.search(name))}
     if len(found) < len(names):
         raise ExportError(
             str(path),
             f"{len(names) - len(found):,} of {len(names):,} files have no number at the end of their name",
-            f"names such as p<number>{suffix}: the number is the stay's id",
+            f"names such as p<number>{suffix}: the number, of 18 digits at most, is the stay's id",
         )
-    doubled = len(found) - len(set(found.values()))
+    doubled = len(names) - len(set(found.values()))
     if doubled:
         raise ExportError(
             str(path),

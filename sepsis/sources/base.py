@@ -24,6 +24,8 @@ from sepsis.errors import ExportError
 from sepsis.sources.engines import Engine, connect, shown
 
 BAD_TIME, BAD_NUMBER = "malformed time", "malformed number"  # reasons of `exclusion`
+LONGEST_STAY_H = 5 * 365 * 24  # a longer one is a slip of a date, and would be millions of hours
+TOO_LONG = "longer than 5 years"
 MALFORMED_SHARE = 0.01  # of the rows read of a table; more of them stop the run
 _MEASURED = {
     "stay_id": "int64",  # null: the row belongs to no stay of the export
@@ -248,14 +250,7 @@ class Source(ABC):
 
     def require_labelable(self) -> None:
         """Raise ExportError where nothing in this kind of export can make a Sepsis-3 onset."""
-        if self.lacks:
-            raise ExportError(
-                f"export ({self.kind})",
-                f"{self.lacks}: it cannot be labelled",
-                "an export with antibiotics and cultures (MIMIC), or with labels (PhysioNet 2019)",
-                "A model that was trained elsewhere scores it without labels: "
-                "'sepsis score EXPORT --hourly --model MODEL --out FILE'.",
-            )
+        refuse_unlabelable(f"export ({self.kind})", self.lacks)
 
     def fingerprint(self) -> str:
         """
@@ -325,6 +320,18 @@ class Source(ABC):
         if self.engine != "duckdb":
             return ibis.memtable(arrow, schema=RAW_TABLES[name])
         return self.connection.create_table(f"raw_{name}", arrow, temp=True, overwrite=True)
+
+
+def refuse_unlabelable(where: str, lacks: str) -> None:
+    """Raise ExportError where `Source.lacks` names something."""
+    if lacks:
+        raise ExportError(
+            where,
+            f"{lacks}: it cannot be labelled",
+            "an export with antibiotics and cultures (MIMIC), or with labels (PhysioNet 2019)",
+            "A model that was trained elsewhere scores it without labels: "
+            "'sepsis score EXPORT --hourly --model MODEL --out FILE'.",
+        )
 
 
 def lacking(check: pd.DataFrame) -> list[str]:

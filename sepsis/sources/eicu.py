@@ -15,7 +15,7 @@ import ibis
 import pandas as pd
 
 from sepsis.errors import ExportError
-from sepsis.sources.base import RAW_TABLES, Source, lacking
+from sepsis.sources.base import LONGEST_STAY_H, RAW_TABLES, TOO_LONG, Source, lacking
 from sepsis.sources.files import Files
 from sepsis.sources.tables import ExportTables
 
@@ -84,6 +84,8 @@ class EICU(Source):
         wanted = None if items is None else sorted(set(items))
         if name not in self.sources or wanted == []:
             return self.table(name)
+        if name == "stays":
+            self.tables.refuse_bad_ids(*self.sources[name])
         with self.explained(name):
             table = getattr(self, f"_{name}")(wanted)
         return table.select(**{column: table[column].cast(kind) for column, kind in RAW_TABLES[name].items()})
@@ -94,7 +96,7 @@ class EICU(Source):
         person = ibis.dense_rank().over(ibis.window(order_by=rows.uniquepid)) + 1
         return rows.select(
             stay_id=rows.patientunitstayid,
-            subject_id=person,
+            subject_id=ibis.ifelse(rows.uniquepid.isnull(), ibis.null("int64"), person),
             hadm_id=rows.patienthealthsystemstayid,
             intime=ibis.null("timestamp"),
             outtime=ibis.null("timestamp"),
@@ -106,6 +108,7 @@ class EICU(Source):
                 (rows.malformed.notnull(), rows.malformed),
                 (rows.unitdischargeoffset.isnull(), "no outtime"),
                 (rows.unitdischargeoffset < 0, "outtime before intime"),
+                (rows.unitdischargeoffset / 60.0 > LONGEST_STAY_H, TOO_LONG),
             ),
         )
 
@@ -177,29 +180,35 @@ class EICU(Source):
 
     def _infusions(self, items: list[str] | None) -> ibis.Table:
         """
-        A rate holds until the drug's next charting, at most `RATE_HOLDS_H`.
+        A rate holds until the drug's next dose at a later time, at most `RATE_HOLDS_H`.
 
         The unit stands in the drug's name, "Norepinephrine (mcg/kg/min)"; a rate by volume says nothing
-        of the dose.
+        of the dose: one beside or after a dose does not end it.
         """
         rows = self._at_stay("infusiondrug")
         name = rows.drugname.strip()
         unit = name.re_extract(r"\(([^()]*)\)\s*$", 1).nullif("")
         rows = rows.mutate(item=name.lower().re_replace(r"\s*\([^()]*\)\s*$", ""), unit=unit)
         rows = rows if items is None else rows.filter(rows["item"].isin(items))
-        mine = ibis.window(group_by=[rows.known_stay, rows["item"]], order_by=rows.infusionoffset)
+        rows = rows.mutate(by_volume=rows["unit"].isnull() | rows["unit"].lower().startswith("ml/"))
+        keys = ["known_stay", "item", "by_volume", "infusionoffset"]
+        times = rows.select(*keys).distinct()  # two rates at one time end together
+        times = times.filter(times.infusionoffset.notnull())
+        mine = ibis.window(group_by=[times[key] for key in keys[:-1]], order_by=times.infusionoffset)
+        times = times.mutate(following=times.infusionoffset.lead().over(mine) / 60.0)
+        rows = rows.left_join(times, keys, rname="{name}_t")
         start = rows.infusionoffset / 60.0
-        following = rows.infusionoffset.lead().over(mine) / 60.0
-        by_volume = rows["unit"].isnull() | rows["unit"].lower().startswith("ml/")
         return rows.select(
             "item",
             "unit",
             stay_id=rows.known_stay,
             start_h=start,
-            end_h=ibis.least(following.coalesce(start + RATE_HOLDS_H), start + RATE_HOLDS_H),
+            end_h=ibis.least(rows.following.coalesce(start + RATE_HOLDS_H), start + RATE_HOLDS_H),
             value=rows.drugrate.strip().try_cast("float64"),
             weight_kg=rows.patientweight,
-            exclusion=ibis.cases((rows.malformed.notnull(), rows.malformed), (by_volume, NOT_CONVERTIBLE)),
+            exclusion=ibis.cases(
+                (rows.malformed.notnull(), rows.malformed), (rows.by_volume, NOT_CONVERTIBLE)
+            ),
         )
 
     def _prescriptions(self, items: None = None) -> ibis.Table:

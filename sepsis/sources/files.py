@@ -186,9 +186,7 @@ class Files:
             )  # fmt: skip
         if "unicode" in message.lower() or "utf-8" in message.lower():
             return ExportError(where, f"not UTF-8 text{at}", todo="Convert the file to UTF-8.")
-        return ExportError(
-            where, f"cannot be read ({type(error).__name__}){at}", todo="Copy or download the file again."
-        )
+        return ExportError(where, f"cannot be read{at}", "a whole table", "Copy or download the file again.")
 
 
 def _spark_path(file: Path) -> str:

@@ -104,6 +104,7 @@ def load_codes(file: str | Path | None = None) -> CodeMap:
         mine, where = schema.read_toml(Path(file)), Path(file).name
         for key in set(mine) - {"version", "columns", "code"}:
             raise SettingsError(where, f"has no section {key!r}", todo=nearest(key, ("columns", "code")))
+        _require_shape(mine, where)
         for key in set(mine.get("columns", {})) - set(columns):
             raise SettingsError(f"{where} [columns]", f"has no setting {key!r}", todo=nearest(key, columns))
         entries = list(mine.get("code", ())) + entries
@@ -117,6 +118,17 @@ def load_codes(file: str | Path | None = None) -> CodeMap:
         if raw in TABLES
     }
     return CodeMap(tuple(_rule(entry, concepts, where) for entry in entries), columns, tables)
+
+
+def _require_shape(mine: dict[str, Any], where: str) -> None:
+    """[columns] is a section, [[code]] a list of them, and all that stands in them is text."""
+    sections, columns = mine.get("code", []), mine.get("columns", {})
+    if not isinstance(columns, dict) or not all(isinstance(name, str) for name in columns.values()):
+        raise SettingsError(f"{where} [columns]", "is no section of texts", 'lines such as stay_id = "visit"')
+    if not isinstance(sections, list) or not all(isinstance(entry, dict) for entry in sections):
+        raise SettingsError(f"{where} [[code]]", "is no list of sections", "[[code]] before each rule")
+    if not all(isinstance(value, str) for entry in sections for value in entry.values()):
+        raise SettingsError(f"{where} [[code]]", "holds what is no text", 'settings such as place = "order"')
 
 
 def _rule(entry: dict[str, Any], concepts: dict[str, dict], where: str) -> Rule:
@@ -150,6 +162,10 @@ def _pattern(text: str, place: str, where: str) -> re.Pattern[str]:
         if name not in allowed:
             raise SettingsError(
                 f"{where} [[code]]", f"{place} has no part {name!r}", todo=nearest(name, allowed)
+            )
+        if name != "any" and name in pieces[1:k:2]:
+            raise SettingsError(
+                f"{where} [[code]]", f"a pattern has the part {name!r} twice", "each part once"
             )
         body = ".*" if k == len(pieces) - 2 and not after else ".*?"
         body = r"\d+" if name == "item" else body

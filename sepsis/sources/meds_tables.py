@@ -109,7 +109,10 @@ class MedsTables:
         """Every code once, with its place and parts (`CodeMap.read`) and its number of events."""
         events = self.events
         counts = events.group_by(code=events.code.cast("string")).aggregate(rows=events.count())
-        counts = self.engine.table(counts).to_pandas().sort_values("code", ignore_index=True)
+        try:
+            counts = self.engine.table(counts).to_pandas().sort_values("code", ignore_index=True)
+        except self.engine.errors as error:  # asked for outside `Source.explained` too
+            raise self.failure(error, ()) from None
         return self.map.read(counts.code).assign(rows=counts.rows.to_numpy())
 
     @functools.cached_property
@@ -174,9 +177,11 @@ class MedsTables:
                 (stops.stop <= starts.next_time) | starts.next_time.isnull(),
             ],
         )
+        # where one ends as the next begins, that end is the earlier one's
+        later, at_once = rows.stop.min(where=rows.stop > rows.time), rows.stop.min()
         return rows.group_by(
             "subject_id", "id", hadm_id="own_hadm_id", type="code_type", began="time"
-        ).aggregate(ended=rows.stop.min())
+        ).aggregate(ended=later.coalesce(at_once))
 
     def _in_admission(self, rows: ibis.Table) -> ibis.Table:
         """Rows with `hadm_id`: their own, else that of the admission of the subject they lie in."""

@@ -19,7 +19,7 @@ import pandas as pd
 
 from sepsis import schema
 from sepsis.errors import ExportError
-from sepsis.sources.base import RAW_TABLES, Source, lacking
+from sepsis.sources.base import LONGEST_STAY_H, RAW_TABLES, TOO_LONG, Source, lacking
 from sepsis.sources.database import Database
 from sepsis.sources.files import Files
 from sepsis.sources.tables import ExportTables
@@ -86,6 +86,7 @@ def unusable(rows: ibis.Table, *more: tuple):
         (rows.intime.isnull(), "no intime"),
         (rows.outtime.isnull(), "no outtime"),
         (rows.outtime < rows.intime, "outtime before intime"),
+        (hours(rows.outtime, rows.intime) > LONGEST_STAY_H, TOO_LONG),
         (seconds(rows.intime) >= seconds(rows.dod) + DAY_S, "admission after death"),
         *more,
     )
@@ -199,6 +200,8 @@ class Mimic(Source):
         keys = None if items is None else [int(item) for item in items]
         if name not in self.sources or keys == []:
             return self.table(name)
+        if name == "stays":
+            self.tables.refuse_bad_ids(*self.sources[name])
         with self.explained(name):
             made = getattr(self, f"_{name}")
             table = made() if keys is None else made(keys)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ibis
 
+from sepsis.sources.base import BAD_NUMBER
 from sepsis.sources.mimic import (
     DAY_S,
     DAYS_A_YEAR,
@@ -94,7 +95,8 @@ class MimicIII(Mimic):
         rates = carevue_rates(charted.filter(charted.exclusion.isnull()))
         rates = rates.mutate(exclusion=ibis.null("string"))
         # what cannot be placed in time ends nothing and is counted
-        out = charted.filter(charted.exclusion.notnull() & charted.rate.notnull())
+        no_number = (charted.malformed == BAD_NUMBER).fill_null(False)
+        out = charted.filter(charted.exclusion.notnull() & (charted.rate.notnull() | no_number))
         out = out.select(
             "known_stay", "itemid", start_h=ibis.null("float64"), end_h=ibis.null("float64"), rate=out.rate,
             unit=out.rateuom, exclusion=out.exclusion,

@@ -119,7 +119,7 @@ class PhysioNet2012(Source):
         """Rows that make no concept: by parameter where the challenge has it, else together."""
         rows, known = self._rows, self._feeds()
         ragged = int((rows.exclusion == RAGGED).sum())
-        whole = rows[rows.exclusion.ne(RAGGED) | rows.exclusion.isna()]
+        whole = rows[rows.exclusion != RAGGED]
         counts = whole.parameter[~whole.parameter.isin([*known, *DESCRIBING])].value_counts()
         named = counts[counts.index.isin(self.units)]
         found = [(parameter, NO_CONCEPT, int(n)) for parameter, n in sorted(named.items())]

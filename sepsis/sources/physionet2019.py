@@ -19,7 +19,7 @@ import pandas as pd
 
 from sepsis.errors import ExportError
 from sepsis.sources import archive, psv
-from sepsis.sources.base import Source
+from sepsis.sources.base import LONGEST_STAY_H, Source
 
 SUFFIX = ".psv"
 HOUR, LABEL = "ICULOS", "SepsisLabel"
@@ -172,6 +172,7 @@ def _require_hours_and_labels(frame: pd.DataFrame) -> None:
     """Every row has an hour of its own and a label of 0 or 1."""
     problems = [
         (frame[HOUR].isna(), f"{HOUR} is empty", "hours since ICU admission"),
+        (~frame[HOUR].between(0, LONGEST_STAY_H), f"{HOUR} is no hour of a stay", "0 to 5 years, in hours"),
         (frame.duplicated(["stay_id", HOUR]), f"{HOUR} repeats an hour of the same file", "one row an hour"),
         (~frame[LABEL].isin([0.0, 1.0]), f"{LABEL} is neither 0 nor 1", "0 or 1"),
     ]

@@ -13,6 +13,8 @@ import pyarrow.csv
 
 from sepsis.errors import ExportError
 
+_COLUMN = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,30}")  # what may be repeated in a message
+
 
 def columns_of(content: bytes) -> list[str]:
     """Names in the first line of a file."""
@@ -46,12 +48,13 @@ def split_files(files: Iterable[bytes]) -> tuple[list[str], bytes, list[int]]:
         if mine != columns:
             others += 1
             differing |= set(columns) ^ set(mine)
-        body = content.replace(b"\r\n", b"\n").partition(b"\n")[2].strip(b"\n")
+        # as the parser sees it: \r ends a line, blank lines are no rows
+        body = re.sub(rb"[\r\n]+", b"\n", content.partition(b"\n")[2]).strip(b"\n")
         lines.append(body.count(b"\n") + 1 if body else 0)
         if body:
             bodies.append(body)
     if others:
-        known = sorted(name for name in differing if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", name))
+        known = sorted(name for name in differing if _COLUMN.fullmatch(name))
         raise ExportError(
             "*.psv",
             f"{others:,} of {len(lines):,} files have other columns than the first one"
@@ -59,6 +62,9 @@ def split_files(files: Iterable[bytes]) -> tuple[list[str], bytes, list[int]]:
             "the same columns in the same order in every file",
             "Download the files again: they may be empty or cut short.",
         )
+    doubled = sorted({c for c in columns if columns.count(c) > 1 and _COLUMN.fullmatch(c)})
+    if len(set(columns)) < len(columns):
+        raise ExportError("*.psv", f"columns with the same name ({', '.join(doubled)})", "each name once")
     return columns, b"\n".join(bodies), lines
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sepsis.errors import ExportError
+from sepsis.sources import archive
 
 HEADER = "Time,Parameter,Value"
 STAY, LENGTH = "RecordID", "Length_of_stay"
@@ -88,7 +89,7 @@ def is_outcomes(name: str) -> bool:
 def outcomes_files(path: Path) -> list[Path]:
     """Outcomes below a folder; else the one beside a folder or zip `set-x`, named `Outcomes-x.txt`."""
     if path.is_dir():
-        below = sorted(file for file in path.rglob("*.txt") if is_outcomes(file.name))
+        below = [path / name for name in archive.names_in(path, ".txt") if is_outcomes(name)]
         if below:
             return below
     letter = re.fullmatch(r"set-(\w+)", path.stem, re.IGNORECASE)
@@ -103,7 +104,7 @@ def length_of_stay_h(files: list[Path]) -> pd.Series:
     Raises
     ------
     ExportError
-        A file without the two columns, a stay twice, text for a number.
+        A file without the two columns, a stay twice, text, a fraction of an id or infinity for a number.
     """
     tables = [pd.Series(dtype=float, index=pd.Index([], dtype="int64", name=STAY))]
     for file in files:
@@ -115,7 +116,8 @@ def length_of_stay_h(files: list[Path]) -> pd.Series:
         if missing:
             raise ExportError(file.name, f"has no column {', '.join(missing)}", f"{STAY} and {LENGTH}")
         numbers = frame[[STAY, LENGTH]].apply(pd.to_numeric, errors="coerce")
-        bad = int(numbers.isna().any(axis=1).sum())
+        whole = numbers[STAY] % 1 == 0  # not so where it is a gap or infinite
+        bad = int((~whole | ~np.isfinite(numbers[LENGTH])).sum())
         if bad:
             raise ExportError(
                 file.name, f"{bad:,} of {len(frame):,} rows: {STAY} or {LENGTH} is no number", "numbers"

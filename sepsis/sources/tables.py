@@ -23,8 +23,19 @@ from sepsis.sources.files import Files
 from sepsis.sources.meds_tables import MedsTables
 
 MALFORMED = "malformed"  # a column beside those of the contract: what no row can be read from, or null
+FIRST_YEAR, LAST_YEAR = 1800, 2300
 _PLAIN = {"int64": "a whole number", "float64": "a number", "timestamp": "a date or time"}
 _REASON = {"timestamp": BAD_TIME, "float64": BAD_NUMBER}
+
+
+def possible(time: ibis.Value) -> ibis.Value:
+    """
+    A time, null where no record can bear it: before 1800 or from 2300 on.
+
+    Births of MIMIC-III are shifted to 1800 at the earliest, admissions to 2210 at the latest.
+    """
+    year = time.year()
+    return ibis.ifelse((year >= FIRST_YEAR) & (year < LAST_YEAR), time, ibis.null("timestamp"))
 
 
 class ExportTables:
@@ -114,6 +125,11 @@ class ExportTables:
             for c, kind in needed.items()
             if kind in _REASON and stored[written[c]].type().is_string()
         ]
+        wrong += [
+            (stored[written[c]].notnull() & columns[c].isnull(), BAD_TIME)
+            for c, kind in needed.items()
+            if kind == "timestamp" and not stored[written[c]].type().is_string()
+        ]
         malformed = ibis.cases(*wrong) if wrong else ibis.null("string")
         present = {c: columns[c] if c in written else ibis.null(kind) for c, kind in types.items()}
         return stored.select(**present, **{MALFORMED: malformed})
@@ -133,12 +149,13 @@ class ExportTables:
     def _typed(self, column: ibis.Value, kind: str) -> ibis.Value:
         """A stored column in its declared type; text that is no time or number becomes null."""
         if not column.type().is_string():
-            return column.cast(kind)
+            typed = column.cast(kind)
+            return possible(typed) if kind == "timestamp" else typed
         if kind == "string":
             return column.nullif("")
         text = column.strip().nullif("")
         if kind == "timestamp":
-            return self.engine.time_of(text)
+            return possible(self.engine.time_of(text))
         # ids may be written "10.0"
         return text.try_cast("float64") if kind == "float64" else text.cast("float64").cast("int64")
 
@@ -152,7 +169,7 @@ class ExportTables:
         try:
             yield
         except self.engine.errors as error:
-            held = tuple(name for name in names if name in self)
+            held = tuple(dict.fromkeys(name for name in names if name in self))
             for name in held:
                 if damage := self.store.damage(name):
                     raise damage from None
@@ -160,15 +177,23 @@ class ExportTables:
                     raise bad from None
             raise self.store.failure(error, held) from None
 
-    def bad_cells(self, name: str) -> ExportError | None:
-        """The first column of a table with cells that are not what they should be, counted."""
+    def refuse_bad_ids(self, *names: str) -> None:
+        """An id that is none would be rounded to one of somebody else: looked for in small tables."""
+        for name in names:
+            self[name]  # says what is missing or doubled
+            with self.explained(name):
+                if bad := self.bad_cells(name, ("int64",)):
+                    raise bad
+
+    def bad_cells(self, name: str, kinds: tuple[str, ...] = tuple(_PLAIN)) -> ExportError | None:
+        """The first column (of these kinds) of a table with cells that are not what they should be."""
         text = self.store.table(name)
         written = {column.lower(): column for column in text.columns}
         for column, kind in self._types(name).items():
-            if column not in written or kind == "string" or not text[written[column]].type().is_string():
+            if column not in written or kind not in kinds or not text[written[column]].type().is_string():
                 continue
             values = text[written[column]].strip().nullif("")
-            read = self.engine.time_of(values) if kind == "timestamp" else values.try_cast("float64")
+            read = self._read_strictly(values, kind)
             try:
                 counts = self.engine.table(
                     text.aggregate(rows=text.count(), bad=(values.notnull() & read.isnull()).sum())
@@ -182,3 +207,13 @@ class ExportTables:
                     todo="Correct the export.",
                 )
         return None
+
+    def _read_strictly(self, text: ibis.Value, kind: str) -> ibis.Value:
+        """Text as what it should be, null where it is not; an engine would round "12.5" to a whole number."""
+        if kind == "timestamp":
+            return possible(self.engine.time_of(text))
+        number = text.try_cast("float64")
+        if kind == "float64":
+            return number
+        whole = text.re_search(r"^[+-]?[0-9]+(\.0*)?$") & (number.abs() < 2.0**63)
+        return ibis.ifelse(whole.fill_null(False), number, ibis.null("float64"))

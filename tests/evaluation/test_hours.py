@@ -113,6 +113,9 @@ def test_the_least_table_is_completed_and_knows_splits_and_hours_of_other_models
     assert set(alone.model) == {"model"}
     assert set(alone.split) == {""}
     assert alone.horizon_h.isna().all()
+    # a column of gaps alone comes as numbers from a CSV file
+    gaps = complete_scores(bare.assign(model=np.nan, split=np.nan, reason=np.nan))
+    assert (set(gaps.model), set(gaps.split), set(gaps.reason)) == ({"model"}, {""}, {""})
     both = complete_scores(pd.concat([scores, bare.assign(model="theirs")], ignore_index=True))
     theirs = both[both.model == "theirs"].reset_index(drop=True)
     assert set(theirs.split) == {"test"}

@@ -1,6 +1,6 @@
 """Events in parts: every stay once, persons whole, and together the same as in one piece."""
 
-import dataclasses
+import os
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from sepsis.errors import ExportError
 from sepsis.events.extraction import extract_events, extract_parts
 from sepsis.events.parts import EVENTS, MAX_PARTS, Spill, partition
 from sepsis.events.store import EventsWriter, load_events, load_parts
-from sepsis.events.tables import Events
+from sepsis.events.tables import TABLES
 from sepsis.sources import open_export
 from tests.sources.made_up import III, IV, write_export
 
@@ -96,16 +96,16 @@ def test_parts_hold_together_what_one_piece_holds(tmp_path, base, part_stays, n_
     whole = extract_events(source)
     pieces = list(parts)
     assert len(pieces) == len(parts) == n_parts
-    for field in dataclasses.fields(Events):
-        frame = getattr(whole, field.name)
-        if frame is None or field.name == "ledger":
+    for name in TABLES:
+        frame = getattr(whole, name)
+        if frame is None or name == "ledger":
             continue
-        found = pd.concat([getattr(piece, field.name) for piece in pieces], ignore_index=True)
+        found = pd.concat([getattr(piece, name) for piece in pieces], ignore_index=True)
         order = [c for c in frame if c not in ("intime", "outtime")]
         found, frame = (t.sort_values(order, ignore_index=True) for t in (found, frame))
         pd.testing.assert_frame_equal(found, frame, check_dtype=len(frame) > 0)
         if "subject_id" in frame:
-            of_people = [set(getattr(piece, field.name).subject_id) for piece in pieces]
+            of_people = [set(getattr(piece, name).subject_id) for piece in pieces]
             assert sum(map(len, of_people)) == len(set().union(*of_people))
     assert pieces[0].ledger.equals(whole.ledger)
     with pytest.raises(IndexError):
@@ -146,5 +146,17 @@ def test_a_stored_table_that_is_missing_or_damaged_is_named(tmp_path, name):
     with pytest.raises(ExportError, match=rf"events/{name}.parquet: not readable as Parquet"):
         load_events(folder)
     (folder / f"{name}.parquet").unlink()
+    with pytest.raises(ExportError, match=f"no {name}"):
+        load_events(folder)
+
+
+@pytest.mark.parametrize("name", ["events", "stays", "labels"])
+def test_a_pipe_in_place_of_a_stored_table_is_no_table(tmp_path, name):
+    _, folder = stored(tmp_path, None)
+    (folder / f"{name}.parquet").unlink(missing_ok=True)
+    os.mkfifo(folder / f"{name}.parquet")
+    if name == "labels":  # which only some exports bring
+        assert load_events(folder).labels is None
+        return
     with pytest.raises(ExportError, match=f"no {name}"):
         load_events(folder)

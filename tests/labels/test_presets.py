@@ -87,6 +87,7 @@ def test_a_file_may_be_based_on_a_preset(tmp_path):
     ("text", "message"),
     [
         ('based_on = "moor2019"\n[onsets]\n', r"mine.toml: no section 'onsets'\. Did you mean 'onset'\?"),
+        ('based_on = "moor2019"\nonset = 3\n', r"mine.toml onset: is int\. Expected: a section of settings"),
         ("[sofa]\nlookback_h = 24\n", r"no value for names, route_test"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -185,3 +186,12 @@ def test_a_place_that_cannot_be_used_is_found_before_the_export_is_read(syntheti
     with pytest.raises(schema.UsageError, match="was not written by this command"):
         label(synthetic, tmp_path / "taken")
     assert (tmp_path / "taken" / "something.txt").read_text() == "mine"
+
+
+def test_a_pipe_or_a_folder_in_place_of_the_attrition_table_is_refused_at_once(synthetic, tmp_path):
+    folder = label(synthetic, tmp_path / "labels").path
+    for replace in (os.mkfifo, os.mkdir):
+        (folder / "attrition.csv").unlink()
+        replace(folder / "attrition.csv")
+        with pytest.raises(ExportError, match="attrition.csv: not readable"):
+            read_labels(folder)

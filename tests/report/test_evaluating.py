@@ -1,6 +1,7 @@
 """From score files of anybody, with labels, to the page."""
 
 import json
+import os
 from dataclasses import replace
 
 import pandas as pd
@@ -242,3 +243,9 @@ def test_settings_of_a_pipeline_reach_the_evaluation():
     assert (chosen.windows_h, chosen.target_prevalence, chosen.control_reference) == ((4.0,), 0.05, "random")
     assert (chosen.random_state, chosen.censor) == (9, False)
     assert evaluation_settings(EvaluateSettings(), None).alarm.max_alarms is None
+
+
+def test_a_pipe_in_place_of_a_table_of_groups_is_refused_at_once(labels, tmp_path):
+    os.mkfifo(tmp_path / "groups.csv")
+    with pytest.raises(ExportError, match="groups.csv: no such file"):
+        with_groups(labels, tmp_path / "groups.csv")

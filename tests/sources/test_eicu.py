@@ -208,3 +208,36 @@ def test_a_unit_that_leads_nowhere_stops_the_run(tmp_path):
     drugs.loc[0, "drugname"] = "Norepinephrine (drops)"
     with pytest.raises(ExportError, match="1 of 2 norepinephrine rows are in 'drops'"):
         extract_events(open_export(write(tmp_path / "eicu", files(infusiondrug=drugs))))
+
+
+def test_a_rate_by_volume_or_a_second_dose_at_the_same_time_ends_no_dose(tmp_path):
+    drugs = table("""
+        patientunitstayid | infusionoffset | drugname                    | drugrate | patientweight
+        ------------------+----------------+-----------------------------+----------+--------------
+                      101 |            300 | Norepinephrine (ml/hr)      | 5        |            80
+                      101 |            300 | Norepinephrine (mcg/kg/min) | 0.1      |            80
+                      101 |            300 | Norepinephrine (mcg/kg/min) | 0.3      |            80
+                      101 |            360 | Norepinephrine (ml/hr)      | 6        |            80
+                      101 |            420 | Norepinephrine (mcg/kg/min) | 0.2      |            80
+    """)
+    events = extract_events(open_export(write(tmp_path / "eicu", files(infusiondrug=drugs))))
+    rows = events.infusions[["start_h", "end_h", "value"]].values.tolist()
+    assert rows == [[5.0, 7.0, 0.1], [5.0, 7.0, 0.3], [7.0, 31.0, 0.2]]
+    assert events.ledger.set_index(["concept", "reason"]).rows["norepinephrine", "rate by volume"] == 2
+
+
+def test_a_person_that_is_not_known_and_an_id_that_is_none_are_refused_and_a_long_stay_is_named(tmp_path):
+    for k, (column, value, message) in enumerate(
+        [
+            ("uniquepid", None, "1 of 3 rows have no subject_id"),
+            ("patientunitstayid", "12.5", "1 of 3 cells of column patientunitstayid are not a whole number"),
+        ]
+    ):
+        patient = files()["patient"].astype({"patientunitstayid": object})
+        patient.loc[1, column] = value
+        with pytest.raises(ExportError, match=message):
+            extract_events(open_export(write(tmp_path / str(k), files(patient=patient))))
+    patient = files()["patient"]
+    patient.loc[1, "unitdischargeoffset"] = 90_000_000
+    stays = extract_events(open_export(write(tmp_path / "long", files(patient=patient)))).stays
+    assert stays.exclusion[1] == "longer than 5 years"

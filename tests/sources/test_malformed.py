@@ -263,3 +263,53 @@ def test_a_stay_with_no_events_is_there(tmp_path, base):
     labels = label(tmp_path, base, **{table: head(table) for table in tables})
     assert set(exclusions(labels)) == ({100, 101, 200} if base is III else {100, 200})
     assert not labels.onset.is_case.any()
+
+
+@pytest.mark.parametrize("time", ["1753-01-01 00:00:00", "2999-01-01 00:00:00"])
+def test_a_year_that_no_record_can_bear_is_a_malformed_time(tmp_path, time):
+    """In text, and in Parquet, which types it as a time already."""
+    row = f"100 | 220045 | {time} | 90 | 90 | bpm | 0"
+    assert counted(label(tmp_path, chartevents=CHARTED + row), "heart_rate")["malformed time"] == 1
+    source = open_export(write_export(tmp_path / "parquet", III, ".parquet", chartevents=CHARTED + row))
+    charted = source.fetch(source.raw("charted", ["220045"]))
+    assert charted.exclusion.value_counts().to_dict() == {"malformed time": 1}
+
+
+@pytest.mark.parametrize("base", [III, IV])
+@pytest.mark.parametrize(
+    ("old", "new"), [("2150-03-02 12", "2290-01-01 12"), ("2150-03-01 00", "1900-01-01 00")]
+)
+def test_a_stay_of_a_century_is_left_out_by_name(tmp_path, base, old, new):
+    text = next(text for key, text in base.items() if key.endswith("icustays"))
+    assert old in text
+    assert excluded(tmp_path, base, icustays=text.replace(old, new))[200] == "longer than 5 years"
+
+
+@pytest.mark.parametrize("base", [III, IV])
+@pytest.mark.parametrize("bad", ["12.5", "0x1F", "Zq7xWv", "92233720368547758080"])
+@pytest.mark.parametrize(
+    ("table", "column"), [("icustays", "subject_id"), ("admissions", "hadm_id"), ("patients", "subject_id")]
+)
+def test_an_id_that_is_none_is_never_taken_for_another_one(tmp_path, base, bad, table, column):
+    lines = next(text for key, text in base.items() if key.endswith(table)).strip().splitlines()
+    place = [cell.strip() for cell in lines[0].split("|")].index(column)
+    cells = lines[-1].split("|")
+    cells[place] = f" {bad} "
+    export = write_export(tmp_path / "export", base, **{table: "\n".join([*lines[:-1], "|".join(cells)])})
+    with pytest.raises(ExportError, match=f"{table}.*1 of [23] cells of column {column}") as caught:
+        open_export(export).raw("stays")
+    assert "are not a whole number" in str(caught.value)
+    assert bad not in str(caught.value)
+
+
+def test_ids_written_as_floats_are_read_as_they_are_meant(tmp_path):
+    text = III["icustays"].replace("| 100 ", "| 100.0 ").replace("| 200 ", "| 200.0 ")
+    assert set(excluded(tmp_path, icustays=text)) == {100, 101, 200}
+
+
+def test_a_malformed_carevue_rate_is_counted(tmp_path):
+    head, row = III["inputevents_cv"].strip().splitlines()
+    sound = [row.replace("02:00:00", f"02:{k % 60:02d}:{k // 60:02d}") for k in range(120)]
+    rows = "\n".join([head, *sound, row.replace("0.2 ", "lots")])
+    found = counted(label(tmp_path, inputevents_cv=rows), "norepinephrine")
+    assert found["malformed number"] == 1

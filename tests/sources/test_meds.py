@@ -13,6 +13,7 @@ from sepsis import schema
 from sepsis.errors import ExportError, SettingsError, UsageError
 from sepsis.events import extract_events
 from sepsis.sources import open_export
+from sepsis.sources.meds import Meds
 from sepsis.sources.meds_codes import load_codes
 from sepsis.sources.synthetic import write_synthetic
 from tests.sources.meds_writer import write_meds
@@ -72,6 +73,7 @@ def test_the_open_demo_gives_the_same_onsets_and_every_difference_is_counted(sha
         e.ledger.set_index(["concept", "reason"]).rows["antibiotic", "outside the stays"]
         for e in (events, from_meds)
     ]
+    assert (len(events.antibiotics), len(events.cultures)) == (833, 960)
     assert outside[1] - outside[0] == len(events.antibiotics) - len(from_meds.antibiotics) == 5
     # specimens carry no number: those of one kind at one time are one
     key = ["stay_id", "time_h", "specimen"]
@@ -123,6 +125,8 @@ def test_without_cultures_labels_are_refused_and_the_check_says_why(made_up, tmp
     assert check.status["order", ""] == "ok"
     with pytest.raises(ExportError, match="no code stands for cultures.*cannot be labelled"):
         source.require_labelable()
+    with pytest.raises(ExportError, match="events: no code stands for cultures.*cannot be labelled"):
+        sepsis.label(extract_events(source), sepsis.load_preset("moor2019"))
     assert source.usable
 
 
@@ -186,6 +190,13 @@ concept = "temperature"
         ('[[code]]\npattern = "A"\nplace = "birth"\nunits = "x"', "has no setting 'units'"),
         ('[columns]\nstay = "x"', "has no setting 'stay'"),
         ("[codes]", "has no section 'codes'"),
+        ("code = 3", "[[code]]: is no list of sections"),
+        ("code = [3]", "[[code]]: is no list of sections"),
+        ("columns = 3", "[columns]: is no section of texts"),
+        ("[columns]\nstay_id = 3", "[columns]: is no section of texts"),
+        ('[[code]]\npattern = 3\nplace = "birth"', "[[code]]: holds what is no text"),
+        ('[[code]]\npattern = "A"\nplace = ["birth"]', "[[code]]: holds what is no text"),
+        ('[[code]]\npattern = "A//{drug}//{drug}"\nplace = "order"', "a pattern has the part 'drug' twice"),
     ],
 )
 def test_a_map_that_is_wrong_is_one_message(tmp_path, text, message):
@@ -193,6 +204,28 @@ def test_a_map_that_is_wrong_is_one_message(tmp_path, text, message):
     with pytest.raises(SettingsError) as caught:
         load_codes(tmp_path / "mine.toml")
     assert message in str(caught.value)
+
+
+def test_a_stay_that_begins_as_another_ends_is_not_of_no_length(tmp_path):
+    """There is no column for stays or admissions, so begins and ends are paired by time."""
+    marks = [("in", "2150-03-01 00:00"), ("out", "2150-03-01 10:00"), ("in", "2150-03-01 10:00"),
+             ("out", "2150-03-02 20:00"), ("in", "2150-03-05"), ("out", "2150-03-05")]  # fmt: skip
+    code = {"in": "ICU_ADMISSION//A", "out": "ICU_DISCHARGE//A"}
+    frame = pd.DataFrame(
+        {
+            "subject_id": 7,
+            "time": pd.to_datetime([at for _, at in marks] + ["2150-03-01 06:00"], format="ISO8601").astype(
+                "datetime64[us]"
+            ),
+            "code": [code[mark] for mark, _ in marks] + ["LAB//50813//mmol/L"],
+            "numeric_value": 2.0,
+        }
+    )
+    (tmp_path / "set" / "data").mkdir(parents=True)
+    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), tmp_path / "set/data/0.parquet")
+    source = open_export(tmp_path / "set")
+    stays = source.fetch(source.raw("stays")).sort_values("intime")
+    assert list(stays.stay_h) == [10.0, 34.0, 0.0]
 
 
 def test_patterns_read_the_parts_of_the_etl_s_codes():
@@ -255,11 +288,14 @@ def test_pages_that_are_damaged_are_one_message(made_up, tmp_path):
     dataset = write_meds(made_up[0], tmp_path / "meds")
     file = dataset / "data" / "train" / "0.parquet"
     content = bytearray(file.read_bytes())
-    content[4:20_000] = b"\x00" * 19_996
+    content[4 : len(content) // 2] = b"\x00" * (len(content) // 2 - 4)
     file.write_bytes(bytes(content))
     with pytest.raises(ExportError, match="cannot be read") as caught:
         extract_events(open_export(dataset))
     assert caught.value.exit_code == 11
+    for asked in (Meds.check, Meds.require_labelable):  # the codes are counted first
+        with pytest.raises(ExportError, match="cannot be read"):
+            asked(Meds(dataset))
 
 
 def test_neither_a_database_nor_another_engine_holds_meds(made_up, tmp_path):

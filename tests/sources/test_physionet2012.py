@@ -1,11 +1,13 @@
 """PhysioNet 2012: made-up records of every kind, and the real archive where it is at hand."""
 
+import os
 import zipfile
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import sepsis
 from sepsis import schema
 from sepsis.errors import ExportError, UsageError
 from sepsis.events import extract_events
@@ -200,6 +202,9 @@ def test_outcomes_that_break_their_contract_are_refused(folder):
     for text, message in [
         ("RecordID,SOFA\n1,2\n", "has no column Length_of_stay"),
         (outcomes((132001, "long")), "1 of 1 rows: RecordID or Length_of_stay is no number"),
+        (outcomes((132001, "inf")), "1 of 1 rows: RecordID or Length_of_stay is no number"),
+        (outcomes(("inf", 5)), "1 of 1 rows: RecordID or Length_of_stay is no number"),
+        (outcomes((132001.5, 5)), "1 of 1 rows: RecordID or Length_of_stay is no number"),
         (outcomes((132001, 5), (132001, 6)), "1 of 2 rows repeat a RecordID"),
         ("", "not readable as a table"),
     ]:
@@ -207,6 +212,16 @@ def test_outcomes_that_break_their_contract_are_refused(folder):
         with pytest.raises(ExportError, match=message) as caught:
             PhysioNet2012(folder).raw("stays")
         assert "132001" not in str(caught.value)
+
+
+def test_a_pipe_named_like_outcomes_is_none_and_capitals_are_read(folder):
+    os.mkfifo(folder / "Outcomes-b.txt")
+    os.mkfifo(folder.parent / "Outcomes-a.txt")
+    source = PhysioNet2012(folder)
+    assert source.check().set_index("table").status["Outcomes"] == "missing"
+    assert len(rows(source, "stays")) == len(source.files())
+    (folder / "OUTCOMES-A.TXT").write_text(outcomes((132001, 5)))
+    assert PhysioNet2012(folder).check().set_index("table").status["Outcomes"] == "ok"
 
 
 def test_a_record_with_a_header_alone_stays_and_says_why_it_cannot_be_used(folder):
@@ -242,13 +257,16 @@ def test_outcomes_change_the_fingerprint(folder):
 
 
 def test_labels_are_refused_with_what_can_be_done_instead(folder, tmp_path):
-    from sepsis.comparison import compare_export
+    from sepsis.comparison import check_counts, compare_export
     from sepsis.stages import label_export
 
     source = open_export(folder)
     for refused in (
         lambda: label_export(source, tmp_path / "labels", preset="moor2019", switches={}),
         lambda: compare_export(source, ["moor2019"], None, walks=None, log=print),
+        lambda: check_counts(source, "moor2019"),
+        lambda: sepsis.label(extract_events(source), sepsis.load_preset("moor2019")),
+        lambda: sepsis.label(extract_events(source), sepsis.load_preset("physionet2019")),
     ):
         with pytest.raises(ExportError, match="no antibiotics and no cultures.*cannot be labelled") as caught:
             refused()
@@ -275,6 +293,8 @@ def test_set_a_has_the_published_number_of_stays_and_every_line_is_accounted_for
     events = extract_events(source)
     assert len(events.stays) == 4000
     assert events.stays.stay_h.max() == 48.0
+    magnesium = events.events.value[events.events.concept == "magnesium"]
+    assert round(magnesium.median(), 1) == 2.0  # usual in mg/dL
     with zipfile.ZipFile(path) as opened:
         lines = sum(opened.read(name).count(b"\n") - 1 for name in opened.namelist() if name.endswith(".txt"))
     described = 3 * 4000  # RecordID, age and sex went into the stays

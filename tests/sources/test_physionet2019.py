@@ -1,5 +1,6 @@
 """PhysioNet 2019: made-up files of every kind, and the real archive where it is at hand."""
 
+import os
 import zipfile
 
 import numpy as np
@@ -180,6 +181,10 @@ BAD = {
     "an hour twice": ([psv(hours(1, [0]) + hours(1, [0]))], "1 of 2 rows: ICULOS repeats an hour"),
     "no hour": ([psv([{"SepsisLabel": 0}])], "1 of 1 rows: ICULOS is empty"),
     "a label of two": ([psv(hours(1, [0, 2]))], "1 of 2 rows: SepsisLabel is neither 0 nor 1"),
+    "an infinite hour": ([psv([{"ICULOS": "inf", "SepsisLabel": 0}])], "1 of 1 rows: ICULOS is no hour"),
+    "an hour before admission": ([psv(hours(-3, [0]))], "1 of 1 rows: ICULOS is no hour"),
+    "an hour of another century": ([psv(hours(900_000, [0]))], "1 of 1 rows: ICULOS is no hour"),
+    "a column twice": ([psv(hours(1, [0])).replace("O2Sat", "HR")], r"columns with the same name \(HR\)"),
     "no label in a row": ([psv(hours(1, [0, "NaN"]))], "1 of 2 rows: SepsisLabel is neither 0 nor 1"),
 }
 
@@ -208,6 +213,30 @@ def test_two_files_of_one_patient_are_refused(folder):
     with pytest.raises(ExportError, match="1 of 4 files repeat the patient number") as caught:
         PhysioNet2019(folder)
     assert "p12" not in str(caught.value)
+
+
+@pytest.mark.parametrize("change", ["\n\n", "\r\n", "\r", "\n\r\n \n".replace(" ", "")])
+def test_blank_lines_and_other_line_ends_are_no_rows(folder, change):
+    before = frames(PhysioNet2019(folder))
+    for file in folder.rglob("*.psv"):
+        header, rest = file.read_text().split("\n", 1)
+        file.write_text(header + "\n" + rest.replace("\n", change), newline="")
+    for one, other in zip(before, frames(PhysioNet2019(folder)), strict=True):
+        pd.testing.assert_frame_equal(one, other)
+
+
+def test_a_number_too_long_for_an_id_is_not_cut_to_another_one(folder):
+    next(folder.rglob("*3.psv")).rename(folder / f"p{'9' * 18}123.psv")
+    with pytest.raises(ExportError, match="1 of 3 files have no number .*18 digits at most"):
+        PhysioNet2019(folder)
+
+
+def test_a_pipe_in_place_of_an_export_is_refused_at_once(folder, tmp_path):
+    os.mkfifo(tmp_path / "export.zip")
+    with pytest.raises(ExportError, match="no such file or folder"):
+        open_export(tmp_path / "export.zip")
+    os.mkfifo(folder / "p5.psv")
+    assert len(PhysioNet2019(folder).files()) == 3
 
 
 def test_a_name_without_a_number_is_refused(folder):
