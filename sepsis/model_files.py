@@ -27,18 +27,26 @@ LIMITS = {
     "model.json": 16 * MB,
     "weights.safetensors": 8192 * MB,
     "cohort.parquet": 512 * MB,
-    "model_card.md": 4 * MB,
+    "model_card.md": MB,
     "preprocessing.json": 16 * MB,
     "operating.json": 4 * MB,
     MANIFEST: 4 * MB,
 }
 NEEDED = ("model.json", "weights.safetensors", "cohort.parquet")
+NEEDED_SINCE_2 = ("model_card.md", "preprocessing.json", "operating.json")
+NONE_STORED = "none stored"
 MOST_DEPTH = 16  # of lists and objects within each other: ours need six
 MOST_ITEMS = 1_000_000
 _HASH = re.compile(r"[0-9a-f]{64}")
 _FIELDS: dict[str, type] = {  # what a manifest of a model says in every format
     "kind": str, "settings": dict, "inputs": dict, "versions": dict, "definition": str,
     "split_hash": str, "seed": int, "files": dict,
+}  # fmt: skip
+_SINCE_2: dict[str, type] = {
+    "ids": str, "licence": str, "fitted_on": list, "stores_of_patients": list, "notes": list,
+}  # fmt: skip
+_OF_FORMAT_1: dict[str, Any] = {  # what it does not say
+    "ids": "clear", "licence": NONE_STORED, "fitted_on": [], "stores_of_patients": [], "notes": [],
 }  # fmt: skip
 _SETTINGS: dict[str, type] = {"model": str, "cohort": dict, "train": dict, "parameters": dict}
 
@@ -47,7 +55,7 @@ def read_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     """
     (manifest, content of every other file by name) of a model folder.
 
-    The manifest has `format_version`, 1 where it says none.
+    The manifest has `format_version`, 1 where it says none, and then the fields that format 2 added.
 
     Raises
     ------
@@ -85,7 +93,8 @@ def read_manifest_of_model(path: Path, found: set[str]) -> dict[str, Any]:
         raise _refused(path, "no manifest of this kind", "a folder written by `sepsis train`")
     version = facts.setdefault("format_version", 1)
     require_version(version, where)
-    require_fields(facts, _FIELDS, where)
+    facts = {**_OF_FORMAT_1, **facts} if version == 1 else facts
+    require_fields(facts, {**_FIELDS, **_SINCE_2}, where)
     require_fields(facts["settings"], _SETTINGS, f"{where} settings")
     require_fields(facts["inputs"], {"export": str, "onset": str}, f"{where} inputs")
     files = facts["files"]
@@ -96,9 +105,10 @@ def read_manifest_of_model(path: Path, found: set[str]) -> dict[str, Any]:
             raise _refused(path, "its manifest lists a file of no known kind", ", ".join(LIMITS))
         if not isinstance(digest, str) or not _HASH.fullmatch(digest):
             raise _refused(path, f"the hash of {name} is no SHA-256", "64 hexadecimal digits")
-    missing = [name for name in NEEDED if name not in files]
+    needed = NEEDED if version == 1 else (*NEEDED, *NEEDED_SINCE_2)
+    missing = [name for name in needed if name not in files]
     if missing:
-        raise _refused(path, f"its manifest does not list {', '.join(missing)}", ", ".join(NEEDED))
+        raise _refused(path, f"its manifest does not list {', '.join(missing)}", ", ".join(needed))
     return facts
 
 
@@ -111,6 +121,12 @@ def require_version(version: Any, where: str) -> None:
             where, f"model format {version}", f"at most {FORMAT_VERSION}",
             "It was written by a later release: upgrade.",
         )  # fmt: skip
+
+
+def require_model_named(name: str, manifest: Mapping[str, Any], where: str) -> None:
+    """Raise ExportError unless the manifest names the model that `model.json` does."""
+    if name != manifest["settings"]["model"]:
+        raise ExportError(where, "names another model than model.json", "one model", "Train again.")
 
 
 def require_fields(facts: Mapping[str, Any], fields: Mapping[str, type], where: str) -> None:

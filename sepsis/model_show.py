@@ -12,11 +12,17 @@ from typing import Any
 
 from sepsis.input_statistics import InputStatistics, statistics_from
 from sepsis.model_card import operating_lines
-from sepsis.model_files import parsed, read_folder, require_fields, require_version
+from sepsis.model_files import (
+    NONE_STORED,
+    parsed,
+    read_folder,
+    require_fields,
+    require_model_named,
+    require_version,
+)
 from sepsis.model_tables import require_arrays, require_cohort
 from sepsis.operating import Operating, operating_from
-
-NONE = "none stored"
+from sepsis.outputs import MANIFEST
 
 
 def model_facts(path: str | Path) -> dict[str, Any]:
@@ -40,6 +46,7 @@ def model_facts(path: str | Path) -> dict[str, Any]:
     note = parsed(content["model.json"], f"{path.name}/model.json")
     require_version(note.get("format_version", 1), f"{path.name}/model.json")
     require_fields(note, {"model": str, "settings": dict, "facts": dict}, f"{path.name}/model.json")
+    require_model_named(note["model"], facts, f"{path.name}/{MANIFEST}")
     require_arrays(content["weights.safetensors"], f"{path.name}/weights.safetensors")
     stays = require_cohort(content["cohort.parquet"], f"{path.name}/cohort.parquet")
     operating, statistics = Operating(), None
@@ -55,23 +62,23 @@ def model_facts(path: str | Path) -> dict[str, Any]:
         "model": facts["settings"]["model"],
         "format_version": facts["format_version"],
         "definition": facts["definition"],
-        "export_kind": facts.get("export_kind", NONE),
+        "export_kind": facts.get("export_kind", NONE_STORED),
         "settings": facts["settings"],
         "inputs": facts["inputs"],
         "split_hash": facts["split_hash"],
         "seed": facts["seed"],
         "stays": stays,
-        "fitted_on": _rows(facts.get("fitted_on")),
+        "fitted_on": _rows(facts["fitted_on"]),
         "variables": _variables(statistics, note["facts"]),
         "calibrator": stored["calibrator"],
         "why_no_calibrator": operating.why_none,
         "thresholds": stored["thresholds"],
         "validation": {name: stored[name] for name in ("horizons_h", "n", "n_cases")},
-        "licence": facts.get("licence", NONE),
-        "notes": _texts(facts.get("notes")),
-        "stores_of_patients": _texts(facts.get("stores_of_patients"))
-        or ["ids of stays and people in clear (format 1)" if old else NONE],
-        "ids": facts.get("ids", "clear"),
+        "licence": facts["licence"],
+        "notes": _texts(facts["notes"]),
+        "stores_of_patients": _texts(facts["stores_of_patients"])
+        or ["ids of stays and people in clear (format 1)" if old else NONE_STORED],
+        "ids": facts["ids"],
         "versions": facts["versions"],
         "files": facts["files"],
     }
@@ -99,12 +106,12 @@ def shown_text(facts: dict[str, Any]) -> str:
         f"  {p.get('split', '')}: {p.get('stays', '')} stays, {p.get('subjects', '')} subjects, "
         f"{p.get('cases', '')} cases"
         for p in facts["fitted_on"]
-    ] or [f"  {NONE}"]
+    ] or [f"  {NONE_STORED}"]
     lines += ["", "Variables, in order (unit, mean, SD, training stays without)"]
     for one in facts["variables"]:
         mean, sd = ("-" if one.get(name) is None else f"{one[name]:g}" for name in ("mean", "sd"))
-        missing = f"{one['share_missing']:.1%}" if "share_missing" in one else NONE
-        lines.append(f"  {one['concept']}  [{one.get('unit', NONE)}]  {mean}  {sd}  {missing}")
+        missing = f"{one['share_missing']:.1%}" if "share_missing" in one else NONE_STORED
+        lines.append(f"  {one['concept']}  [{one.get('unit', NONE_STORED)}]  {mean}  {sd}  {missing}")
     lines += ["", "Calibrator and thresholds", *(f"  {line}" for line in operating_lines(operating))]
     lines += ["", "What it stores of patients", *(f"  - {one}" for one in facts["stores_of_patients"])]
     lines += ["", "Notes", *(f"  - {one}" for one in facts["notes"] or ["none"])]

@@ -95,6 +95,8 @@ def learn_operating(is_case, risk, horizons_h) -> Operating:
             if one_class
             else "the validation split decides none: a threshold parts its classes, or all risks are one"
         )
+    elif np.abs(made.x).max() > MOST_LOG_ODDS:  # no folder that held it would be read
+        made, why = None, "the validation split decides none: all risks are one, but for their last digits"
     return Operating(
         made, tuple(choose_thresholds(is_case, risk)), why, tuple(float(h) for h in horizons_h),
         len(risk), int(is_case.sum()),

@@ -17,7 +17,7 @@ from sepsis.config import CohortSettings, TrainSettings
 from sepsis.errors import ExportError, NothingLeftError, SettingsError, nearest
 from sepsis.input_statistics import InputStatistics, statistics_from
 from sepsis.model_card import fitted_on, model_card
-from sepsis.model_files import FORMAT_VERSION, parsed, read_folder, require_fields
+from sepsis.model_files import FORMAT_VERSION, parsed, read_folder, require_model_named
 from sepsis.model_tables import read_cohort
 from sepsis.models.base import WindowClassifier
 from sepsis.models.registry import MODELS, make_model, model_class, plain_settings, restored, save_model
@@ -29,14 +29,10 @@ from sepsis.schema import write_table
 from sepsis.toml_settings import read_settings
 
 CODED = "coded"
-NONE_STORED = "none stored"
 STORES_COHORT = (
     "`cohort.parquet` lists every stay of the export: coded ids of stay and person, class, split, reference "
     "hour. Who has the export can tell who is who; the codes cannot be tried out without it."
 )
-_SINCE_2: dict[str, type] = {
-    "ids": str, "licence": str, "fitted_on": list, "stores_of_patients": list, "notes": list,
-}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -310,25 +306,11 @@ def read_model(path: str | Path) -> Trained:
         except SettingsError as error:
             raise ExportError(error.where, error.found, error.expected, "Upgrade, or train again.") from None
     statistics, operating = None, Operating()
-    if facts["format_version"] == 1:
-        facts = {
-            "ids": "clear", "licence": NONE_STORED, "fitted_on": [], "notes": [], "stores_of_patients": [],
-            **facts,
-        }  # fmt: skip
-    else:
-        missing = [
-            name for name in ("preprocessing.json", "operating.json", "model_card.md") if name not in content
-        ]
-        if missing:
-            raise ExportError(
-                where, f"does not list {', '.join(missing)}", "a whole manifest", "Train again."
-            )
+    if facts["format_version"] > 1:
         statistics = statistics_from(*_json(content, "preprocessing.json", path))
         operating = operating_from(*_json(content, "operating.json", path))
-    require_fields(facts, _SINCE_2, where)
     model = restored(content["model.json"], content["weights.safetensors"], path.name)
-    if model.name != facts["settings"]["model"]:
-        raise ExportError(where, "names another model than model.json", "one model", "Train again.")
+    require_model_named(model.name, facts, where)
     if statistics is not None and tuple(one.concept for one in statistics.concepts) != tuple(model.concepts_):
         raise ExportError(
             f"{path.name}/preprocessing.json", "has other variables than the model", "those of model.json"

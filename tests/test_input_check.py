@@ -1,6 +1,7 @@
 """Scoring another export: what is missing or shifted is said first, and stored with the risks."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 from sepsis.cohort import select_cohort
 from sepsis.config import CohortSettings, ExportSettings, TrainSettings
 from sepsis.errors import SettingsError
+from sepsis.operating import Operating
 from sepsis.schema import read_facts, read_table
 from sepsis.sources.synthetic import write_synthetic
 from sepsis.stages import concept_set, events_of, label_export, open_source, score_export, train_one
@@ -90,10 +92,6 @@ def test_recalibrated_risks_are_the_models_own_through_the_stored_map(study, tmp
 
 
 def test_without_a_calibrator_recalibrated_risks_are_refused(study, tmp_path):
-    from dataclasses import replace
-
-    from sepsis.operating import Operating
-
     source, labels, trained, _ = study
     bare = replace(trained, operating=Operating(why_none="the validation split has one class"))
     with pytest.raises(SettingsError, match="no calibrator .the validation split has one class"):

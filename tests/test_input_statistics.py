@@ -62,3 +62,20 @@ def test_what_is_stored_is_rounded_and_comes_back():
     one = statistics.concepts[0]
     assert not {f"{v:.17g}" for v in (*one.edges, one.low, one.high, one.mean)} & {f"{v:.17g}" for v in value}
     assert learned(value[:10]).concepts[0].edges == ()
+
+
+def test_only_what_was_charted_from_admission_to_the_end_that_is_read_counts():
+    events = pd.DataFrame(
+        {
+            "stay_id": [1, 1, 1, 1, 2, 3], "time_h": [-0.5, 0.0, 5.0, 5.5, 9.0, 1.0], "concept": "a",
+            "value": [1.0, 1.0, 1.0, 1.0, 1.0, np.nan],
+        }
+    )  # fmt: skip
+    stays = pd.DataFrame({"stay_id": [1, 2, 3], "end_h": [5.0, 8.0, 8.0]})
+    counted = []
+    for table_of_stays in (stays, stays[["stay_id"]], stays[:1]):
+        counter = ShiftCounter(learned(np.linspace(0.0, 2.0, 100)))
+        counter.add(events, table_of_stays)
+        row = counter.report().iloc[0]
+        counted.append((row.n_values, round(row.share_missing, 3)))
+    assert counted == [(2, 0.667), (4, 0.333), (2, 0.0)]

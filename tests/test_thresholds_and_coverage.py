@@ -10,6 +10,7 @@ from sepsis.evaluation.discrimination import Ranking
 from sepsis.evaluation.operating_points import operating_points
 from sepsis.input_coverage import input_coverage
 from sepsis.input_statistics import learn_statistics
+from sepsis.operating import learn_operating, operating_from
 from sepsis.thresholds import choose_thresholds
 
 
@@ -44,3 +45,13 @@ def test_what_an_export_lacks_is_named_and_counted():
     assert found.table.status.tolist() == ["unit refused", "ok", "absent", "ok"]
     assert found.share_missing == 0.5
     assert found.share_of_values_missing == 0.5
+
+
+@pytest.mark.parametrize("spread", [1e-1, 1e-5, 5e-6, 1e-7, 0.0])
+def test_whatever_is_learned_of_the_risks_is_read_again(spread):
+    rng = np.random.default_rng(0)
+    is_case = rng.random(400) < 0.3
+    made = learn_operating(is_case, 0.05 * (1.0 + spread * (rng.normal(size=400) + 2 * is_case)), (0.0,))
+    found = operating_from(made.as_json(), "operating.json")
+    assert found.as_json() == made.as_json()
+    assert (made.calibrator is None) == bool(made.why_none) == (spread < 1e-5)

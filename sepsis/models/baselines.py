@@ -99,7 +99,7 @@ class Logistic(WindowClassifier):
         if not 0 < self.trend_h < np.inf:
             raise stored.wrong("trend_h", "no number of hours", "hours, above 0")
         self.classes_ = np.array([0, 1])
-        self.concepts_, self.C_ = stored.concepts(), stored.number("C", least=0.0)
+        self.concepts_, self.C_ = stored.concepts(), stored.number("C", least=0.0, most=np.inf)
         size = (len(self.concepts_) * (4 if self.recency else 3),)
         self.mean_, self.coef_ = stored.array("mean", size), stored.array("coef", size)
         self.sd_ = stored.array("sd", size, least=1e-12)

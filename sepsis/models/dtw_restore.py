@@ -20,7 +20,6 @@ from sepsis.models.dtw_stacking import Stack
 from sepsis.models.stored import LARGEST, Stored
 
 CLEAR, CODED, NO_IDS = "clear", "coded", "none"
-MOST_THREADS = 1_024
 IDS = float(2**63)
 
 
@@ -96,11 +95,6 @@ def _check_settings(stored: Stored, settings: dict[str, Any]) -> None:
         check_alone(settings)
     except SettingsError as error:
         raise stored.wrong("settings", error.found, error.expected) from None
-    jobs = settings["n_jobs"]
-    if jobs is not None and (not isinstance(jobs, int) or jobs == 0 or abs(jobs) > MOST_THREADS):
-        raise stored.wrong("n_jobs", "out of range", f"threads, at most {MOST_THREADS}")
-    if settings["radius_h"] is not None and not isinstance(settings["radius_h"], int):
-        raise stored.wrong("radius_h", "no whole number", "hours")
 
 
 def _train(stored: Stored, n_channels: int) -> tuple[Train, np.ndarray]:

@@ -19,6 +19,8 @@ CHOICES = {
     "prototypes_of": ("both", "controls"),
     "backend": ("numba", "tslearn"),
 }
+LEAST = {"max_train": 2, "top_m": 1, "radius_h": 0, "n_prototypes": 1}  # of whole numbers, or none
+MOST_THREADS = 1_024
 WHERE = "[models.dtw_knn]"
 
 
@@ -37,8 +39,7 @@ def candidates_of(k: int | Sequence[int]) -> tuple[int, ...]:
         If there is none, or one is no whole number above 0.
     """
     given = list(k) if isinstance(k, Sequence | np.ndarray) and not isinstance(k, str) else [k]
-    whole = all(isinstance(one, int | np.integer) and not isinstance(one, bool) for one in given)
-    if not given or not whole or min(given) < 1:
+    if not given or not all(_is_whole(one) for one in given) or min(given) < 1:
         raise wrong(f"k = {k!r}", "1 or more, or a list of such numbers to choose from")
     return tuple(sorted({int(one) for one in given}))
 
@@ -69,13 +70,22 @@ def check_alone(settings: dict[str, Any]) -> None:
         if settings[setting] not in choices:
             named = " or ".join(repr(c) if c else "none" for c in choices)
             raise wrong(f"{setting} = {settings[setting]!r}", named)
-    for setting, least in {"max_train": 2, "top_m": 1, "radius_h": 0, "n_prototypes": 1}.items():
+    for setting, least in LEAST.items():
         value = settings[setting]
-        if value is not None and not value >= least:
+        if value is not None and not _is_whole(value):
+            raise wrong(f"{setting} = {value}", "a whole number, or none")
+        if value is not None and value < least:
             raise wrong(f"{setting} = {value}", f"{least} or more, or none")
+    jobs = settings["n_jobs"]
+    if jobs is not None and not (_is_whole(jobs) and 1 <= abs(jobs) <= MOST_THREADS):
+        raise wrong(f"n_jobs = {jobs}", f"threads, at most {MOST_THREADS}, or -1 for all")
     candidates_of(settings["k"])
     _check_channels(settings)
     _check_together(settings)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _check_channels(settings: dict[str, Any]) -> None:

@@ -81,6 +81,8 @@ class FewNumbers(WindowClassifier):
         if self.n_knots < 2 or not self.C > 0:
             found = f"n_knots = {self.n_knots}, C = {self.C}"
             raise SettingsError(f"[models.{self.name}]", found, "n_knots from 2, C above 0")
+        if self.n_knots > MOST_KNOTS:
+            raise SettingsError(f"[models.{self.name}]", f"n_knots = {self.n_knots}", f"at most {MOST_KNOTS}")
         y = self._check_classes(y)
         self.concepts_ = tuple(X.concepts)
         columns = self.numbers_of(X).T

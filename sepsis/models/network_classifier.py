@@ -21,26 +21,12 @@ from sepsis.errors import ExportError, SettingsError
 from sepsis.models.base import Standardiser, WindowClassifier
 from sepsis.models.hold_out import hold_out
 from sepsis.models.mgp_plan import SAME_H, Plan, plan_windows
+from sepsis.models.network_settings import check_network_settings
 from sepsis.models.network_training import LabelledPlan, Schedule, log, train_network
 from sepsis.models.networks import Architecture, ProcessFront, SequenceNetwork, shapes_of_weights
 from sepsis.models.stored import LARGEST, Stored
 
 HOLD_OUT = 0.1  # share of subjects kept for early stopping if the caller gives no validation
-CHOICES = {
-    "moments": ("sample", "mean_var"),
-    "conditioning": ("smooth", "filter"),
-    "solver": ("chunk", "dense", "gpytorch"),
-    "loss_hours": ("last", "every"),
-    "device": ("cpu", "cuda"),
-}
-AT_LEAST_ONE = (
-    "n_samples", "hidden", "levels", "kernel_size", "batch_size", "max_epochs", "patience", "devices",
-)  # fmt: skip
-MOST = {  # of a stored model: far beyond what anybody trains, and no machine's memory
-    "n_samples": 10_000, "hidden": 65_536, "levels": 24, "kernel_size": 4_096,
-}  # fmt: skip
-MOST_FIELD_H = 1_000_000  # that a stored convolution may look back over
-NOT_NEGATIVE = ("learning_rate", "l2", "dropout", "clip_norm", "likelihood_weight", "pretrain_epochs")
 
 
 class NetworkClassifier(WindowClassifier):
@@ -217,7 +203,10 @@ class NetworkClassifier(WindowClassifier):
     def restore(self, arrays: dict[str, np.ndarray], facts: dict):
         """Set what `fit` would have set."""
         stored = Stored(self.name, arrays, facts)
-        self._check_stored_sizes(stored)
+        try:
+            self._check_storable()
+        except SettingsError as error:
+            raise stored.wrong("settings", error.found, error.expected) from None
         self.concepts_ = stored.concepts()
         size = (len(self.concepts_),)
         self.n_features_in_, self.classes_ = len(self.concepts_), np.array([0, 1])
@@ -239,22 +228,6 @@ class NetworkClassifier(WindowClassifier):
         network.load_state_dict(weights)
         self.network_ = network.eval()
         return self
-
-    def _check_stored_sizes(self, stored: Stored) -> None:
-        """Raise for stored settings that no training accepts, or that would take a machine's memory."""
-        given = self.get_params(deep=False)
-        try:
-            self._check_choices()
-        except SettingsError as error:
-            raise stored.wrong("settings", error.found, error.expected) from None
-        for name, most in MOST.items():
-            if (given.get(name) or 0) > most:
-                raise stored.wrong(name, f"above {most}", f"at most {most}")
-        field = (given.get("kernel_size") or 1) * 2 ** (given.get("levels") or 0)
-        if self._architecture().body == "tcn" and field > MOST_FIELD_H:
-            raise stored.wrong("kernel_size", "out of range for so many levels", f"{MOST_FIELD_H} h in all")
-        if not 0 <= given["random_state"] < 2**63:
-            raise stored.wrong("random_state", "out of range", "a whole number from 0")
 
     @property
     def _width(self) -> int:
@@ -374,31 +347,18 @@ class NetworkClassifier(WindowClassifier):
             return None
         return LabelledPlan(self._plan(X), y)
 
+    def _check_storable(self) -> None:
+        """Raise SettingsError for settings that no training accepts, and so no stored model has."""
+        check_network_settings(
+            self.name, self.get_params(deep=False), self._architecture().body, self.is_causal
+        )
+
     def _check_settings(self) -> None:
-        self._check_choices()
+        self._check_storable()
         if self.device == "cuda" and not torch.cuda.is_available():
             raise SettingsError(
                 self.name, "device = 'cuda', and torch finds no GPU", todo="Set device = 'cpu'"
             )
-
-    def _check_choices(self) -> None:
-        given = self.get_params(deep=False)
-        for name in given:
-            value = given[name]
-            if name in CHOICES and value not in CHOICES[name]:
-                raise SettingsError(self.name, f"{name} = {value!r}", f"one of {', '.join(CHOICES[name])}")
-            if name in AT_LEAST_ONE and value is not None and value < 1:
-                raise SettingsError(self.name, f"{name} = {value}", "1 or more")
-            if name in NOT_NEGATIVE and not 0 <= value < np.inf:
-                raise SettingsError(self.name, f"{name} = {value}", "0 or more")
-        for channel in given["channels"]:
-            if channel not in ("mask", "since"):
-                raise SettingsError(self.name, f"channels has {channel!r}", "mask, since or none")
-        if given.get("loss_hours") == "every" and not self.is_causal:
-            raise SettingsError(
-                self.name, "loss_hours = 'every' with conditioning = 'smooth'", "'last'",
-                "A smoothed hour has seen later ones: set conditioning = 'filter'.",
-            )  # fmt: skip
 
 
 def _stored_tensor(stored: Stored, name: str, like: torch.Tensor, *, constant: bool) -> torch.Tensor:

@@ -64,7 +64,7 @@ def make_model(name: str, settings: dict[str, Any]) -> WindowClassifier:
     Raises
     ------
     SettingsError
-        For an unknown model or setting.
+        For an unknown model or setting, or one that could not be stored.
     """
     cls = model_class(name)
     known = inspect.signature(cls).parameters
@@ -76,7 +76,9 @@ def make_model(name: str, settings: dict[str, Any]) -> WindowClassifier:
         default = known[key].default
         if not (_fits(value, default) or _is_named(value, hints.get(key))):
             raise SettingsError(f"{where} {key}", f"is {type(value).__name__}", type(default).__name__)
-    return cls(**settings)
+    made = cls(**settings)
+    plain_settings(made)  # raises before hours of work, not after them
+    return made
 
 
 def _fits(value: Any, default: Any) -> bool:
@@ -105,11 +107,11 @@ def _is_named(value: Any, hint: Any) -> bool:
 def save_model(model: WindowClassifier, path: str | Path) -> None:
     """Write `model.json` and `weights.safetensors` into an existing folder."""
     path = Path(path)
+    settings = plain_settings(model)
     arrays, facts = model.state()
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     with whole_file(path / "weights.safetensors") as temporary:
         temporary.write_bytes(save_arrays(whole))
-    settings = plain_settings(model)
     write_json(
         {"format_version": FORMAT_VERSION, "model": model.name, "settings": settings, "facts": facts},
         path / "model.json",
@@ -117,8 +119,16 @@ def save_model(model: WindowClassifier, path: str | Path) -> None:
 
 
 def plain_settings(model: WindowClassifier) -> dict[str, Any]:
-    """A model's settings as JSON can hold them."""
-    return {key: _plain(value) for key, value in model.get_params(deep=False).items()}
+    """
+    A model's settings as JSON can hold them.
+
+    Raises
+    ------
+    SettingsError
+        For one that JSON cannot hold, say infinity or a `RandomState`.
+    """
+    given = model.get_params(deep=False)
+    return {key: _plain(value, f"[models.{model.name}] {key}") for key, value in given.items()}
 
 
 def load_model(path: str | Path) -> WindowClassifier:
@@ -160,17 +170,19 @@ def restored(note: bytes, weights: bytes, where: str) -> WindowClassifier:
         return make_model(facts["model"], facts["settings"]).restore(arrays, facts["facts"])
     except SettingsError as error:
         raise ExportError(name, error.found, error.expected, "Upgrade, or train again.") from None
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError):
-        # whatever no check foresaw: the folder is at fault, and its content is not repeated
-        raise ExportError(
-            name, f"does not hold what {facts['model']} stores", "a whole model folder", "Copy it again."
-        ) from None
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        # whatever no check foresaw: its kind is named, since the fault may be ours; content is not repeated
+        found = f"does not hold what {facts['model']} stores ({type(error).__name__})"
+        raise ExportError(name, found, "a whole model folder", "Copy it again.") from None
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, where: str) -> Any:
     """A setting as JSON can hold it."""
     if isinstance(value, np.generic):
-        return value.item()
+        return _plain(value.item(), where)
     if isinstance(value, tuple | list):
-        return [_plain(v) for v in value]
-    return value
+        return [_plain(v, where) for v in value]
+    if value is None or isinstance(value, str | int) or (isinstance(value, float) and np.isfinite(value)):
+        return value
+    found = f"is {value}" if isinstance(value, float) else f"is {type(value).__name__}"
+    raise SettingsError(where, found, "a finite number, a text, or a list of such")

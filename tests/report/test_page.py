@@ -190,6 +190,40 @@ def test_a_card_is_on_the_page_and_a_model_without_one_is_named(outline):
     assert "No card came with the scores of DTW k-NN, Logistic regression, Clock." in text
 
 
+HOSTILE_CARD = """# Model card: </title><script>alert(1)</script>
+
+A <img src=x onerror=alert(2)> of **<svg onload=alert(3)>** and `</script><script>alert(4)</script>`.
+[a](javascript:alert(5)) {{ 7 * 191 }} {% raw %} <!-- &lt;b&gt;
+
+## <iframe src="data:text/html,x"></iframe>
+
+- <style>*{display:none}</style>
+
+| <td onclick=alert(6)> | "' |
+|---|---|
+| </table><base href=//x> | \x00\x1b[2J |
+"""
+
+
+def test_a_card_of_a_stranger_is_text_on_the_page(written, tmp_path):
+    html = report(tmp_path / "r", cards={"mgp_tcn": HOSTILE_CARD}).read_text(encoding="utf-8")
+    ours, theirs = Outline(written.read_text(encoding="utf-8")), Outline(html)
+    known = {(tag, *sorted(names)) for tag, names in ours.seen}
+    assert {(tag, *sorted(names)) for tag, names in theirs.seen} <= known
+    for text in (
+        "<img src=x",
+        "<svg onload",
+        "<iframe",
+        "<style>*{",
+        "<td onclick",
+        "<base",
+        "<script>alert",
+    ):
+        assert text not in html
+    assert "&lt;img src=x onerror=alert(2)&gt;" in html
+    assert "{{ 7 * 191 }}" in html
+
+
 def test_what_cannot_be_shown_is_left_out_with_the_reason(tmp_path):
     evaluation = evaluated(hourly=False, groups=False)
     html = report(tmp_path / "r", evaluation=evaluation).read_text(encoding="utf-8")
