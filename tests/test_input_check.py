@@ -7,34 +7,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sepsis.cohort import select_cohort
-from sepsis.config import CohortSettings, ExportSettings, TrainSettings
+from sepsis.config import CohortSettings, ExportSettings
 from sepsis.errors import SettingsError
 from sepsis.operating import Operating
 from sepsis.schema import read_facts, read_table
-from sepsis.sources.synthetic import write_synthetic
-from sepsis.stages import concept_set, events_of, label_export, open_source, score_export, train_one
-from sepsis.training import read_model
-
-COHORT = CohortSettings(validation_share=0.3)
+from sepsis.score_stage import score_export
+from sepsis.stages import open_source
+from tests.study import small_study
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """An export, its labels, and a logistic model."""
-    root = tmp_path_factory.mktemp("study")
-    source = open_source(
-        ExportSettings(str(write_synthetic(root / "export", stays=150, seed=8, case_share=0.5)))
-    )
-    labels = label_export(source, root / "labels", preset="moor2019", switches={}, part_stays=40)
-    events = events_of(source, labels)
-    settings = TrainSettings(min_values=60, fit_horizons_h=(0.0,))
-    cohort = select_cohort(labels.onset, events.events, concept_set(settings.concept_set), COHORT)
-    train_one(
-        events, labels, cohort, root / "model", model="logistic", model_settings={},
-        cohort_settings=COHORT, settings=settings,
+    return small_study(
+        tmp_path_factory.mktemp("study"), "logistic",
+        stays=150, seed=8, part_stays=40, cohort=CohortSettings(validation_share=0.3),
     )  # fmt: skip
-    return source, labels, read_model(root / "model"), root
 
 
 PLATELETS, CREATININE = 51265, 50912  # items of MIMIC-III

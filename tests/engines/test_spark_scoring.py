@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from sepsis.cohort import select_cohort
-from sepsis.config import CohortSettings, ExportSettings, TrainSettings
+from sepsis.config import CohortSettings
 from sepsis.errors import StoppedError
-from sepsis.sources.synthetic import write_synthetic
-from sepsis.stages import concept_set, events_of, label_export, open_source, score_export, train_one
+from sepsis.score_stage import score_export
 from sepsis.training import read_model
+from tests.study import small_study
 
 # py4j leaves a connection to the Java machine open that it made for a thread of its own
 pytestmark = pytest.mark.filterwarnings("ignore:.*socket.socket:pytest.PytestUnraisableExceptionWarning")
@@ -23,19 +22,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*socket.socket:pytest.PytestUnr
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """An export, its labels in many parts, and a model."""
-    root = tmp_path_factory.mktemp("study")
-    source = open_source(
-        ExportSettings(str(write_synthetic(root / "export", stays=90, seed=3, case_share=0.5)))
-    )
-    labels = label_export(source, root / "labels", preset="moor2019", switches={}, part_stays=10)
-    events = events_of(source, labels)
-    settings = TrainSettings(min_values=60, fit_horizons_h=(0.0,))
-    cohort = select_cohort(labels.onset, events.events, concept_set(settings.concept_set), CohortSettings())
-    train_one(
-        events, labels, cohort, root / "model", model="dtw_knn", model_settings={"k": 5},
-        cohort_settings=CohortSettings(), settings=settings,
+    return small_study(
+        tmp_path_factory.mktemp("study"), "dtw_knn",
+        stays=90, seed=3, part_stays=10, cohort=CohortSettings(), k=5,
     )  # fmt: skip
-    return source, labels, read_model(root / "model"), root
 
 
 def score(study, out, *, hourly, engine=""):
