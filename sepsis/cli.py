@@ -60,6 +60,9 @@ Schema = Annotated[
     list[str] | None,
     typer.Option("--schema", help="Where a database holds the tables; repeatable; found out if left out."),
 ]
+MedsCodes = Annotated[
+    Path | None, typer.Option(help="Of a MEDS dataset: a TOML file of codes, read before the package's own.")
+]
 Limit = Annotated[int | None, typer.Option(help="A seeded random subset of so many stays (PhysioNet).")]
 Labels = Annotated[Path, typer.Option(help="Folder written by `sepsis label`.", show_default=False)]
 Settings = Annotated[
@@ -72,12 +75,20 @@ Changes = Annotated[
 
 
 def _export(
-    path: str, kind: str | None, limit: int | None, engine: str | None, schemas: list[str] | None
+    path: str,
+    kind: str | None,
+    limit: int | None,
+    engine: str | None,
+    schemas: list[str] | None,
+    codes: Path | None,
 ) -> ExportSettings:
     """What a command was told about its export."""
     from sepsis.config import ExportSettings
 
-    return ExportSettings(path, kind or "", limit or 0, engine=engine or "", schemas=tuple(schemas or ()))
+    return ExportSettings(
+        path, kind or "", limit or 0, engine=engine or "", schemas=tuple(schemas or ()),
+        codes=str(codes or ""),
+    )  # fmt: skip
 
 
 @app.command(epilog="Example: sepsis synth --stays 500 --seed 1 --out export")
@@ -100,15 +111,21 @@ def check(
         str | None,
         typer.Option(help="Also label by this definition: expected against found counts of a known release."),
     ] = None,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Also read compressed files to their end and compare check sums.")
+    ] = False,
     kind: Kind = None,
     limit: Limit = None,
     engine: Engine = None,
     schema: Schema = None,
+    meds_codes: MedsCodes = None,
 ) -> None:
     """Say what an export is, what is missing, and what each missing part feeds."""
     from sepsis.stages import open_source
 
-    source = open_source(_export(export, kind, limit, engine, schema))
+    source = open_source(_export(export, kind, limit, engine, schema, meds_codes))
+    if whole:
+        typer.echo(f"read to the end, with the right check sums: {source.require_whole()} compressed files")
     rows = source.check()
     typer.echo(
         f"{source.kind}: {len(rows)} tables and columns looked for, {(rows.status != 'ok').sum()} missing"
@@ -134,6 +151,7 @@ def label(
     limit: Limit = None,
     engine: Engine = None,
     schema: Schema = None,
+    meds_codes: MedsCodes = None,
     change: Annotated[
         list[str] | None,
         typer.Option(
@@ -145,7 +163,7 @@ def label(
     from sepsis.config import read_switches
     from sepsis.stages import label_export, open_source
 
-    source = open_source(_export(export, kind, limit, engine, schema))
+    source = open_source(_export(export, kind, limit, engine, schema, meds_codes))
     preset = preset or ("physionet2019" if source.brings_labels else "moor2019")
     labels = label_export(source, out, preset=preset, switches=read_switches(tuple(change or ())))
     facts = labels.manifest
@@ -173,13 +191,14 @@ def compare(
     limit: Limit = None,
     engine: Engine = None,
     schema: Schema = None,
+    meds_codes: MedsCodes = None,
 ) -> None:
     """Label an export by several definitions: counts, overlap, onset shift, and which switch does it."""
     from sepsis.comparison import compare_export, table_text
     from sepsis.stages import open_source
 
     compared = compare_export(
-        open_source(_export(export, kind, limit, engine, schema)),
+        open_source(_export(export, kind, limit, engine, schema, meds_codes)),
         [name.strip() for name in presets.split(",") if name.strip()],
         out, walks=walk, log=lambda text: typer.echo(text, err=True),
     )  # fmt: skip
@@ -200,6 +219,7 @@ def train(
     limit: Limit = None,
     engine: Engine = None,
     schema: Schema = None,
+    meds_codes: MedsCodes = None,
 ) -> None:
     """Select the cohort, split it by subject, fit one model; validation data choose, test data wait."""
     from sepsis.cohort import select_cohort
@@ -214,7 +234,7 @@ def train(
     changes = tuple(change or ())
     pipeline = read_pipeline(settings, changes) if settings else change_settings(Pipeline("train"), changes)
     known = read_labels(labels)
-    events = events_of(open_source(_export(export, kind, limit, engine, schema)), known)
+    events = events_of(open_source(_export(export, kind, limit, engine, schema, meds_codes)), known)
     cohort = select_cohort(
         known.onset, events.events, concept_set(pipeline.train.concept_set), pipeline.cohort
     )
@@ -253,6 +273,7 @@ def score(
     limit: Limit = None,
     engine: Engine = None,
     schema: Schema = None,
+    meds_codes: MedsCodes = None,
 ) -> None:
     """Give every stay a risk, or the reason why it has none."""
     from sepsis.config import read_horizons
@@ -263,7 +284,7 @@ def score(
     if hourly and horizons:
         raise UsageError("sepsis score", "both --hourly and --horizons", "one of them")
     scored = score_export(
-        open_source(_export(export, kind, limit, engine, schema)),
+        open_source(_export(export, kind, limit, engine, schema, meds_codes)),
         read_model(model), out,
         labels=read_labels(labels) if labels else None,
         horizons=None if hourly else read_horizons(horizons or "0:7"),
@@ -352,6 +373,7 @@ def audit(
     limit: Limit = None,
     engine: Engine = None,
     schema: Schema = None,
+    meds_codes: MedsCodes = None,
 ) -> None:
     """Look for leaks: one check each, on any model folder; a failed hard check ends in exit code 13."""
     from sepsis.audit import findings_text, require_clean
@@ -360,7 +382,8 @@ def audit(
     from sepsis.training import read_model
 
     findings = audit_export(
-        open_source(_export(export, kind, limit, engine, schema)), read_model(model), read_labels(labels),
+        open_source(_export(export, kind, limit, engine, schema, meds_codes)),
+        read_model(model), read_labels(labels),
         score_files=scores or (), out=out,
     )  # fmt: skip
     typer.echo(findings_text(findings))

@@ -16,7 +16,7 @@ from sepsis.config import CohortSettings, ScoreSettings
 from sepsis.errors import SettingsError, UsageError
 from sepsis.events.concepts import concept_set
 from sepsis.input_check import check_inputs
-from sepsis.labels.store import LabelFolder
+from sepsis.labels.store import LabelFolder, ledger_counts
 from sepsis.meds_predictions import write_predictions
 from sepsis.outputs import check_file
 from sepsis.progress import progress
@@ -99,6 +99,7 @@ def score_export(
             score_parts(trained.model_of(parts.held.stays), parts, asked, work, left)
         source.require_unchanged(fingerprint)
         facts = score_facts(trained, inputs=inputs, settings=settings) | {"input_check": found}
+        facts["rows"] = ledger_counts(parts.held)
         scored = write_score_file(work, len(parts), len(parts.held.stays), out, facts)
         if meds_out is not None:
             write_predictions(read_table(out, "scores"), parts.held.stays, meds_out, facts=facts)

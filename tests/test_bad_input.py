@@ -70,6 +70,19 @@ def test_a_truncated_file_is_named(copy):
     refused(copy, 11, "chartevents")
 
 
+def test_a_wrong_check_sum_is_found_by_a_check_of_whole_files(copy):
+    """Engines read such a file without a word: the numbers may be others."""
+    done = sepsis("check", copy, "--whole")
+    assert done.returncode == 0, done.stderr
+    packed = len(list(copy.glob("*.gz")))
+    assert f"read to the end, with the right check sums: {packed} compressed files" in done.stdout
+    file = copy / "LABEVENTS.csv.gz"
+    file.write_bytes(file.read_bytes()[:-8] + b"\0\1\2\3" + file.read_bytes()[-4:])
+    done = sepsis("check", copy, "--whole")
+    assert (done.returncode, done.stdout) == (11, "")
+    assert "LABEVENTS.csv.gz: cannot be read to its end (not a whole gzip file)" in done.stderr
+
+
 def test_a_file_that_is_not_what_its_name_says_is_named(copy):
     (copy / "LABEVENTS.csv.gz").write_bytes(b"not gzip at all")
     refused(copy, 11, "labevents")

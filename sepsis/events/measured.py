@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -13,8 +15,12 @@ from sepsis.events.parts import Spill
 from sepsis.events.units import KEPT, UNKNOWN_UNIT, harmonise
 from sepsis.sources import Source
 
+logger = logging.getLogger(__name__)
+
 MEASURED_TABLES = ("charted", "labs", "outputs", "procedures")
+EXPECTED_TABLES = ("charted", "labs", "outputs")  # as far as a kind of export has variables in them
 LEDGER = ["concept", "reason", "rows"]
+LONGEST_UNIT = 40  # characters of a unit in a message
 _COUNTS = ["number", "reason", "unit", "rows"]
 
 
@@ -54,6 +60,8 @@ def spill_measured(
         items = {item for concept in read for item in concept.keys(source.items_of, table)}
         if items:
             counts = _spill_table(source, vocabulary, read, table, sorted(items), spill, weights, weighed)
+            if table in EXPECTED_TABLES and not counts.rows.any():
+                logger.info("%s: no row of any variable; an export of this kind has some", table)
             refuse_unknown_units(table, counts, read)
             ledger = counts.groupby(["number", "reason"], as_index=False).rows.sum()
             source.refuse_malformed(table, ledger)
@@ -108,6 +116,11 @@ def _counted(batch: pa.RecordBatch) -> pd.DataFrame:
     return counts.to_pandas()
 
 
+def _shown(unit: str) -> str:
+    """A unit for a message; what is too long to be one may be anything, and is not repeated."""
+    return repr(unit) if len(unit) <= LONGEST_UNIT else f"a text of {len(unit):,} characters"
+
+
 def refuse_unknown_units(table: str, counts: pd.DataFrame, concepts: list[Concept]) -> None:
     """
     Stop on units that the vocabulary does not lead anywhere.
@@ -119,7 +132,8 @@ def refuse_unknown_units(table: str, counts: pd.DataFrame, concepts: list[Concep
         return
     total = counts.groupby("number").rows.sum()
     found = "; ".join(
-        f"{int(row.rows):,} of {int(total[row.number]):,} {concepts[row.number].id} rows are in {row.unit!r}"
+        f"{int(row.rows):,} of {int(total[row.number]):,} {concepts[row.number].id} rows are in "
+        f"{_shown(row.unit)}"
         for row in bad.head(5).itertuples()
     )
     units = sorted({f"{concepts[n].id} in {concepts[n].unit!r}" for n in bad.number.head(5)})

@@ -147,6 +147,8 @@ def harmonise(
         text_rules(concepts), schema={"number": "int16", "item": "string", "listed": "string"}
     )
     units, texts = units.rename(of="number", to="spelling"), texts.rename(of="number", at="item")
+    number = raw["value"]  # NaN, as pandas writes a gap, is no number
+    raw = raw.mutate(value=ibis.ifelse(number.isnan().fill_null(False), ibis.null("float64"), number))
     rows = raw.rename(row_unit="unit").inner_join(rules, "item")
     written = rows.row_unit.lower().replace(" ", "").nullif("")
     rows = rows.mutate(

@@ -190,16 +190,26 @@ def read_labels(path: str | Path) -> LabelFolder:
     Raises
     ------
     ExportError
-        If it is not one, or a table breaks its contract.
+        If it is not one, a table breaks its contract, the onsets are not those that were written, or the
+        stays of the tables are not the same.
     """
     path = Path(path)
     facts = read_manifest(path, "labels")
-    return LabelFolder(
-        path=path,
-        onset=read_table(path / "onset.parquet", "onset"),
-        attrition=_read_attrition(path / "attrition.csv"),
-        manifest=facts,
-    )
+    onset = read_table(path / "onset.parquet", "onset")
+    attrition = _read_attrition(path / "attrition.csv")
+    if frame_hash(onset) != facts["onset_hash"]:
+        raise ExportError(
+            f"{path.name}/onset.parquet",
+            "was changed after it was written",
+            "the onsets that the manifest names",
+            "Label again.",
+        )
+    if set(attrition.stay_id) != set(onset.stay_id):
+        raise ExportError(
+            f"{path.name}/attrition.csv", f"{len(attrition):,} stays, not those of onset.parquet",
+            f"the same {len(onset):,}", "Label again.",
+        )  # fmt: skip
+    return LabelFolder(path=path, onset=onset, attrition=attrition, manifest=facts)
 
 
 def _read_attrition(path: Path) -> pd.DataFrame:

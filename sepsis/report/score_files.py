@@ -16,6 +16,7 @@ from sepsis.errors import ExportError
 from sepsis.evaluation.contract import complete_scores
 from sepsis.schema import read_facts
 
+LONGEST_NAME = 100  # characters of the name of a model
 ID_COLUMNS = ("stay_id", "subject_id")
 
 
@@ -138,7 +139,15 @@ def _table(file: Path) -> pd.DataFrame:
     for name in ID_COLUMNS:
         if name in frame and not pd.api.types.is_integer_dtype(frame[name]):
             raise ExportError(file.name, f"{name} holds {frame[name].dtype}", "whole numbers", "Correct it.")
-    return frame if "model" in frame else frame.assign(model=file.stem)
+    if "model" not in frame:
+        return frame.assign(model=file.stem)
+    names = frame.model.drop_duplicates()
+    if not all(isinstance(n, str) and n.isprintable() and 0 < len(n.strip()) <= LONGEST_NAME for n in names):
+        raise ExportError(
+            file.name, "a model without a name, or with one that cannot be printed",
+            f"1 to {LONGEST_NAME} printable characters in each row", "Correct the column model.",
+        )  # fmt: skip
+    return frame
 
 
 def _unreadable(file: Path) -> ExportError:

@@ -29,10 +29,18 @@ def names_in(path: Path, suffix: str) -> list[str]:
     Raises
     ------
     ExportError
-        Nothing at `path`, or a zip that cannot be read.
+        Nothing at `path`, a zip that cannot be read, a pipe or a link to nothing in place of a record.
     """
     if path.is_dir():
-        found = (below for below in path.rglob("*") if _counts(below.name, suffix) and below.is_file())
+        found = [below for below in path.rglob("*") if _counts(below.name, suffix) and not below.is_dir()]
+        odd = sum(not below.is_file() for below in found)
+        if odd:  # left out, a stay would be lost without a word
+            raise ExportError(
+                str(path),
+                f"{odd:,} of {len(found):,} {suffix} files are a pipe, a device or a link to nothing",
+                "plain files",
+                "Copy the records themselves into the folder.",
+            )
         return sorted(below.relative_to(path).as_posix() for below in found)
     if not path.is_file():  # a pipe would keep the reader waiting
         raise ExportError(str(path), "no such file or folder", todo="Check the path you gave.")

@@ -21,6 +21,7 @@ import pandas as pd
 import pyarrow as pa
 
 from sepsis.errors import ExportError
+from sepsis.sources.checksums import packed_damage
 from sepsis.sources.engines import Engine, connect, shown
 
 BAD_TIME, BAD_NUMBER = "malformed time", "malformed number"  # reasons of `exclusion`
@@ -242,6 +243,21 @@ class Source(ABC):
                 "; ".join(problems),
                 todo="Add what is missing; 'sepsis check EXPORT' lists every table and what it feeds.",
             )
+
+    def require_whole(self) -> int:
+        """
+        Read every compressed file to its end and compare its check sum; returns how many there are.
+
+        Raises
+        ------
+        ExportError
+            Of the first one that is damaged.
+        """
+        packed = [file for file in self.files() if file.name.lower().endswith(".gz")]
+        for file in packed:
+            if damage := packed_damage(file):
+                raise damage
+        return len(packed)
 
     @property
     def lacks(self) -> str:

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sepsis.errors import ExportError
+from sepsis.sources.checksums import packed_damage, unreadable
 from sepsis.sources.engines import Engine
 
-READ_BYTES = 1 << 20
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 FOLDERS = ("hosp", "icu", "core")
 _CSV = {"header": True, "delim": ",", "quote": '"', "escape": '"', "nullstr": ""}
@@ -31,21 +31,26 @@ def find_files(path: Path) -> dict[str, Path]:
     Raises
     ------
     ExportError
-        If two files hold the same table.
+        If two files hold the same table, or what is named like a table is no plain file.
     """
     folders = [path, *(p for p in sorted(path.iterdir()) if p.is_dir() and p.name.lower() in FOLDERS)]
     found: dict[str, Path] = {}
-    for file in (f for folder in folders for f in sorted(folder.iterdir()) if f.is_file()):
+    for file in (f for folder in folders for f in sorted(folder.iterdir())):
         suffix = next(
             (s for s in sorted(SUFFIXES, key=len, reverse=True) if file.name.lower().endswith(s)), None
         )
         if suffix is None or file.name.startswith("."):
             continue
-        name = file.name[: -len(suffix)].lower()
+        name, where = file.name[: -len(suffix)].lower(), file.relative_to(path)
+        if not file.is_file():  # passed over, a table would be lost without a word
+            raise ExportError(
+                str(where), "a folder, a pipe, a device or a link to nothing", "a plain file",
+                "Put the table itself there, or give the other thing another name.",
+            )  # fmt: skip
         if name in found:
             raise ExportError(
                 str(path),
-                f"two files hold table {name}: {found[name].name} and {file.name}",
+                f"two files hold table {name}: {found[name].relative_to(path)} and {where}",
                 todo="Leave one of them in the folder.",
             )
         found[name] = file
@@ -73,19 +78,8 @@ def read_header(file: Path) -> list[str]:
         raise ExportError(
             file.name, "the file is empty", "a line with column names", "Export the table again."
         )
-    return header
-
-
-def unreadable(file: Path, error: Exception | None = None) -> ExportError:
-    """The error for a file that cannot be read to its end."""
-    kind = "not a whole gzip file" if _ends(file, ".gz") else "damaged or not what its name says"
-    if isinstance(error, PermissionError):
-        kind = "no permission"
-    if isinstance(error, UnicodeDecodeError):
-        kind = "not UTF-8 text"
-    return ExportError(
-        file.name, f"cannot be read to its end ({kind})", todo="Copy or download the file again."
-    )
+    # a column without a name is not read, but an engine asks for one
+    return [name or f"unnamed {k}" for k, name in enumerate(header, start=1)]
 
 
 def _ends(file: Path, suffix: str) -> bool:
@@ -155,16 +149,7 @@ class Files:
 
     def damage(self, name: str) -> ExportError | None:
         """What is wrong with the file as a file: a gzip stream that breaks off."""
-        file = self.found[name]
-        if not _ends(file, ".gz"):
-            return None
-        try:
-            with gzip.open(file) as stream:
-                while stream.read(READ_BYTES):
-                    pass
-        except (OSError, EOFError, zlib.error) as error:
-            return unreadable(file, error)
-        return None
+        return packed_damage(self.found[name])
 
     def failure(self, error: Exception, names: tuple[str, ...]) -> ExportError:
         """The error when no cell and no stream is at fault: ragged rows, encoding, a damaged file."""
@@ -183,6 +168,15 @@ class Files:
             return ExportError(
                 where, "a row has more or fewer cells than the header", "as many",
                 "The file is damaged, or a text with a comma is not in quotes.",
+            )  # fmt: skip
+        if "unterminated quote" in message.lower():
+            return ExportError(
+                where, f"a quote is opened and not closed{at}", "quotes in pairs", "Correct it."
+            )
+        if "maximum line size" in message.lower():
+            return ExportError(
+                where, f"a line is longer than any row of a table{at}", "a row in a line",
+                "The file is damaged, or a quote is not closed.",
             )  # fmt: skip
         if "unicode" in message.lower() or "utf-8" in message.lower():
             return ExportError(where, f"not UTF-8 text{at}", todo="Convert the file to UTF-8.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import glob
+from collections.abc import Iterable
 from pathlib import Path
 
 import ibis
@@ -30,14 +31,34 @@ _TYPES = {
 }  # fmt: skip
 
 
+# a column without any value may have been written without a type
+_LINK = (lambda t: pa.types.is_integer(t) or pa.types.is_null(t), "whole numbers")
+_LINKS = ("hadm_id", "stay_id")
+
+
 def _is_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
 def data_files(path: Path) -> list[Path]:
-    """Parquet files below data/, sorted."""
+    """
+    Parquet files below data/, sorted.
+
+    Raises
+    ------
+    ExportError
+        What is named like one is a pipe, a device or a link to nothing.
+    """
     folder = path / "data"
-    return sorted(file for file in folder.rglob("*.parquet") if file.is_file()) if folder.is_dir() else []
+    files = [file for file in folder.rglob("*.parquet") if not file.is_dir()] if folder.is_dir() else []
+    if odd := sum(not file.is_file() for file in files):
+        raise ExportError(
+            str(path),
+            f"{odd:,} of {len(files):,} files below data/ are a pipe, a device or a link to nothing",
+            "plain files",
+            "Copy the data themselves into the folder.",
+        )
+    return sorted(files)
 
 
 class MedsTables:
@@ -65,7 +86,7 @@ class MedsTables:
     def __init__(self, engine: Engine, path: Path, codes: CodeMap):
         self.engine, self.path, self.shown, self.map = engine, path, str(path), codes
         self.files = data_files(path)
-        self.header_columns = _columns(self.files, self.shown)
+        self.header_columns = _columns(path, self.files, (codes.columns[key] for key in _LINKS))
 
     def __contains__(self, name: str) -> bool:
         return hasattr(self, f"_{name}")
@@ -108,7 +129,7 @@ class MedsTables:
     def counted(self) -> pd.DataFrame:
         """Every code once, with its place and parts (`CodeMap.read`) and its number of events."""
         events = self.events
-        counts = events.group_by(code=events.code.cast("string")).aggregate(rows=events.count())
+        counts = events.group_by(code=events.code.cast("string").fill_null("")).aggregate(rows=events.count())
         try:
             counts = self.engine.table(counts).to_pandas().sort_values("code", ignore_index=True)
         except self.engine.errors as error:  # asked for outside `Source.explained` too
@@ -360,27 +381,32 @@ class MedsTables:
         return rows.select("hadm_id", icd_code=rows.code_icd, icd_version=rows.code_version.try_cast("int64"))
 
 
-def _columns(files: list[Path], shown: str) -> set[str]:
-    """Columns of the dataset, the standard ones checked in every file."""
+def _columns(path: Path, files: list[Path], links: Iterable[str]) -> set[str]:
+    """
+    Columns of the dataset, the standard ones checked in every file.
+
+    `links` are the columns that hold ids of admissions and stays, where there are any.
+    """
     if not files:
-        raise ExportError(shown, "no Parquet file below data/", "a folder of the Medical Event Data Standard")
+        raise ExportError(
+            str(path), "no Parquet file below data/", "a folder of the Medical Event Data Standard"
+        )
     found: set[str] = set()
     for file in files:
+        where = file.relative_to(path).as_posix()
         try:
             holds_columns = pq.read_schema(file)
         except (OSError, pa.ArrowException):
             raise ExportError(
-                f"data/{file.name}", "not readable as Parquet", todo="Make or copy the dataset again."
+                where, "not readable as Parquet", todo="Make or copy the dataset again."
             ) from None
-        for column, kind in STANDARD.items():
-            if column not in holds_columns.names:
-                raise ExportError(
-                    f"data/{file.name}", f"no column {column}", ", ".join(STANDARD), "See the MEDS schema."
-                )
-            holds, expected = _TYPES[kind]
+        missing = [column for column in STANDARD if column not in holds_columns.names]
+        if missing:
+            raise ExportError(where, f"no column {missing[0]}", ", ".join(STANDARD), "See the MEDS schema.")
+        held = {column: _TYPES[kind] for column, kind in STANDARD.items()}
+        held |= {column: _LINK for column in links if column in holds_columns.names}
+        for column, (holds, expected) in held.items():
             if not holds(holds_columns.field(column).type):
-                raise ExportError(
-                    f"data/{file.name}", f"{column}: holds {holds_columns.field(column).type}", expected
-                )
+                raise ExportError(where, f"{column}: holds {holds_columns.field(column).type}", expected)
         found |= set(holds_columns.names)
     return found

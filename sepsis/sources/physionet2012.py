@@ -31,6 +31,7 @@ NOT_KNOWN = "-1: not known"
 NO_CONCEPT = "no concept in the vocabulary"
 NO_PARAMETER = "not a parameter of the challenge"
 RAGGED = "row without its three cells"
+LOOKED_AT = 9  # records whose header says what the folder is
 _OUTPUTS = ("Urine",)
 
 
@@ -70,12 +71,12 @@ class PhysioNet2012(Source):
 
     @staticmethod
     def recognises(path: str | Path) -> bool:
-        """Whether a numbered .txt file in the folder or zip begins with the challenge's header."""
+        """Whether one of the first numbered .txt files begins with the challenge's header."""
         path = Path(path)
         if path.is_file() and not zipfile.is_zipfile(path):
             return False
         names = [name for name in archive.names_in(path, SUFFIX) if Path(name).stem.isdigit()]
-        return any(records.has_header(content) for content in archive.contents(path, names[:1]))
+        return any(records.has_header(content) for content in archive.contents(path, names[:LOOKED_AT]))
 
     @property
     def lacks(self) -> str:
@@ -151,7 +152,7 @@ class PhysioNet2012(Source):
         # Of several grounds the first counts.
         grounds = [
             (rows.ragged, RAGGED),
-            (rows.time_h.isna(), BAD_TIME),
+            (~(rows.time_h <= RECORD_H), BAD_TIME),  # a record ends there: a later time is a slip
             (~np.isfinite(rows.value.to_numpy(float)), BAD_NUMBER),
             (rows.value == UNKNOWN, NOT_KNOWN),
         ]

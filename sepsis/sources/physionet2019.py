@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import zipfile
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from sepsis.sources import archive, psv
 from sepsis.sources.base import LONGEST_STAY_H, Source
 
 SUFFIX = ".psv"
+CHECKED = 9  # files whose header is looked at before all are read
 HOUR, LABEL = "ICULOS", "SepsisLabel"
 MEASURED = (
     *("HR", "O2Sat", "Temp", "SBP", "MAP", "DBP", "Resp", "EtCO2"),
@@ -84,9 +86,9 @@ class PhysioNet2019(Source):
         return [self.path / name for name in self._numbers] if self.path.is_dir() else [self.path]
 
     def check(self) -> pd.DataFrame:
-        """Which columns the first file has; the others are held against it when they are read."""
-        first = next(archive.contents(self.path, list(self._numbers)[:1]))
-        there = set(psv.columns_of(first))
+        """Which columns most of the first files have; all are held against each other when they are read."""
+        first = archive.contents(self.path, list(self._numbers)[:CHECKED])
+        there = set(psv.usual(Counter(tuple(psv.columns_of(content)) for content in first)))
         rows = [("*.psv", "", "ok", True, "everything")]
         for column in (HOUR, LABEL, "Age", "Gender", *MEASURED):
             feeds = {HOUR: "times", LABEL: "labels", "Age": "age", "Gender": "sex"}.get(column, "events")

@@ -5,6 +5,7 @@ Pipe-separated files, one a patient: split and parsed all together.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 import pandas as pd
@@ -13,6 +14,7 @@ import pyarrow.csv
 
 from sepsis.errors import ExportError
 
+NAMED = 8  # columns at most in a message
 _COLUMN = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,30}")  # what may be repeated in a message
 
 
@@ -22,6 +24,17 @@ def columns_of(content: bytes) -> list[str]:
     return header.decode("utf-8", errors="replace").strip("\ufeff\r\n ").split("|")
 
 
+def _first(names: list[str]) -> str:
+    """A few names, for a message."""
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def usual(headers: Counter[tuple[str, ...]]) -> list[str]:
+    """The columns that most files have; of equals those seen first."""
+    return list(headers.most_common(1)[0][0]) if headers else []
+
+
 def split_files(files: Iterable[bytes]) -> tuple[list[str], bytes, list[int]]:
     """
     Many files with one header as one body.
@@ -29,7 +42,7 @@ def split_files(files: Iterable[bytes]) -> tuple[list[str], bytes, list[int]]:
     Returns
     -------
     columns : list of str
-        The first file's.
+        Of most files.
     body : bytes
         The rows of all files, one after the other, no header.
     lines : list of int
@@ -38,27 +51,25 @@ def split_files(files: Iterable[bytes]) -> tuple[list[str], bytes, list[int]]:
     Raises
     ------
     ExportError
-        Files whose columns are not the first file's: how many, and which columns differ.
+        Files whose columns are not those of most: how many, and which columns differ.
     """
-    columns: list[str] = []
-    bodies, lines, others, differing = [], [], 0, set()
+    bodies, lines, headers = [], [], Counter[tuple[str, ...]]()
     for content in files:
-        mine = columns_of(content)
-        columns = columns or mine
-        if mine != columns:
-            others += 1
-            differing |= set(columns) ^ set(mine)
+        headers[tuple(columns_of(content))] += 1
         # as the parser sees it: \r ends a line, blank lines are no rows
         body = re.sub(rb"[\r\n]+", b"\n", content.partition(b"\n")[2]).strip(b"\n")
         lines.append(body.count(b"\n") + 1 if body else 0)
         if body:
             bodies.append(body)
-    if others:
+    columns = usual(headers)
+    if len(headers) > 1:
+        differing = set().union(*(set(columns) ^ set(mine) for mine in headers))
         known = sorted(name for name in differing if _COLUMN.fullmatch(name))
+        others = len(lines) - headers[tuple(columns)]
         raise ExportError(
             "*.psv",
-            f"{others:,} of {len(lines):,} files have other columns than the first one"
-            + (f" ({', '.join(known)})" if known else ""),
+            f"{others:,} of {len(lines):,} files have other columns than the others"
+            + (f" ({_first(known)})" if known else ""),
             "the same columns in the same order in every file",
             "Download the files again: they may be empty or cut short.",
         )

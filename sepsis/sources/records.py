@@ -115,7 +115,7 @@ def length_of_stay_h(files: list[Path]) -> pd.Series:
         missing = [column for column in (STAY, LENGTH) if column not in frame]
         if missing:
             raise ExportError(file.name, f"has no column {', '.join(missing)}", f"{STAY} and {LENGTH}")
-        numbers = frame[[STAY, LENGTH]].apply(pd.to_numeric, errors="coerce")
+        numbers = frame[[STAY, LENGTH]].apply(pd.to_numeric, errors="coerce").astype(float)
         whole = numbers[STAY] % 1 == 0  # not so where it is a gap or infinite
         bad = int((~whole | ~np.isfinite(numbers[LENGTH])).sum())
         if bad:

@@ -38,6 +38,11 @@ def possible(time: ibis.Value) -> ibis.Value:
     return ibis.ifelse((year >= FIRST_YEAR) & (year < LAST_YEAR), time, ibis.null("timestamp"))
 
 
+def _whole(number: ibis.Value) -> ibis.Value:
+    """Whether a number is whole and has 64 bits at most; not so where it is NaN."""
+    return ((number % 1 == 0) & (number.abs() < 2.0**63)).fill_null(False)
+
+
 class ExportTables:
     """
     The tables of one export that `data_schema/1_export.toml` names.
@@ -119,6 +124,7 @@ class ExportTables:
             stored = self.store.table(name, {c for c, kind in types.items() if kind == "int64"})
         if self.engine.name == "postgres":
             self._refuse_text(name, {c: stored[written[c]].type() for c in types if c in written})
+        self._refuse_other_types(name, {c: stored[written[c]].type() for c in types if c in written})
         columns = {c: self._typed(stored[written[c]], kind) for c, kind in types.items() if c in written}
         wrong = [
             (stored[written[c]].strip().nullif("").notnull() & columns[c].isnull(), _REASON[kind])
@@ -146,9 +152,30 @@ class ExportTables:
                     "Give the column its type in the database.",
                 )
 
+    def _refuse_other_types(self, name: str, stored: dict[str, ibis.expr.datatypes.DataType]) -> None:
+        """Of a typed store: a number is no time, and a list or a truth value is nothing that is asked for."""
+        types = self._types(name)
+        for column, kind in stored.items():
+            fits = {
+                "timestamp": kind.is_timestamp() or kind.is_date(),
+                "int64": kind.is_integer() or kind.is_floating() or kind.is_decimal(),
+                "float64": kind.is_numeric() and not kind.is_boolean(),
+                "string": not kind.is_nested(),
+            }[types[column]]
+            if not (kind.is_string() or kind.is_null() or kind.is_unknown() or fits):
+                raise ExportError(
+                    self.store.where(name),
+                    f"column {column} is of type {kind}",
+                    f"{_PLAIN.get(types[column], 'text')} in each row",
+                    "Write the table again with the types of the release.",
+                )
+
     def _typed(self, column: ibis.Value, kind: str) -> ibis.Value:
         """A stored column in its declared type; text that is no time or number becomes null."""
         if not column.type().is_string():
+            if kind == "int64" and (column.type().is_floating() or column.type().is_decimal()):
+                # a fraction is nobody's id; rounded, it would be somebody's
+                column = ibis.ifelse(_whole(column), column, ibis.null(column.type()))
             typed = column.cast(kind)
             return possible(typed) if kind == "timestamp" else typed
         if kind == "string":
@@ -190,10 +217,17 @@ class ExportTables:
         text = self.store.table(name)
         written = {column.lower(): column for column in text.columns}
         for column, kind in self._types(name).items():
-            if column not in written or kind not in kinds or not text[written[column]].type().is_string():
+            if column not in written or kind not in kinds:
                 continue
-            values = text[written[column]].strip().nullif("")
-            read = self._read_strictly(values, kind)
+            values = text[written[column]]
+            if values.type().is_string():
+                values = values.strip().nullif("")
+                read = self._read_strictly(values, kind)
+            elif kind == "int64" and (values.type().is_floating() or values.type().is_decimal()):
+                read = ibis.ifelse(_whole(values), values, ibis.null(values.type()))
+                values = ibis.ifelse(values != values, ibis.null(values.type()), values)  # NaN is a gap
+            else:
+                continue
             try:
                 counts = self.engine.table(
                     text.aggregate(rows=text.count(), bad=(values.notnull() & read.isnull()).sum())

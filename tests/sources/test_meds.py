@@ -17,6 +17,7 @@ from sepsis.sources.meds import Meds
 from sepsis.sources.meds_codes import load_codes
 from sepsis.sources.synthetic import write_synthetic
 from tests.sources.meds_writer import write_meds
+from tests.test_cli import sepsis as command
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +167,8 @@ concept = "temperature"
     )
     with pytest.raises(ExportError, match="table icu_admission is missing"):
         open_export(tmp_path / "set").require_usable()
+    assert command("check", tmp_path / "set").returncode == 11
+    assert command("check", tmp_path / "set", "--meds-codes", codes).returncode == 0
     source = open_export(tmp_path / "set", codes=codes)
     events = extract_events(source)
     assert list(events.stays.stay_h) == [60.0]

@@ -216,6 +216,9 @@ def test_outcomes_that_break_their_contract_are_refused(folder):
 
 def test_a_pipe_named_like_outcomes_is_none_and_capitals_are_read(folder):
     os.mkfifo(folder / "Outcomes-b.txt")
+    with pytest.raises(ExportError, match="are a pipe"):
+        PhysioNet2012(folder)
+    (folder / "Outcomes-b.txt").unlink()
     os.mkfifo(folder.parent / "Outcomes-a.txt")
     source = PhysioNet2012(folder)
     assert source.check().set_index("table").status["Outcomes"] == "missing"

@@ -166,11 +166,11 @@ BAD = {
     ),
     "a column is missing in one file": (
         [psv(hours(1, [0])), psv(hours(1, [0]), [c for c in COLUMNS if c != "Lactate"])],
-        r"1 of 2 files have other columns than the first one \(Lactate\)",
+        r"1 of 2 files have other columns than the others \(Lactate\)",
     ),
     "columns in another order": (
         [psv(hours(1, [0])), psv(hours(1, [0]), COLUMNS[::-1])],
-        "1 of 2 files have other columns than the first one.",
+        "1 of 2 files have other columns than the others.",
     ),
     "an empty file": ([psv(hours(1, [0])), ""], "1 of 2 files have other columns"),
     "a ragged row": ([psv(hours(1, [0, 0])) + "1|2|3\n"], "1 rows have more or fewer cells than the header"),
@@ -236,7 +236,21 @@ def test_a_pipe_in_place_of_an_export_is_refused_at_once(folder, tmp_path):
     with pytest.raises(ExportError, match="no such file or folder"):
         open_export(tmp_path / "export.zip")
     os.mkfifo(folder / "p5.psv")
-    assert len(PhysioNet2019(folder).files()) == 3
+    with pytest.raises(ExportError, match=r"1 of 4 .psv files are a pipe"):
+        PhysioNet2019(folder)
+
+
+def test_a_link_to_nothing_in_place_of_a_record_loses_no_stay(folder):
+    (folder / "p5.psv").symlink_to(folder / "moved.psv")
+    with pytest.raises(ExportError, match=r"1 of 4 .psv files are a pipe, a device or a link to nothing"):
+        PhysioNet2019(folder)
+
+
+def test_the_odd_file_is_counted_also_if_it_is_the_first(folder):
+    first = min(folder.rglob("*.psv"))
+    first.write_text("")
+    with pytest.raises(ExportError, match="1 of 3 files have other columns than the others"):
+        rows(PhysioNet2019(folder), "stays")
 
 
 def test_a_name_without_a_number_is_refused(folder):
