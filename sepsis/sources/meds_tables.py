@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import glob
-from collections.abc import Iterable
 from pathlib import Path
 
 import ibis
@@ -86,7 +85,7 @@ class MedsTables:
     def __init__(self, engine: Engine, path: Path, codes: CodeMap):
         self.engine, self.path, self.shown, self.map = engine, path, str(path), codes
         self.files = data_files(path)
-        self.header_columns = _columns(path, self.files, (codes.columns[key] for key in _LINKS))
+        self.header_columns = _columns(path, self.files, [codes.columns[key] for key in _LINKS])
 
     def __contains__(self, name: str) -> bool:
         return hasattr(self, f"_{name}")
@@ -381,7 +380,7 @@ class MedsTables:
         return rows.select("hadm_id", icd_code=rows.code_icd, icd_version=rows.code_version.try_cast("int64"))
 
 
-def _columns(path: Path, files: list[Path], links: Iterable[str]) -> set[str]:
+def _columns(path: Path, files: list[Path], links: list[str]) -> set[str]:
     """
     Columns of the dataset, the standard ones checked in every file.
 

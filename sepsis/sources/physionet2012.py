@@ -185,7 +185,8 @@ class PhysioNet2012(Source):
         48 h, or until discharge from hospital if that is earlier and nothing was measured after it.
         """
         stays = pd.DataFrame(index=pd.Index(sorted(self._numbers.values()), name="stay_id"))
-        last = self._rows.groupby("stay_id").time_h.max().reindex(stays.index)
+        within = self._rows.time_h.where(self._rows.time_h <= RECORD_H)
+        last = within.groupby(self._rows.stay_id).max().reindex(stays.index)
         known = records.length_of_stay_h(records.outcomes_files(self.path)).reindex(stays.index)
         age = self._described("Age").reindex(stays.index)
         stays["subject_id"] = stays.index

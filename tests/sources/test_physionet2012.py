@@ -227,6 +227,17 @@ def test_a_pipe_named_like_outcomes_is_none_and_capitals_are_read(folder):
     assert PhysioNet2012(folder).check().set_index("table").status["Outcomes"] == "ok"
 
 
+def test_a_time_after_the_record_is_a_slip_and_does_not_prolong_the_stay(folder):
+    file = folder / "132001.txt"
+    before = rows(PhysioNet2012(folder), "stays").set_index("stay_id").stay_h
+    text = file.read_text() + "999:00,HR,80\n"
+    file.write_text(text + "00:30,HR,80\n" * 200)  # so that one slip in it is not too many
+    source = PhysioNet2012(folder)
+    assert rows(source, "stays").set_index("stay_id").stay_h[132001] == before[132001]
+    late = rows(source, "charted")
+    assert list(late.exclusion[late.time_h > 48]) == ["malformed time"]
+
+
 def test_a_record_with_a_header_alone_stays_and_says_why_it_cannot_be_used(folder):
     (folder / "132004.txt").write_text(HEADER + "\n")
     stays = rows(PhysioNet2012(folder), "stays").set_index("stay_id")
