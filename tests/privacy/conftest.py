@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.privacy.desk import sepsis
-from tests.privacy.markers import Markers, marked_export
+from tests.privacy.markers import HEART_RATE, WORDS, Markers, marked_export, read, write
 
 SETTINGS = (
     "train.min_values=20",
@@ -14,9 +15,9 @@ SETTINGS = (
     "cohort.validation_share=0.2",
     "cohort.test_share=0.25",
 )
+LABELS = "run/labels"
 WITHOUT_IDS = "dtw_knn_without_ids"
 MODELS = {  # folder: model, its settings
-    "clock": ("clock", ()),
     "logistic": ("logistic", ()),
     "dtw_knn": ("dtw_knn", ("k=3",)),
     WITHOUT_IDS: ("dtw_knn", ("k=3", "keep_ids=false", "exclude_same_subject=false")),
@@ -48,6 +49,11 @@ class Study:
         """A place of the study."""
         return self.root.joinpath(*parts)
 
+    @property
+    def labels(self) -> Path:
+        """The pipeline's labels, which the single commands read too."""
+        return self.at(LABELS)
+
     def sepsis(self, *arguments) -> str:
         """A command that goes well; what it says is kept in `messages`."""
         kept = self.at("messages", f"{len(list(self.at('messages').iterdir())):02} {arguments[0]}.txt")
@@ -66,6 +72,7 @@ def study(tmp_path_factory):
     """Labels, models, scores, reports, audit, comparison and a pipeline's run of a marked export."""
     root = tmp_path_factory.mktemp("privacy")
     made = Study(root, marked_export(root / "export", stays=60, seed=3))
+    _damage(root / "export")
     made.at("messages").mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)  # what a library drops where it stands is looked at too
@@ -73,20 +80,43 @@ def study(tmp_path_factory):
     return made
 
 
+@pytest.fixture(scope="package")
+def small(tmp_path_factory):
+    """An export of a few stays, of others, and its labels by single orders."""
+    root = tmp_path_factory.mktemp("small")
+    made = Study(root, marked_export(root / "export", stays=6, seed=4))
+    made.at("messages").mkdir()
+    made.sepsis("label", root / "export", "--preset", "mimic_code_iii", "--out", root / "labels")
+    return made
+
+
+def _damage(export: Path) -> None:
+    """Single records that cannot be read: they are counted, and the rest goes on."""
+    charted, labs, stays = (read(export / f"{t}.csv.gz") for t in ("CHARTEVENTS", "LABEVENTS", "ICUSTAYS"))
+    charted.loc[charted.index[charted.ITEMID == HEART_RATE][:1], "VALUENUM"] = WORDS["note"]
+    labs.loc[labs.index[:2], "CHARTTIME"] = f"after {WORDS['note']}"
+    admissions = sorted(stays.HADM_ID)
+    stays.loc[admissions[10] == stays.HADM_ID, "INTIME"] = ""
+    twice = stays[admissions[-1] == stays.HADM_ID]
+    stays = pd.concat([stays, twice.assign(OUTTIME=twice.INTIME)])
+    for name, table in (("CHARTEVENTS", charted), ("LABEVENTS", labs), ("ICUSTAYS", stays)):
+        write(table, export / f"{name}.csv.gz")
+
+
 def _every_command(study: Study) -> None:
     study.sepsis("check", "export")
-    study.sepsis("label", "export", "--out", "labels")
-    study.sepsis("label", "export", "--preset", "mimic_code_iii", "--out", "labels_by_order")
+    study.at("marked.toml").write_text(PIPELINE)
+    study.sepsis("run", "marked.toml", "--out", "run", *changes(*SETTINGS))
     study.sepsis("compare", "export", "--presets", "moor2019,moor2019_code", "--out", "comparison")
     for folder, (model, settings) in MODELS.items():
         named = [f"models.{model}.{setting}" for setting in settings]
         study.sepsis(
-            "train", "export", "--labels", "labels", "--model", model, "--out", f"models/{folder}",
+            "train", "export", "--labels", LABELS, "--model", model, "--out", f"models/{folder}",
             *changes(*SETTINGS, *named),
         )  # fmt: skip
         study.sepsis("model", "show", f"models/{folder}")
         study.sepsis("model", "show", f"models/{folder}", "--json")
-    scoring = ("score", "export", "--labels", "labels", "--model")
+    scoring = ("score", "export", "--labels", LABELS, "--model")
     for folder in ("logistic", "dtw_knn"):
         study.sepsis(
             *scoring, f"models/{folder}", "--horizons", "0,7", "--out", f"scores/{folder}.parquet",
@@ -94,7 +124,5 @@ def _every_command(study: Study) -> None:
         )  # fmt: skip
     study.sepsis(*scoring, "models/logistic", "--hourly", "--recalibrated", "--out", "scores/hourly.parquet")
     files = [f"scores/{name}.parquet" for name in ("logistic", "dtw_knn", "hourly")]
-    study.sepsis("evaluate", *files, "--labels", "labels", "--out", "report", "--bootstrap", "5")
-    study.sepsis("audit", "models/dtw_knn", "export", "--labels", "labels", "--out", "audit.json")
-    study.at("marked.toml").write_text(PIPELINE)
-    study.sepsis("run", "marked.toml", "--out", "run", *changes(*SETTINGS))
+    study.sepsis("evaluate", *files, "--labels", LABELS, "--out", "report", "--bootstrap", "5")
+    study.sepsis("audit", "models/logistic", "export", "--labels", LABELS, "--out", "audit.json")

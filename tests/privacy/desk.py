@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sepsis.cli import main
+from tests.privacy.markers import Markers
 
 
 @contextmanager
@@ -71,3 +72,12 @@ def sepsis(*arguments, into: Path | None = None) -> tuple[int, str]:
         into.parent.mkdir(exist_ok=True)
         into.write_text(heard[0], encoding="utf-8")
     return code, heard[0]
+
+
+def silent(markers: Markers, code: int, expected: str, *arguments) -> None:
+    """A command ends in a code, says what is expected, and nothing of a patient."""
+    ended, said = sepsis(*arguments)
+    assert ended == code, said
+    assert expected in said, said
+    assert "Traceback" not in said, said
+    assert not markers.found(said), said

@@ -219,7 +219,9 @@ def _with_values(frame: pd.DataFrame) -> pd.DataFrame:
                 values[k % len(values)]
             )
     for k, (item, value) in enumerate(EXTREMES.items()):
-        mine = frame.index[(admissions[(3 * k + 1) % len(admissions)] == frame.HADM_ID) & (item == frame.ITEMID)]
+        mine = frame.index[
+            (admissions[(3 * k + 1) % len(admissions)] == frame.HADM_ID) & (item == frame.ITEMID)
+        ]
         frame.loc[mine[:1], cells] = str(value)
     rare = frame[(admissions[15 % len(admissions)] == frame.HADM_ID) & (frame.ITEMID == HEART_RATE)]
     values = [str(RARE_VALUES[k % len(RARE_VALUES)]) for k in range(len(rare))]

@@ -2,6 +2,7 @@
 What of a patient stands where, once every command has run: the markers of an export, file by file.
 """
 
+import base64
 import json
 import shutil
 
@@ -16,8 +17,8 @@ from sepsis.labels.store import read_labels
 from sepsis.models.registry import MODELS as REGISTERED
 from sepsis.stages import concept_set, train_one
 from tests.privacy.conftest import MODELS, WITHOUT_IDS
-from tests.privacy.desk import overheard
-from tests.privacy.markers import EXTREMES, IDS, RARE_VALUES, VALUES, WORDS
+from tests.privacy.desk import overheard, silent
+from tests.privacy.markers import EXTREMES, IDS, VALUES, WORDS
 
 LABELS = {  # data_schema/3_events.toml and 4_labels.toml
     "onset.parquet": "stay subject time length",  # intime, outtime, stay_h
@@ -33,9 +34,7 @@ LABELS = {  # data_schema/3_events.toml and 4_labels.toml
 SCORES = "stay subject"  # data_schema/6_scores.toml
 # file: kinds of markers that stand in it, each by its contract; nothing of a patient stands anywhere else
 ALLOWED = {
-    **{f"{folder}/{file}": kinds for folder in ("labels", "labels_by_order", "run/labels")
-       for file, kinds in LABELS.items()},
-    "labels_by_order/orders.parquet": "stay drug specimen",
+    **{f"run/labels/{file}": kinds for file, kinds in LABELS.items()},
     "run/cohort/cohort.parquet": "stay subject",  # data_schema/5_cohort.toml
     **{f"scores/{name}.parquet": SCORES for name in ("logistic", "dtw_knn", "hourly")},
     "run/scores/clock.parquet": SCORES,
@@ -80,8 +79,6 @@ def test_the_search_finds_what_is_put_into_a_file(study, tmp_path, kind, content
 
 
 def _base64(array):
-    import base64
-
     return base64.b64encode(array.tobytes())
 
 
@@ -91,21 +88,51 @@ def test_nothing_of_a_patient_stands_where_no_contract_has_it(study):
     assert ours == {file: set(kinds.split()) for file, kinds in ALLOWED.items()}
     # a folder that was looked at and is clean, and nothing that was left half-written or dropped beside it
     assert {path.name for path in study.root.iterdir()} == {
-        "export", "labels", "labels_by_order", "comparison", "models", "scores", "meds", "report",
+        "export", "comparison", "models", "scores", "meds", "report",
         "audit.json", "marked.toml", "run", "messages",
     }  # fmt: skip
     assert {path.name for path in study.at("models").iterdir()} == set(MODELS)
 
 
+def test_names_of_drugs_and_specimens_stand_in_the_table_of_orders_alone(small):
+    """Of definitions that look at single orders; no organism and no other text."""
+    assert small.markers.by_file(small.at("labels")) == {
+        file: set(kinds.split()) for file, kinds in {**LABELS, "orders.parquet": "stay drug specimen"}.items()
+    }
+    assert small.markers.by_file(small.at("messages")) == {}
+
+
+def test_people_of_another_export_are_named_in_their_scores_alone(study, small, tmp_path):
+    out, model = tmp_path / "scores.parquet", study.at("models", "dtw_knn")
+    options = ("--labels", small.at("labels"), "--hourly", "--out", out)
+    silent(small.markers, 0, "risks of", "score", small.at("export"), "--model", model, *options)
+    assert small.markers.found_in(out) == {"stay", "subject"}
+    assert not study.markers.found_in(out)
+
+
+def test_single_records_that_cannot_be_read_were_counted(study):
+    facts = json.loads((study.labels / "manifest.json").read_text())
+    assert facts["rows"]["malformed number"] == 1
+    assert facts["rows"]["malformed time"] >= 2
+    assert facts["excluded"]["listed twice with other values"] == 1
+
+
 def test_no_value_of_one_stay_stands_among_the_statistics(study):
-    """Neither the extreme of a variable, nor the deciles of one that a single stay has, not even rounded."""
-    own = {float(f"{v:.3g}") for v in (*EXTREMES.values(), *RARE_VALUES)}
+    """Neither the extreme of a variable, not even rounded, nor a variable that a single stay has."""
+    extremes = dict(zip(("heart_rate", "lactate", "platelets"), EXTREMES.values(), strict=True))
     for name in MODELS:
         kept = json.loads(study.at("models", name, "preprocessing.json").read_text())["concepts"]
-        for one in kept:
-            numbers = {one[key] for key in ("mean", "sd", "low", "high")} | set(one["edges"])
-            assert not numbers & own, (name, one["concept"])
-            assert one["concept"] != "cardiac_output", "a variable of a single stay is learned from"
+        kept = {one["concept"]: one for one in kept}
+        assert "cardiac_output" not in kept
+        for concept, value in extremes.items():
+            one = kept[concept]
+            assert float(f"{value:.3g}") not in {
+                one["mean"],
+                one["sd"],
+                one["low"],
+                one["high"],
+                *one["edges"],
+            }
 
 
 @pytest.fixture(scope="module")
@@ -163,8 +190,8 @@ def test_with_ids_they_are_codes_and_without_them_there_are_none(study, knn):
 
 @pytest.mark.parametrize("model", sorted(set(REGISTERED) - {model for model, _ in MODELS.values()}))
 def test_the_folder_of_every_other_model_holds_nothing_of_a_patient(study, tmp_path, model):
-    labels = read_labels(study.at("labels"))
-    events = load_events(study.at("labels", "events"))
+    labels = read_labels(study.labels)
+    events = load_events(study.labels / "events")
     cohort, train = CohortSettings(validation_share=0.2, test_share=0.25), TrainSettings(min_values=20)
     with overheard() as heard:
         chosen = select_cohort(labels.onset, events.events, concept_set(train.concept_set), cohort)
