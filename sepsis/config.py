@@ -99,6 +99,7 @@ class TrainSettings:
 
     concept_set: str = "moor44"  # a set of data_schema/2_concepts.toml
     min_values: int = 500  # in the training windows; rarer variables are left out (Moor et al. 2019)
+    min_stays: int = 10  # with a value, likewise: a mean of fewer would tell the values of single patients
     fit_horizons_h: tuple[float, ...] = (0.0, 3.0, 6.0)  # each stay is seen cut at each of these
     # other cuts for single models; a stay stands once among the neighbours of the k-NN
     fit_horizons_of: dict[str, Any] = field(default_factory=lambda: {"dtw_knn": [0.0]})
@@ -106,7 +107,11 @@ class TrainSettings:
     licence: str = LICENCE  # of the weights, for the model folder and its card
 
     def __post_init__(self):
-        require("train", self, min_values=(1, INFINITE), fit_horizons_h=(0, LOOKBACK_H), seed=(0, INFINITE))
+        require(
+            "train", self,
+            min_values=(1, INFINITE), min_stays=(1, INFINITE),
+            fit_horizons_h=(0, LOOKBACK_H), seed=(0, INFINITE),
+        )  # fmt: skip
         for name, hours in {"fit_horizons_h": self.fit_horizons_h, **self.fit_horizons_of}.items():
             where = f"[train] {name}" if name == "fit_horizons_h" else f"[train.fit_horizons_of] {name}"
             if not isinstance(hours, list | tuple) or not hours or not all(map(_is_hour, hours)):

@@ -20,6 +20,7 @@ from sepsis.model_files import require_fields
 
 DIGITS = 3  # significant, of every edge and statistic
 FEWEST = 50  # values: of fewer neither bins are stored, nor a shift is said
+FEWEST_STAYS = 10  # with a value: deciles of fewer would be the values of single patients
 FLOOR = 1e-4  # share that an empty bin is taken to have
 SHIFTED, STRONGLY = 0.1, 0.25
 SAME = 1e-9  # relative: a converted value that meets an edge but for its last digits is at the edge
@@ -41,7 +42,7 @@ class ConceptStatistics:
     share_missing : float
         Training stays without any value.
     mean, sd : float or None
-        In `unit`, rounded; None where there are fewer than `FEWEST` values.
+        In `unit`, rounded; None where there are fewer than `FEWEST` values, or `FEWEST_STAYS` stays with one.
     low, high : float or None
         Rounded quantiles 0.5 % and 99.5 %: about one value in a hundred lies outside.
     edges : tuple of float
@@ -99,7 +100,7 @@ def learn_statistics(
         mine = value[concept == c]
         missing = float(n_missing[c]) / n_stays if n_stays else 0.0
         known = ConceptStatistics(name, units.get(name, ""), len(mine), missing)
-        if len(mine) >= FEWEST:
+        if len(mine) >= FEWEST and n_stays - n_missing[c] >= FEWEST_STAYS:
             at = [_rounded(q) for q in np.quantile(mine, [0.005, *np.arange(0.1, 0.95, 0.1), 0.995])]
             edges = tuple(sorted(set(at[1:-1])))
             counts = np.bincount(bins_of(mine, edges), minlength=len(edges) + 1)

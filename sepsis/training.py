@@ -135,9 +135,9 @@ def train_model(
 
     Reads    events(stay_id, time_h, concept, value), cohort (contract `cohort`)
     Rule     each stay is seen cut at every one of `fit_horizons` hours before its reference.
-             Variables with fewer than `settings.min_values` values in the training windows are left
-             out; a model that names what it `reads` is given that, however rare. No statistic comes
-             from another split.
+             Variables with fewer than `settings.min_values` values in the training windows, or of fewer
+             than `settings.min_stays` stays, are left out; a model that names what it `reads` is given
+             that, however rare. No statistic comes from another split.
 
     Parameters
     ----------
@@ -177,16 +177,19 @@ def frequent_concepts(events, train, concepts, cuts, settings: TrainSettings) ->
         If there is none.
     """
     windows = horizon_windows(events, train, concepts, cuts)
+    owner = np.repeat(windows.stay_id, np.diff(windows.offsets))
+    pairs = pd.DataFrame({"concept": windows.concept, "stay_id": owner})
     counts = np.bincount(windows.concept, minlength=len(windows.concepts)) / len(cuts)
-    kept = [
-        name for name, count in zip(windows.concepts, counts, strict=True) if count >= settings.min_values
-    ]
+    stays = np.bincount(pairs.drop_duplicates().concept, minlength=len(windows.concepts))
+    enough = (counts >= settings.min_values) & (stays >= settings.min_stays)
+    kept = [name for name, keep in zip(windows.concepts, enough, strict=True) if keep]
     if not kept:
         raise NothingLeftError(
             "[train] min_values",
-            f"no variable has {settings.min_values} values in {len(train)} training stays",
+            f"no variable has {settings.min_values} values of {settings.min_stays} stays in {len(train)} "
+            "training stays",
             "at least one",
-            "Lower min_values, or give a larger export.",
+            "Lower min_values or min_stays, or give a larger export.",
         )
     return kept
 

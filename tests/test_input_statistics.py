@@ -64,6 +64,14 @@ def test_what_is_stored_is_rounded_and_comes_back():
     assert learned(value[:10]).concepts[0].edges == ()
 
 
+def test_a_variable_of_few_stays_has_no_statistics():
+    """Deciles of the many values of one patient are that patient's values."""
+    value = np.linspace(3.0, 6.0, 300)
+    assert len(learned(value, n_stays=13).concepts[0].edges) == 9  # three of the stays have none
+    few = learned(value, n_stays=12).concepts[0]
+    assert (few.n_values, few.mean, few.sd, few.low, few.high, few.edges) == (300, None, None, None, None, ())
+
+
 def test_only_what_was_charted_from_admission_to_the_end_that_is_read_counts():
     events = pd.DataFrame(
         {

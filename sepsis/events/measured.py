@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import numpy as np
 import pandas as pd
@@ -20,8 +21,10 @@ logger = logging.getLogger(__name__)
 MEASURED_TABLES = ("charted", "labs", "outputs", "procedures")
 EXPECTED_TABLES = ("charted", "labs", "outputs")  # as far as a kind of export has variables in them
 LEDGER = ["concept", "reason", "rows"]
-LONGEST_UNIT = 40  # characters of a unit in a message
+NO_UNIT = "no unit that can be shown"
 _COUNTS = ["number", "reason", "unit", "rows"]
+# a letter or percent in at most 20 signs, five of them digits: no id, value or date from a neighbouring cell
+_LIKE_A_UNIT = re.compile(r"(?=.{1,20}$)(?=.*([^\W\d_]|%))(?!\d*\.\d)\D*(\d\D*){0,5}")
 
 
 def spill_measured(
@@ -116,24 +119,21 @@ def _counted(batch: pa.RecordBatch) -> pd.DataFrame:
     return counts.to_pandas()
 
 
-def _shown(unit: str) -> str:
-    """A unit for a message; what is too long to be one may be anything, and is not repeated."""
-    return repr(unit) if len(unit) <= LONGEST_UNIT else f"a text of {len(unit):,} characters"
-
-
 def refuse_unknown_units(table: str, counts: pd.DataFrame, concepts: list[Concept]) -> None:
     """
     Stop on units that the vocabulary does not lead anywhere.
 
-    `counts` holds number, reason, unit, rows; a unit is a word of the export, not of a patient.
+    `counts` holds number, reason, unit, rows; a unit is a word of the export, not of a patient. What does
+    not look like one is not repeated: cells that were shifted hold a patient's own.
     """
-    bad = counts[counts.reason == UNKNOWN_UNIT].sort_values("rows", ascending=False, kind="stable")
+    bad = counts[counts.reason == UNKNOWN_UNIT]
     if bad.empty:
         return
+    bad = bad.assign(unit=bad.unit.map(_said)).groupby(["number", "unit"], as_index=False).rows.sum()
+    bad = bad.sort_values("rows", ascending=False, kind="stable")
     total = counts.groupby("number").rows.sum()
     found = "; ".join(
-        f"{int(row.rows):,} of {int(total[row.number]):,} {concepts[row.number].id} rows are in "
-        f"{_shown(row.unit)}"
+        f"{int(row.rows):,} of {int(total[row.number]):,} {concepts[row.number].id} rows are in {row.unit}"
         for row in bad.head(5).itertuples()
     )
     units = sorted({f"{concepts[n].id} in {concepts[n].unit!r}" for n in bad.number.head(5)})
@@ -143,3 +143,17 @@ def refuse_unknown_units(table: str, counts: pd.DataFrame, concepts: list[Concep
         f"{', '.join(units)}, as in the vocabulary",
         "Add a conversion to data_schema/2_concepts.toml, or correct the export.",
     )
+
+
+def _said(unit: str) -> str:
+    """
+    A unit as a message may repeat it.
+
+    Examples
+    --------
+    >>> _said("mg/dL"), _said("x10^3/uL"), _said("mL/1.73m2")
+    ("'mg/dL'", "'x10^3/uL'", "'mL/1.73m2'")
+    >>> _said("7.3 mmol/L"), _said("2150-01-31 23:59"), _said("p102030")
+    ('no unit that can be shown', 'no unit that can be shown', 'no unit that can be shown')
+    """
+    return repr(unit) if _LIKE_A_UNIT.fullmatch(unit) else NO_UNIT

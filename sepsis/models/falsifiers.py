@@ -25,6 +25,9 @@ from sepsis.models.stored import Stored
 
 log = logging.getLogger("sepsis.models")
 MOST_KNOTS = 1_000  # of a stored spline
+# quantiles of the first and last knot: the least and the greatest number would be two patients' own
+OUTER = (0.05, 0.95)
+DIGITS = 3  # significant, of every knot, for the same reason
 
 # Concepts of the group "lab" of data_schema/2_concepts.toml: what is drawn and sent.
 LABORATORY = (
@@ -40,9 +43,9 @@ class FewNumbers(WindowClassifier):
     """
     Base of the falsifiers: logistic regression on a cubic spline of each of a few numbers.
 
-    Knots lie at quantiles of the training numbers; outside them the risk is constant. Where a number is
-    not known, its mean contribution stands in, and if that happened in training, the gap has a
-    coefficient of its own.
+    Knots lie at rounded quantiles of the training numbers, 5 % to 95 %; outside them the risk is
+    constant. Where a number is not known, its mean contribution stands in, and if that happened in
+    training, the gap has a coefficient of its own.
 
     Parameters
     ----------
@@ -86,9 +89,9 @@ class FewNumbers(WindowClassifier):
         y = self._check_classes(y)
         self.concepts_ = tuple(X.concepts)
         columns = self.numbers_of(X).T
-        at = np.linspace(0.0, 1.0, self.n_knots)
+        at = np.linspace(*OUTER, self.n_knots)
         known = [column[~np.isnan(column)] for column in columns]
-        self.knots_ = [np.unique(np.quantile(k, at)) if len(k) else np.zeros(0) for k in known]
+        self.knots_ = [_knots(k, at) if len(k) else np.zeros(0) for k in known]
         self.fill_ = [
             _spline(k, knots).mean(axis=0) if len(k) else np.zeros(0)
             for k, knots in zip(known, self.knots_, strict=True)
@@ -162,6 +165,11 @@ class FewNumbers(WindowClassifier):
             if gap_counts:
                 blocks.append(gap.astype(float))
         return np.concatenate(blocks, axis=1)
+
+
+def _knots(number: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Rounded quantiles, each once, ascending."""
+    return np.unique([float(f"{one:.{DIGITS}g}") for one in np.quantile(number, at)])
 
 
 def _spline(number: np.ndarray, knots: np.ndarray) -> np.ndarray:

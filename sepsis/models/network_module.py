@@ -352,7 +352,8 @@ class Training(pl.LightningModule):
     def _not_finite(self, what: str, data: LabelledPlan | None = None) -> SepsisError:
         """The error for numbers that ran away: sizes and ranges, nothing of a single stay."""
         plan = (data or self.train_set).plan.take(self._rows)
-        counts, size = plan.observations, np.abs(plan.value)
+        counts, size = plan.observations, np.abs(plan.value).max(initial=1.0)
+        within = 10.0 ** np.ceil(np.log10(size)) if np.isfinite(size) else size  # not the value itself
         process = ""
         if self.network.reads_process:
             a = _adapter(self.network)
@@ -360,7 +361,7 @@ class Training(pl.LightningModule):
         error = SepsisError(
             f"{self.schedule.name}.fit",
             f"{what} is not finite in epoch {self.position.epoch}: a batch of {len(plan)} windows with "
-            f"{counts.min()} to {counts.max()} observations, z-scores up to {size.max(initial=0):.3g} in size"
+            f"{counts.min()} to {counts.max()} observations, z-scores up to {within:g} in size"
             f"{process}",
             todo="Check the ranges of the values, or lower learning_rate",
         )

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from sepsis.config import EvaluateSettings
+from sepsis.config import SPLITS, EvaluateSettings
 from sepsis.errors import ExportError, SettingsError
 from sepsis.evaluation import AlarmRules, Evaluation, EvaluationSettings, evaluate_all
 from sepsis.labels.store import LabelFolder
@@ -132,7 +132,7 @@ def judged_split(scores: pd.DataFrame, asked: str) -> str | None:
         raise SettingsError(
             "[evaluate] split",
             f"no stay of the {wanted} split has a risk",
-            " or ".join(sorted(there)) or "scores that know their splits",
+            " or ".join(name for name in sorted(SPLITS) if name in there) or "scores that know their splits",
             "Choose one of them with --split, or score again.",
         )
     return wanted

@@ -47,8 +47,8 @@ def names_in(path: Path, suffix: str) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             return sorted(name for name in archive.namelist() if _counts(name, suffix))
-    except UNREADABLE as error:
-        raise _damaged(path, suffix) from error
+    except UNREADABLE:  # their text names the file
+        raise _damaged(path, suffix) from None
 
 
 def numbered(path: Path, names: list[str], suffix: str) -> dict[str, int]:
@@ -126,8 +126,8 @@ def contents(path: Path, names: Iterable[str]) -> Iterator[bytes]:
             _require_bounded(path, [archive.getinfo(name).file_size for name in names])
             for name in names:
                 yield archive.read(name)
-    except UNREADABLE as error:
-        raise _damaged(path, Path(names[0]).suffix.lower()) from error
+    except UNREADABLE:
+        raise _damaged(path, Path(names[0]).suffix.lower()) from None
 
 
 def _require_bounded(path: Path, sizes: list[int]) -> None:

@@ -273,14 +273,26 @@ class Source(ABC):
         sha256 over the options and the relative name, size and bytes of every file of `files`.
 
         A file is read again only when its size or the time of its last change differs.
+
+        Raises
+        ------
+        ExportError
+            If a file is gone, or may not be read.
         """
         digest = hashlib.sha256(f"{self.kind} {sorted(self.options().items())}".encode())
         root = self.path if self.path.is_dir() else self.path.parent
         for path in sorted(self.files()):
-            found = path.stat()
             name = Path(os.path.relpath(path, root)).as_posix()  # outcomes may lie beside the folder
+            try:
+                found = path.stat()
+                content = _content_hash(path.resolve(), found.st_size, found.st_mtime_ns)
+            except OSError as error:  # which one is not said: it may be named after a patient
+                raise ExportError(
+                    str(self.path), f"a file of it cannot be read ({error.strerror})", "files that you may read",
+                    "Ask who owns them.",
+                ) from None  # fmt: skip
             digest.update(f"\n{name} {found.st_size}\n".encode())
-            digest.update(_content_hash(path.resolve(), found.st_size, found.st_mtime_ns))
+            digest.update(content)
         return digest.hexdigest()
 
     def require_unchanged(self, fingerprint: str) -> None:

@@ -41,6 +41,15 @@ def test_the_clock_finds_a_cohort_that_leaks_its_hours():
     assert roc_auc_score(y, risks(Clock().fit(fair, y), fair)) < 0.6
 
 
+def test_knots_are_no_numbers_of_a_patient():
+    """Neither the first and last of the training windows, nor any to more than three digits."""
+    X = windows_at(np.random.default_rng(3).uniform(5.0, 60.0, 61))  # 61: quantiles are numbers that occur
+    (knots,) = Clock().fit(X, np.arange(61) % 2).knots_
+    assert X.end_h.min() < knots[0] < knots[-1] < X.end_h.max()
+    assert not set(knots) & set(X.end_h)
+    assert knots == pytest.approx(np.quantile(X.end_h, [0.05, 0.275, 0.5, 0.725, 0.95]), rel=5e-3)
+
+
 def test_the_clock_reads_no_value():
     X, y = made_up_windows(40, 12)
     model = Clock().fit(X, y)
