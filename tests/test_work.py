@@ -101,11 +101,58 @@ def test_steps_of_other_settings_are_not_used(tmp_path):
     assert steps(tmp_path / "out", {"seed": 2}) == ["a", "b"]
 
 
-def test_steps_whose_key_cannot_be_read_are_not_used(tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        steps(tmp_path / "out", {"seed": 1}, fail=KeyboardInterrupt())
-    (tmp_path / ".out.work" / "key.json").write_text("{")
-    assert steps(tmp_path / "out", {"seed": 1}) == ["a", "b"]
+def test_a_worker_that_outlives_its_run_leaves_nothing_to_one_of_other_settings(tmp_path):
+    with pytest.raises(KeyboardInterrupt), resumable(tmp_path / "out", {"seed": 1}) as left:
+        raise KeyboardInterrupt
+    with resumable(tmp_path / "out", {"seed": 2}) as work:
+        with pytest.raises(FileNotFoundError), left.step("a"):
+            pass
+        assert not work.has("a")
+
+
+ENDING = """
+import os, sys
+from sepsis.work import resumable
+operations, kill_at, ending = 0, int(sys.argv[2]), False
+def watch(event, arguments):
+    global operations
+    if ending and event.startswith(("os.", "shutil.")):
+        operations += 1
+        if operations == kill_at:
+            os.kill(os.getpid(), 9)
+sys.addaudithook(watch)
+with resumable(sys.argv[1], 1) as work:
+    for name in "abc":
+        if not work.has(name):
+            with work.step(name) as folder:
+                (folder / "file").write_text(name)
+    assert [(work[name] / "file").read_text() for name in "abc"] == ["a", "b", "c"]
+    ending = True
+"""
+
+
+def test_a_run_killed_while_it_tidies_up_can_be_run_again(tmp_path):
+    for kill_at in range(1, 30):
+        ended = [fork_of(ENDING, tmp_path / "out", str(number)) for number in (kill_at, 0)]
+        assert ended[1] == 0
+        assert list(tmp_path.iterdir()) == []
+        if ended[0] == 0:  # it had no more to do
+            break
+    assert 5 < kill_at < 29
+
+
+def fork_of(code, *arguments):
+    """Exit status of a program, run in a fork of this process."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            sys.argv = ["program", *map(str, arguments)]
+            exec(code, {})
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitpid(child, 0)[1]
 
 
 @pytest.mark.parametrize("stop", [ExportError("x", "y"), ValueError("a fault of ours")])
