@@ -266,12 +266,16 @@ def _train_and_score(
     if not pipeline.score.hourly or name in pipeline.score.hourly_except:
         return [file], keys
     wanted = hourly_stays(pipeline.score, cohort)
-    limits = {"splits": pipeline.score.splits, "stays": pipeline.score.hourly_stays, "hourly": True}
+    limits = {
+        "splits": pipeline.score.splits,
+        "stays": pipeline.score.hourly_stays,
+        "stays_seed": pipeline.score.hourly_seed,
+        "hourly": True,
+    }
     hourly = folder / f"{name}_hourly.parquet"
-    chosen = [limits, pipeline.score.hourly_seed]
     keys.append(
         run.stage(
-            f"score {name} hourly", chosen, hourly, after=key,
+            f"score {name} hourly", limits, hourly, after=key,
             work=lambda: score(hourly, limits, Asked(None, cohort=cohort, wanted=wanted)),
         )
     )  # fmt: skip
