@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -108,22 +108,42 @@ def check_folder(path: str | Path, owner: str) -> Path:
     return path
 
 
-def check_file(path: str | Path) -> Path:
+def check_file(path: str | Path, inputs: Iterable[Path | None] = ()) -> Path:
     """
     The absolute path of an output file, if it may be written: asked before hours of work.
+
+    Parameters
+    ----------
+    inputs : iterable of Path or None
+        Files and folders that the command reads: none of them is written to or into.
 
     Raises
     ------
     UsageError
-        If it is a folder, or its parent cannot be written.
+        If it is a folder, a pipe or a device, or one of the inputs or in one, or its parent cannot be
+        written.
     """
     path = Path(path).resolve()
     if path.is_dir():
         raise UsageError(str(path), "is a folder", "a file to write", "Name a file in it.")
+    if path.exists() and not path.is_file():
+        raise UsageError(str(path), "is a pipe or a device", "a file to write", "Choose another name.")
+    read = {_identity(place) for place in inputs if place is not None and place.exists()}
+    if any(_identity(place) in read for place in (path, *path.parents) if place.exists()):
+        raise UsageError(
+            str(path), "is what this command reads, or lies in it", "a place of its own",
+            "Choose another place: an output never replaces what it is made from.",
+        )  # fmt: skip
     standing = next(p for p in path.parents if p.exists())
     if not standing.is_dir() or not os.access(standing, os.W_OK):
         raise UsageError(str(path), "cannot be written (permission)", todo="Choose another place.")
     return path
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """What a file or folder is known by, whatever links lead to it."""
+    state = path.stat()
+    return state.st_dev, state.st_ino
 
 
 def recover(path: Path) -> None:

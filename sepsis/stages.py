@@ -184,7 +184,7 @@ def audit_export(
         If a score file is of another model.
     """
     if out is not None:
-        check_file(out)
+        check_file(out, [trained.path, labels.path, *source.files(), *score_files])
     events = events_of(source, labels)
     facts, inputs = trained.manifest["settings"], trained.manifest["inputs"]
     settings = read_settings(TrainSettings, facts["train"], "manifest [train]")

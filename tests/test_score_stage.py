@@ -1,0 +1,87 @@
+"""Scoring an export as a stage: what is read stays as it is, and what is written belongs to one run."""
+
+import os
+import signal
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from sepsis.config import CohortSettings
+from sepsis.errors import ExportError, UsageError
+from sepsis.score_file import open_parts
+from sepsis.score_stage import score_export
+from sepsis.work import locked
+from tests.study import small_study
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """An export, its labels in many parts, and a model."""
+    return small_study(
+        tmp_path_factory.mktemp("study"), "clock",
+        stays=90, seed=3, part_stays=10, cohort=CohortSettings(),
+    )  # fmt: skip
+
+
+def score(study, out, **asked):
+    return score_export(study.source, study.trained, out, labels=study.labels, horizons=(0.0,), **asked)
+
+
+@pytest.mark.parametrize("place", ["model/x.parquet", "labels/onset.parquet", "export/ICUSTAYS.csv.gz"])
+def test_nothing_is_written_over_or_into_what_is_read(study, tmp_path, place):
+    before = {p: p.read_bytes() for p in study.root.rglob("*") if p.is_file()}
+    (tmp_path / "link").symlink_to(study.root)
+    for out in (study.root / place, tmp_path / "link" / place):
+        with pytest.raises(UsageError, match="is what this command reads"):
+            score(study, out)
+        with pytest.raises(UsageError, match="is what this command reads"):
+            score(study, tmp_path / "scores.parquet", meds_out=out)
+    assert {p: p.read_bytes() for p in study.root.rglob("*") if p.is_file()} == before
+
+
+def test_a_pipe_is_not_replaced(study, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="is a pipe or a device"):
+        score(study, tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_scores_and_predictions_are_two_files(study, tmp_path):
+    with pytest.raises(UsageError, match="names the file of --out"):
+        score(study, tmp_path / "x.parquet", meds_out=tmp_path / "x.parquet")
+
+
+def test_predictions_are_held_by_one_run_and_what_a_killed_one_left_of_them_goes(study, tmp_path):
+    meds = tmp_path / "meds.parquet"
+    reading, writing = os.pipe()
+    holder = os.fork()
+    if holder == 0:
+        with locked(meds):
+            os.write(writing, b"held")
+            signal.pause()
+    try:
+        os.read(reading, 4)
+        with pytest.raises(UsageError, match="is being written by another run"):
+            score(study, tmp_path / "scores.parquet", meds_out=meds)
+    finally:
+        os.kill(holder, signal.SIGKILL)
+        os.waitpid(holder, 0)
+        os.close(reading)
+        os.close(writing)
+    (tmp_path / ".meds.parquet.tmp-abc").write_text("half")
+    score(study, tmp_path / "scores.parquet", meds_out=meds)
+    assert {p.name for p in tmp_path.iterdir()} == {"scores.parquet", "meds.parquet"}
+
+
+def test_without_times_of_admission_predictions_are_refused_before_the_work(study, tmp_path, monkeypatch):
+    def without_times(place):
+        parts = open_parts(place)
+        stays = parts.held.stays.assign(intime=pd.NaT)
+        return replace(parts, held=replace(parts.held, stays=stays))
+
+    monkeypatch.setattr("sepsis.score_stage.open_parts", without_times)
+    monkeypatch.setattr("sepsis.score_stage.check_inputs", None)  # it is not come to
+    with pytest.raises(ExportError, match="no stay has a time of admission"):
+        score(study, tmp_path / "scores.parquet", meds_out=tmp_path / "meds.parquet")
+    assert list(tmp_path.iterdir()) == []
