@@ -14,8 +14,9 @@ import pandas as pd
 
 from sepsis.cohort import select_cohort
 from sepsis.config import CohortSettings, ScoreSettings
-from sepsis.errors import SettingsError, UsageError
+from sepsis.errors import ExportError, SettingsError, UsageError
 from sepsis.events.concepts import concept_set
+from sepsis.events.store import stored_state
 from sepsis.input_check import check_inputs
 from sepsis.labels.store import LabelFolder
 from sepsis.meds_predictions import require_clock, write_predictions
@@ -88,9 +89,11 @@ def score_export(
             )  # fmt: skip
         settings["recalibrated"] = True
     inputs = {"export": fingerprint, "onset": labels.manifest["onset_hash"] if labels else None}
-    key = ["score", settings, inputs, trained.manifest, versions()]
+    stored = labels.path / "events" if labels else None
+    state = stored_state(stored) if stored else None  # decides which stay is in which part
+    key = ["score", settings, inputs, trained.manifest, versions(), state]
     with locked(meds_out) if meds_out else nullcontext(), resumable(out, key) as work:
-        place = events_place(source, labels.path / "events" if labels else None, work)
+        place = events_place(source, stored, work)
         parts = open_parts(place)
         if meds_out is not None:
             require_clock(parts.held.stays)
@@ -111,6 +114,11 @@ def score_export(
             left = progress(range(len(parts)), f"score {trained.model.name}")
             score_parts(trained.model_of(parts.held.stays), parts, asked, work, left)
         source.require_unchanged(fingerprint)
+        if stored is not None and stored_state(stored) != state:
+            raise ExportError(
+                str(stored), "changed while it was read", "labels that nobody writes to",
+                "Run the command again.",
+            )  # fmt: skip
         facts = score_facts(trained, inputs=inputs, settings=settings) | {"input_check": found}
         scored = write_score_file(work, len(parts), len(parts.held.stays), out, facts)
         if meds_out is not None:

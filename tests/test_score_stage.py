@@ -1,14 +1,17 @@
 """Scoring an export as a stage: what is read stays as it is, and what is written belongs to one run."""
 
 import os
+import shutil
 import signal
 from dataclasses import replace
 
 import pandas as pd
 import pytest
 
+import sepsis.score_file
 from sepsis.config import CohortSettings
 from sepsis.errors import ExportError, UsageError
+from sepsis.labels.store import read_labels
 from sepsis.score_file import open_parts
 from sepsis.score_stage import score_export
 from sepsis.work import locked
@@ -85,3 +88,53 @@ def test_without_times_of_admission_predictions_are_refused_before_the_work(stud
     with pytest.raises(ExportError, match="no stay has a time of admission"):
         score(study, tmp_path / "scores.parquet", meds_out=tmp_path / "meds.parquet")
     assert list(tmp_path.iterdir()) == []
+
+
+def scoring_interrupted(monkeypatch, at, what):
+    """Scoring of parts, with something that happens before one of them."""
+    real, done = sepsis.score_file.score_part, []
+
+    def score_part(*given):
+        done.append(given)
+        if len(done) == at:
+            what()
+        return real(*given)
+
+    monkeypatch.setattr("sepsis.score_file.score_part", score_part)
+
+
+def stop():
+    raise KeyboardInterrupt
+
+
+@pytest.fixture
+def moved(study, tmp_path):
+    """The study with labels of its own, to be changed."""
+    shutil.copytree(study.root / "labels", tmp_path / "labels")
+    return study._replace(labels=read_labels(tmp_path / "labels"))
+
+
+def test_parts_of_other_stays_are_not_gone_on_from(study, moved, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        scoring_interrupted(patch, 3, stop)
+        with pytest.raises(KeyboardInterrupt):
+            score(moved, tmp_path / "scores.parquet")
+    stays, events = (moved.labels.path / "events" / f"{name}.parquet" for name in ("stays", "events"))
+    pd.read_parquet(stays).assign(part=0).to_parquet(stays, index=False)  # as if labelled in one part
+    pd.read_parquet(events).to_parquet(events, index=False)
+    assert score(moved, tmp_path / "scores.parquet") == score(study, tmp_path / "whole.parquet")
+
+
+def test_labels_that_are_gone_or_replaced_under_the_run_are_said_to_be(moved, tmp_path, monkeypatch):
+    events = moved.labels.path / "events"
+
+    def replaced():
+        file = events / "stays.parquet"
+        pd.read_parquet(file).assign(age=1.0).to_parquet(file, index=False)
+
+    for what, said in ((replaced, "changed while it was read"), (lambda: shutil.rmtree(events), "is gone")):
+        with monkeypatch.context() as patch:
+            scoring_interrupted(patch, 3, what)
+            with pytest.raises(ExportError, match=said):
+                score(moved, tmp_path / "scores.parquet")
+        assert {p.name for p in tmp_path.iterdir()} == {"labels"}
