@@ -35,7 +35,7 @@ from sepsis.outputs import MANIFEST, whole_folder, write_json
 from sepsis.progress import progress
 from sepsis.provenance import file_hash, manifest, settings_hash, versions
 from sepsis.schema import read_table, write_table
-from sepsis.score_file import Asked, score_parts, write_score_file
+from sepsis.score_file import Asked, score_parts, unscored, write_score_file
 from sepsis.score_stage import score_facts
 from sepsis.sources import shown
 from sepsis.sources.synthetic import TRUTH, write_synthetic
@@ -245,7 +245,7 @@ def _train_and_score(
         trained = read_model(model_at)
         parts = load_parts(labels.path / "events")
         with resumable(file, ["score", settings, inputs, trained.manifest, versions()]) as work:
-            left = progress(range(len(parts)), f"score {name}")
+            left = progress(unscored(work, len(parts)), f"score {name}")
             score_parts(trained.model_of(labels.onset), parts, asked, work, left)
             write_score_file(
                 work,

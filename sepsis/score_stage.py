@@ -24,7 +24,15 @@ from sepsis.outputs import check_file
 from sepsis.progress import progress
 from sepsis.provenance import versions
 from sepsis.schema import read_table
-from sepsis.score_file import Asked, Scored, events_place, open_parts, score_parts, write_score_file
+from sepsis.score_file import (
+    Asked,
+    Scored,
+    events_place,
+    open_parts,
+    score_parts,
+    unscored,
+    write_score_file,
+)
 from sepsis.sources.base import Source
 from sepsis.training import Trained
 from sepsis.work import locked, resumable
@@ -111,7 +119,7 @@ def score_export(
 
             score_on_spark(trained, place, asked, work)
         else:
-            left = progress(range(len(parts)), f"score {trained.model.name}")
+            left = progress(unscored(work, len(parts)), f"score {trained.model.name}")
             score_parts(trained.model_of(parts.held.stays), parts, asked, work, left)
         source.require_unchanged(fingerprint)
         if stored is not None and stored_state(stored) != state:

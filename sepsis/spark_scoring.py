@@ -18,7 +18,7 @@ import pandas as pd
 
 from sepsis.errors import StoppedError
 from sepsis.provenance import settings_hash
-from sepsis.score_file import Asked, open_parts, score_parts, step_of
+from sepsis.score_file import Asked, open_parts, score_parts, unscored
 from sepsis.sources.engines import connect
 from sepsis.training import Trained, read_model
 from sepsis.work import Work
@@ -41,7 +41,7 @@ def score_on_spark(trained: Trained, place: Path, asked: Asked, work: Work) -> N
         If it gives up on a part.
     """
     assert trained.path is not None  # scoring begins with a folder
-    todo = [k for k in range(len(open_parts(place))) if not work.has(step_of(k))]
+    todo = unscored(work, len(open_parts(place)))
     if not todo:
         return
     engine = connect("spark")
