@@ -12,8 +12,10 @@ import sepsis.score_file
 from sepsis.config import CohortSettings
 from sepsis.errors import ExportError, UsageError
 from sepsis.labels.store import read_labels
+from sepsis.provenance import settings_hash
 from sepsis.score_file import open_parts
 from sepsis.score_stage import score_export
+from sepsis.spark_scoring import _model
 from sepsis.work import locked
 from tests.study import small_study
 
@@ -138,3 +140,10 @@ def test_labels_that_are_gone_or_replaced_under_the_run_are_said_to_be(moved, tm
             with pytest.raises(ExportError, match=said):
                 score(moved, tmp_path / "scores.parquet")
         assert {p.name for p in tmp_path.iterdir()} == {"labels"}
+
+
+def test_a_worker_refuses_another_model_than_the_run_began_with(study):
+    path, version = str(study.root / "model"), settings_hash(study.trained.manifest)
+    assert _model(path, version).manifest == study.trained.manifest
+    with pytest.raises(ExportError, match="changed while it was read"):
+        _model(path, settings_hash({**study.trained.manifest, "seed": 1}))
