@@ -42,6 +42,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
+        to_disk(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -74,9 +75,7 @@ def whole_place(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                _to_disk(file)
+        to_disk(temporary)
         _put_in_place(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -188,10 +187,15 @@ def _put_in_place(temporary: Path, path: Path) -> None:
     shutil.rmtree(attic, ignore_errors=True)
 
 
-def _to_disk(file: Path) -> None:
-    """Have the bytes on the disk before the name: after a power cut a name must not point to nothing."""
-    with file.open("rb") as stream:
-        os.fsync(stream.fileno())
+def to_disk(path: Path) -> None:
+    """
+    Have the bytes of a file, or of all files of a folder, on the disk before they get their name: after a
+    power cut a name must not point to nothing.
+    """
+    for file in (path, *path.rglob("*")):
+        if file.is_file():
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
 
 
 def _umask() -> int:

@@ -203,7 +203,9 @@ def _write_synthetic_again(where: Path, stays: int, seed: int, layout: str) -> N
     if where.exists():
         if not (where / TRUTH).exists():
             raise UsageError(str(where), "exists and is not a synthetic export", todo="Remove it.")
-        shutil.rmtree(where)
+        aside = where.with_name(f".{where.name}.tmp-before")  # left half removed, it goes with the next run
+        where.rename(aside)
+        shutil.rmtree(aside)
     write_synthetic(where, stays=stays, seed=seed, layout=layout)
 
 

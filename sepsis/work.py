@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from sepsis.errors import StoppedError, UsageError
-from sepsis.outputs import not_writable, recover
+from sepsis.outputs import not_writable, recover, to_disk
 
 _held: set[Path] = set()  # lock files of outputs that this process holds
 
@@ -122,6 +122,7 @@ class Work:
         temporary = Path(tempfile.mkdtemp(dir=self.folder, prefix=".tmp-"))
         try:
             yield temporary
+            to_disk(temporary)
             if not self.has(step):  # another worker may have been faster, with the same
                 temporary.rename(self.folder / step)
         finally:

@@ -2,7 +2,8 @@
 
 import os
 import shutil
-import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import pandas as pd
@@ -16,7 +17,6 @@ from sepsis.provenance import settings_hash
 from sepsis.score_file import open_parts
 from sepsis.score_stage import score_export
 from sepsis.spark_scoring import _model
-from sepsis.work import locked
 from tests.study import small_study
 
 
@@ -59,21 +59,16 @@ def test_scores_and_predictions_are_two_files(study, tmp_path):
 
 def test_predictions_are_held_by_one_run_and_what_a_killed_one_left_of_them_goes(study, tmp_path):
     meds = tmp_path / "meds.parquet"
-    reading, writing = os.pipe()
-    holder = os.fork()
-    if holder == 0:
-        with locked(meds):
-            os.write(writing, b"held")
-            signal.pause()
-    try:
-        os.read(reading, 4)
-        with pytest.raises(UsageError, match="is being written by another run"):
-            score(study, tmp_path / "scores.parquet", meds_out=meds)
-    finally:
-        os.kill(holder, signal.SIGKILL)
-        os.waitpid(holder, 0)
-        os.close(reading)
-        os.close(writing)
+    code = f"from sepsis.work import locked\nwith locked({str(meds)!r}): print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout.readline() == b"\n"
+        try:
+            with pytest.raises(UsageError, match="is being written by another run"):
+                score(study, tmp_path / "scores.parquet", meds_out=meds)
+        finally:
+            holder.kill()
     (tmp_path / ".meds.parquet.tmp-abc").write_text("half")
     score(study, tmp_path / "scores.parquet", meds_out=meds)
     assert {p.name for p in tmp_path.iterdir()} == {"scores.parquet", "meds.parquet"}
