@@ -34,6 +34,8 @@ app = typer.Typer(
     add_completion=False,
 )
 
+INTERRUPTED = 130  # as a shell says that Ctrl-C ended a command
+
 MODEL_HELP = (
     "mgp_tcn, dtw_knn, logistic; scores sirs, qsofa, news2, sofa; falsifiers clock, observation_count, "
     "last_lab, demographics."
@@ -457,8 +459,10 @@ def main() -> None:
         sys.exit(error.exit_code)
     except OSError as error:
         # a full disk or a folder without permission: say which, not where in the code
-        typer.echo(f"sepsis: {error.filename or 'files'}: {error.strerror}.", err=True)
+        why = error.strerror or "not whole, or cannot be read or written"
+        typer.echo(f"sepsis: {error.filename or 'files'}: {why}.", err=True)
         sys.exit(UsageError.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("sepsis: stopped; finished stages are kept.", err=True)
-        sys.exit(130)
+    except SystemExit as stop:  # typer's own word for Ctrl-C has no message
+        if stop.code == INTERRUPTED:
+            typer.echo("sepsis: stopped; what was finished is kept: the same command goes on.", err=True)
+        raise

@@ -24,6 +24,7 @@ from sepsis.outputs import MANIFEST, whole_folder, write_json
 from sepsis.provenance import manifest
 from sepsis.report.comparison import counts_table, pairs_table, render_comparison
 from sepsis.sources.base import Source
+from sepsis.work import locked
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +88,7 @@ def compare_export(
         walks=list(walks or []),
     )
     if out is not None:
-        with whole_folder(out, "comparison") as folder:
+        with locked(out), whole_folder(out, "comparison") as folder:
             compared.to_csv(folder / "compare.csv", index=False)
             walked.to_csv(folder / "walk.csv", index=False)
             (folder / "index.html").write_text(render_comparison(compared, walked, facts), encoding="utf-8")

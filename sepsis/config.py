@@ -144,6 +144,8 @@ class ScoreSettings:
         )
         if not self.horizons:
             raise SettingsError("[score] horizons", "is empty", "hours before the reference")
+        if len(set(self.horizons)) < len(self.horizons):
+            raise SettingsError("[score] horizons", "an hour stands there twice", "each once")
         for name in self.splits:
             if name not in SPLITS:
                 raise SettingsError("[score] splits", f"no split {name!r}", todo=nearest(name, SPLITS))

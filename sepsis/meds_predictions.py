@@ -115,12 +115,7 @@ def write_predictions(
         )  # fmt: skip
     intime = pd.to_datetime(scored.stay_id.map(stays.set_index("stay_id").intime))
     clock = intime.notna().to_numpy()
-    if not clock.any():
-        raise ExportError(
-            "MEDS predictions", "no stay has a time of admission, so predictions have no time",
-            "an export with a clock (MIMIC, MEDS)",
-            "Write plain scores: PhysioNet records hold hours since admission only.",
-        )  # fmt: skip
+    require_clock(pd.DataFrame({"intime": intime}))
     kept = scored[clock].assign(
         prediction_time=_instants(intime[clock], scored.time_h[clock]), known=_label_known(scored[clock])
     )
@@ -147,6 +142,20 @@ def write_predictions(
         without_clock=int((~clock).sum()),
         without_label=unlabelled,
     )
+
+
+def require_clock(stays: pd.DataFrame) -> None:
+    """
+    Raise unless a stay has a time of admission: asked before hours of scoring.
+
+    Reads    stays(intime)
+    """
+    if not stays.intime.notna().any():
+        raise ExportError(
+            "MEDS predictions", "no stay has a time of admission, so predictions have no time",
+            "an export with a clock (MIMIC, MEDS)",
+            "Write plain scores: PhysioNet records hold hours since admission only.",
+        )  # fmt: skip
 
 
 def _table(kept: pd.DataFrame, threshold: float | None) -> pa.Table:

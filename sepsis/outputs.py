@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
+        to_disk(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -74,9 +75,7 @@ def whole_place(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                _to_disk(file)
+        to_disk(temporary)
         _put_in_place(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -108,22 +107,42 @@ def check_folder(path: str | Path, owner: str) -> Path:
     return path
 
 
-def check_file(path: str | Path) -> Path:
+def check_file(path: str | Path, inputs: Iterable[Path | None] = ()) -> Path:
     """
     The absolute path of an output file, if it may be written: asked before hours of work.
+
+    Parameters
+    ----------
+    inputs : iterable of Path or None
+        Files and folders that the command reads: none of them is written to or into.
 
     Raises
     ------
     UsageError
-        If it is a folder, or its parent cannot be written.
+        If it is a folder, a pipe or a device, or one of the inputs or in one, or its parent cannot be
+        written.
     """
     path = Path(path).resolve()
     if path.is_dir():
         raise UsageError(str(path), "is a folder", "a file to write", "Name a file in it.")
+    if path.exists() and not path.is_file():
+        raise UsageError(str(path), "is a pipe or a device", "a file to write", "Choose another name.")
+    read = {_identity(place) for place in inputs if place is not None and place.exists()}
+    if any(_identity(place) in read for place in (path, *path.parents) if place.exists()):
+        raise UsageError(
+            str(path), "is what this command reads, or lies in it", "a place of its own",
+            "Choose another place: an output never replaces what it is made from.",
+        )  # fmt: skip
     standing = next(p for p in path.parents if p.exists())
     if not standing.is_dir() or not os.access(standing, os.W_OK):
         raise UsageError(str(path), "cannot be written (permission)", todo="Choose another place.")
     return path
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """What a file or folder is known by, whatever links lead to it."""
+    state = path.stat()
+    return state.st_dev, state.st_ino
 
 
 def recover(path: Path) -> None:
@@ -168,10 +187,15 @@ def _put_in_place(temporary: Path, path: Path) -> None:
     shutil.rmtree(attic, ignore_errors=True)
 
 
-def _to_disk(file: Path) -> None:
-    """Have the bytes on the disk before the name: after a power cut a name must not point to nothing."""
-    with file.open("rb") as stream:
-        os.fsync(stream.fileno())
+def to_disk(path: Path) -> None:
+    """
+    Have the bytes of a file, or of all files of a folder, on the disk before they get their name: after a
+    power cut a name must not point to nothing.
+    """
+    for file in (path, *path.rglob("*")):
+        if file.is_file():
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
 
 
 def _umask() -> int:

@@ -35,7 +35,7 @@ from sepsis.outputs import MANIFEST, whole_folder, write_json
 from sepsis.progress import progress
 from sepsis.provenance import file_hash, manifest, settings_hash, versions
 from sepsis.schema import read_table, write_table
-from sepsis.score_file import Asked, score_parts, write_score_file
+from sepsis.score_file import Asked, score_parts, unscored, write_score_file
 from sepsis.score_stage import score_facts
 from sepsis.sources import shown
 from sepsis.sources.synthetic import TRUTH, write_synthetic
@@ -203,7 +203,9 @@ def _write_synthetic_again(where: Path, stays: int, seed: int, layout: str) -> N
     if where.exists():
         if not (where / TRUTH).exists():
             raise UsageError(str(where), "exists and is not a synthetic export", todo="Remove it.")
-        shutil.rmtree(where)
+        aside = where.with_name(f".{where.name}.tmp-before")  # left half removed, it goes with the next run
+        where.rename(aside)
+        shutil.rmtree(aside)
     write_synthetic(where, stays=stays, seed=seed, layout=layout)
 
 
@@ -245,7 +247,7 @@ def _train_and_score(
         trained = read_model(model_at)
         parts = load_parts(labels.path / "events")
         with resumable(file, ["score", settings, inputs, trained.manifest, versions()]) as work:
-            left = progress(range(len(parts)), f"score {name}")
+            left = progress(unscored(work, len(parts)), f"score {name}")
             score_parts(trained.model_of(labels.onset), parts, asked, work, left)
             write_score_file(
                 work,
@@ -266,12 +268,16 @@ def _train_and_score(
     if not pipeline.score.hourly or name in pipeline.score.hourly_except:
         return [file], keys
     wanted = hourly_stays(pipeline.score, cohort)
-    limits = {"splits": pipeline.score.splits, "stays": pipeline.score.hourly_stays, "hourly": True}
+    limits = {
+        "splits": pipeline.score.splits,
+        "stays": pipeline.score.hourly_stays,
+        "stays_seed": pipeline.score.hourly_seed,
+        "hourly": True,
+    }
     hourly = folder / f"{name}_hourly.parquet"
-    chosen = [limits, pipeline.score.hourly_seed]
     keys.append(
         run.stage(
-            f"score {name} hourly", chosen, hourly, after=key,
+            f"score {name} hourly", limits, hourly, after=key,
             work=lambda: score(hourly, limits, Asked(None, cohort=cohort, wanted=wanted)),
         )
     )  # fmt: skip

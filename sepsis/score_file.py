@@ -164,6 +164,11 @@ def write_score_file(work: Work, n_parts: int, n_stays: int, out: Path, facts: d
     return Scored(risks, stays, with_risk, dict(reasons))
 
 
+def unscored(work: Work, n_parts: int) -> list[int]:
+    """Parts that no run has scored yet."""
+    return [k for k in range(n_parts) if not work.has(step_of(k))]
+
+
 def step_of(k: int) -> str:
     """Name of the step that scores part k."""
     return f"scores-{k:05d}"

@@ -5,6 +5,7 @@ The stage that scores: an export, a model folder and perhaps labels go in, one s
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,19 +14,28 @@ import pandas as pd
 
 from sepsis.cohort import select_cohort
 from sepsis.config import CohortSettings, ScoreSettings
-from sepsis.errors import SettingsError, UsageError
+from sepsis.errors import ExportError, SettingsError, UsageError
 from sepsis.events.concepts import concept_set
+from sepsis.events.store import stored_state
 from sepsis.input_check import check_inputs
 from sepsis.labels.store import LabelFolder, ledger_counts
-from sepsis.meds_predictions import write_predictions
+from sepsis.meds_predictions import require_clock, write_predictions
 from sepsis.outputs import check_file
 from sepsis.progress import progress
 from sepsis.provenance import versions
 from sepsis.schema import read_table
-from sepsis.score_file import Asked, Scored, events_place, open_parts, score_parts, write_score_file
+from sepsis.score_file import (
+    Asked,
+    Scored,
+    events_place,
+    open_parts,
+    score_parts,
+    unscored,
+    write_score_file,
+)
 from sepsis.sources.base import Source
 from sepsis.training import Trained
-from sepsis.work import resumable
+from sepsis.work import locked, resumable
 
 
 def score_export(
@@ -60,13 +70,22 @@ def score_export(
     ------
     SettingsError
         If the model folder holds no calibrator and one was asked for.
+    UsageError
+        If `out` or `meds_out` is what is read, lies in it, or both are one file; or another run writes one.
+    ExportError
+        If predictions in MEDS form are asked of an export without times, the labels are of another one, or
+        what is read changed meanwhile.
     """
     if horizons is not None and labels is None:
         raise UsageError("sepsis score --horizons", "no --labels", "the labels folder, or --hourly")
     ScoreSettings(horizons=horizons or (0.0,), splits=splits)  # misspelt splits are refused
-    out, fingerprint = check_file(out), source.fingerprint()
+    read = [trained.path, labels.path if labels else None, *source.files()]
+    out = check_file(out, read)
     if meds_out is not None:
-        check_file(meds_out)
+        meds_out = check_file(meds_out, read)
+        if meds_out == out:
+            raise UsageError("--meds-out", "names the file of --out", "another file")
+    fingerprint = source.fingerprint()
     if labels is not None:
         labels.require_of(fingerprint)
     settings = {"horizons": horizons, "splits": splits, "hourly": horizons is None}
@@ -78,9 +97,14 @@ def score_export(
             )  # fmt: skip
         settings["recalibrated"] = True
     inputs = {"export": fingerprint, "onset": labels.manifest["onset_hash"] if labels else None}
-    with resumable(out, ["score", settings, inputs, trained.manifest, versions()]) as work:
-        place = events_place(source, labels.path / "events" if labels else None, work)
+    stored = labels.path / "events" if labels else None
+    state = stored_state(stored) if stored else None  # decides which stay is in which part
+    key = ["score", settings, inputs, trained.manifest, versions(), state]
+    with locked(meds_out) if meds_out else nullcontext(), resumable(out, key) as work:
+        place = events_place(source, stored, work)
         parts = open_parts(place)
+        if meds_out is not None:
+            require_clock(parts.held.stays)
         if horizons is None:
             asked = _every_hour(trained, labels, parts.held.stays, fingerprint, splits)
         else:
@@ -95,9 +119,14 @@ def score_export(
 
             score_on_spark(trained, place, asked, work)
         else:
-            left = progress(range(len(parts)), f"score {trained.model.name}")
+            left = progress(unscored(work, len(parts)), f"score {trained.model.name}")
             score_parts(trained.model_of(parts.held.stays), parts, asked, work, left)
         source.require_unchanged(fingerprint)
+        if stored is not None and stored_state(stored) != state:
+            raise ExportError(
+                str(stored), "changed while it was read", "labels that nobody writes to",
+                "Run the command again.",
+            )  # fmt: skip
         facts = score_facts(trained, inputs=inputs, settings=settings) | {"input_check": found}
         facts["rows"] = ledger_counts(parts.held)
         scored = write_score_file(work, len(parts), len(parts.held.stays), out, facts)

@@ -94,8 +94,7 @@ def score_hourly(model: WindowClassifier, events, stays, cohort=None, *, wanted=
         hour = np.arange(1, part.hours.max() + 1, dtype=float)
         end_h = np.where(hour[None, :] <= part.hours.to_numpy()[:, None], hour[None, :], np.nan)
         risk, sd = model.predict_earlier(whole, end_h)
-        rows = _long(part, end_h, np.full(len(hour), np.nan), risk, sd, model.name)
-        parts.append(rows[rows.time_h.notna()])
+        parts.append(_long(part, end_h, np.full(len(hour), np.nan), risk, sd, model.name))
     left_out = frame[~asked | (frame.hours < 1)].assign(
         reason=np.where(
             asked[~asked | (frame.hours < 1)], "stay shorter than one hour, or without times", NOT_HOURLY
@@ -105,15 +104,15 @@ def score_hourly(model: WindowClassifier, events, stays, cohort=None, *, wanted=
 
 
 def _long(part, end_h, horizons, risk, sd, name: str) -> pd.DataFrame:
-    """Risks of shape (B, H) as rows."""
-    size = len(horizons)
-    rows = part.loc[part.index.repeat(size), ["stay_id", "subject_id", "is_case", "split", "reference_h"]]
+    """Risks of shape (B, H) as rows, where `end_h` asks for one: a long stay makes no rows of the others."""
+    row, column = np.nonzero(~np.isnan(end_h))
+    rows = part[["stay_id", "subject_id", "is_case", "split", "reference_h"]].iloc[row]
     rows = rows.assign(
-        time_h=end_h.ravel(),
-        horizon_h=np.tile(horizons, len(part)),
+        time_h=end_h[row, column],
+        horizon_h=horizons[column],
         model=name,
-        risk=risk.ravel(),
-        risk_sd=np.nan if sd is None else sd.ravel(),
+        risk=risk[row, column],
+        risk_sd=np.nan if sd is None else sd[row, column],
     )
     why = np.where(rows.time_h < 0, "prediction before admission", "the model gives no risk")
     return rows.assign(reason=np.where(np.isnan(rows.risk), why, ""))

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from sepsis.errors import StoppedError
+from sepsis.errors import ExportError, StoppedError
 from sepsis.provenance import settings_hash
-from sepsis.score_file import Asked, open_parts, score_parts, step_of
+from sepsis.score_file import Asked, open_parts, score_parts, unscored
 from sepsis.sources.engines import connect
 from sepsis.training import Trained, read_model
 from sepsis.work import Work
@@ -41,7 +41,7 @@ def score_on_spark(trained: Trained, place: Path, asked: Asked, work: Work) -> N
         If it gives up on a part.
     """
     assert trained.path is not None  # scoring begins with a folder
-    todo = [k for k in range(len(open_parts(place))) if not work.has(step_of(k))]
+    todo = unscored(work, len(open_parts(place)))
     if not todo:
         return
     engine = connect("spark")
@@ -71,5 +71,15 @@ def score_on_spark(trained: Trained, place: Path, asked: Asked, work: Work) -> N
 
 @lru_cache(maxsize=1)
 def _model(path: str, version: str) -> Trained:
-    """The model, read once by each worker; again where another `version` lies there."""
-    return read_model(path)
+    """
+    The model of a `version`, read once by each worker.
+
+    Raises
+    ------
+    ExportError
+        If another one lies there by now.
+    """
+    trained = read_model(path)
+    if settings_hash(trained.manifest) != version:
+        raise ExportError(path, "changed while it was read", "a model nobody writes to", "Run it again.")
+    return trained

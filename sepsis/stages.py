@@ -35,7 +35,7 @@ from sepsis.labels import load_preset
 from sepsis.labels.store import LabelFolder, read_labels, write_labels
 from sepsis.models.registry import model_class
 from sepsis.outputs import check_file, check_folder, whole_folder, write_json
-from sepsis.provenance import manifest, versions
+from sepsis.provenance import manifest, settings_hash, versions
 from sepsis.report.evaluating import evaluate_files
 from sepsis.schema import read_table
 from sepsis.score_stage import score_export, scoring_cohort
@@ -126,7 +126,7 @@ def train_one(
     Fit one model on a cohort and write its folder.
 
     What a long training keeps lies beside it in `.NAME.training` until the folder is written: the same
-    command goes on from there.
+    command goes on from there, with the same versions.
     """
     out = check_folder(out, "model")
     known = events_for(events, model_class(model).reads)
@@ -156,7 +156,7 @@ def _fit(out: Path, known: pd.DataFrame, cohort: pd.DataFrame, model: str, model
     return train_model(
         known, cohort, concept_set(settings.concept_set),
         model=model, model_settings={**given, **model_settings}, settings=settings,
-        work_dir=_checkpoints(out),
+        work_dir=_checkpoints(out) / settings_hash(versions())[:16],
     )  # fmt: skip
 
 
@@ -184,7 +184,7 @@ def audit_export(
         If a score file is of another model.
     """
     if out is not None:
-        check_file(out)
+        check_file(out, [trained.path, labels.path, *source.files(), *score_files])
     events = events_of(source, labels)
     facts, inputs = trained.manifest["settings"], trained.manifest["inputs"]
     settings = read_settings(TrainSettings, facts["train"], "manifest [train]")

@@ -11,6 +11,7 @@ Beside an output `NAME` there may be
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -22,9 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from sepsis.errors import StoppedError, UsageError
-from sepsis.outputs import not_writable, recover, write_json
+from sepsis.outputs import not_writable, recover, to_disk
 
-_KEY = "key.json"
 _held: set[Path] = set()  # lock files of outputs that this process holds
 
 
@@ -101,7 +101,8 @@ class Work:
     Attributes
     ----------
     folder : Path
-        Beside the output, so on the same disk.
+        Beside the output, so on the same disk; named after what decides the steps, so that a worker that
+        outlives its run leaves nothing to a run of other settings.
     """
 
     folder: Path
@@ -121,6 +122,7 @@ class Work:
         temporary = Path(tempfile.mkdtemp(dir=self.folder, prefix=".tmp-"))
         try:
             yield temporary
+            to_disk(temporary)
             if not self.has(step):  # another worker may have been faster, with the same
                 temporary.rename(self.folder / step)
         finally:
@@ -146,28 +148,36 @@ def resumable(path: str | Path, key: Any) -> Iterator[Work]:
         As `locked`.
     """
     with locked(path) as path:
-        folder = path.with_name(f".{path.name}.work")
-        wanted = json.loads(json.dumps(key, sort_keys=True, default=str))
-        if folder.exists() and _key_of(folder) != wanted:
-            shutil.rmtree(folder)
+        place = path.with_name(f".{path.name}.work")
+        text = json.dumps(key, sort_keys=True, default=str)
+        folder = place / hashlib.sha256(text.encode()).hexdigest()[:32]
+        place.mkdir(exist_ok=True)
+        for other in sorted(place.iterdir()):  # those half removed come first
+            if other != folder:
+                _remove(other)
         folder.mkdir(exist_ok=True)
         for temporary in folder.glob(".tmp-*"):
             shutil.rmtree(temporary, ignore_errors=True)
-        write_json({"key": wanted}, folder / _KEY)
         try:
             yield Work(folder)
         except (OSError, MemoryError, StoppedError):
             raise  # the same command can go on once there is room again
         except Exception:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
             raise
         else:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
+        finally:
+            with suppress(OSError):
+                place.rmdir()  # unless steps are kept
 
 
-def _key_of(folder: Path) -> Any:
-    """The key of a work folder; None where it has none that can be read."""
-    try:
-        return json.loads((folder / _KEY).read_text(encoding="utf-8")).get("key")
-    except (OSError, ValueError, AttributeError):
-        return None
+def _remove(folder: Path) -> None:
+    """Steps that nobody needs, all at once: a run killed on the way leaves none that looks finished."""
+    gone = folder.with_name(f".tmp-{folder.name.removeprefix('.tmp-')}")
+    with suppress(OSError):
+        folder.rename(gone)
+        if gone.is_dir():
+            shutil.rmtree(gone, ignore_errors=True)
+        else:
+            gone.unlink()

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from sepsis.cli import main
+
 COMMANDS = ("synth", "check", "label", "compare", "train", "score", "evaluate", "audit", "run", "serve")
 
 
@@ -54,3 +56,22 @@ def test_a_mistake_is_one_message_and_a_documented_exit_code(tmp_path, arguments
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir()), "nothing half-written"
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"),
+    [
+        (KeyboardInterrupt(), 130, "sepsis: stopped; what was finished is kept: the same command goes on.\n"),
+        (OSError("read 3 bytes"), 2, "sepsis: files: not whole, or cannot be read or written.\n"),
+    ],
+)
+def test_whatever_stops_a_command_is_one_message(monkeypatch, capsys, raised, code, said):
+    def stopped(*_, **__):
+        raise raised
+
+    monkeypatch.setattr("sepsis.sources.synthetic.write_synthetic", stopped)
+    monkeypatch.setattr("sys.argv", ["sepsis", "synth", "--out", "x"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == code
+    assert capsys.readouterr().err == said

@@ -35,6 +35,7 @@ def test_a_setting_is_changed_from_the_command_line():
         ("evaluate.recalls=[1.2]", "[evaluate] recalls: is 1.2. Expected: 0.01 to 1"),
         ("evaluate.windows_h=[0]", "[evaluate] windows_h: is 0. Expected: 1 to 200"),
         ("evaluate.target_prevalence=1", "[evaluate] target_prevalence: is 1. Expected: 0 to 0.99"),
+        ("score.horizons=[0, 3, 0]", "[score] horizons: an hour stands there twice"),
         ("score.hourly_stays=-1", "[score] hourly_stays: is -1. Expected: 0 or more"),
     ],
 )

@@ -1,13 +1,16 @@
 """Which stays of a run are scored hour by hour, and what becomes of the others."""
 
+import tracemalloc
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from sepsis.config import ScoreSettings
+from sepsis.config import Pipeline, ScoreSettings
 from sepsis.models.baselines import Logistic
-from sepsis.run import hourly_stays
-from sepsis.scoring import NOT_HOURLY, score_hourly
+from sepsis.run import _train_and_score, hourly_stays
+from sepsis.scoring import NOT_HOURLY, _long, score_hourly
 from tests.models.made_up import made_up_tables, made_up_windows
 
 
@@ -65,3 +68,39 @@ def test_only_wanted_stays_get_a_risk_and_the_others_a_reason():
     same = everybody[everybody.stay_id.isin([3, 7]) & everybody.risk.notna()].reset_index(drop=True)
     assert scored.risk.equals(same.risk)
     assert set(some[some.risk.isna() & ~some.stay_id.isin([3, 7])].reason) == {NOT_HOURLY}
+
+
+def test_one_long_stay_costs_the_memory_of_its_own_hours():
+    part = pd.DataFrame({"stay_id": range(256), "subject_id": 1, "is_case": False, "split": ""})
+    hours = np.where(np.arange(256) == 0, 3000, 20)
+    hour = np.arange(1.0, 3001.0)
+    end_h = np.where(hour <= hours[:, None], hour, np.nan)
+    tracemalloc.start()
+    rows = _long(part.assign(reference_h=np.nan), end_h, np.full(3000, np.nan), end_h / 4096, None, "x")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert rows.groupby("stay_id").size().tolist() == hours.tolist()
+    assert np.array_equal(rows.risk * 4096, rows.time_h)
+    assert most < 10e6
+
+
+def test_finished_parts_of_a_stopped_run_are_not_used_for_another_draw_of_stays(tmp_path, monkeypatch):
+    keys = []
+
+    def stopped(file, key):
+        keys.append(key)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sepsis.run.resumable", stopped)
+    monkeypatch.setattr("sepsis.run.read_model", lambda path: SimpleNamespace(manifest={}))
+    monkeypatch.setattr("sepsis.run.load_parts", lambda path: [])
+    labels = SimpleNamespace(path=tmp_path, manifest={"inputs": {"export": ""}, "onset_hash": ""})
+    run = SimpleNamespace(
+        out=tmp_path, stage=lambda name, *_, work=None, after="": work() if "hourly" in name else ""
+    )
+    for seed in (0, 1):
+        settings = ScoreSettings(hourly=True, hourly_stays=20, hourly_seed=seed)
+        pipeline = Pipeline("x", models={"clock": {}}, score=settings)
+        with pytest.raises(KeyboardInterrupt):
+            _train_and_score(pipeline, "clock", run, labels, None, cohort())
+    assert keys[0] != keys[1]

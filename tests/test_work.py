@@ -7,8 +7,12 @@ import sys
 
 import pytest
 
+from sepsis.config import TrainSettings
 from sepsis.errors import ExportError, UsageError
 from sepsis.outputs import whole_file, whole_folder, write_json
+from sepsis.run import _write_synthetic_again
+from sepsis.sources.synthetic import TRUTH, write_synthetic
+from sepsis.stages import _fit
 from sepsis.work import locked, resumable
 
 HOLD = """
@@ -101,11 +105,59 @@ def test_steps_of_other_settings_are_not_used(tmp_path):
     assert steps(tmp_path / "out", {"seed": 2}) == ["a", "b"]
 
 
-def test_steps_whose_key_cannot_be_read_are_not_used(tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        steps(tmp_path / "out", {"seed": 1}, fail=KeyboardInterrupt())
-    (tmp_path / ".out.work" / "key.json").write_text("{")
-    assert steps(tmp_path / "out", {"seed": 1}) == ["a", "b"]
+def test_a_worker_that_outlives_its_run_leaves_nothing_to_one_of_other_settings(tmp_path):
+    with pytest.raises(KeyboardInterrupt), resumable(tmp_path / "out", {"seed": 1}) as left:
+        raise KeyboardInterrupt
+    with resumable(tmp_path / "out", {"seed": 2}) as work:
+        with pytest.raises(FileNotFoundError), left.step("a"):
+            pass
+        assert not work.has("a")
+
+
+ENDING = """
+import os, sys
+from sepsis.work import resumable
+
+operations, kill_at, ending = 0, 0, False
+
+def watch(event, arguments):
+    global operations
+    if ending and event.startswith(("os.", "shutil.")):
+        operations += 1
+        if operations == kill_at:
+            os.kill(os.getpid(), 9)
+
+def run(at):
+    global kill_at, ending
+    kill_at = at
+    with resumable(sys.argv[1], 1) as work:
+        for name in "abc":
+            if not work.has(name):
+                with work.step(name) as folder:
+                    (folder / "file").write_text(name)
+        assert [(work[name] / "file").read_text() for name in "abc"] == ["a", "b", "c"]
+        ending = True
+    os._exit(0)
+
+sys.addaudithook(watch)
+for at in range(1, 40):
+    statuses = []
+    for kill in (at, 0):
+        child = os.fork()
+        if child == 0:
+            run(kill)
+        statuses.append(os.waitpid(child, 0)[1])
+    assert statuses[1] == 0 and os.listdir(os.path.dirname(sys.argv[1])) == [], at
+    if statuses[0] == 0:  # it had no more to do
+        break
+print(at)
+"""
+
+
+def test_a_run_killed_while_it_tidies_up_can_be_run_again(tmp_path):
+    done = subprocess.run([sys.executable, "-c", ENDING, tmp_path / "out"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert 5 < int(done.stdout) < 39
 
 
 @pytest.mark.parametrize("stop", [ExportError("x", "y"), ValueError("a fault of ours")])
@@ -125,6 +177,31 @@ def test_a_step_that_was_not_finished_is_not_there(tmp_path):
         stopped()
     with resumable(tmp_path / "out", 1) as work:
         assert not work.has("a")
+
+
+def test_epochs_of_another_version_are_not_gone_on_from(tmp_path, monkeypatch):
+    places = []
+    monkeypatch.setattr("sepsis.stages.train_model", lambda *_, work_dir, **__: places.append(work_dir))
+    for version in ("1", "2", "1"):
+        monkeypatch.setattr("sepsis.stages.versions", lambda version=version: {"sepsis": version})
+        _fit(tmp_path / "model", None, None, "clock", {}, TrainSettings())
+    assert places[0] == places[2] != places[1]
+    assert {place.parent for place in places} == {tmp_path / ".model.training"}
+
+
+def test_a_run_killed_while_it_removes_its_made_up_export_can_be_run_again(tmp_path, monkeypatch):
+    def killed(folder, **_):
+        (folder / TRUTH).unlink()
+        raise KeyboardInterrupt
+
+    again = (tmp_path / "export", 3, 2, "mimic-iii")
+    write_synthetic(tmp_path / "export", stays=3, seed=1)
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            _write_synthetic_again(*again)
+    _write_synthetic_again(*again)
+    assert [p.name for p in tmp_path.iterdir()] == ["export"]
 
 
 FULL = """
@@ -171,6 +248,23 @@ def test_whole_or_not_at_all(tmp_path):
     assert json.loads((tmp_path / "folder" / "manifest.json").read_text())["text"] == "two"
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
     assert os.stat(tmp_path / "folder").st_mode & 0o777 == 0o777 & ~umask()
+
+
+def test_bytes_are_on_the_disk_before_their_name_is_there(tmp_path, monkeypatch):
+    """A power cut cannot be had here: what is looked at is the order of the two."""
+    synced = []
+
+    def fsync(descriptor):
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with whole_file(tmp_path / "file") as temporary:
+        temporary.write_text("x")
+    assert synced == [str(temporary)]
+    with resumable(tmp_path / "out", 1) as work:
+        with work.step("a") as folder:
+            (folder / "rows").write_text("x")
+        assert synced[1:] == [str(folder / "rows")]
 
 
 def umask():

@@ -101,7 +101,7 @@ def load_parts(path: str | Path) -> EventParts:
     part = stays.pop("part").to_numpy(np.int64)
     parts = Partition(stays["stay_id"].to_numpy(np.int64), stays["subject_id"].to_numpy(np.int64), part)
     whole = Events(**held, events=pd.DataFrame(columns=EVENTS))
-    return EventParts(whole, parts, lambda k: _read(path / "events.parquet", k))
+    return EventParts(whole, parts, lambda k: _measured(path / "events.parquet", k))
 
 
 def load_events(path: str | Path) -> Events:
@@ -118,6 +118,14 @@ def load_events(path: str | Path) -> Events:
     if len(parts) > 1:  # parts follow the persons
         events = events.sort_values("stay_id", kind="stable", ignore_index=True)
     return replace(parts.held, events=events)
+
+
+def _measured(file: Path, row_group: int) -> pd.DataFrame:
+    """Measured values of a part; the folder may have been written anew since it was opened."""
+    rows = _read(file, row_group)
+    if rows is None:
+        raise ExportError(f"events/{file.name}", "is gone", "a folder nobody writes to", "Run it again.")
+    return rows
 
 
 def _read(file: Path, row_group: int | None = None) -> Any:
@@ -138,3 +146,9 @@ def stored_fingerprint(path: str | Path) -> str | None:
     except ExportError:
         return None
     return facts["export"] if facts.get("vocabulary") == vocabulary_hash() else None
+
+
+def stored_state(path: str | Path) -> str | None:
+    """Hash of what tells one folder of events from the next: manifest, stays and their parts; or None."""
+    files = [Path(path) / name for name in (MANIFEST, "stays.parquet")]
+    return "-".join(file_hash(file) for file in files) if all(file.is_file() for file in files) else None

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -125,9 +124,8 @@ def _label_each(events: EventParts, preset: Preset, work: Work, tables: dict[str
     tables : dict of contract name to facts
         Tables of `Labels` with a row group for each part, held to their contracts here.
     """
-    for k in progress(range(len(events)), f"label {preset.name}"):
-        if work.has(_step(k)):
-            continue
+    left = [k for k in range(len(events)) if not work.has(_step(k))]
+    for k in progress(left, f"label {preset.name}"):
         part = events[k]
         labels = label_stays(part, _with_every_onset(preset))
         with work.step(_step(k)) as folder:
@@ -166,9 +164,9 @@ def lose_first_onset(
     """
     if not preset.onset.drop_first_onset or preset.onset.source != "sofa_rise":
         return onsets, attritions
-    first = [onset.loc[onset.sofa_rise_h.notna(), "stay_id"].min() for onset in onsets]
-    if not pd.isna(first).all():
-        k = int(np.nanargmin(np.array(first, dtype=float)))
+    risen = [onset.loc[onset.sofa_rise_h.notna(), "stay_id"] for onset in onsets]
+    if any(len(stays) for stays in risen):
+        _, k = min((int(stays.min()), k) for k, stays in enumerate(risen) if len(stays))
         again = label_stays(events[k], preset)
         onsets[k], attritions[k] = again.onset, again.attrition
     return onsets, attritions

@@ -74,7 +74,7 @@ def test_a_worker_that_is_killed_changes_nothing(study, local_spark, tmp_path):
         steps = tmp_path / ".there.parquet.work"
         while not ended.is_set() and len(killed) < 2:
             # once some part is finished, and again after a further one
-            if len(list(steps.glob("scores-*"))) > len(killed) and (found := workers()):
+            if len(list(steps.glob("*/scores-*"))) > len(killed) and (found := workers()):
                 os.kill(found[0], signal.SIGKILL)
                 killed.append(found[0])
             time.sleep(0.01)

@@ -16,7 +16,7 @@ from sepsis.events.extracted import keep_parts
 from sepsis.events.extraction import extract_events
 from sepsis.events.store import load_events, stored_fingerprint
 from sepsis.labels import label_stays, load_preset
-from sepsis.labels.store import read_labels
+from sepsis.labels.store import lose_first_onset, read_labels
 from sepsis.sources.synthetic import write_synthetic
 from sepsis.stages import label_export, open_source
 
@@ -106,6 +106,24 @@ def test_the_onset_that_the_reference_code_loses_is_the_first_of_the_export(synt
     with_onset = kept.onset[kept.onset.onset_h.notna()]
     changed = kept.onset.onset_h.fillna(-1e9) != lost.onset.onset_h.fillna(-1e9)
     assert list(kept.onset.stay_id[changed]) == [with_onset.stay_id.min()]
+
+
+def test_the_first_stay_of_two_large_ids_is_the_smaller_one(monkeypatch):
+    large = 2**60  # as a float the same as its successor
+    onsets = [pd.DataFrame({"stay_id": [large + k], "sofa_rise_h": [9.0]}) for k in (1, 0)]
+    labelled = []
+    monkeypatch.setattr(
+        sepsis.labels.store, "label_stays", lambda part, preset: labelled.append(part) or FirstLost
+    )
+    preset = load_preset("moor2019", **{"onset.drop_first_onset": True})
+    lose_first_onset(["larger", "smaller"], preset, onsets, [None, None])
+    assert labelled == ["smaller"]
+
+
+class FirstLost:
+    """Labels in which the first onset is lost."""
+
+    onset = attrition = None
 
 
 class Interrupted(Exception):
