@@ -41,7 +41,7 @@ COMMANDS = {  # name: (command, its output, a command that writes another output
         (*EVALUATE, "--bootstrap", "10"),
     ),
 }
-KILLS = {"label": 14, "train": 12, "score": 8, "score hourly": 8, "evaluate": 8}
+KILLS = {"label": 10, "train": 16, "score": 8, "score hourly": 8, "evaluate": 8}
 IN_A_ROW = 2  # a run that goes on is killed again
 
 
