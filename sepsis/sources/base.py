@@ -272,8 +272,8 @@ class Source(ABC):
                 content = _content_hash(path.resolve(), found.st_size, found.st_mtime_ns)
             except OSError as error:  # which one is not said: it may be named after a patient
                 raise ExportError(
-                    str(self.path), f"a file of it cannot be read ({error.strerror})", "files that you may read",
-                    "Ask who owns them.",
+                    str(self.path), f"a file of it cannot be read ({error.strerror})",
+                    "files that you may read", "Ask who owns them.",
                 ) from None  # fmt: skip
             digest.update(f"\n{name} {found.st_size}\n".encode())
             digest.update(content)
