@@ -32,7 +32,6 @@ path = "export"
 [models.clock]
 [score]
 horizons = [0]
-hourly = true
 [evaluate]
 n_bootstrap = 5
 """

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 
 import pandas as pd
@@ -124,16 +124,15 @@ def test_the_service_repeats_nothing_that_was_sent_where_it_refuses_and_in_its_l
     asked = requests(study.markers)
     with served(study) as (port, process):
         for status, method, path, body in asked:
-            link = HTTPConnection("127.0.0.1", port)
             headers = {"Content-Type": "application/json", "X-Patient": NOTE}
             if status == 400 and method == "GET":
                 headers["Host"] = f"{NOTE}.example.org"
-            link.request(method, path, body if isinstance(body, str) else json.dumps(body), headers)
-            answer = link.getresponse()
-            text = answer.read().decode() + str(answer.headers)
+            with closing(HTTPConnection("127.0.0.1", port)) as link:
+                link.request(method, path, body if isinstance(body, str) else json.dumps(body), headers)
+                answer = link.getresponse()
+                text = answer.read().decode() + str(answer.headers)
             assert answer.status == status, (path, text)
             assert bool(study.markers.found(text)) == (status == 200), text
-            link.close()
         with socket.create_connection(("127.0.0.1", port)) as raw:  # no HTTP at all
             raw.sendall(f"{NOTE} {asked[0][2]} {VALUE}\r\n\r\n".encode())
             assert not study.markers.found(raw.recv(65536))

@@ -38,7 +38,6 @@ ALLOWED = {
     "run/cohort/cohort.parquet": "stay subject",  # data_schema/5_cohort.toml
     **{f"scores/{name}.parquet": SCORES for name in ("logistic", "dtw_knn", "hourly")},
     "run/scores/clock.parquet": SCORES,
-    "run/scores/clock_hourly.parquet": SCORES,
     **{f"meds/{name}.parquet": "subject time" for name in ("logistic", "dtw_knn")},  # prediction time
 }  # fmt: skip
 SMALL = {"hidden": 4, "max_epochs": 1, "threads": 1}

@@ -1,0 +1,12 @@
+"""Damaged records of the PhysioNet challenges: each ends as it is written down under `expected/`."""
+
+import pytest
+
+from tests.malformed.corpus import expected, named
+
+CASES = [(kind, case) for kind in ("physionet_2019", "physionet_2012") for case in named(kind)]
+
+
+@pytest.mark.parametrize(("kind", "case"), CASES, ids=[f"{kind}: {case.name}" for kind, case in CASES])
+def test_a_damage_ends_in_a_message_or_is_counted(sound, tmp_path, kind, case):
+    assert sound(kind).ended(case, tmp_path / "case") == expected(kind)[case.name]
