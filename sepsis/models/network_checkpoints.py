@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -187,11 +186,10 @@ def read_checkpoint(folder: Path, marks: dict[str, Any], network: nn.Module) -> 
     return Checkpoint(position, weights, moments, best or None)
 
 
-def sweep(folder: Path) -> None:
-    """Remove what a killed run has left half written beside its checkpoints."""
-    for name in (LAST, BEST):
-        for left in folder.glob(f".{name}.*"):
-            left.unlink(missing_ok=True)
+def sweep(file: Path) -> None:
+    """Remove what a killed run has left of a file half written."""
+    for left in file.parent.glob(f".{file.name}.*"):
+        left.unlink(missing_ok=True)
 
 
 def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
@@ -247,13 +245,11 @@ def _alike(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tenso
 
 
 def _write(path: Path, tensors: Tensors, note: dict) -> None:
-    """Written beside, flushed to the disk, renamed: after a kill or a power cut a whole file is there."""
+    """After a kill or a power cut a whole file is there."""
     apart = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
     data = save(apart, metadata={"sepsis": json.dumps(note, allow_nan=False)})
-    with whole_file(path) as temporary, open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    with whole_file(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def _hash(data: LabelledPlan) -> str:

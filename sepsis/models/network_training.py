@@ -21,6 +21,7 @@ from torch import nn
 
 from sepsis.errors import SettingsError
 from sepsis.models.network_checkpoints import (
+    BEST,
     LAST,
     Checkpoint,
     fingerprint,
@@ -133,7 +134,8 @@ def _run(module: Training, processes: Processes) -> None:
 
 def _take_up(folder: Path, marks: dict, network: nn.Module, schedule: Schedule) -> Checkpoint | None:
     """The run found in a folder, its weights put into the network; None if there is none."""
-    sweep(folder)
+    for file in (folder / LAST, folder / BEST, (schedule.log_dir or folder) / METRICS):
+        sweep(file)
     found = read_checkpoint(folder, marks, network)
     if found is None:
         return None

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from sepsis import outputs
 from sepsis.errors import SepsisError, SettingsError
 from sepsis.models import network_checkpoints, network_module
 from sepsis.models.network_training import train_network
@@ -32,7 +33,7 @@ FUSED = (  # calls in which a run can be killed, and whether before or after the
     (network_module.Training, "on_train_epoch_end"),
     (network_module.Training, "_save"),
     (network_checkpoints, "save"),  # the bytes are there, nothing is written
-    (network_checkpoints.os, "fsync"),  # written under the temporary name, not renamed
+    (outputs.os, "fsync"),  # written under the temporary name, not renamed
 )
 
 
