@@ -32,8 +32,10 @@ def check_inputs(trained: Trained, parts: EventParts, asked: Asked) -> dict[str,
         where the model folder stores no statistics of its inputs.
     """
     coverage = input_coverage(trained, parts.held)
+    for line in _lacking(coverage):
+        log.info(line)
     shift = _shift(trained, parts, asked)
-    for line in _lines(coverage, shift):
+    for line in _far(shift):
         log.info(line)
     return {
         "coverage": _rows(coverage.table),
@@ -57,23 +59,26 @@ def _shift(trained: Trained, parts: EventParts, asked: Asked) -> pd.DataFrame | 
     return counter.report()
 
 
-def _lines(coverage: Coverage, shift: pd.DataFrame | None) -> list[str]:
-    """What a reader must know, a line each; nothing where all is well."""
-    lines = []
+def _lacking(coverage: Coverage) -> list[str]:
+    """What of the model's inputs is missing; nothing where all is well."""
     lacking = coverage.table[coverage.table.status != "ok"]
-    if len(lacking):
-        named = ", ".join(f"{one.concept} ({one.status})" for one in lacking.itertuples())
-        lines.append(
-            f"inputs: {len(lacking)} of the model's {len(coverage.table)} variables are missing: {named}"
-        )
+    if lacking.empty:
+        return []
+    named = ", ".join(f"{one.concept} ({one.status})" for one in lacking.itertuples())
+    return [f"inputs: {len(lacking)} of the model's {len(coverage.table)} variables are missing: {named}"]
+
+
+def _far(shift: pd.DataFrame | None) -> list[str]:
+    """What lies far from training; nothing where all is well."""
     if shift is None:
-        lines.append("inputs: the model folder stores no statistics of its inputs; shift is not known")
-        return lines
+        return ["inputs: the model folder stores no statistics of its inputs; shift is not known"]
     far = shift[shift.status == STRONGLY]
-    if len(far):
-        named = ", ".join(f"{one.concept} (PSI {one.psi:.2f})" for one in far.itertuples())
-        lines.append(f"inputs: {len(far)} of {len(shift)} variables are strongly shifted: {named}")
-    return lines
+    if far.empty:
+        return []
+    named = ", ".join(
+        f"{one.concept} (PSI {one.psi:.2f}, {one.outside_share:.0%} outside)" for one in far.itertuples()
+    )
+    return [f"inputs: {len(far)} of {len(shift)} variables are strongly shifted: {named}"]
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ FEWEST = 50  # values: of fewer neither bins are stored, nor a shift is said
 FEWEST_STAYS = 10  # with a value: deciles of fewer would be the values of single patients
 FLOOR = 1e-4  # share that an empty bin is taken to have
 SHIFTED, STRONGLY = 0.1, 0.25
+FAR_OUTSIDE = 0.25  # share of values outside quantiles that held 0.99 of training
 SAME = 1e-9  # relative: a converted value that meets an edge but for its last digits is at the edge
 COLUMNS = (
     "concept", "unit", "n_values", "share_missing", "share_missing_training", "psi",
@@ -192,7 +193,8 @@ class ShiftCounter:
         DataFrame : concept, unit, n_values, share_missing, share_missing_training, psi, outside_share, status
             `share_missing`: stays without any value. `psi`: see `population_stability`; null with fewer than
             `FEWEST` values here or in training. `outside_share`: values below or above the quantiles 0.5 %
-            and 99.5 % of training, 0.01 if nothing changed. `status`: "stable", "shifted",
+            and 99.5 % of training, 0.01 if nothing changed. `status` (by `psi`, and "strongly shifted" where
+            `outside_share` is above 0.25): "stable", "shifted",
             "strongly shifted", "few values", "absent" or "none stored".
         """
         rows = []
@@ -203,19 +205,22 @@ class ShiftCounter:
                 psi = population_stability(self._counts[c] / n, np.asarray(one.shares))
                 outside = self._outside[c] / n
             missing = 1.0 - self._with_value[c] / self._n_stays if self._n_stays else np.nan
-            status = _status(n, psi, bool(one.shares))
+            status = _status(n, psi, outside, bool(one.shares))
             rows.append((one.concept, one.unit, n, missing, one.share_missing, psi, outside, status))
         return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _status(n: int, psi: float, stored: bool) -> str:
+def _status(n: int, psi: float, outside: float, stored: bool) -> str:
     if n == 0:
         return "absent"
     if not stored:
         return "none stored"
     if np.isnan(psi):
         return "few values"
-    return "stable" if psi < SHIFTED else "shifted" if psi <= STRONGLY else "strongly shifted"
+    # values beyond all of training share a bin with its highest: what was constant has no other
+    if psi > STRONGLY or outside > FAR_OUTSIDE:
+        return "strongly shifted"
+    return "stable" if psi < SHIFTED else "shifted"
 
 
 def statistics_from(facts: Mapping[str, Any], where: str) -> InputStatistics:

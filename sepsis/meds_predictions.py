@@ -7,10 +7,12 @@ schema of `meds`; neither package is needed to write it.
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -30,6 +32,7 @@ COLUMNS = pa.schema(
         ("predicted_boolean_probability", pa.float32()),
     ]
 )
+READ = ("stay_id", "subject_id", "time_h", "risk", "is_case", "reference_h")
 _HOUR_US = 3_600_000_000
 
 
@@ -97,50 +100,117 @@ def write_predictions(
     NothingLeftError
         No row has a risk, or labels were asked for and none is known.
     """
+    return _write(lambda: iter([scores]), stays, out, threshold, labelled, facts)
+
+
+def write_predictions_of(
+    file: str | Path,
+    stays: pd.DataFrame,
+    out: str | Path,
+    *,
+    threshold: float | None = None,
+    facts: dict[str, Any] | None = None,
+) -> WrittenPredictions:
+    """
+    The risks of a score file in MEDS form: as `write_predictions`, with one row group of it in memory.
+
+    A file whose row groups are not in the order of persons is read whole.
+
+    Parameters
+    ----------
+    file : path
+        Table of the contract `scores`, as `sepsis score` writes it.
+
+    Raises
+    ------
+    As `write_predictions`.
+    """
+
+    def groups() -> Iterator[pd.DataFrame]:
+        with pq.ParquetFile(file) as rows:
+            for k in range(rows.num_row_groups):
+                yield rows.read_row_group(k, columns=[*READ, "model"]).to_pandas()
+
+    spans = [(rows.subject_id.min(), rows.subject_id.max()) for rows in groups() if len(rows)]
+    in_order = all(before[1] < after[0] for before, after in itertools.pairwise(spans))
+    pieces = groups if in_order else lambda: iter([pd.concat(list(groups()), ignore_index=True)])
+    return _write(pieces, stays, out, threshold, False, facts)
+
+
+def _write(
+    pieces: Callable[[], Iterator[pd.DataFrame]],
+    stays: pd.DataFrame,
+    out: str | Path,
+    threshold: float | None,
+    labelled: bool,
+    facts: dict[str, Any] | None,
+) -> WrittenPredictions:
+    """Scores in pieces, each of later persons than the one before; read twice: first what they hold."""
     if threshold is not None and not 0 <= threshold <= 1:
         raise SettingsError("--threshold", f"{threshold:g}", "between 0 and 1")
-    if "model" in scores and scores.model.nunique() > 1:
-        raise ExportError(
-            "MEDS predictions", f"scores of {scores.model.nunique()} models", "one model a file",
-            "Write a file for each: a prediction in MEDS does not name its model.",
-        )  # fmt: skip
-    scored = scores[scores.risk.notna() & scores.time_h.notna()]
-    if scored.empty:
-        raise NothingLeftError("MEDS predictions", f"none of {len(scores):,} rows has a risk", "at least one")
-    unknown = ~scored.stay_id.isin(stays.stay_id)
-    if unknown.any():
-        raise ExportError(
-            "MEDS predictions", f"{int(unknown.sum()):,} of {len(scored):,} rows are of no known stay",
-            "scores and stays of one export",
-        )  # fmt: skip
-    intime = pd.to_datetime(scored.stay_id.map(stays.set_index("stay_id").intime))
-    clock = intime.notna().to_numpy()
-    require_clock(pd.DataFrame({"intime": intime}))
-    kept = scored[clock].assign(
-        prediction_time=_instants(intime[clock], scored.time_h[clock]), known=_label_known(scored[clock])
-    )
-    unlabelled = int((~kept.known).sum()) if labelled else 0
-    kept = kept[kept.known] if labelled else kept
-    if kept.empty:
+    n, n_risks, n_placed, n_known = _counted(pieces(), stays)
+    if labelled and not n_known:
         raise NothingLeftError(
-            "MEDS predictions", f"no label is known of {unlabelled:,} rows", "scores of a cohort",
+            "MEDS predictions", f"no label is known of {n_placed:,} rows", "scores of a cohort",
             "Scores at --horizons know it, and hourly scores with the labels the model was fitted on.",
         )  # fmt: skip
-    kept = kept.sort_values(["subject_id", "prediction_time", "stay_id"], kind="stable", ignore_index=True)
-    table = _table(kept, threshold)
+    with_labels = labelled or n_known == n_placed
     note = json.dumps(
         {"table": "meds_predictions", "threshold": threshold, **(facts or {})}, sort_keys=True, default=str
     )
-    with whole_file(out) as temporary:
-        pq.write_table(
-            table.replace_schema_metadata({FACTS_KEY: note.encode()}), temporary, compression="zstd"
-        )
+    schema = pa.schema([field for field in COLUMNS if with_labels or field.name != "boolean_value"])
+    schema = schema.with_metadata({FACTS_KEY: note.encode()})
+    with whole_file(out) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for scores in pieces():
+            rows = _placed(scores, stays)
+            rows = rows[rows.known] if labelled else rows
+            rows = rows.sort_values(["subject_id", "prediction_time", "stay_id"], kind="stable")
+            if len(rows):
+                writer.write_table(_table(rows, threshold, schema))
     return WrittenPredictions(
-        rows=len(kept),
-        labelled="boolean_value" in table.column_names,
-        without_risk=len(scores) - len(scored),
-        without_clock=int((~clock).sum()),
-        without_label=unlabelled,
+        rows=n_known if labelled else n_placed,
+        labelled=with_labels,
+        without_risk=n - n_risks,
+        without_clock=n_risks - n_placed,
+        without_label=n_placed - n_known if labelled else 0,
+    )
+
+
+def _counted(pieces: Iterable[pd.DataFrame], stays: pd.DataFrame) -> tuple[int, int, int, int]:
+    """Rows, those with a risk, those of them with a clock, those of them with a known label."""
+    models: set[str] = set()
+    n = n_risks = n_placed = n_known = unknown = 0
+    for scores in pieces:
+        models |= set(scores.model.unique()) if "model" in scores else set()
+        scored = scores[scores.risk.notna() & scores.time_h.notna()]
+        unknown += int((~scored.stay_id.isin(stays.stay_id)).sum())
+        placed = _placed(scores, stays)
+        n, n_risks, n_placed = n + len(scores), n_risks + len(scored), n_placed + len(placed)
+        n_known += int(placed.known.sum())
+    if len(models) > 1:
+        raise ExportError(
+            "MEDS predictions", f"scores of {len(models)} models", "one model a file",
+            "Write a file for each: a prediction in MEDS does not name its model.",
+        )  # fmt: skip
+    if not n_risks:
+        raise NothingLeftError("MEDS predictions", f"none of {n:,} rows has a risk", "at least one")
+    if unknown:
+        raise ExportError(
+            "MEDS predictions", f"{unknown:,} of {n_risks:,} rows are of no known stay",
+            "scores and stays of one export",
+        )  # fmt: skip
+    if not n_placed:
+        _no_clock()
+    return n, n_risks, n_placed, n_known
+
+
+def _placed(scores: pd.DataFrame, stays: pd.DataFrame) -> pd.DataFrame:
+    """Rows with a risk and a clock, with `prediction_time` and whether the label is `known`."""
+    scored = scores[scores.risk.notna() & scores.time_h.notna()]
+    intime = pd.to_datetime(scored.stay_id.map(stays.set_index("stay_id").intime))
+    clock = intime.notna().to_numpy()
+    return scored[clock].assign(
+        prediction_time=_instants(intime[clock], scored.time_h[clock]), known=_label_known(scored[clock])
     )
 
 
@@ -151,15 +221,19 @@ def require_clock(stays: pd.DataFrame) -> None:
     Reads    stays(intime)
     """
     if not stays.intime.notna().any():
-        raise ExportError(
-            "MEDS predictions", "no stay has a time of admission, so predictions have no time",
-            "an export with a clock (MIMIC, MEDS)",
-            "Write plain scores: PhysioNet records hold hours since admission only.",
-        )  # fmt: skip
+        _no_clock()
 
 
-def _table(kept: pd.DataFrame, threshold: float | None) -> pa.Table:
-    """The columns of the schema; `boolean_value` where all labels are known."""
+def _no_clock() -> NoReturn:
+    raise ExportError(
+        "MEDS predictions", "no stay has a time of admission, so predictions have no time",
+        "an export with a clock (MIMIC, MEDS)",
+        "Write plain scores: PhysioNet records hold hours since admission only.",
+    )  # fmt: skip
+
+
+def _table(kept: pd.DataFrame, threshold: float | None, schema: pa.Schema) -> pa.Table:
+    """The columns of the file."""
     risk = kept.risk.to_numpy(float)
     columns = {
         "subject_id": kept.subject_id.to_numpy(),
@@ -168,15 +242,13 @@ def _table(kept: pd.DataFrame, threshold: float | None) -> pa.Table:
         "predicted_boolean_value": None if threshold is None else risk >= threshold,
         "predicted_boolean_probability": risk,
     }
-    if not kept.known.all():
-        del columns["boolean_value"]
-    kinds = {field.name: field.type for field in COLUMNS}
-    return pa.table(
-        {
-            name: pa.nulls(len(kept), kinds[name]) if values is None else pa.array(values, kinds[name])
-            for name, values in columns.items()
-        }
-    )
+    made = [
+        pa.nulls(len(kept), field.type)
+        if columns[field.name] is None
+        else pa.array(columns[field.name], field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(made, schema=schema)
 
 
 def _instants(intime: pd.Series, time_h: pd.Series) -> np.ndarray:

@@ -1,23 +1,28 @@
 """
-How far a long run is: a bar with the remaining time, on a terminal only.
+How far a long run is, and how long it will still take: a bar on a terminal, a line now and then elsewhere.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+log = logging.getLogger("sepsis")
+A_LINE_S = 60.0  # between two lines of a log
 SPEED_OVER_S = 3600.0  # what the remaining time is told from: a step may take minutes
 
 
 def progress(steps: Iterable, label: str) -> Iterator:
     """
-    The steps, with a bar and the remaining time on stderr when that is a terminal.
+    The steps, with a bar and the remaining time on stderr; where that is no terminal, a line in the log of
+    `sepsis` every `A_LINE_S` seconds.
 
     Parameters
     ----------
@@ -25,8 +30,33 @@ def progress(steps: Iterable, label: str) -> Iterator:
         What is left to do: finished steps would tell a remaining time that is far too short.
     """
     if not sys.stderr.isatty():
-        return iter(steps)
+        return _told(list(steps), label)
     return _shown(list(steps), label)
+
+
+def _told(steps: list, label: str, now: Callable[[], float] = time.monotonic) -> Iterator:
+    began = said = now()
+    for done, step in enumerate(steps):
+        at = now()
+        if done and at - said >= A_LINE_S:
+            left = (at - began) / done * (len(steps) - done)
+            log.info("%s: %d of %d left, about %s", label, len(steps) - done, len(steps), in_words(left))
+            said = at
+        yield step
+
+
+def in_words(seconds: float) -> str:
+    """
+    A length of time, to its two largest units.
+
+    Examples
+    --------
+    >>> in_words(42), in_words(754), in_words(19_000)
+    ('42 s', '12 min 34 s', '5 h 16 min')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _shown(steps: list, label: str) -> Iterator:

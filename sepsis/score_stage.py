@@ -19,11 +19,10 @@ from sepsis.events.concepts import concept_set
 from sepsis.events.store import stored_state
 from sepsis.input_check import check_inputs
 from sepsis.labels.store import LabelFolder, ledger_counts
-from sepsis.meds_predictions import require_clock, write_predictions
+from sepsis.meds_predictions import require_clock, write_predictions_of
 from sepsis.outputs import check_file
 from sepsis.progress import progress
 from sepsis.provenance import versions
-from sepsis.schema import read_table
 from sepsis.score_file import (
     Asked,
     Scored,
@@ -131,7 +130,7 @@ def score_export(
         facts["rows"] = ledger_counts(parts.held)
         scored = write_score_file(work, len(parts), len(parts.held.stays), out, facts)
         if meds_out is not None:
-            write_predictions(read_table(out, "scores"), parts.held.stays, meds_out, facts=facts)
+            write_predictions_of(out, parts.held.stays, meds_out, facts=facts)
         return scored
 
 

@@ -35,6 +35,16 @@ def test_the_index_agrees_with_counting_and_says_how_far(moved, status):
     assert counter.report().status[1] == "absent"
 
 
+@pytest.mark.parametrize("now", [20.0, 22.0, 100.0])
+def test_a_variable_that_was_constant_has_shifted_wherever_it_goes(now):
+    counter = ShiftCounter(learned(np.full(300, 21.0)))
+    counter.add(table(np.full(300, now), np.arange(300) % 50), pd.DataFrame({"stay_id": np.arange(50)}))
+    assert counter.report().status[0] == "strongly shifted"
+    same = ShiftCounter(learned(np.full(300, 21.0)))
+    same.add(table(np.full(300, 21.0), np.arange(300) % 50), pd.DataFrame({"stay_id": np.arange(50)}))
+    assert same.report().status[0] == "stable"
+
+
 def test_parts_in_any_order_give_the_same_report_to_the_bit():
     rng = np.random.default_rng(1)
     statistics = learned(rng.normal(size=500))

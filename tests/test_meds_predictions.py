@@ -4,11 +4,12 @@ import datetime
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from sepsis.errors import ExportError, NothingLeftError, SettingsError
-from sepsis.meds_predictions import COLUMNS, write_predictions
+from sepsis.meds_predictions import COLUMNS, write_predictions, write_predictions_of
 from sepsis.schema import read_facts
 from tests.conftest import table
 
@@ -144,3 +145,16 @@ def test_what_cannot_be_written_is_one_message_and_leaves_nothing(
         write_predictions(scores().assign(**change), STAYS, tmp_path / "p.parquet", threshold=threshold)
     assert message in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_a_score_file_gives_the_same_group_by_group_as_whole(tmp_path, in_order):
+    rows = scores()
+    rows = pd.concat([rows.assign(subject_id=rows.subject_id + k * 1_000) for k in (0, 1, 2)])
+    rows = rows if in_order else rows.iloc[::-1]
+    file = tmp_path / "scores.parquet"
+    pq.write_table(pa.Table.from_pandas(rows, preserve_index=False), file, row_group_size=len(rows) // 3)
+    written = write_predictions_of(file, STAYS, tmp_path / "by_group.parquet", threshold=0.5)
+    assert written == write_predictions(rows, STAYS, tmp_path / "whole.parquet", threshold=0.5)
+    by_group, whole = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("by_group", "whole"))
+    assert by_group.equals(whole, check_metadata=True)

@@ -16,8 +16,8 @@ _UNREAD = {"callout", "transfers", "d_items", "d_labitems"}
 
 def read_rows(file: Path) -> list[list[str]]:
     """Header and rows of a CSV file, plain or compressed."""
-    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
-        return list(csv.reader(io.TextIOWrapper(stream, "utf-8", newline="")))
+    content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+    return list(csv.reader(io.StringIO(content.decode(), newline="")))
 
 
 def written(rows: list[list[str]]) -> bytes:
