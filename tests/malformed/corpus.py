@@ -6,6 +6,7 @@ The kinds of input, the cases of each, and what each case ends in.
 """
 
 import csv
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from tests.sources.meds_writer import write_meds
 from tests.study import small_study
 
 EXPECTED = Path(__file__).with_name("expected")
+SLOW = ("mimic_iii", "mimic_iv", "meds")  # two seconds a case
 NO_DAMAGE = Case("no damage", lambda _: None)
 
 
@@ -147,6 +149,12 @@ def named(kind: str) -> list[Case]:
     found = list(KINDS[kind].cases())
     assert len({case.name for case in found}) == len(found)
     return found
+
+
+def chosen(kind: str) -> list[Case]:
+    """What the tests run: all, but of slow kinds a third unless `SEPSIS_WHOLE_CORPUS` is set."""
+    cases = named(kind)
+    return cases[::3] if kind in SLOW and not os.environ.get("SEPSIS_WHOLE_CORPUS") else cases
 
 
 def expected(kind: str) -> dict[str, Ended]:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.malformed.corpus import expected, named
+from tests.malformed.corpus import chosen, expected
 
-CASES = [(kind, case) for kind in ("physionet_2019", "physionet_2012") for case in named(kind)]
+CASES = [(kind, case) for kind in ("physionet_2019", "physionet_2012") for case in chosen(kind)]
 
 
 @pytest.mark.parametrize(("kind", "case"), CASES, ids=[f"{kind}: {case.name}" for kind, case in CASES])
