@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from sepsis.labels import label_stays as label
     from sepsis.labels import load_preset
     from sepsis.live import Scorer
-    from sepsis.models.baselines import Logistic
-    from sepsis.models.dtw_knn import DTWKNN
-    from sepsis.models.falsifiers import Clock
-    from sepsis.models.mgp_tcn import MGPRNN, MGPTCN
-    from sepsis.models.raw_networks import RawGRU, RawTCN
+    from sepsis.models.baselines.logistic import Logistic
+    from sepsis.models.baselines.negative_controls import Clock
+    from sepsis.models.dtw.knn import DTWKNN
+    from sepsis.models.networks.mgp_tcn import MGPRNN, MGPTCN
+    from sepsis.models.networks.raw import RawGRU, RawTCN
     from sepsis.sources import open_export
 
 __version__ = "0.1.0"
@@ -47,13 +47,13 @@ _PUBLIC = {
     "label": "sepsis.labels:label_stays",
     "Scorer": "sepsis.live:Scorer",
     "evaluate": "sepsis.evaluation:evaluate_scores",
-    "MGPTCN": "sepsis.models.mgp_tcn:MGPTCN",
-    "MGPRNN": "sepsis.models.mgp_tcn:MGPRNN",
-    "RawTCN": "sepsis.models.raw_networks:RawTCN",
-    "RawGRU": "sepsis.models.raw_networks:RawGRU",
-    "DTWKNN": "sepsis.models.dtw_knn:DTWKNN",
-    "Logistic": "sepsis.models.baselines:Logistic",
-    "Clock": "sepsis.models.falsifiers:Clock",
+    "MGPTCN": "sepsis.models.networks.mgp_tcn:MGPTCN",
+    "MGPRNN": "sepsis.models.networks.mgp_tcn:MGPRNN",
+    "RawTCN": "sepsis.models.networks.raw:RawTCN",
+    "RawGRU": "sepsis.models.networks.raw:RawGRU",
+    "DTWKNN": "sepsis.models.dtw.knn:DTWKNN",
+    "Logistic": "sepsis.models.baselines.logistic:Logistic",
+    "Clock": "sepsis.models.baselines.negative_controls:Clock",
 }
 __all__ = [
     "MGPRNN", "MGPTCN", "Clock", "DTWKNN", "Logistic", "RawGRU", "RawTCN", "Scorer", "evaluate",

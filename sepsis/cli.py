@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sepsis.errors import SepsisError, UsageError
+from sepsis.core.errors import SepsisError, UsageError
 
 if TYPE_CHECKING:
-    from sepsis.config import ExportSettings
+    from sepsis.core.config import ExportSettings
 
 app = typer.Typer(
     name="sepsis",
@@ -85,7 +85,7 @@ def _export(
     codes: Path | None,
 ) -> ExportSettings:
     """What a command was told about its export."""
-    from sepsis.config import ExportSettings
+    from sepsis.core.config import ExportSettings
 
     return ExportSettings(
         path, kind or "", limit or 0, engine=engine or "", schemas=tuple(schemas or ()),
@@ -101,7 +101,7 @@ def synth(
     layout: Annotated[str, typer.Option(help="mimic-iii or mimic-iv.")] = "mimic-iii",
 ) -> None:
     """Write a made-up MIMIC-style export with known onsets."""
-    from sepsis.sources.synthetic import write_synthetic
+    from sepsis.synthetic.export import write_synthetic
 
     typer.echo(write_synthetic(out, stays=stays, seed=seed, layout=layout))
 
@@ -123,7 +123,7 @@ def check(
     meds_codes: MedsCodes = None,
 ) -> None:
     """Say what an export is, what is missing, and what each missing part feeds."""
-    from sepsis.stages import open_source
+    from sepsis.pipeline.stages import open_source
 
     source = open_source(_export(export, kind, limit, engine, schema, meds_codes))
     if whole:
@@ -137,7 +137,7 @@ def check(
         typer.echo(f"cannot be labelled: {source.lacks}")
     source.require_usable()
     if preset:
-        from sepsis.comparison import check_counts
+        from sepsis.pipeline.compare import check_counts
 
         typer.echo(check_counts(source, preset))
 
@@ -162,8 +162,8 @@ def label(
     ] = None,
 ) -> None:
     """Derive hourly SOFA, suspicion of infection and onset; every stay appears, with its exclusion."""
-    from sepsis.config import read_switches
-    from sepsis.stages import label_export, open_source
+    from sepsis.core.config import read_switches
+    from sepsis.pipeline.stages import label_export, open_source
 
     source = open_source(_export(export, kind, limit, engine, schema, meds_codes))
     preset = preset or ("physionet2019" if source.brings_labels else "moor2019")
@@ -196,8 +196,8 @@ def compare(
     meds_codes: MedsCodes = None,
 ) -> None:
     """Label an export by several definitions: counts, overlap, onset shift, and which switch does it."""
-    from sepsis.comparison import compare_export, table_text
-    from sepsis.stages import open_source
+    from sepsis.pipeline.compare import compare_export, table_text
+    from sepsis.pipeline.stages import open_source
 
     compared = compare_export(
         open_source(_export(export, kind, limit, engine, schema, meds_codes)),
@@ -225,11 +225,11 @@ def train(
 ) -> None:
     """Select the cohort, split it by subject, fit one model; validation data choose, test data wait."""
     from sepsis.cohort import select_cohort
-    from sepsis.config import Pipeline, change_settings, read_pipeline
+    from sepsis.core.config import Pipeline, change_settings, read_pipeline
+    from sepsis.core.files import check_folder
     from sepsis.labels.store import read_labels
     from sepsis.models.registry import model_class
-    from sepsis.outputs import check_folder
-    from sepsis.stages import concept_set, events_of, open_source, train_one
+    from sepsis.pipeline.stages import concept_set, events_of, open_source, train_one
 
     model_class(model)
     check_folder(out, "model")
@@ -278,10 +278,10 @@ def score(
     meds_codes: MedsCodes = None,
 ) -> None:
     """Give every stay a risk, or the reason why it has none."""
-    from sepsis.config import read_horizons
+    from sepsis.core.config import read_horizons
     from sepsis.labels.store import read_labels
-    from sepsis.stages import open_source, score_export
-    from sepsis.training import read_model
+    from sepsis.pipeline.stages import open_source, score_export
+    from sepsis.training.fit import read_model
 
     if hourly and horizons:
         raise UsageError("sepsis score", "both --hourly and --horizons", "one of them")
@@ -346,9 +346,9 @@ def evaluate(
     ] = False,
 ) -> None:
     """Judge scores of any model: by hours before onset, hour by hour, by alarms; and write the page."""
-    from sepsis.config import EvaluateSettings
+    from sepsis.core.config import EvaluateSettings
     from sepsis.labels.store import read_labels
-    from sepsis.stages import evaluate_files
+    from sepsis.pipeline.stages import evaluate_files
 
     settings = EvaluateSettings(
         split=split, n_bootstrap=bootstrap, level=level, seed=seed, control_reference=reference,
@@ -380,8 +380,8 @@ def audit(
     """Look for leaks: one check each, on any model folder; a failed hard check ends in exit code 13."""
     from sepsis.audit import findings_text, require_clean
     from sepsis.labels.store import read_labels
-    from sepsis.stages import audit_export, open_source
-    from sepsis.training import read_model
+    from sepsis.pipeline.stages import audit_export, open_source
+    from sepsis.training.fit import read_model
 
     findings = audit_export(
         open_source(_export(export, kind, limit, engine, schema, meds_codes)),
@@ -399,8 +399,8 @@ def run(
     change: Changes = None,
 ) -> None:
     """Do the stages of a pipeline file in order, skipping what is up to date; prints the page's path."""
-    from sepsis.config import read_pipeline
-    from sepsis.run import run_pipeline
+    from sepsis.core.config import read_pipeline
+    from sepsis.pipeline.run import run_pipeline
 
     plan = read_pipeline(pipeline, tuple(change or ()))
     typer.echo(run_pipeline(plan, out or Path("runs") / plan.name).resolve())
@@ -442,7 +442,7 @@ def show(
     """Verify a model folder and say what it is: for whom, by what, with which hashes, under what terms."""
     import json
 
-    from sepsis.model_show import model_facts, shown_text
+    from sepsis.models.artifact.show import model_facts, shown_text
 
     facts = model_facts(model)
     typer.echo(json.dumps(facts, indent=2, sort_keys=True) if as_json else shown_text(facts))

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sepsis.cohort import select_cohort
-from sepsis.config import CohortSettings, ExportSettings, TrainSettings
+from sepsis.core.config import CohortSettings, ExportSettings, TrainSettings
 from sepsis.labels.store import LabelFolder
+from sepsis.pipeline.stages import concept_set, events_of, label_export, open_source, train_one
 from sepsis.sources.base import Source
-from sepsis.sources.synthetic import write_synthetic
-from sepsis.stages import concept_set, events_of, label_export, open_source, train_one
-from sepsis.training import Trained, read_model
+from sepsis.synthetic.export import write_synthetic
+from sepsis.training.fit import Trained, read_model
 
 
 class Study(NamedTuple):

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from sepsis import schema
 from sepsis.cli import app
+from sepsis.core import schema
 from sepsis.models.registry import MODELS, model_class
-from sepsis.run import STAGES
+from sepsis.pipeline.run import STAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -69,7 +69,7 @@ def test_whatever_stops_a_command_is_one_message(monkeypatch, capsys, raised, co
     def stopped(*_, **__):
         raise raised
 
-    monkeypatch.setattr("sepsis.sources.synthetic.write_synthetic", stopped)
+    monkeypatch.setattr("sepsis.synthetic.export.write_synthetic", stopped)
     monkeypatch.setattr("sys.argv", ["sepsis", "synth", "--out", "x"])
     with pytest.raises(SystemExit) as ended:
         main()

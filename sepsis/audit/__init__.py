@@ -27,7 +27,7 @@ from sepsis.audit.shortcuts import count_alone, gap_alone, length_alone
 from sepsis.audit.subjects import subject_in_two_splits
 from sepsis.audit.too_good import hourly_too_good
 from sepsis.audit.training_data import learned_from_other_splits
-from sepsis.errors import AuditError
+from sepsis.core.errors import AuditError
 
 __all__ = [
     "CHECKS",

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from sepsis.cohort.windows import Windows, pack
-from sepsis.config import LOOKBACK_H, TrainSettings
+from sepsis.core.config import LOOKBACK_H, TrainSettings
 from sepsis.models.base import WindowClassifier
-from sepsis.scoring import score_horizons
+from sepsis.scoring.predict import score_horizons
 
 HARD, SOFT = "hard", "soft"
 PASSED, FAILED, NOTED, UNCHECKED = "passed", "failed", "noted", "not checked"

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from sepsis.audit.case import SOFT, AuditCase, Finding, soft, unchecked
-from sepsis.config import LOOKBACK_H
+from sepsis.core.config import LOOKBACK_H
 from sepsis.evaluation.discrimination import auroc
-from sepsis.scoring import score_hourly
+from sepsis.scoring.predict import score_hourly
 
 CHECK = "too good"
 MOST_AUROC = 0.98

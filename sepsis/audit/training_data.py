@@ -17,7 +17,7 @@ import pandas as pd
 
 from sepsis.audit.case import HARD, AuditCase, Finding, Recipe, hard, unchecked
 from sepsis.models.base import WindowClassifier
-from sepsis.training import train_model
+from sepsis.training.fit import train_model
 
 CHECK = "learned from other splits"
 STATISTICS = ("mean", "sd")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from sepsis.config import CohortSettings
+from sepsis.core.config import CohortSettings
 
 
 def nth_value_hours(events, stays, concepts, n: int) -> pd.Series:

@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import pandas as pd
 
-from sepsis.errors import UsageError
+from sepsis.calibration.recalibration import Recalibration, fit_recalibration, read_recalibrations
+from sepsis.core.errors import UsageError
 from sepsis.evaluation.alarms import AlarmRules, alarm_times
 from sepsis.evaluation.contract import checked_outcomes, checked_scores, complete_scores
-from sepsis.evaluation.everything import Evaluation, Judge, notes_on, with_changes
+from sepsis.evaluation.evaluator import Table
 from sepsis.evaluation.horizons import horizon_metrics
-from sepsis.evaluation.judged import Table
 from sepsis.evaluation.risk_set import RiskSet, constant_risk_set
 from sepsis.evaluation.settings import EvaluationSettings
 from sepsis.evaluation.utility import physionet2019_utility
-from sepsis.recalibration import Recalibration, fit_recalibration, read_recalibrations
+from sepsis.evaluation.views import Evaluation, Judge, notes_on, with_changes
 
 __all__ = [
     "AlarmRules",

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sepsis.errors import UsageError
+from sepsis.core.errors import UsageError
+from sepsis.core.jit import kernel
 from sepsis.evaluation.contract import TOLERANCE_H
 from sepsis.evaluation.hours import Hours
-from sepsis.kernels import kernel
 
 TIMELY_H = (1.0, 3.0, 6.0)  # an onset is found in time if an alarm rings at least so long before it
 N_COUNTS = 6

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from sepsis.calibration.logistic import OneStep, expit, fit_logistic, logit
+from sepsis.calibration.recalibration import Recalibration
 from sepsis.evaluation.intervals import Statistic, resampled, summed_by_unit, together, units_of
 from sepsis.evaluation.risk_set import RiskSet
 from sepsis.evaluation.rows import MetricRows, ratio
-from sepsis.logistic import OneStep, expit, fit_logistic, logit
-from sepsis.recalibration import Recalibration
 
 BINS = 10
 KNOTS = (0.05, 0.35, 0.65, 0.95)  # quantiles of the log odds at which the curve may bend

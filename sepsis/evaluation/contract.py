@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from sepsis.errors import ExportError
-from sepsis.schema import check_table
+from sepsis.core.errors import ExportError
+from sepsis.core.schema import check_table
 
 OUTCOME_COLUMNS = ("stay_id", "subject_id", "is_case", "included", "exclusion")
 OPTIONAL_OUTCOMES = ("onset_h", "stay_h", "antibiotic_h", "culture_h", "suspicion_h")

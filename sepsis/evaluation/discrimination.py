@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sepsis.kernels import kernel
+from sepsis.core.jit import kernel
 
 BLOCK = 256  # resamples swept together: their counts stay in the nearest cache
 TINY = 1e-300  # nothing divided by nothing is nothing

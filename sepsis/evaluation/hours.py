@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from sepsis.errors import NothingLeftError
+from sepsis.core.errors import NothingLeftError
+from sepsis.core.jit import kernel
 from sepsis.evaluation.contract import TOLERANCE_H, refuse, rows_of_split
 from sepsis.evaluation.risk_set import AFTER_DISCHARGE, NO_REASON, NO_ROW, counted_for_all, in_order
-from sepsis.kernels import kernel
 
 TICKS_PER_H = 36_000  # times closer than a tenth of a second are one time
 

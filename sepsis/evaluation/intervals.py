@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from sepsis.logistic import expit, logit
+from sepsis.calibration.logistic import expit, logit
 
 Statistic = Callable[[np.ndarray], dict[Any, np.ndarray]]  # weights (R, G) to named arrays (..., R)
 CHUNK_CELLS = 4_000_000  # resamples x subjects held at once: 16 MB of weights

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sepsis.calibration.thresholds import LIMITS, SLACK, Limits
+from sepsis.core.jit import kernel
 from sepsis.evaluation.discrimination import Ranking
 from sepsis.evaluation.rows import ratio
-from sepsis.kernels import kernel
-from sepsis.thresholds import LIMITS, SLACK, Limits
 
 
 @dataclass(frozen=True, eq=False)

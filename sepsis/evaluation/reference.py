@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from sepsis.cohort.matching import largest_ratio, match_controls
-from sepsis.errors import NothingLeftError
+from sepsis.core.errors import NothingLeftError
 from sepsis.evaluation.censoring import AFTER_TREATMENT
 from sepsis.evaluation.contract import TOLERANCE_H
 from sepsis.evaluation.hours import Hours, last_at_or_before

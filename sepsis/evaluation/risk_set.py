@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from sepsis.errors import NothingLeftError, UsageError
+from sepsis.core.errors import NothingLeftError, UsageError
 from sepsis.evaluation.contract import TOLERANCE_H, checked_outcomes, checked_scores, rows_of_split
 
 FALSIFIERS = ("clock", "observation_count", "last_lab", "demographics")  # know no physiology, last in tables

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sepsis.errors import UsageError, nearest
+from sepsis.core.errors import UsageError, nearest
 from sepsis.evaluation.alarms import AlarmRules
 
 CONTROL_REFERENCES = ("matched", "absolute", "relative", "random")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from sepsis.errors import ExportError
+from sepsis.core.errors import ExportError
 from sepsis.evaluation.hours import Hours
 from sepsis.evaluation.intervals import resampled, summed_by_unit, together, units_of
 from sepsis.evaluation.rows import MetricRows, pairs, ratio

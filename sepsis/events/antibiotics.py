@@ -6,7 +6,7 @@ import re
 
 import pandas as pd
 
-from sepsis.events.concepts import AntibioticNames
+from sepsis.events.vocabulary import AntibioticNames
 
 
 def name_pattern(names: tuple[str, ...]) -> re.Pattern:

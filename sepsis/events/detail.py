@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from sepsis.events.antibiotics import judge_orders
-from sepsis.events.concepts import Vocabulary
+from sepsis.events.vocabulary import Vocabulary
 from sepsis.sources import Source
-from sepsis.sources import detail as raw
-from sepsis.sources.mimic import Mimic
+from sepsis.sources.mimic import detail as raw
+from sepsis.sources.mimic.base import Mimic
 
 LABS = (
     "po2", "fio2_lab", "blood_gas_specimen", "hemoglobin_gas", "so2", "pco2", "aado2", "bicarbonate_gas",

@@ -10,16 +10,16 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from sepsis.errors import ExportError
+from sepsis.core.errors import ExportError
 from sepsis.events.antibiotics import judge_orders, loose_pattern
-from sepsis.events.concepts import Concept, Vocabulary, load_vocabulary
 from sepsis.events.detail import detail_tables
 from sepsis.events.given import given_tables
 from sepsis.events.infusions import ASSUMED, harmonise_infusions
-from sepsis.events.measured import LEDGER, refuse_unknown_units, spill_measured
+from sepsis.events.measurements import LEDGER, refuse_unknown_units, spill_measured
 from sepsis.events.parts import EVENTS, PART_STAYS, EventParts, Spill, partition
 from sepsis.events.tables import Events
 from sepsis.events.units import KEPT, NO_TIME, OUTSIDE
+from sepsis.events.vocabulary import Concept, Vocabulary, load_vocabulary
 from sepsis.sources import Source
 
 _FLAGS = ["in_moor2019", "in_mimic_iv", "in_ricu", "systemic", "name_is_systemic"]

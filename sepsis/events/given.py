@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from sepsis import schema
+from sepsis.core import schema
 from sepsis.sources import Source
-from sepsis.sources import given as raw
-from sepsis.sources.mimic import Mimic
+from sepsis.sources.mimic import given as raw
+from sepsis.sources.mimic.base import Mimic
 
 
 def given_tables(source: Source) -> dict[str, pd.DataFrame | None]:

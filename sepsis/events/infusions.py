@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from sepsis.events.concepts import Concept, Vocabulary
 from sepsis.events.units import (
     IMPLAUSIBLE,
     KEPT,
@@ -17,6 +16,7 @@ from sepsis.events.units import (
     normal,
     unit_rules,
 )
+from sepsis.events.vocabulary import Concept, Vocabulary
 
 NO_RATE = "rate is 0"
 ASSUMED = "weight assumed"

@@ -18,12 +18,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sepsis.errors import ExportError
+from sepsis.core.errors import ExportError
+from sepsis.core.files import MANIFEST, write_json
+from sepsis.core.provenance import file_hash, read_manifest
+from sepsis.core.schema import PartWriter, folder
 from sepsis.events.parts import EVENTS, EventParts, Partition
 from sepsis.events.tables import Events
-from sepsis.outputs import MANIFEST, write_json
-from sepsis.provenance import file_hash, read_manifest
-from sepsis.schema import PartWriter, folder
 
 HELD = ("stays", "infusions", "antibiotics", "cultures", "labels", "ledger")
 

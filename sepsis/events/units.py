@@ -10,7 +10,7 @@ from __future__ import annotations
 import ibis
 import pandas as pd
 
-from sepsis.events.concepts import Concept, Vocabulary
+from sepsis.events.vocabulary import Concept, Vocabulary
 
 KEPT = "kept"
 UNKNOWN_UNIT = "unknown unit"

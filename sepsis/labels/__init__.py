@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from sepsis.errors import ExportError
+from sepsis.core.errors import ExportError
 from sepsis.events.tables import Events
 from sepsis.labels.attrition import ATTRITION, judge_stays
 from sepsis.labels.courses import chosen_antibiotics, chosen_cultures
@@ -29,7 +29,7 @@ from sepsis.labels.points import (
     renal_points,
     respiration_points,
 )
-from sepsis.labels.pooled import pooled_by_admission
+from sepsis.labels.pooling import pooled_by_admission
 from sepsis.labels.presets import load_preset, preset_names
 from sepsis.labels.selection import further_reasons
 from sepsis.labels.sofa import COMPONENTS, hourly_sofa

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sepsis import schema
+from sepsis.core import schema
 from sepsis.labels.definition import SofaOptions
-from sepsis.labels.tracks import StayTracks, Track, highest_per_time, latest, offsets_of
+from sepsis.labels.ragged import StayTracks, Track, highest_per_time, latest, offsets_of
 from sepsis.labels.ventilation import ventilated_at
 
 

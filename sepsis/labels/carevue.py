@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from sepsis.labels.tracks import seconds
+from sepsis.labels.ragged import seconds
 
 ASSUMED_WEIGHT_KG = 80.0  # mimic-code, where no weight was charted
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sepsis.errors import UsageError
+from sepsis.core.errors import UsageError
 from sepsis.labels.definition import Preset
 
 COUNTS = (

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sepsis.labels.tracks import HOUR_S, StayTracks, Track, highest_per_time, lowest_in
+from sepsis.labels.ragged import HOUR_S, StayTracks, Track, highest_per_time, lowest_in
 
 INTUBATED_TEXTS = ("No Response-ETT", "1.0 ET/Trach")  # MetaVision and MIMIC-IV, CareVue
 NORMAL = {"gcs_verbal": 5.0, "gcs_motor": 6.0, "gcs_eye": 4.0}

@@ -15,14 +15,14 @@ from sepsis.events.tables import Events
 from sepsis.labels import points
 from sepsis.labels.blood_gas import arterial_gases
 from sepsis.labels.carevue import carevue_infusions, rates_by_weight
-from sepsis.labels.carried import carried
 from sepsis.labels.definition import SofaOptions
+from sepsis.labels.forward_fill import carried
 from sepsis.labels.gcs import charted_totals
 from sepsis.labels.hourly_urine import row_urine
+from sepsis.labels.ragged import HOUR_S, StayTracks, Track, lowest_in, offsets_of, seconds
 from sepsis.labels.rows import LEAD_ROWS, Joined, Rows, hourly_rows, joined_rows
 from sepsis.labels.samples import People, lab_track, people_of, sample_gases
 from sepsis.labels.sofa import COMPONENTS, SOURCES, Evidence, deciding
-from sepsis.labels.tracks import HOUR_S, StayTracks, Track, lowest_in, offsets_of, seconds
 from sepsis.labels.ventilation import ventilated_at
 from sepsis.labels.ventilation_status import ventilated_by_status
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from sepsis.labels.definition import SofaOptions
+from sepsis.labels.ragged import HOUR_S, StayTracks, Track, sum_in, window_bounds
 from sepsis.labels.rows import Joined, Rows
-from sepsis.labels.tracks import HOUR_S, StayTracks, Track, sum_in, window_bounds
 from sepsis.labels.urine import urine_per_day
 
 MEAN_OF_AT_LEAST = 12  # rows (ricu, urine24)

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from sepsis.labels.definition import OnsetOptions, SofaOptions
+from sepsis.labels.ragged import HOUR_S, offsets_of, seconds, window_bounds
 from sepsis.labels.sofa import COMPONENTS
 from sepsis.labels.suspicion import PAIR, earliest_pair
-from sepsis.labels.tracks import HOUR_S, offsets_of, seconds, window_bounds
 
 EVER_S = 1 << 40
 AT_ONSET = [f"{component}_at_onset" for component in COMPONENTS]

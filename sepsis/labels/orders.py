@@ -12,11 +12,11 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from sepsis.errors import ExportError
+from sepsis.core.errors import ExportError
 from sepsis.events.tables import Events
 from sepsis.labels.definition import Preset, SuspicionOptions
+from sepsis.labels.ragged import HOUR_S, offsets_of, ranges, seconds, window_bounds
 from sepsis.labels.suspicion import DAY_S, PAIR, branches, counted_antibiotics, counted_cultures
-from sepsis.labels.tracks import HOUR_S, offsets_of, ranges, seconds, window_bounds
 
 ORDERS = [
     "stay_id", "order", "antibiotic", "antibiotic_h", "culture_before_h", "culture_after_h", "suspicion_h",

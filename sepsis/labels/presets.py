@@ -11,8 +11,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from sepsis import schema
-from sepsis.errors import SettingsError, nearest
+from sepsis.core import schema
+from sepsis.core.errors import SettingsError, nearest
 from sepsis.labels.definition import Preset
 
 _SECTIONS: dict[str, Any] = {k: t for k, t in get_type_hints(Preset).items() if dataclasses.is_dataclass(t)}

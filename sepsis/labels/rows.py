@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from sepsis.labels.definition import SofaOptions
+from sepsis.labels.ragged import HOUR_S, StayTracks, offsets_of, seconds
 from sepsis.labels.samples import People
-from sepsis.labels.tracks import HOUR_S, StayTracks, offsets_of, seconds
 
 AROUND_H = 72.0  # "hospital_clock" begins so long before the admission to hospital, and ends so long after
 LEAD_ROWS = 24  # rows before the first hour, so that its day is whole

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from sepsis import schema
+from sepsis.core import schema
 from sepsis.labels.definition import SofaOptions
-from sepsis.labels.tracks import HOUR_S, StayTracks, Track, seconds
+from sepsis.labels.ragged import HOUR_S, StayTracks, Track, seconds
 
 MODEL_CHARTED = {"spo2", "fio2_chart"}  # terms of the arterial model that are not of the sample
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from sepsis.errors import ExportError
+from sepsis.core.errors import ExportError
 from sepsis.events.tables import Events
 from sepsis.labels.definition import Preset
 from sepsis.labels.suspicion import counted_antibiotics

@@ -16,7 +16,7 @@ from sepsis.labels import points
 from sepsis.labels.blood_gas import arterial_gases
 from sepsis.labels.definition import SofaOptions
 from sepsis.labels.gcs import charted_totals, lowest_total
-from sepsis.labels.tracks import (
+from sepsis.labels.ragged import (
     HOUR_S,
     StayTracks,
     Track,

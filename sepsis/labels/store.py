@@ -11,15 +11,11 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from sepsis.errors import ExportError
-from sepsis.events.parts import EventParts
-from sepsis.events.store import EventsWriter
-from sepsis.events.tables import Events
-from sepsis.labels import Labels, Preset, label_stays
-from sepsis.outputs import MANIFEST, write_json
-from sepsis.progress import progress
-from sepsis.provenance import frame_hash, manifest, read_manifest
-from sepsis.schema import (
+from sepsis.core.errors import ExportError
+from sepsis.core.files import MANIFEST, write_json
+from sepsis.core.progress import progress
+from sepsis.core.provenance import frame_hash, manifest, read_manifest
+from sepsis.core.schema import (
     PartWriter,
     check_table,
     checked_arrow,
@@ -28,7 +24,11 @@ from sepsis.schema import (
     write_rows,
     write_table,
 )
-from sepsis.work import Work
+from sepsis.core.work import Work
+from sepsis.events.parts import EventParts
+from sepsis.events.store import EventsWriter
+from sepsis.events.tables import Events
+from sepsis.labels import Labels, Preset, label_stays
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from sepsis.labels.definition import AntibioticOptions, CultureOptions, SuspicionOptions
-from sepsis.labels.tracks import HOUR_S, offsets_of, ranges, seconds, window_bounds
+from sepsis.labels.ragged import HOUR_S, offsets_of, ranges, seconds, window_bounds
 
 DAY_S = 24 * HOUR_S
 PAIR = ["stay_id", "suspicion_h", "antibiotic_h", "culture_h"]

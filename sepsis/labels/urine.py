@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sepsis.labels.definition import SofaOptions
-from sepsis.labels.tracks import HOUR_S, StayTracks, Track, at, sum_in, window_bounds
+from sepsis.labels.ragged import HOUR_S, StayTracks, Track, at, sum_in, window_bounds
 
 
 @dataclass(frozen=True, eq=False)

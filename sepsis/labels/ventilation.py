@@ -14,8 +14,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from sepsis.kernels import kernel
-from sepsis.labels.tracks import HOUR_S, StayTracks, window_bounds
+from sepsis.core.jit import kernel
+from sepsis.labels.ragged import HOUR_S, StayTracks, window_bounds
 
 MARKS = {"ventilator_mark": "ventilator", "oxygen_device_mark": "oxygen", "extubation_mark": "extubated"}
 EVER_S = 1 << 40

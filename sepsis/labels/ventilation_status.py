@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from sepsis import schema
-from sepsis.labels.tracks import HOUR_S, StayTracks
+from sepsis.core import schema
+from sepsis.labels.ragged import HOUR_S, StayTracks
 
 KINDS = {"oxygen_device": "devices", "ventilator_mode": "modes", "ventilator_mode_hamilton": "hamilton_modes"}
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from sepsis.errors import ExportError, nearest
-from sepsis.events.concepts import Concept, Interval, load_vocabulary
-from sepsis.events.readable import DEMOGRAPHICS, RATES
+from sepsis.core.errors import ExportError, nearest
+from sepsis.events.model_inputs import DEMOGRAPHICS, RATES
 from sepsis.events.units import IMPLAUSIBLE, KEPT, NO_NUMBER, normal, unit_rules
+from sepsis.events.vocabulary import Concept, Interval, load_vocabulary
 from sepsis.live.refusals import TooLateError
 
 NEEDED = ("time_h", "concept", "value")

@@ -2,7 +2,7 @@
 Why a live stay is refused, beside what is wrong with a table: each kind has its own answer over HTTP.
 """
 
-from sepsis.errors import UsageError
+from sepsis.core.errors import UsageError
 
 
 class UnknownStayError(UsageError):

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sepsis.errors import UsageError
+from sepsis.core.errors import UsageError
 from sepsis.live.incoming import Admission, Charted
 from sepsis.live.refusals import ConflictError, TooLateError, TooManyError, UnknownStayError
 from sepsis.live.stay import NO_RISK, Stay, full_hours
 from sepsis.live.streams import Streams
 from sepsis.models.base import WindowClassifier
-from sepsis.training import Trained, read_model
+from sepsis.training.fit import Trained, read_model
 
 NOBODY = -1  # subject of a stay whose subject was not said
 MAX_STAYS, MAX_EVENTS, MAX_HOURS, MAX_STREAMS = 1000, 100_000, 8784.0, 8
@@ -59,7 +59,7 @@ class Scorer:
 
     Examples
     --------
-    >>> from sepsis.models.clinical import SIRS
+    >>> from sepsis.models.baselines.bedside import SIRS
     >>> from sepsis.cohort.windows import pack
     >>> events = pd.DataFrame({"stay_id": 1, "time_h": [0.5], "concept": "heart_rate", "value": [80.0]})
     >>> stays = pd.DataFrame({"stay_id": [1, 2], "subject_id": [1, 2], "end_h": [4.0, 4.0]})

@@ -16,13 +16,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sepsis.errors import ExportError
+from sepsis.core.errors import ExportError
+from sepsis.core.files import MANIFEST, whole_folder, write_json
+from sepsis.core.provenance import file_hash, manifest, read_manifest
 from sepsis.live.incoming import Charted
 from sepsis.live.stay import Stay, full_hours
 from sepsis.models.base import WindowClassifier
 from sepsis.models.registry import plain_settings
-from sepsis.outputs import MANIFEST, whole_folder, write_json
-from sepsis.provenance import file_hash, manifest, read_manifest
 
 KIND = "live stays"
 FORMAT_VERSION = 1

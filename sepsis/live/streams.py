@@ -9,11 +9,11 @@ from collections import OrderedDict
 import numpy as np
 
 from sepsis.cohort.windows import Windows
-from sepsis.config import LOOKBACK_H
+from sepsis.core.config import LOOKBACK_H
 from sepsis.live.stay import NEAR_H
 from sepsis.models.base import WindowClassifier
-from sepsis.models.dtw_knn import DTWKNN
-from sepsis.models.dtw_live import LiveStay
+from sepsis.models.dtw.knn import DTWKNN
+from sepsis.models.dtw.live import LiveStay
 
 
 class Streams:

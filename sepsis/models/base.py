@@ -13,9 +13,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from sepsis.cohort.windows import Windows
-from sepsis.config import LOOKBACK_H
-from sepsis.errors import NothingLeftError
-from sepsis.pseudonyms import Pseudonyms
+from sepsis.core.config import LOOKBACK_H
+from sepsis.core.errors import NothingLeftError
+from sepsis.core.pseudonyms import Pseudonyms
 
 
 class WindowClassifier(ClassifierMixin, BaseEstimator, ABC):

@@ -16,29 +16,29 @@ from typing import Any, get_args, get_origin, get_type_hints
 import numpy as np
 from safetensors.numpy import save as save_arrays
 
-from sepsis.errors import ExportError, SettingsError, nearest
-from sepsis.model_files import FORMAT_VERSION, parsed, read_plain, require_fields, require_version
-from sepsis.model_tables import read_arrays
+from sepsis.core.errors import ExportError, SettingsError, nearest
+from sepsis.core.files import whole_file, write_json
+from sepsis.models.artifact.arrays import read_arrays
+from sepsis.models.artifact.files import FORMAT_VERSION, parsed, read_plain, require_fields, require_version
 from sepsis.models.base import WindowClassifier
-from sepsis.outputs import whole_file, write_json
 
 # name on the command line: (module, class); the module is imported when the model is asked for,
 # so that the clock does not wait for torch
 MODELS = {
-    "mgp_tcn": ("sepsis.models.mgp_tcn", "MGPTCN"),
-    "mgp_rnn": ("sepsis.models.mgp_tcn", "MGPRNN"),
-    "raw_tcn": ("sepsis.models.raw_networks", "RawTCN"),
-    "raw_gru": ("sepsis.models.raw_networks", "RawGRU"),
-    "dtw_knn": ("sepsis.models.dtw_knn", "DTWKNN"),
-    "logistic": ("sepsis.models.baselines", "Logistic"),
-    "sirs": ("sepsis.models.clinical", "SIRS"),
-    "qsofa": ("sepsis.models.clinical", "QSOFA"),
-    "news2": ("sepsis.models.clinical", "NEWS2"),
-    "sofa": ("sepsis.models.clinical", "WindowSOFA"),
-    "clock": ("sepsis.models.falsifiers", "Clock"),
-    "observation_count": ("sepsis.models.falsifiers", "ObservationCount"),
-    "last_lab": ("sepsis.models.falsifiers", "LastLab"),
-    "demographics": ("sepsis.models.falsifiers", "Demographics"),
+    "mgp_tcn": ("sepsis.models.networks.mgp_tcn", "MGPTCN"),
+    "mgp_rnn": ("sepsis.models.networks.mgp_tcn", "MGPRNN"),
+    "raw_tcn": ("sepsis.models.networks.raw", "RawTCN"),
+    "raw_gru": ("sepsis.models.networks.raw", "RawGRU"),
+    "dtw_knn": ("sepsis.models.dtw.knn", "DTWKNN"),
+    "logistic": ("sepsis.models.baselines.logistic", "Logistic"),
+    "sirs": ("sepsis.models.baselines.bedside", "SIRS"),
+    "qsofa": ("sepsis.models.baselines.bedside", "QSOFA"),
+    "news2": ("sepsis.models.baselines.bedside", "NEWS2"),
+    "sofa": ("sepsis.models.baselines.bedside", "WindowSOFA"),
+    "clock": ("sepsis.models.baselines.negative_controls", "Clock"),
+    "observation_count": ("sepsis.models.baselines.negative_controls", "ObservationCount"),
+    "last_lab": ("sepsis.models.baselines.negative_controls", "LastLab"),
+    "demographics": ("sepsis.models.baselines.negative_controls", "Demographics"),
 }
 
 

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sepsis import outputs, schema
-from sepsis.errors import ExportError, NothingLeftError
+from sepsis.calibration.recalibration import maps_as_json
+from sepsis.core import files as outputs
+from sepsis.core import schema
+from sepsis.core.errors import ExportError, NothingLeftError
 from sepsis.evaluation.risk_set import RiskSet
-from sepsis.recalibration import maps_as_json
+from sepsis.report.context import Shown
 from sepsis.report.elements import Chart
 from sepsis.report.flow import FlowStep, attrition_flow
 from sepsis.report.page import Page
 from sepsis.report.sections import sections
-from sepsis.report.shown import Shown
 from sepsis.report.summary import summary
 from sepsis.report.tables import models_of
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from sepsis.errors import ExportError
+from sepsis.core.errors import ExportError
 from sepsis.evaluation.risk_set import RiskSet
 from sepsis.report.elements import Cell, Column, Table, count_cell
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import pandas as pd
 
 from sepsis.report import tables
+from sepsis.report.context import Shown
 from sepsis.report.elements import Chart, Section, Table
 from sepsis.report.figures import horizon_chart
 from sepsis.report.forest import forest_chart
 from sepsis.report.names import in_text, reference_model
-from sepsis.report.shown import Shown
 from sepsis.report.tables import METRIC_NAMES, Want, models_table
 from sepsis.report.view_tables import before_after_table, groups_table, measure_name
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 import pandas as pd
 
 from sepsis.report import alarm_figures
+from sepsis.report.context import NO_HOURLY, Shown
 from sepsis.report.elements import Section
 from sepsis.report.risk_figures import risk_around_onset_chart
-from sepsis.report.shown import NO_HOURLY, Shown
 from sepsis.report.tables import METRIC_NAMES, Want, models_table
 
 EVENT_AREA = "Area under the curve of onsets found and alarms that are right, at all thresholds"

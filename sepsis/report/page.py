@@ -18,12 +18,12 @@ from plotly.offline import get_plotlyjs
 from sepsis.evaluation.risk_set import RiskSet
 from sepsis.report import tables
 from sepsis.report.cards import Block, blocks
+from sepsis.report.context import Shown
 from sepsis.report.elements import Chart, Section, number
 from sepsis.report.flow import FlowStep, flow_table
 from sepsis.report.horizon_sections import headline
 from sepsis.report.names import CIRCULAR, GROUPS, in_text, reference_model
 from sepsis.report.provenance import manifest_sections
-from sepsis.report.shown import Shown
 from sepsis.report.tripod import item_map
 
 TEMPLATE = "page.html.j2"

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from sepsis.report.context import Shown
 from sepsis.report.elements import Chart, Section
 from sepsis.report.risk_figures import decision_curve_chart, reliability_chart
-from sepsis.report.shown import Shown
 from sepsis.report.tables import Want, models_table
 
 CALIBRATION = {

@@ -12,9 +12,9 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from sepsis.errors import ExportError
+from sepsis.core.errors import ExportError
+from sepsis.core.schema import read_facts
 from sepsis.evaluation.contract import complete_scores
-from sepsis.schema import read_facts
 
 LONGEST_NAME = 100  # characters of the name of a model
 ID_COLUMNS = ("stay_id", "subject_id")

@@ -6,6 +6,7 @@ Each is made from the rows and curves it is about, or says why there is nothing 
 
 from __future__ import annotations
 
+from sepsis.report.context import Shown
 from sepsis.report.elements import Section
 from sepsis.report.horizon_sections import (
     censoring_section,
@@ -16,7 +17,6 @@ from sepsis.report.horizon_sections import (
 )
 from sepsis.report.hourly_sections import alarms_section, continuous_section, onset_section, utility_section
 from sepsis.report.risk_sections import calibration_section, net_benefit_section
-from sepsis.report.shown import Shown
 
 PARTS = (
     numbers_section,

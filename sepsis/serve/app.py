@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 import sepsis
-from sepsis.errors import SepsisError
+from sepsis.core.errors import SepsisError
 from sepsis.live.refusals import ConflictError, TooManyError, UnknownStayError
 from sepsis.serve import messages
 from sepsis.serve.gate import Gate, refusal, refusal_of

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sepsis.errors import SepsisError, UsageError
+from sepsis.core.errors import SepsisError, UsageError
 from sepsis.serve.settings import Limits, is_loopback, read_token, require_safe
 
 log = logging.getLogger("sepsis.serve")
@@ -58,7 +58,7 @@ def serve(
             todo="Install the extra: pip install 'sepsis[serve]'",
         ) from None  # fmt: skip
     from sepsis.serve.service import Service
-    from sepsis.training import read_model
+    from sepsis.training.fit import read_model
 
     listening = _listen(host, port)
     with listening:

@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from sepsis.errors import SepsisError
+from sepsis.core.errors import SepsisError
 from sepsis.serve.settings import Limits, is_loopback
 
 log = logging.getLogger("sepsis.serve")

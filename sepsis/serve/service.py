@@ -14,15 +14,15 @@ import numpy as np
 import pandas as pd
 
 import sepsis
-from sepsis.errors import UsageError
-from sepsis.events.concepts import Interval
+from sepsis.core.errors import UsageError
+from sepsis.core.files import MANIFEST, check_folder
+from sepsis.events.vocabulary import Interval
 from sepsis.live import Scorer
 from sepsis.live.incoming import readable
 from sepsis.live.state import KIND, model_hash
-from sepsis.outputs import MANIFEST, check_folder
 from sepsis.serve.messages import Batch, Event, Push
 from sepsis.serve.settings import MOST_EVENTS, MOST_HOURS, MOST_HOURS_ASKED, MOST_STAYS, NOTICE, Limits
-from sepsis.training import Trained
+from sepsis.training.fit import Trained
 
 SCORE = ["stay_id", "subject_id", "time_h", "horizon_h", "model", "risk", "risk_sd", "reason"]
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sepsis.errors import UsageError
+from sepsis.core.errors import UsageError
 
 NOTICE = "Research software; not a medical device."
 TOKEN_VARIABLE = "SEPSIS_TOKEN"

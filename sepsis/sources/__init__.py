@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sepsis.errors import ExportError, SepsisError, UsageError, nearest
+from sepsis.core.errors import ExportError, SepsisError, UsageError, nearest
 from sepsis.sources.base import RAW_TABLES, Source
-from sepsis.sources.database import Database
-from sepsis.sources.eicu import EICU
-from sepsis.sources.engines import ENGINES, chosen_engine, connect, is_duckdb_file, is_url, shown
-from sepsis.sources.files import Files, find_files, read_header
-from sepsis.sources.meds import Meds
-from sepsis.sources.mimic import Mimic
-from sepsis.sources.mimic_iii import MimicIII
-from sepsis.sources.mimic_iv import MimicIV
-from sepsis.sources.physionet2012 import PhysioNet2012
-from sepsis.sources.physionet2019 import PhysioNet2019
+from sepsis.sources.eicu.tables import EICU
+from sepsis.sources.engines.database import Database
+from sepsis.sources.engines.engine import ENGINES, chosen_engine, connect, is_duckdb_file, is_url, shown
+from sepsis.sources.engines.files import Files, find_files, read_header
+from sepsis.sources.meds.dataset import Meds
+from sepsis.sources.mimic.base import Mimic
+from sepsis.sources.mimic.iii import MimicIII
+from sepsis.sources.mimic.iv import MimicIV
+from sepsis.sources.physionet.challenge2012 import PhysioNet2012
+from sepsis.sources.physionet.challenge2019 import PhysioNet2019
 
 __all__ = ["ENGINES", "KINDS", "RAW_TABLES", "Source", "detect", "open_export", "shown"]
 

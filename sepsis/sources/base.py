@@ -20,9 +20,9 @@ import ibis
 import pandas as pd
 import pyarrow as pa
 
-from sepsis.errors import ExportError
-from sepsis.sources.checksums import packed_damage
-from sepsis.sources.engines import Engine, connect, shown
+from sepsis.core.errors import ExportError
+from sepsis.sources.engines.checksums import packed_damage
+from sepsis.sources.engines.engine import Engine, connect, shown
 
 BAD_TIME, BAD_NUMBER = "malformed time", "malformed number"  # reasons of `exclusion`
 LONGEST_STAY_H = 5 * 365 * 24  # a longer one is a slip of a date, and would be millions of hours
@@ -110,8 +110,8 @@ class Source(ABC):
     takes : tuple of str
         Options that `open_export` may hand on.
     engine : str
-        Of `sepsis.sources.engines.ENGINES`: where the tables of `raw` live. The expressions use nothing
-        that DuckDB, PostgreSQL and Spark read differently.
+        Of `sepsis.sources.engines.engine.ENGINES`: where the tables of `raw` live. The expressions use
+        nothing that DuckDB, PostgreSQL and Spark read differently.
     connection : ibis backend
         Of that engine.
 

@@ -5,12 +5,12 @@ import json
 import pytest
 
 from sepsis.cohort import select_cohort
-from sepsis.config import CohortSettings, ExportSettings, TrainSettings
-from sepsis.schema import read_table, write_table
-from sepsis.scoring import score_hourly
-from sepsis.sources.synthetic import write_synthetic
-from sepsis.stages import concept_set, events_of, label_export, open_source, train_one
-from sepsis.training import read_model
+from sepsis.core.config import CohortSettings, ExportSettings, TrainSettings
+from sepsis.core.schema import read_table, write_table
+from sepsis.pipeline.stages import concept_set, events_of, label_export, open_source, train_one
+from sepsis.scoring.predict import score_hourly
+from sepsis.synthetic.export import write_synthetic
+from sepsis.training.fit import read_model
 from tests.test_cli import sepsis
 
 

@@ -24,9 +24,9 @@ from sepsis.audit.subjects import subject_in_two_splits
 from sepsis.audit.too_good import hourly_too_good
 from sepsis.audit.training_data import learned_from_other_splits
 from sepsis.models.base import probabilities
-from sepsis.models.baselines import Logistic, window_features
+from sepsis.models.baselines.logistic import Logistic, window_features
 from sepsis.models.registry import make_model
-from sepsis.training import fit_horizons, horizon_windows
+from sepsis.training.fit import fit_horizons, horizon_windows
 from tests.audit.made_up import fitted, made_up_case, with_class
 
 

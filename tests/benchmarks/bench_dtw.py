@@ -39,11 +39,11 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from sepsis.models.dtw import nearest  # noqa: E402 - after the path
-from sepsis.models.dtw_kernels import ROWS, empty_row, four_rows  # noqa: E402
-from sepsis.models.dtw_series import NO_SUBJECT, Queries, Series, Train  # noqa: E402
-from sepsis.models.dtw_sweep import lanes_of  # noqa: E402
-from sepsis.models.dtw_vectors import add, lesser, splat, squared_gap, store  # noqa: E402
+from sepsis.models.dtw.distance import nearest  # noqa: E402 - after the path
+from sepsis.models.dtw.kernels import ROWS, empty_row, four_rows  # noqa: E402
+from sepsis.models.dtw.series import NO_SUBJECT, Queries, Series, Train  # noqa: E402
+from sepsis.models.dtw.sweep import lanes_of  # noqa: E402
+from sepsis.models.dtw.vectors import add, lesser, splat, squared_gap, store  # noqa: E402
 
 CHANNELS = 44
 HORIZONS = 8

@@ -78,7 +78,7 @@ def scan(folder: str | Path) -> None:
     """Read every column of every file once with DuckDB; print the chart rows and the ICU stays."""
     import duckdb
 
-    from sepsis import schema
+    from sepsis.core import schema
 
     declared = schema.read_toml("1_export")["mimic_iv"]
     types = {"int64": "BIGINT", "float64": "DOUBLE", "string": "VARCHAR", "timestamp": "TIMESTAMP"}

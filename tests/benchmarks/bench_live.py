@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 
 from sepsis.cohort.windows import pack
-from sepsis.events.concepts import load_vocabulary
+from sepsis.events.vocabulary import load_vocabulary
 from sepsis.live import Scorer
-from sepsis.models.baselines import Logistic
-from sepsis.models.dtw_knn import DTWKNN
-from sepsis.models.mgp_tcn import MGPTCN
+from sepsis.models.baselines.logistic import Logistic
+from sepsis.models.dtw.knn import DTWKNN
+from sepsis.models.networks.mgp_tcn import MGPTCN
 
 HOURS = 72
 CONCEPTS = load_vocabulary().set("moor44")

@@ -39,12 +39,12 @@ import torch
 from scipy.stats import norm
 
 from sepsis.cohort.windows import Windows
-from sepsis.models.gp import MGPAdapter
-from sepsis.models.gp_noise import Noise
-from sepsis.models.gp_smooth import cut_samples
-from sepsis.models.mgp_plan import Plan, plan_windows
-from sepsis.models.networks import groups_of_like_length
-from sepsis.models.tcn import TCN
+from sepsis.models.gp.adapter import MGPAdapter
+from sepsis.models.gp.matheron import cut_samples
+from sepsis.models.gp.noise import Noise
+from sepsis.models.gp.plan import Plan, plan_windows
+from sepsis.models.networks.bodies import groups_of_like_length
+from sepsis.models.networks.tcn import TCN
 
 CONCEPTS, SAMPLES = 44, 10
 SHORTEST, LONGEST = 7, 200  # grid hours that the reference admits
@@ -277,9 +277,9 @@ def epochs_per_minute(zip_file: str, stays: int) -> dict:
     """Training epochs of MGP-TCN on stays of PhysioNet 2019, windows of at most 48 h, defaults otherwise."""
     from sepsis.cohort.windows import pack
     from sepsis.events import extract_events
-    from sepsis.models.mgp_tcn import MGPTCN
+    from sepsis.models.networks.mgp_tcn import MGPTCN
+    from sepsis.pipeline.stages import concept_set
     from sepsis.sources import open_export
-    from sepsis.stages import concept_set
 
     events = extract_events(open_export(zip_file, kind="physionet-2019", limit=stays, seed=0))
     table = events.stays.assign(end_h=events.stays.stay_h.clip(8, 48))

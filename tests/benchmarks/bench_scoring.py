@@ -40,12 +40,12 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from sepsis.cohort import select_cohort  # noqa: E402 - after the path
-from sepsis.config import CohortSettings, ExportSettings, TrainSettings  # noqa: E402
-from sepsis.score_file import Asked, open_parts, score_parts, write_score_file  # noqa: E402
-from sepsis.sources.synthetic import write_synthetic  # noqa: E402
-from sepsis.stages import concept_set, events_of, label_export, open_source, train_one  # noqa: E402
-from sepsis.training import read_model  # noqa: E402
-from sepsis.work import resumable  # noqa: E402
+from sepsis.core.config import CohortSettings, ExportSettings, TrainSettings  # noqa: E402
+from sepsis.core.work import resumable  # noqa: E402
+from sepsis.pipeline.stages import concept_set, events_of, label_export, open_source, train_one  # noqa: E402
+from sepsis.scoring.parts import Asked, open_parts, score_parts, write_score_file  # noqa: E402
+from sepsis.synthetic.export import write_synthetic  # noqa: E402
+from sepsis.training.fit import read_model  # noqa: E402
 
 HORIZONS = tuple(float(h) for h in range(8))
 MODELS = {
@@ -159,7 +159,7 @@ def peak_mb() -> float:
 
 def score_warm(model, parts, task: str) -> None:
     """Compile and import: score the first ten stays once, unmeasured."""
-    from sepsis.scoring import score_horizons, score_hourly
+    from sepsis.scoring.predict import score_horizons, score_hourly
 
     part = parts[0]
     stays = part.stays.head(10)

@@ -1,7 +1,7 @@
 """
 A made-up release in the shape of MIMIC-IV, of any size, for benchmarks.
 
-A few hundred synthetic stays (`sepsis.sources.synthetic`) are repeated under other ids and on other
+A few hundred synthetic stays (`sepsis.synthetic.export`) are repeated under other ids and on other
 days, and surrounded by what a real release is mostly made of: chart rows of items that nobody asks
 for, and laboratory rows, orders and cultures of people who never were in an ICU. Columns are those of
 the release (v3.1), so that a row is as wide; what the package does not read is filled with noise.
@@ -20,7 +20,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
-from sepsis.sources.synthetic import write_synthetic
+from sepsis.synthetic.export import write_synthetic
 
 STAYS, SEED = 300, 1
 CASE_SHARE = 0.6  # about two in three stays then have a suspicion of infection, as in the open demo

@@ -21,8 +21,8 @@ import numpy as np
 from sepsis.cohort.windows import Windows
 from sepsis.evaluation.discrimination import Ranking, average_precision, weighted_discrimination
 from sepsis.evaluation.intervals import percentile_interval, subject_resamples
-from sepsis.models.mgp_tcn import MGPTCN
-from sepsis.models.raw_networks import RawTCN
+from sepsis.models.networks.mgp_tcn import MGPTCN
+from sepsis.models.networks.raw import RawTCN
 
 SAMPLINGS = ("irregular", "hourly")
 

@@ -4,9 +4,9 @@ import math
 import numpy as np
 import pytest
 
-from sepsis.models.dtw import Neighbours
-from sepsis.models.dtw_knn import DTWKNN
-from sepsis.models.dtw_series import Train
+from sepsis.models.dtw.distance import Neighbours
+from sepsis.models.dtw.knn import DTWKNN
+from sepsis.models.dtw.series import Train
 from tests.benchmarks import study_dtw
 from tests.benchmarks.study_dtw import AtStart, EuclideanKNN, common_hours_distance
 from tests.models.made_up import made_up_windows

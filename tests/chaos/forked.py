@@ -22,13 +22,13 @@ def main(root: str, log: str) -> None:
     import pytorch_lightning  # noqa: F401
     import torch
 
-    import sepsis.models.dtw_knn
-    import sepsis.models.mgp_tcn
+    import sepsis.models.dtw.knn
+    import sepsis.models.networks.mgp_tcn
+    import sepsis.pipeline.stages
     import sepsis.report
-    import sepsis.stages
     from sepsis.cli import app  # noqa: F401
 
-    sepsis.stages.label_export.__kwdefaults__["part_stays"] = 12  # a small export has many parts
+    sepsis.pipeline.stages.label_export.__kwdefaults__["part_stays"] = 12  # a small export has many parts
     print("ready", flush=True)
     for line in sys.stdin:
         asked = json.loads(line)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from sepsis.sources.synthetic import write_synthetic
+from sepsis.synthetic.export import write_synthetic
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAIN = (

@@ -10,8 +10,8 @@ from sklearn.metrics import roc_auc_score
 from sepsis.cohort import select_cohort, split_hash
 from sepsis.cohort.matching import largest_ratio, match_controls
 from sepsis.cohort.splits import split_subjects
-from sepsis.config import CohortSettings
-from sepsis.errors import NothingLeftError
+from sepsis.core.config import CohortSettings
+from sepsis.core.errors import NothingLeftError
 from tests.conftest import table
 
 

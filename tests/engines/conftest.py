@@ -35,7 +35,7 @@ def local_spark():
     pytest.importorskip("pyspark", reason="pyspark is not installed: pip install 'sepsis[spark]'")
     if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
         pytest.skip("Spark needs Java and there is none; on Debian: apt install openjdk-17-jre-headless")
-    from sepsis.sources import engines
+    from sepsis.sources.engines import engine as engines
 
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     os.environ.setdefault(

@@ -14,8 +14,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from sepsis import schema
-from sepsis.sources.files import find_files, read_header
+from sepsis.core import schema
+from sepsis.sources.engines.files import find_files, read_header
 
 USER, PASSWORD = "tester", "not-for-messages"
 _SQL_TYPE = {"int64": "integer", "float64": "double precision", "string": "text", "timestamp": "timestamp"}

@@ -4,12 +4,12 @@ import itertools
 
 import pytest
 
-from sepsis.config import ExportSettings, Pipeline
-from sepsis.errors import ExportError, UsageError
-from sepsis.run import public_settings
+from sepsis.core.config import ExportSettings, Pipeline
+from sepsis.core.errors import ExportError, UsageError
+from sepsis.pipeline.run import public_settings
+from sepsis.pipeline.stages import open_source
 from sepsis.sources import open_export
-from sepsis.sources.engines import chosen_engine, shown
-from sepsis.stages import open_source
+from sepsis.sources.engines.engine import chosen_engine, shown
 from tests.engines.servers import PASSWORD, USER, load_duckdb, load_postgres
 from tests.sources.made_up import III, IV, write_export
 from tests.test_cli import sepsis

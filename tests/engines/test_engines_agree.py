@@ -9,9 +9,9 @@ import pyarrow.parquet
 import pytest
 
 from sepsis.labels.store import LabelFolder
+from sepsis.pipeline.stages import label_export
 from sepsis.sources import open_export
-from sepsis.sources.files import find_files
-from sepsis.stages import label_export
+from sepsis.sources.engines.files import find_files
 from tests.engines.servers import load_duckdb, load_postgres
 from tests.sources.made_up import III, IV, write_export
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sepsis.config import CohortSettings
-from sepsis.errors import StoppedError
-from sepsis.score_stage import score_export
-from sepsis.training import read_model
+from sepsis.core.config import CohortSettings
+from sepsis.core.errors import StoppedError
+from sepsis.scoring.export import score_export
+from sepsis.training.fit import read_model
 from tests.study import small_study
 
 # py4j leaves a connection to the Java machine open that it made for a thread of its own

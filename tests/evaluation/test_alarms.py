@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sepsis.errors import UsageError
+from sepsis.core.errors import UsageError
 from sepsis.evaluation import AlarmRules, alarm_times, alarms
 from sepsis.evaluation.alarm_view import (
     Threshold,

@@ -6,7 +6,10 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 
-from sepsis.errors import ExportError, UsageError
+from sepsis.calibration.logistic import OneStep, expit, fit_logistic, logit
+from sepsis.calibration.recalibration import METHODS, maps_as_json
+from sepsis.core.errors import ExportError, UsageError
+from sepsis.core.files import write_json
 from sepsis.evaluation import Recalibration, fit_recalibration, read_recalibrations
 from sepsis.evaluation.calibration import (
     Spline,
@@ -18,9 +21,6 @@ from sepsis.evaluation.calibration import (
 )
 from sepsis.evaluation.intervals import subject_resamples
 from sepsis.evaluation.risk_set import constant_risk_set
-from sepsis.logistic import OneStep, expit, fit_logistic, logit
-from sepsis.outputs import write_json
-from sepsis.recalibration import METHODS, maps_as_json
 from tests.evaluation.made_up import study
 from tests.oracles import evaluation as oracle
 

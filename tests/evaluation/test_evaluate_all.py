@@ -2,10 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sepsis.errors import ExportError, NothingLeftError, UsageError
+from sepsis.core.errors import ExportError, NothingLeftError, UsageError
+from sepsis.core.schema import check_table
 from sepsis.evaluation import EvaluationSettings, evaluate_all, evaluate_scores
 from sepsis.evaluation.discrimination import auroc
-from sepsis.schema import check_table
 from tests.evaluation.made_up import hourly_study, study
 
 SPLITS = ("train", "validation", "test")

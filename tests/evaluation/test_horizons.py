@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from sepsis.errors import ExportError, NothingLeftError, UsageError
+from sepsis.core.errors import ExportError, NothingLeftError, UsageError
+from sepsis.core.schema import check_table
 from sepsis.evaluation import constant_risk_set, evaluate_scores
-from sepsis.schema import check_table
 from tests.evaluation.made_up import HORIZONS, study, value
 
 

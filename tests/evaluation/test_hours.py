@@ -2,10 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sepsis.errors import ExportError, NothingLeftError
+from sepsis.core.errors import ExportError, NothingLeftError
+from sepsis.core.schema import check_table
 from sepsis.evaluation import complete_scores
 from sepsis.evaluation.hours import last_at_or_before
-from sepsis.schema import check_table
 from tests.evaluation.made_up import as_stays, hourly_study, hours_of
 from tests.oracles import evaluation as oracle
 

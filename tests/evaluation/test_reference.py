@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sepsis.errors import NothingLeftError, UsageError
+from sepsis.core.errors import NothingLeftError, UsageError
 from sepsis.evaluation import EvaluationSettings, evaluate_all
 from sepsis.evaluation.discrimination import auroc
 from sepsis.evaluation.reference import risk_sets_of_hours

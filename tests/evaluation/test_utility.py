@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sepsis.errors import ExportError
+from sepsis.core.errors import ExportError
 from sepsis.evaluation import physionet2019_utility
 from sepsis.evaluation.utility import best_threshold, hours_follow_each_other, utility_metrics
 from tests.evaluation.made_up import hourly_study, hours_of

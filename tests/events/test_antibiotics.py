@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from sepsis.events.antibiotics import is_systemic, judge_orders, name_pattern
-from sepsis.events.concepts import load_vocabulary
+from sepsis.events.vocabulary import load_vocabulary
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@
 import pandas as pd
 import pytest
 
-from sepsis import schema
-from sepsis.errors import ExportError, SettingsError
+from sepsis.core import schema
+from sepsis.core.errors import ExportError, SettingsError
 from sepsis.events import Events, extract_events
 from sepsis.sources import open_export
 from tests.sources.made_up import III, IV, write_export

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sepsis.errors import ExportError
+from sepsis.core.errors import ExportError
 from sepsis.events import extract_events
-from sepsis.events.concepts import load_vocabulary
 from sepsis.events.infusions import harmonise_infusions
+from sepsis.events.vocabulary import load_vocabulary
 from sepsis.sources import open_export
-from sepsis.sources.mimic_iii import carevue_rates
+from sepsis.sources.mimic.iii import carevue_rates
 from tests.conftest import table
 from tests.oracles import units as oracle
 from tests.sources.made_up import III, write_export

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sepsis import schema
-from sepsis.errors import ExportError
+from sepsis.core import schema
+from sepsis.core.errors import ExportError
 from sepsis.events.extraction import extract_events, extract_parts
 from sepsis.events.parts import EVENTS, MAX_PARTS, Spill, partition
 from sepsis.events.store import EventsWriter, load_events, load_parts

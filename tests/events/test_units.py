@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sepsis.events.concepts import Concept, Interval, load_vocabulary
 from sepsis.events.units import harmonise, normal, unit_rules
+from sepsis.events.vocabulary import Concept, Interval, load_vocabulary
 from sepsis.sources.base import RAW_TABLES
 from tests.oracles import units as oracle
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from sepsis.errors import UsageError
+from sepsis.core.errors import UsageError
 from sepsis.labels import label_stays, load_preset
 from sepsis.labels.compare import (
     COUNTS,

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sepsis.errors import ExportError
+from sepsis.core.errors import ExportError
 from sepsis.labels import hourly_sofa, label_stays, load_preset
-from sepsis.labels.carried import carried
 from sepsis.labels.courses import at_hour, courses
-from sepsis.labels.pooled import pooled_by_admission
+from sepsis.labels.forward_fill import carried
+from sepsis.labels.pooling import pooled_by_admission
+from sepsis.labels.ragged import StayTracks
 from sepsis.labels.selection import first_of_admission, further_reasons
 from sepsis.labels.suspicion import suspicions_of
-from sepsis.labels.tracks import StayTracks
 from tests.conftest import table
 from tests.labels.made_up import export, part
 

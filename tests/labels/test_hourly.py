@@ -11,8 +11,8 @@ from sepsis.labels.carevue import carevue_infusions, rates_by_weight
 from sepsis.labels.hourly import hourly_stay_sofa
 from sepsis.labels.hourly_urine import urine_rates
 from sepsis.labels.onset import onset_times
-from sepsis.labels.tracks import StayTracks
-from sepsis.sources.detail import reach
+from sepsis.labels.ragged import StayTracks
+from sepsis.sources.mimic.detail import reach
 from tests.conftest import table
 from tests.labels.made_up import export
 from tests.labels.test_orders import with_orders

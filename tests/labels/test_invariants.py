@@ -9,7 +9,7 @@ import pytest
 from sepsis.events import extract_events
 from sepsis.labels import COMPONENTS, label_stays, load_preset, preset_names
 from sepsis.sources import open_export
-from sepsis.sources.synthetic import write_synthetic
+from sepsis.synthetic.export import write_synthetic
 
 PRESETS = [name for name in preset_names() if load_preset(name).onset.source == "sofa_rise"]
 TABLES = (

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sepsis import schema
-from sepsis.errors import ExportError
+from sepsis.core import schema
+from sepsis.core.errors import ExportError
 from sepsis.events import tables as events_tables
 from sepsis.labels import label_stays, load_preset
 from tests.labels.made_up import export, part

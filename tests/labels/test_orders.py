@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sepsis.errors import ExportError
+from sepsis.core.errors import ExportError
 from sepsis.labels import load_preset
 from sepsis.labels.orders import order_suspicions, pairs_of
 from sepsis.labels.suspicion import branches

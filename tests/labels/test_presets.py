@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from sepsis.errors import SettingsError, UsageError
+from sepsis.core.errors import SettingsError, UsageError
 from sepsis.labels import load_preset, preset_names
 
 

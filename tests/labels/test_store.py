@@ -9,16 +9,16 @@ import pyarrow.parquet as pq
 import pytest
 
 import sepsis.labels.store
-from sepsis import provenance, schema
-from sepsis.config import ExportSettings
-from sepsis.errors import ExportError
-from sepsis.events.extracted import keep_parts
+from sepsis.core import provenance, schema
+from sepsis.core.config import ExportSettings
+from sepsis.core.errors import ExportError
 from sepsis.events.extraction import extract_events
+from sepsis.events.kept import keep_parts
 from sepsis.events.store import load_events, stored_fingerprint
 from sepsis.labels import label_stays, load_preset
 from sepsis.labels.store import lose_first_onset, read_labels
-from sepsis.sources.synthetic import write_synthetic
-from sepsis.stages import label_export, open_source
+from sepsis.pipeline.stages import label_export, open_source
+from sepsis.synthetic.export import write_synthetic
 
 ORDER = {
     "sofa": ["stay_id", "hour"],
@@ -169,7 +169,7 @@ def test_a_run_that_was_stopped_labels_only_the_parts_that_are_left(synthetic, t
         return keep_parts(*args, **kwargs)
 
     monkeypatch.setattr(sepsis.labels.store, "label_stays", labelled)
-    monkeypatch.setattr("sepsis.stages.keep_parts", read)
+    monkeypatch.setattr("sepsis.pipeline.stages.keep_parts", read)
     with pytest.raises(KeyboardInterrupt):
         label(synthetic, tmp_path / "again", part_stays=20)
     n_parts = pq.ParquetFile(whole.path / "sofa.parquet").num_row_groups
@@ -188,7 +188,7 @@ def test_an_export_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatc
         with (export / "CHARTEVENTS.csv.gz").open("ab") as file:
             file.write(gzip.compress(b""))
 
-    monkeypatch.setattr("sepsis.stages.keep_parts", read)
+    monkeypatch.setattr("sepsis.pipeline.stages.keep_parts", read)
     with pytest.raises(ExportError, match="changed while it was read"):
         label(export, tmp_path / "labels")
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
@@ -198,7 +198,7 @@ def test_a_place_that_cannot_be_used_is_found_before_the_export_is_read(syntheti
     def read(*args, **kwargs):
         raise AssertionError("the export was read")
 
-    monkeypatch.setattr("sepsis.stages.keep_parts", read)
+    monkeypatch.setattr("sepsis.pipeline.stages.keep_parts", read)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "something.txt").write_text("mine")
     with pytest.raises(schema.UsageError, match="was not written by this command"):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sepsis.labels.tracks import StayTracks
+from sepsis.labels.ragged import StayTracks
 from sepsis.labels.ventilation_status import status_spells, ventilated_by_status
 from tests.conftest import table
 

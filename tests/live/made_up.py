@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from sepsis.scoring import score_hourly
+from sepsis.scoring.predict import score_hourly
 
 RANGES = {"heart_rate": (50.0, 17.3), "lactate": (0.7, 1.9), "map": (40.0, 13.1)}  # lowest value, step
 

@@ -4,14 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sepsis.errors import ExportError, UsageError
-from sepsis.events.concepts import load_vocabulary
-from sepsis.events.readable import RATES
+from sepsis.core.errors import ExportError, UsageError
+from sepsis.events.model_inputs import RATES
+from sepsis.events.vocabulary import load_vocabulary
 from sepsis.live import Scorer
 from sepsis.live.incoming import Charted
 from sepsis.live.refusals import ConflictError, TooLateError, TooManyError, UnknownStayError
-from sepsis.models.baselines import Logistic
-from sepsis.models.dtw_knn import DTWKNN
+from sepsis.models.baselines.logistic import Logistic
+from sepsis.models.dtw.knn import DTWKNN
 from tests.live.made_up import batch_scores, events_of, same_to_the_bit
 from tests.models.made_up import made_up_windows
 

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 
+from sepsis.core.schema import check_table
 from sepsis.live import Scorer
-from sepsis.schema import check_table
-from sepsis.scoring import score_hourly
+from sepsis.scoring.predict import score_hourly
 from tests.live.made_up import RANGES, batch_scores, events_of, same_to_the_bit
 from tests.models.made_up import made_up_windows
 from tests.models.test_estimators import ESTIMATORS

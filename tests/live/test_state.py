@@ -5,10 +5,10 @@ import json
 import pandas as pd
 import pytest
 
-from sepsis.errors import ExportError, UsageError
+from sepsis.core.errors import ExportError, UsageError
 from sepsis.live import Scorer
 from sepsis.live.refusals import TooManyError
-from sepsis.models.dtw_knn import DTWKNN
+from sepsis.models.dtw.knn import DTWKNN
 from sepsis.models.registry import load_model, save_model
 from tests.live.made_up import events_of, same_to_the_bit
 from tests.models.made_up import made_up_windows
@@ -83,7 +83,7 @@ def test_a_changed_or_missing_file_is_refused(scorer, model, tmp_path):
 
 
 def test_a_table_that_does_not_fit_is_refused_even_with_its_hash(scorer, model, tmp_path):
-    from sepsis.provenance import file_hash
+    from sepsis.core.provenance import file_hash
 
     scorer.save(tmp_path / "state")
     path = tmp_path / "state" / "stays.parquet"

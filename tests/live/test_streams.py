@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from sepsis.live import Scorer
-from sepsis.models.dtw_knn import DTWKNN
-from sepsis.models.dtw_live import LiveStay
+from sepsis.models.dtw.knn import DTWKNN
+from sepsis.models.dtw.live import LiveStay
 from tests.live.made_up import batch_scores, events_of, same_to_the_bit
 from tests.models.made_up import made_up_windows
 

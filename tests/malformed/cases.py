@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sepsis import schema
+from sepsis.core import schema
 from tests.malformed.cut import read_rows, written
 from tests.malformed.damage import CELL, PACKED_FILE, text_file
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pandas as pd
 import pyarrow.parquet as pq
 
-from sepsis.schema import read_facts
+from sepsis.core.schema import read_facts
 from tests.malformed.cases import Case
 
 Arguments = Callable[[Path], list[str | Path]]

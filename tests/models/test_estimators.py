@@ -8,13 +8,13 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from sepsis.cohort.windows import concatenate, pack
-from sepsis.errors import NothingLeftError
-from sepsis.models.baselines import Logistic
-from sepsis.models.clinical import NEWS2, QSOFA, SIRS, WindowSOFA
-from sepsis.models.dtw_knn import DTWKNN
-from sepsis.models.falsifiers import Clock, Demographics, LastLab, ObservationCount
-from sepsis.models.mgp_tcn import MGPRNN, MGPTCN
-from sepsis.models.raw_networks import RawGRU, RawTCN
+from sepsis.core.errors import NothingLeftError
+from sepsis.models.baselines.bedside import NEWS2, QSOFA, SIRS, WindowSOFA
+from sepsis.models.baselines.logistic import Logistic
+from sepsis.models.baselines.negative_controls import Clock, Demographics, LastLab, ObservationCount
+from sepsis.models.dtw.knn import DTWKNN
+from sepsis.models.networks.mgp_tcn import MGPRNN, MGPTCN
+from sepsis.models.networks.raw import RawGRU, RawTCN
 from sepsis.models.registry import MODELS, load_model, save_model
 from tests.models.made_up import CONCEPTS, made_up_tables, made_up_windows, windows_of
 

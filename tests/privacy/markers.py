@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from sepsis.sources.synthetic import TRUTH, write_synthetic
+from sepsis.synthetic.export import TRUTH, write_synthetic
 
 # kind of id: its column, and where its numbers begin
 IDS = {

@@ -9,10 +9,10 @@ import zipfile
 
 import pytest
 
-from sepsis.config import ExportSettings
-from sepsis.errors import ExportError
+from sepsis.core.config import ExportSettings
+from sepsis.core.errors import ExportError
+from sepsis.pipeline.stages import label_export, open_source
 from sepsis.sources import base
-from sepsis.stages import label_export, open_source
 from tests.privacy.desk import silent
 from tests.privacy.markers import (
     CREATININE,

@@ -14,7 +14,7 @@ from http.client import HTTPConnection
 import pandas as pd
 import pytest
 
-from sepsis.errors import SepsisError
+from sepsis.core.errors import SepsisError
 from sepsis.live import Scorer
 from tests.privacy.desk import overheard, silent
 from tests.privacy.markers import PLATELETS, VALUES, WORDS

@@ -11,11 +11,11 @@ import pytest
 from safetensors.numpy import load_file
 
 from sepsis.cohort import select_cohort
-from sepsis.config import CohortSettings, TrainSettings
+from sepsis.core.config import CohortSettings, TrainSettings
 from sepsis.events.store import load_events
 from sepsis.labels.store import read_labels
 from sepsis.models.registry import MODELS as REGISTERED
-from sepsis.stages import concept_set, train_one
+from sepsis.pipeline.stages import concept_set, train_one
 from tests.privacy.conftest import MODELS, WITHOUT_IDS
 from tests.privacy.desk import overheard, silent
 from tests.privacy.markers import EXTREMES, IDS, VALUES, WORDS

@@ -1,6 +1,6 @@
-from sepsis.input_statistics import ConceptStatistics, InputStatistics
-from sepsis.model_card import model_card
-from sepsis.operating import Operating
+from sepsis.models.artifact.card import model_card
+from sepsis.models.artifact.input_statistics import ConceptStatistics, InputStatistics
+from sepsis.models.artifact.operating import Operating
 from sepsis.report.cards import blocks
 from tests.report.made_up import CARD
 

@@ -5,11 +5,11 @@ import plotly.graph_objects as go
 import pytest
 
 from sepsis.evaluation import evaluate_scores
+from sepsis.report.context import Shown
 from sepsis.report.figures import description, horizon_chart
 from sepsis.report.names import styles
 from sepsis.report.page import Page
 from sepsis.report.sections import sections
-from sepsis.report.shown import Shown
 from tests.evaluation.made_up import study, value
 from tests.report.made_up import MANY
 from tests.report.made_up_evaluation import evaluated

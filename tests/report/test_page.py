@@ -8,11 +8,12 @@ from urllib.parse import unquote
 import pandas as pd
 import pytest
 
-from sepsis import outputs, schema
-from sepsis.errors import ExportError, NothingLeftError, UsageError
+from sepsis.core import files as outputs
+from sepsis.core import schema
+from sepsis.core.errors import ExportError, NothingLeftError, UsageError
 from sepsis.evaluation import constant_risk_set
 from sepsis.report import Context, page, write_report
-from sepsis.report.shown import Shown
+from sepsis.report.context import Shown
 from tests.evaluation.made_up import study
 from tests.report.made_up import CARD, MANIFEST, MANY, report, whole_study
 from tests.report.made_up_evaluation import evaluated

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from sepsis.errors import ExportError
+from sepsis.core.errors import ExportError
 from sepsis.evaluation import constant_risk_set, evaluate_scores
 from sepsis.report import tables
 from sepsis.report.elements import Cell, number

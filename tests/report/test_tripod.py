@@ -1,8 +1,8 @@
 import re
 
+from sepsis.report.context import Shown
 from sepsis.report.page import FIXED
 from sepsis.report.sections import sections
-from sepsis.report.shown import Shown
 from sepsis.report.tripod import ITEMS, item_map
 from tests.report.made_up_evaluation import evaluated
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sepsis.errors import ExportError, UsageError
+from sepsis.core.errors import ExportError, UsageError
 from sepsis.live import Scorer
 from sepsis.serve.gate import Gate
 from sepsis.serve.service import Service

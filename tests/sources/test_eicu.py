@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import sepsis
-from sepsis.errors import ExportError
+from sepsis.core.errors import ExportError
 from sepsis.events import extract_events
 from sepsis.sources import open_export
 from tests.conftest import table

@@ -4,10 +4,10 @@
 import pandas as pd
 import pytest
 
-from sepsis.errors import ExportError
+from sepsis.core.errors import ExportError
 from sepsis.labels.store import LabelFolder
+from sepsis.pipeline.stages import label_export
 from sepsis.sources import open_export
-from sepsis.stages import label_export
 from tests.sources.made_up import III, IV, write_export
 
 # enough sound rows that one bad one is a slip, not a broken export

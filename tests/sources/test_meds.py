@@ -9,13 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 import sepsis
-from sepsis import schema
-from sepsis.errors import ExportError, SettingsError, UsageError
+from sepsis.core import schema
+from sepsis.core.errors import ExportError, SettingsError, UsageError
 from sepsis.events import extract_events
 from sepsis.sources import open_export
-from sepsis.sources.meds import Meds
-from sepsis.sources.meds_codes import load_codes
-from sepsis.sources.synthetic import write_synthetic
+from sepsis.sources.meds.codes import load_codes
+from sepsis.sources.meds.dataset import Meds
+from sepsis.synthetic.export import write_synthetic
 from tests.sources.meds_writer import write_meds
 from tests.test_cli import sepsis as command
 

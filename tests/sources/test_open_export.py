@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from sepsis.errors import ExportError, UsageError
+from sepsis.core.errors import ExportError, UsageError
 from sepsis.events import extract_events
 from sepsis.sources import open_export
 from tests.sources.made_up import III, IV, as_csv, write_export

@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 
 import sepsis
-from sepsis import schema
-from sepsis.errors import ExportError, UsageError
+from sepsis.core import schema
+from sepsis.core.errors import ExportError, UsageError
 from sepsis.events import extract_events
-from sepsis.sources import archive, open_export
-from sepsis.sources.physionet2012 import PhysioNet2012
+from sepsis.sources import open_export
+from sepsis.sources.physionet import archive
+from sepsis.sources.physionet.challenge2012 import PhysioNet2012
 
 HEADER = "Time,Parameter,Value"
 SECRET = 48151623  # a patient number that no message may repeat
@@ -271,8 +272,8 @@ def test_outcomes_change_the_fingerprint(folder):
 
 
 def test_labels_are_refused_with_what_can_be_done_instead(folder, tmp_path):
-    from sepsis.comparison import check_counts, compare_export
-    from sepsis.stages import label_export
+    from sepsis.pipeline.compare import check_counts, compare_export
+    from sepsis.pipeline.stages import label_export
 
     source = open_export(folder)
     for refused in (

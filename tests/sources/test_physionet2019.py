@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sepsis.errors import ExportError, UsageError
+from sepsis.core.errors import ExportError, UsageError
 from sepsis.events import extract_events
 from sepsis.sources import open_export
-from sepsis.sources.physionet2019 import MEASURED, PhysioNet2019
+from sepsis.sources.physionet.challenge2019 import MEASURED, PhysioNet2019
 
 COLUMNS = [*MEASURED, "Age", "Gender", "Unit1", "Unit2", "HospAdmTime", "ICULOS", "SepsisLabel"]
 SECRET = 48151623  # a patient number that no message may repeat

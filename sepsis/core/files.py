@@ -1,0 +1,227 @@
+"""
+Files and folders on disk: whole or not there at all, and nobody else's overwritten.
+
+They are written under a temporary name and renamed when whole.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sepsis.core.errors import StoppedError, UsageError
+
+MANIFEST = "manifest.json"
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """
+    A temporary path beside `path` that becomes `path` when the block ends without an error.
+
+    Raises
+    ------
+    UsageError
+        If the folder cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path))
+        os.close(handle)
+    except OSError as error:
+        raise not_writable(path, error) from None
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        to_disk(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: str | Path, owner: str) -> Iterator[Path]:
+    """
+    A temporary folder that becomes `path` when the block ends without an error.
+
+    An existing folder is replaced only if its manifest says `kind: owner`, or if it is empty.
+
+    Parameters
+    ----------
+    owner : str
+        The kind of output, e.g. "labels" or "model"; the block must write a manifest of that kind.
+    """
+    with whole_place(check_folder(path, owner)) as temporary:
+        yield temporary
+
+
+@contextmanager
+def whole_place(path: Path) -> Iterator[Path]:
+    """As `whole_folder`, for a place that the caller has found to be its own."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=_prefix(path)))
+    except OSError as error:
+        raise not_writable(path, error) from None
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        to_disk(temporary)
+        _put_in_place(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_folder(path: str | Path, owner: str) -> Path:
+    """
+    The absolute path of an output folder, if it may be written: asked before hours of work.
+
+    Raises
+    ------
+    UsageError
+        If it holds something else than earlier output of this kind, is the folder one stands in, or
+        its parent cannot be written.
+    """
+    path = Path(path).resolve()
+    if path == Path.cwd():
+        raise UsageError(str(path), "is the folder you are in", "a folder of its own", "Name a subfolder.")
+    if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or folder_kind(path) == owner)):
+        raise UsageError(
+            str(path),
+            "exists and was not written by this command",
+            "a new or empty folder, or earlier output",
+            "Choose another place, or remove it.",
+        )
+    standing = next(p for p in path.parents if p.exists())
+    if not standing.is_dir() or not os.access(standing, os.W_OK):
+        raise UsageError(str(path), "cannot be written (permission)", todo="Choose another place.")
+    return path
+
+
+def check_file(path: str | Path, inputs: Iterable[Path | None] = ()) -> Path:
+    """
+    The absolute path of an output file, if it may be written: asked before hours of work.
+
+    Parameters
+    ----------
+    inputs : iterable of Path or None
+        Files and folders that the command reads: none of them is written to or into.
+
+    Raises
+    ------
+    UsageError
+        If it is a folder, a pipe or a device, or one of the inputs or in one, or its parent cannot be
+        written.
+    """
+    path = Path(path).resolve()
+    if path.is_dir():
+        raise UsageError(str(path), "is a folder", "a file to write", "Name a file in it.")
+    if path.exists() and not path.is_file():
+        raise UsageError(str(path), "is a pipe or a device", "a file to write", "Choose another name.")
+    read = {_identity(place) for place in inputs if place is not None and place.exists()}
+    if any(_identity(place) in read for place in (path, *path.parents) if place.exists()):
+        raise UsageError(
+            str(path), "is what this command reads, or lies in it", "a place of its own",
+            "Choose another place: an output never replaces what it is made from.",
+        )  # fmt: skip
+    standing = next(p for p in path.parents if p.exists())
+    if not standing.is_dir() or not os.access(standing, os.W_OK):
+        raise UsageError(str(path), "cannot be written (permission)", todo="Choose another place.")
+    return path
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """What a file or folder is known by, whatever links lead to it."""
+    state = path.stat()
+    return state.st_dev, state.st_ino
+
+
+def recover(path: Path) -> None:
+    """
+    Undo what a killed run left beside its output: half-written files, and a folder it was replacing.
+
+    Only for who holds the output's lock (`sepsis.core.work.locked`).
+    """
+    attic = _attic(path)
+    if attic.exists() and not path.exists():
+        attic.rename(path)
+    for left in (*path.parent.glob(f"{glob.escape(_prefix(path))}*"), attic):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def _prefix(path: Path) -> str:
+    """How the names begin under which an output is being written."""
+    return f".{path.name}.tmp-"
+
+
+def _attic(path: Path) -> Path:
+    """Where a folder waits while its successor takes its name."""
+    return path.with_name(f".{path.name}.old")
+
+
+def _put_in_place(temporary: Path, path: Path) -> None:
+    """Rename a finished folder to its name; what was there before comes back if that fails."""
+    attic = _attic(path)
+    if not path.exists():
+        temporary.rename(path)
+        return
+    shutil.rmtree(attic, ignore_errors=True)
+    path.rename(attic)
+    try:
+        temporary.rename(path)
+    except OSError:
+        attic.rename(path)
+        raise
+    shutil.rmtree(attic, ignore_errors=True)
+
+
+def to_disk(path: Path) -> None:
+    """
+    Have the bytes of a file, or of all files of a folder, on the disk before they get their name: after a
+    power cut a name must not point to nothing.
+    """
+    for file in (path, *path.rglob("*")):
+        if file.is_file():
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
+
+
+def _umask() -> int:
+    """What the user withholds from others: outputs hold patients' data, so it is honoured."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def not_writable(path: Path, error: OSError) -> StoppedError:
+    """What is said of a place that cannot be written."""
+    return StoppedError(str(path), f"cannot be written ({error.strerror})", todo="Choose another place.")
+
+
+def folder_kind(path: str | Path) -> str | None:
+    """The `kind` in a folder's manifest, or None if it has none that can be read."""
+    file = Path(path) / MANIFEST
+    try:
+        # a pipe of that name would keep the reader waiting
+        return json.loads(file.read_text(encoding="utf-8")).get("kind") if file.is_file() else None
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None
+
+
+def write_json(facts: dict[str, Any], path: str | Path) -> None:
+    """JSON with sorted keys, whole or not at all."""
+    text = json.dumps(facts, indent=2, sort_keys=True, default=str, allow_nan=False)
+    with whole_file(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")

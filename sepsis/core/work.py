@@ -1,0 +1,183 @@
+"""
+Long work that can be killed: one run for an output at a time, and what it had finished stays.
+
+Beside an output `NAME` there may be
+
+    .NAME.lock       held by the run that writes it; of a killed run it stays, held by nobody
+    .NAME.work/      finished steps of a run that was stopped; the same command goes on from them
+    .NAME.tmp-*      what a killed run was writing; removed by the next one
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sepsis.core.errors import StoppedError, UsageError
+from sepsis.core.files import not_writable, recover, to_disk
+
+_held: set[Path] = set()  # lock files of outputs that this process holds
+
+
+@contextmanager
+def locked(path: str | Path) -> Iterator[Path]:
+    """
+    Hold an output for the length of the block: a second run for it is refused.
+
+    The hold ends with the process, however it ends. The same process may hold an output twice. What a
+    killed run left half-written is removed, and an output that was being replaced is put back.
+
+    Raises
+    ------
+    UsageError
+        If another process holds it, or the folder cannot be written.
+    """
+    path = Path(path).resolve()
+    file = path.with_name(f".{path.name}.lock")
+    if file in _held:  # this process holds it already
+        yield path
+        return
+    made = not path.parent.exists()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        hold = _hold(file)
+    except BlockingIOError:
+        raise UsageError(
+            str(path), "is being written by another run", "one run at a time",
+            "Wait for it to end, or choose another --out.",
+        ) from None  # fmt: skip
+    except OSError as error:
+        raise not_writable(path, error) from None
+    _held.add(file)
+    try:
+        recover(path)
+        yield path
+    finally:
+        _held.discard(file)
+        file.unlink(missing_ok=True)  # while it is held: who waits for it finds that it is gone
+        os.close(hold)
+        if made:
+            with suppress(OSError):
+                path.parent.rmdir()  # only if nothing came of it
+
+
+def _hold(file: Path) -> int:
+    """
+    An open descriptor that holds the lock file; the system lets go of it when the process ends.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process holds it.
+    """
+    while True:
+        hold = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(hold).st_ino == os.stat(file).st_ino:
+                return hold
+        except FileNotFoundError:
+            pass  # its last holder removed it between the two calls
+        except OSError:
+            os.close(hold)
+            raise
+        os.close(hold)
+
+
+@dataclass(frozen=True)
+class Work:
+    """
+    Steps of a long run, each a folder of its own that is there when it is finished.
+
+    Attributes
+    ----------
+    folder : Path
+        Beside the output, so on the same disk; named after what decides the steps, so that a worker that
+        outlives its run leaves nothing to a run of other settings.
+    """
+
+    folder: Path
+
+    def has(self, step: str) -> bool:
+        """Whether a step was finished, now or by a run that was stopped."""
+        return (self.folder / step).is_dir()
+
+    def __getitem__(self, step: str) -> Path:
+        """The folder of a finished step."""
+        assert self.has(step), step
+        return self.folder / step
+
+    @contextmanager
+    def step(self, step: str) -> Iterator[Path]:
+        """An empty folder that becomes the step's when the block ends without an error."""
+        temporary = Path(tempfile.mkdtemp(dir=self.folder, prefix=".tmp-"))
+        try:
+            yield temporary
+            to_disk(temporary)
+            if not self.has(step):  # another worker may have been faster, with the same
+                temporary.rename(self.folder / step)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def resumable(path: str | Path, key: Any) -> Iterator[Work]:
+    """
+    The work folder of an output, with the steps of an earlier run of the same `key`; locks the output.
+
+    It is removed when the block ends, unless the run was stopped (a kill, Ctrl-C, a full disk): then the
+    same command goes on. Steps of another key are thrown away.
+
+    Parameters
+    ----------
+    key : JSON-like
+        Everything that decides the output: settings, hashes of the inputs, versions.
+
+    Raises
+    ------
+    UsageError
+        As `locked`.
+    """
+    with locked(path) as path:
+        place = path.with_name(f".{path.name}.work")
+        text = json.dumps(key, sort_keys=True, default=str)
+        folder = place / hashlib.sha256(text.encode()).hexdigest()[:32]
+        place.mkdir(exist_ok=True)
+        for other in sorted(place.iterdir()):  # those half removed come first
+            if other != folder:
+                _remove(other)
+        folder.mkdir(exist_ok=True)
+        for temporary in folder.glob(".tmp-*"):
+            shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            yield Work(folder)
+        except (OSError, MemoryError, StoppedError):
+            raise  # the same command can go on once there is room again
+        except Exception:
+            _remove(folder)
+            raise
+        else:
+            _remove(folder)
+        finally:
+            with suppress(OSError):
+                place.rmdir()  # unless steps are kept
+
+
+def _remove(folder: Path) -> None:
+    """Steps that nobody needs, all at once: a run killed on the way leaves none that looks finished."""
+    gone = folder.with_name(f".tmp-{folder.name.removeprefix('.tmp-')}")
+    with suppress(OSError):
+        folder.rename(gone)
+        if gone.is_dir():
+            shutil.rmtree(gone, ignore_errors=True)
+        else:
+            gone.unlink()

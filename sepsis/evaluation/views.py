@@ -1,0 +1,326 @@
+"""
+All views of one set of scores, put together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sepsis.calibration.recalibration import METHODS, Recalibration, fit_recalibration
+from sepsis.core.errors import NothingLeftError, UsageError
+from sepsis.evaluation.alarm_view import Threshold, alarm_metrics, choose_thresholds, sweep_thresholds
+from sepsis.evaluation.around_onset import risk_around_onset, risk_at_horizons
+from sepsis.evaluation.calibration import calibration_metrics, reliability_curve
+from sepsis.evaluation.censoring import BEFORE_TREATMENT, TIMES, before_after
+from sepsis.evaluation.continuous import continuous_metrics
+from sepsis.evaluation.contract import rows_of_split
+from sepsis.evaluation.evaluator import Judged, Table
+from sepsis.evaluation.horizons import horizon_metrics, operating_metrics
+from sepsis.evaluation.hours import Hours
+from sepsis.evaluation.lead_time import Shuffles, lead_time_curve
+from sepsis.evaluation.net_benefit import decision_curve, net_benefit_metrics
+from sepsis.evaluation.risk_set import RiskSet
+from sepsis.evaluation.rows import MetricRows, metric_table
+from sepsis.evaluation.settings import EvaluationSettings
+from sepsis.evaluation.subgroups import large_enough, subgroups, too_many_values
+from sepsis.evaluation.utility import hours_follow_each_other, utility_metrics
+
+VALIDATION = "validation"
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """
+    What `evaluate_all` found.
+
+    Attributes
+    ----------
+    metrics : DataFrame
+        `data_schema/7_metrics.toml`.
+    curves : dict of DataFrame
+        event_precision_recall, burden_recall, lead_time, reliability, decision_curve,
+        risk_around_onset: those that the scores allow.
+    risk_set : RiskSet or None
+        Stays of the fixed-horizon view; None where there is no such view.
+    coverage : DataFrame
+        Stays that no figure, or not every figure, is computed from.
+    thresholds : DataFrame
+        model, setting, threshold, chosen_on ("validation" or "judged"), n, n_events.
+    recalibrations : dict
+        By model and method, fitted on the validation split.
+    notes : list of str
+        What a reader must know: views left out, thresholds chosen on the judged rows.
+    settings : EvaluationSettings
+    """
+
+    metrics: pd.DataFrame
+    curves: dict[str, pd.DataFrame]
+    risk_set: RiskSet | None
+    coverage: pd.DataFrame
+    thresholds: pd.DataFrame
+    recalibrations: dict[tuple[str, str], Recalibration]
+    notes: list[str]
+    settings: EvaluationSettings
+
+    def before_after(self) -> pd.DataFrame:
+        """Figures on all hours and on those before treatment (`sepsis.evaluation.censoring`)."""
+        return before_after(self.metrics)
+
+
+@dataclass(eq=False)
+class Judge:
+    """
+    Scores on their way through the views.
+
+    Attributes
+    ----------
+    table : Table
+    notes : list of str
+        So far.
+    tables : list of DataFrame
+        Metrics so far.
+    """
+
+    table: Table
+    notes: list[str]
+    tables: list[pd.DataFrame] = field(default_factory=list)
+
+    def evaluation(self) -> Evaluation:
+        """Every view, one after the other."""
+        judged = self.table.judged(self.settings.split, self.notes)
+        elsewhere = self.validation()
+        recalibrations = self.recalibrations(elsewhere)
+        thresholds = self.thresholds(judged, elsewhere)
+        curves: dict[str, pd.DataFrame] = {}
+        if judged.draws is not None:
+            curves |= self.fixed_views(judged.draws, recalibrations)
+        if judged.hours is not None:
+            curves |= self.hourly_views(judged.hours, elsewhere, thresholds)
+        if not any(len(t) for t in self.tables):
+            raise NothingLeftError(
+                "scores", f"no view has cases and controls in {len(self.table.scores):,} rows "
+                f"({' '.join(self.notes)})",
+                "risks of both", "Score another split, or more stays.",
+            )  # fmt: skip
+        if self.settings.censor:
+            self.before_treatment(judged, elsewhere, thresholds)
+        self.groups(judged, thresholds)
+        return Evaluation(
+            metrics=pd.concat([t for t in self.tables if len(t)], ignore_index=True),
+            curves=curves,
+            risk_set=None if judged.draws is None else judged.draws[0],
+            coverage=_coverage(judged),
+            thresholds=pd.DataFrame(
+                [(t.model, t.setting, t.value, t.chosen_on, t.n, t.n_events) for t in thresholds],
+                columns=["model", "setting", "threshold", "chosen_on", "n", "n_events"],
+            ),
+            recalibrations=recalibrations,
+            notes=list(dict.fromkeys(self.notes)),
+            settings=self.settings,
+        )
+
+    @property
+    def settings(self) -> EvaluationSettings:
+        """How everything is judged."""
+        return self.table.settings
+
+    @property
+    def interval(self) -> dict[str, Any]:
+        """How intervals are made."""
+        s = self.settings
+        return {"n_bootstrap": s.n_bootstrap, "level": s.level, "random_state": s.random_state}
+
+    def validation(self) -> Judged | None:
+        """The validation split, where it is not what is judged."""
+        if self.settings.split in (None, VALIDATION) or not self._has_validation():
+            return None
+        try:
+            return self.table.judged(VALIDATION, [])
+        except NothingLeftError:  # one class only: nothing can be chosen there
+            return None
+
+    def _has_validation(self) -> bool:
+        """Whether the scores have rows of the validation split."""
+        return bool((self.table.scores.split == VALIDATION).any())
+
+    def recalibrations(self, elsewhere: Judged | None) -> dict[tuple[str, str], Recalibration]:
+        """One map per model and method, fitted on all horizons of the validation split together."""
+        if elsewhere is None or elsewhere.draws is None:
+            self.notes.append("No validation rows at fixed horizons: risks are not recalibrated.")
+            return {}
+        there = elsewhere.draws[0]
+        is_case = np.tile(there.is_case, len(there.horizons))
+        fitted = {
+            (model, method): fit_recalibration(method, is_case, there.risk[m].ravel())
+            for m, model in enumerate(there.models)
+            for method in METHODS
+        }
+        return {key: made for key, made in fitted.items() if made is not None}
+
+    def thresholds(self, judged: Judged, elsewhere: Judged | None) -> list[Threshold]:
+        """Alarm thresholds, chosen on validation; on the judged rows, said aloud, where there is none."""
+        if judged.hours is None:
+            return []
+        s = self.settings
+        hours = None if elsewhere is None else elsewhere.hours
+        usable = hours is not None and hours.is_case.any() and set(hours.models) >= set(judged.hours.models)
+        if not usable:
+            self.notes.append(
+                "Alarm thresholds were chosen on the judged rows, for want of hourly validation rows with "
+                "cases: the alarm and utility figures are flattering, and their intervals too narrow."
+            )
+        on, where = (hours, VALIDATION) if usable else (judged.hours, "judged")
+        assert on is not None
+        if not on.is_case.any():
+            return []
+        chosen = choose_thresholds(on, s.recalls, s.alert_budgets, s.alarm, where)
+        return [t for t in chosen if t.model in judged.hours.models]
+
+    def fixed_views(self, draws: list[RiskSet], recalibrations) -> dict[str, pd.DataFrame]:
+        """Views of one risk per stay and horizon."""
+        s, risk_set = self.settings, draws[0]
+        prevalence = s.target_prevalence
+        self.tables += [
+            horizon_metrics(draws, **self.interval),
+            operating_metrics(risk_set, target_prevalence=prevalence, **self.interval),
+            self.without_risk("all", risk_set.split_stay_id, risk_set),
+            calibration_metrics(risk_set, recalibrations, **self.interval),
+            net_benefit_metrics(
+                risk_set, s.net_benefit_thresholds, prevalence=prevalence, **self.interval
+            ),
+        ]  # fmt: skip
+        return {
+            "reliability": reliability_curve(risk_set, recalibrations),
+            "decision_curve": decision_curve(risk_set, prevalence),
+            "risk_around_onset": risk_at_horizons(risk_set, **self.interval),
+        }
+
+    def hourly_views(self, hours: Hours, elsewhere, thresholds) -> dict[str, pd.DataFrame]:
+        """Views of a risk every hour."""
+        s = self.settings
+        self.extended(hours)
+        curves = {}
+        if not np.isnan(hours.reference_h[~hours.is_case]).all():
+            curves["risk_around_onset"] = risk_around_onset(hours, **self.interval)
+        if not hours.is_case.any() or hours.is_case.all():
+            self.notes.append("Hourly scores of one class only: the continuous and alarm views are left out.")
+            return curves
+        self.tables.append(continuous_metrics(hours, s.windows_h, **self.interval))
+        shuffles = Shuffles.of(hours, s.random_state)
+        self.tables.append(alarm_metrics(hours, thresholds, s.alarm, shuffles=shuffles, **self.interval))
+        swept, event, burden = sweep_thresholds(hours, s.alarm, **self.interval)
+        self.tables.append(swept)
+        curves |= {"event_precision_recall": event, "burden_recall": burden}
+        curves["lead_time"] = lead_time_curve(hours, thresholds, s.alarm, shuffles)
+        self.utility(hours, elsewhere, "all")
+        return curves
+
+    def extended(self, hours: Hours) -> None:
+        """The horizon view on the farther horizons, about the stays that reach them."""
+        horizons = self.settings.extended_horizons
+        if not horizons:
+            return
+        try:
+            draws = self.table.at_hours(hours, [], horizons=horizons)
+        except NothingLeftError as error:
+            self.notes.append(f"No extended horizons: {error}")
+            return
+        self.tables.append(horizon_metrics(draws, setting="extended", **self.interval))
+
+    def utility(self, hours: Hours, elsewhere: Judged | None, group: str) -> None:
+        """The PhysioNet 2019 utility, if scores are hourly without holes."""
+        there = None if elsewhere is None else elsewhere.hours
+        usable = there is not None and there.is_case.any() and set(there.models) >= set(hours.models)
+        on = there if usable else hours
+        assert on is not None
+        if not (hours_follow_each_other(hours) and hours_follow_each_other(on)):
+            self.notes.append("Scores are not one an hour without holes: the utility view is left out.")
+            return
+        setting = "best on validation" if usable else "best on judged rows"
+        self.tables.append(utility_metrics(hours, on, setting, group=group, **self.interval))
+
+    def before_treatment(self, judged: Judged, elsewhere, thresholds) -> None:
+        """Everything once more on the hours before treatment or suspicion."""
+        if self.table.outcomes[list(TIMES)].isna().all(axis=None):
+            self.notes.append("The labels have no antibiotic, culture or suspicion: nothing is censored.")
+            return
+        s = self.settings
+        said: list[str] = []
+        censored = self.table.judged(s.split, said, censor=True)
+        self.notes += [note for note in said if note.startswith("Before treatment")]
+        if censored.draws is not None:
+            self.tables.append(horizon_metrics(censored.draws, group=BEFORE_TREATMENT, **self.interval))
+        elif judged.draws is not None:
+            self.notes.append("Before treatment or suspicion no horizon has both cases and controls.")
+        hours = censored.hours
+        if hours is not None and hours.is_case.any() and not hours.is_case.all():
+            how: dict[str, Any] = {**self.interval, "group": BEFORE_TREATMENT}
+            self.tables.append(continuous_metrics(hours, s.windows_h, **how))
+            self.tables.append(alarm_metrics(hours, thresholds, s.alarm, **how))
+            self.utility(hours, elsewhere, BEFORE_TREATMENT)
+
+    def groups(self, judged: Judged, thresholds) -> None:
+        """Headline measures by subgroup."""
+        s = self.settings
+        for column in too_many_values(self.table.outcomes, s.groups):
+            self.notes.append(f"Column {column} has too many values to be subgroups.")
+        scored = rows_of_split(self.table.scores, s.split).stay_id
+        there = self.table.outcomes[self.table.outcomes.stay_id.isin(scored)]
+        for name, stay_id in subgroups(there, s.groups):
+            part = judged.only(stay_id)
+            if part.draws is not None and judged.draws is not None:
+                shown = large_enough(part.draws[0].is_case, s.min_group_stays, s.min_group_events)
+                how: dict[str, Any] = {**self.interval, "group": name, "differences": False, "shown": shown}
+                how["n_bootstrap"] *= shown
+                self.tables.append(horizon_metrics(part.draws, **how))
+                self.tables.append(self.without_risk(name, stay_id, judged.draws[0]))
+            if part.hours is not None:
+                shown = large_enough(part.hours.is_case, s.min_group_stays, s.min_group_events)
+                how = {**self.interval, "group": name, "differences": False, "shown": shown}
+                how["n_bootstrap"] *= shown
+                self.tables.append(continuous_metrics(part.hours, s.windows_h, **how))
+                self.tables.append(alarm_metrics(part.hours, thresholds, s.alarm, **how))
+
+    def without_risk(self, group: str, stay_id, risk_set: RiskSet) -> pd.DataFrame:
+        """Share of a group's stays that some model has no risk for."""
+        mine = np.isin(risk_set.split_stay_id, stay_id)
+        n, n_events = int(mine.sum()), int(risk_set.split_is_case[mine].sum())
+        shown = group == "all" or large_enough(
+            risk_set.split_is_case[mine], self.settings.min_group_stays, self.settings.min_group_events
+        )
+        rows = MetricRows("horizon", group, self.settings.level, n, n_events, shown)
+        lost = ~np.isin(risk_set.split_stay_id[mine], risk_set.stay_id)
+        rows.add("all", np.nan, "without_risk", lost.mean() if n else np.nan)
+        return metric_table(rows.rows)
+
+
+def _coverage(judged: Judged) -> pd.DataFrame:
+    """Who is missing from the fixed-horizon and the hourly views."""
+    parts = [] if judged.draws is None else [judged.draws[0].coverage]
+    if judged.hours is not None:
+        parts.append(judged.hours.coverage)
+    table = pd.concat(parts, ignore_index=True)
+    return table.drop_duplicates(["model", "horizon_h", "reason"], ignore_index=True)
+
+
+def notes_on(given: pd.DataFrame, scores: pd.DataFrame, settings: EvaluationSettings) -> list[str]:
+    """What was added to a score table, in sentences."""
+    notes = []
+    if settings.split is not None and not (scores.split != "").any():
+        notes.append("The scores know no splits: all rows are judged.")
+    if "model" not in given.columns:
+        notes.append("The scores name no model: it is called 'model'.")
+    return notes
+
+
+def with_changes(settings: EvaluationSettings | None, changes: dict[str, Any]) -> EvaluationSettings:
+    """Settings with some of them changed by name."""
+    settings = settings or EvaluationSettings()
+    unknown = sorted(set(changes) - set(vars(settings)))
+    if unknown:
+        raise UsageError("evaluate_all", f"no setting {', '.join(unknown)}", ", ".join(vars(settings)))
+    return replace(settings, **changes)

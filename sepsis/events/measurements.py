@@ -1,0 +1,159 @@
+"""Charted and laboratory values: one pass over each raw table, row by row into the parts of their stays."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sepsis.core.errors import ExportError
+from sepsis.events.parts import Spill
+from sepsis.events.units import KEPT, UNKNOWN_UNIT, harmonise
+from sepsis.events.vocabulary import Concept, Vocabulary
+from sepsis.sources import Source
+
+logger = logging.getLogger(__name__)
+
+MEASURED_TABLES = ("charted", "labs", "outputs", "procedures")
+EXPECTED_TABLES = ("charted", "labs", "outputs")  # as far as a kind of export has variables in them
+LEDGER = ["concept", "reason", "rows"]
+NO_UNIT = "no unit that can be shown"
+_COUNTS = ["number", "reason", "unit", "rows"]
+# a letter or percent in at most 20 signs, five of them digits: no id, value or date from a neighbouring cell
+_LIKE_A_UNIT = re.compile(r"(?=.{1,20}$)(?=.*([^\W\d_]|%))(?!\d*\.\d)\D*(\d\D*){0,5}")
+
+
+def spill_measured(
+    source: Source, vocabulary: Vocabulary, wanted: list[Concept], spill: Spill
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """
+    Read every raw table that holds one of the concepts, once; keep no row in memory.
+
+    Parameters
+    ----------
+    wanted : list of Concept
+        `number` of a spilled row is the position in it.
+    spill : Spill
+        Takes the rows that are kept.
+
+    Returns
+    -------
+    weights : DataFrame : stay_id, time_h, value
+        Weights in kg, for infusions that are charted for the whole body; also where nobody asked for
+        the concept. Empty where no infusion is wanted.
+    ledger : DataFrame : concept, reason, rows
+
+    Raises
+    ------
+    ExportError
+        A unit leads nowhere, or too many cells are malformed: found when the table has been read.
+    """
+    weight, read = vocabulary["weight"], list(wanted)
+    doses = any(concept.keys(source.items_of, "infusions") for concept in wanted)
+    if doses and weight not in wanted:
+        read.append(weight)
+    weighed = [(read.index(weight) if doses else -1), len(wanted)]
+    weights: list[pa.RecordBatch] = []
+    ledgers = [pd.DataFrame(columns=LEDGER)]
+    for table in MEASURED_TABLES:
+        items = {item for concept in read for item in concept.keys(source.items_of, table)}
+        if items:
+            counts = _spill_table(source, vocabulary, read, table, sorted(items), spill, weights, weighed)
+            if table in EXPECTED_TABLES and not counts.rows.any():
+                logger.info("%s: no row of any variable; an export of this kind has some", table)
+            refuse_unknown_units(table, counts, read)
+            ledger = counts.groupby(["number", "reason"], as_index=False).rows.sum()
+            source.refuse_malformed(table, ledger)
+            ledger = ledger[ledger.number < len(wanted)]
+            ledgers.append(ledger.assign(concept=[wanted[number].id for number in ledger.number])[LEDGER])
+    known = pd.DataFrame({c: pd.Series(dtype="float64") for c in ("stay_id", "time_h", "value")})
+    if weights:
+        known = pa.Table.from_batches(weights).to_pandas()
+    return known, pd.concat(ledgers, ignore_index=True)
+
+
+def _spill_table(
+    source: Source,
+    vocabulary: Vocabulary,
+    concepts: list[Concept],
+    table: str,
+    items: list[str],
+    spill: Spill,
+    weights: list[pa.RecordBatch],
+    weighed: list[int],
+) -> pd.DataFrame:
+    """One raw table: rows go to `spill` (and `weights`), counts of number, reason and unit come back."""
+    weight, n_wanted = weighed
+    kept_rows = np.zeros(len(concepts), dtype=np.int64)
+    dropped: list[pd.DataFrame] = []
+    with source.explained(table):
+        rows = harmonise(source.raw(table, items), vocabulary, concepts, source.items_of, table)
+        # a gap is quicker to see than the word, and most rows are kept
+        rows = rows.mutate(reason=rows.reason.nullif(KEPT))
+        for batch in source.batches(rows):
+            good = batch.column("reason").is_null()
+            kept = batch.filter(good)
+            number = kept.column("number").to_numpy()
+            kept_rows += np.bincount(number, minlength=len(concepts))
+            if len(kept) < len(batch):
+                dropped.append(_counted(batch.filter(pc.invert(good))))
+            if weight >= 0 and kept_rows[weight]:
+                of_weight = kept.filter(pa.array(number == weight))
+                weights.append(of_weight.select(["stay_id", "time_h", "value"]))
+            spill.add(kept if n_wanted == len(concepts) else kept.filter(pa.array(number < n_wanted)))
+    counts = pd.DataFrame(
+        {"number": np.arange(len(concepts)), "reason": KEPT, "unit": None, "rows": kept_rows}
+    )
+    every = pd.concat([counts[counts.rows > 0], *dropped], ignore_index=True)
+    return every.groupby(["number", "reason", "unit"], as_index=False, dropna=False).rows.sum()
+
+
+def _counted(batch: pa.RecordBatch) -> pd.DataFrame:
+    """Rows by number, reason and unit."""
+    table = pa.Table.from_batches([batch.select(_COUNTS[:3])])
+    counts = table.group_by(_COUNTS[:3]).aggregate([([], "count_all")]).rename_columns(_COUNTS)
+    return counts.to_pandas()
+
+
+def refuse_unknown_units(table: str, counts: pd.DataFrame, concepts: list[Concept]) -> None:
+    """
+    Stop on units that the vocabulary does not lead anywhere.
+
+    `counts` holds number, reason, unit, rows; a unit is a word of the export, not of a patient. What does
+    not look like one is not repeated: cells that were shifted hold a patient's own.
+    """
+    bad = counts[counts.reason == UNKNOWN_UNIT]
+    if bad.empty:
+        return
+    bad = bad.assign(unit=bad.unit.map(_said)).groupby(["number", "unit"], as_index=False).rows.sum()
+    bad = bad.sort_values("rows", ascending=False, kind="stable")
+    total = counts.groupby("number").rows.sum()
+    found = "; ".join(
+        f"{int(row.rows):,} of {int(total[row.number]):,} {concepts[row.number].id} rows are in {row.unit}"
+        for row in bad.head(5).itertuples()
+    )
+    units = sorted({f"{concepts[n].id} in {concepts[n].unit!r}" for n in bad.number.head(5)})
+    raise ExportError(
+        f"events ({table})",
+        found + (f"; and {len(bad) - 5} more" if len(bad) > 5 else ""),
+        f"{', '.join(units)}, as in the vocabulary",
+        "Add a conversion to data_schema/2_concepts.toml, or correct the export.",
+    )
+
+
+def _said(unit: str) -> str:
+    """
+    A unit as a message may repeat it.
+
+    Examples
+    --------
+    >>> _said("mg/dL"), _said("x10^3/uL"), _said("mL/1.73m2")
+    ("'mg/dL'", "'x10^3/uL'", "'mL/1.73m2'")
+    >>> _said("7.3 mmol/L"), _said("2150-01-31 23:59"), _said("p102030")
+    ('no unit that can be shown', 'no unit that can be shown', 'no unit that can be shown')
+    """
+    return repr(unit) if _LIKE_A_UNIT.fullmatch(unit) else NO_UNIT

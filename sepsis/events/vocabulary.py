@@ -1,0 +1,249 @@
+"""
+The vocabulary of `data_schema/2_concepts.toml`, read once.
+
+It says which item keys of which export make which concept, in which unit and within which bounds,
+and holds the named lists: sets of concepts, names of antibiotics, sepsis codes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from sepsis.core import schema
+from sepsis.core.errors import SettingsError, nearest
+
+TABLES = ("charted", "labs", "outputs", "procedures", "infusions")
+_INTERVAL = re.compile(r"([\[(])\s*(-?[\d.]+)\s*,\s*(-?[\d.]+)\s*([\])])")
+_NEEDED = ("id", "name", "unit", "group")
+_RULES = (
+    "plausible",
+    "fraction",
+    "text",
+    "mark",
+    "blank",
+    "verbatim",
+    "unit_of",
+    "same_unit",
+    "convert",
+    "text_in",
+    "text_not_in",
+)
+SOURCES = ("mimic_iii", "mimic_iv", "physionet_2019", "physionet_2012", "eicu")
+
+
+@dataclass(frozen=True)
+class Interval:
+    """
+    The values that are kept.
+
+    Examples
+    --------
+    >>> Interval.parse("(0, 150]")
+    Interval(low=0.0, high=150.0, with_low=False, with_high=True)
+    """
+
+    low: float = float("-inf")
+    high: float = float("inf")
+    with_low: bool = True
+    with_high: bool = True
+
+    @classmethod
+    def parse(cls, text: str) -> Interval:
+        """From the notation "[low, high)"."""
+        found = _INTERVAL.fullmatch(text.strip())
+        if not found:
+            raise SettingsError("2_concepts.toml", f"plausible = {text!r}", 'an interval such as "(0, 150]"')
+        return cls(float(found[2]), float(found[3]), found[1] == "[", found[4] == "]")
+
+    def __contains__(self, value: float) -> bool:
+        above = value >= self.low if self.with_low else value > self.low
+        below = value <= self.high if self.with_high else value < self.high
+        return above and below
+
+
+@dataclass(frozen=True)
+class Concept:
+    """
+    One variable; the fields are those of the file's `[[concept]]`.
+
+    Attributes
+    ----------
+    items : dict of source to dict of raw table to tuple of str
+        Item keys, as text.
+    convert : dict of unit to (factor, offset)
+        Units other than `unit`, as spelt in the file.
+    """
+
+    id: str
+    name: str
+    unit: str
+    group: str
+    plausible: Interval = Interval()
+    fraction: bool = False
+    text: bool = False
+    mark: bool = False
+    blank: bool = False
+    verbatim: bool = False
+    items: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
+    unit_of: dict[str, str] = field(default_factory=dict)
+    same_unit: tuple[str, ...] = ()
+    convert: dict[str, tuple[float, float]] = field(default_factory=dict)
+    text_in: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    text_not_in: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def keys(self, source: str, table: str) -> tuple[str, ...]:
+        """Item keys of this concept in one raw table of one kind of export; often none."""
+        return self.items.get(source, {}).get(table, ())
+
+
+@dataclass(frozen=True)
+class AntibioticNames:
+    """
+    How antibiotic orders are found; names in lower case, "%" standing for anything.
+
+    Attributes
+    ----------
+    lists : dict of str to tuple of str
+        Names by list: "moor2019" and "mimic_iv", those common to both included, and "ricu".
+    drug_types, routes_out, route_parts_out, name_parts_out : tuple of str
+        The systemic test: type among the first; route not among, and holding none of, the next two;
+        name holding none of the last.
+    """
+
+    lists: dict[str, tuple[str, ...]]
+    drug_types: tuple[str, ...]
+    routes_out: tuple[str, ...]
+    route_parts_out: tuple[str, ...]
+    name_parts_out: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Everything in the file; `concepts` keeps the file's order."""
+
+    version: int
+    concepts: dict[str, Concept]
+    sets: dict[str, tuple[str, ...]]
+    spellings: dict[str, tuple[str, ...]]
+    antibiotics: AntibioticNames
+    sepsis_codes: dict[str, tuple[str, ...]]
+    assumed_weight_kg: float
+    per_weight: frozenset[str]
+
+    def __getitem__(self, concept: str) -> Concept:
+        if concept not in self.concepts:
+            raise SettingsError("concepts", f"no concept {concept!r}", todo=nearest(concept, self.concepts))
+        return self.concepts[concept]
+
+    def set(self, name: str) -> tuple[str, ...]:
+        """A named set of concept ids, e.g. "moor44"."""
+        if name not in self.sets:
+            raise SettingsError("concepts", f"no set of concepts {name!r}", todo=nearest(name, self.sets))
+        return self.sets[name]
+
+    def chosen(self, concepts: str | Iterable[str] | None) -> list[Concept]:
+        """Concepts by set name, by ids, or all; each once, in the file's order."""
+        if concepts is None:
+            return list(self.concepts.values())
+        wanted = self.set(concepts) if isinstance(concepts, str) else concepts
+        ids = {self[concept].id for concept in wanted}
+        return [concept for concept in self.concepts.values() if concept.id in ids]
+
+
+@cache
+def load_vocabulary() -> Vocabulary:
+    """
+    The vocabulary that ships with the package.
+
+    Raises
+    ------
+    SettingsError
+        If the file names an unknown key, an id twice, or a set with an id that is not there.
+    """
+    return read_vocabulary(schema.read_toml("2_concepts"))
+
+
+def read_vocabulary(spec: dict[str, Any]) -> Vocabulary:
+    """A vocabulary from the parsed file."""
+    infusions, names = spec["infusions"], spec["antibiotics"]
+    dose = _conversions(infusions["convert"])
+    concepts: dict[str, Concept] = {}
+    for entry in spec["concept"]:
+        concept = _concept(entry, dose)
+        if concept.id in concepts:
+            raise SettingsError("2_concepts.toml", f"concept {concept.id!r} stands there twice")
+        concepts[concept.id] = concept
+    for name, ids in spec["sets"].items():
+        for unknown in set(ids) - set(concepts):
+            raise SettingsError(
+                f"2_concepts.toml [sets] {name}", f"no concept {unknown!r}", todo=nearest(unknown, concepts)
+            )
+    return Vocabulary(
+        version=spec["version"],
+        concepts=concepts,
+        sets={name: tuple(ids) for name, ids in spec["sets"].items()},
+        spellings={unit: tuple(others) for unit, others in spec["spellings"].items()},
+        antibiotics=AntibioticNames(
+            lists={name: tuple(names["common"]) + tuple(names[name]) for name in ("moor2019", "mimic_iv")}
+            | {"ricu": tuple(names["ricu"])},
+            **{key: tuple(value) for key, value in names["systemic"].items()},
+        ),
+        sepsis_codes={name: tuple(codes) for name, codes in spec["sepsis_codes"].items()},
+        assumed_weight_kg=float(infusions["assumed_weight_kg"]),
+        per_weight=frozenset(infusions["per_weight"]),
+    )
+
+
+def _concept(entry: dict[str, Any], dose: dict[str, tuple[float, float]]) -> Concept:
+    """One `[[concept]]`; `dose` are the conversions of every drug in mcg/kg/min."""
+    where = f"2_concepts.toml, concept {entry.get('id', '?')!r}"
+    known = (*_NEEDED, *_RULES, *SOURCES)
+    for key in set(entry) - set(known):
+        raise SettingsError(where, f"has no setting {key!r}", todo=nearest(key, known))
+    for key in set(_NEEDED) - set(entry):
+        raise SettingsError(where, f"{key} is missing")
+    items = {source: _keys(entry[source], where) for source in SOURCES if source in entry}
+    convert = _conversions(entry.get("convert", {}))
+    if entry["unit"] == "mcg/kg/min":
+        convert = {**dose, **convert}
+    return Concept(
+        id=entry["id"],
+        name=entry["name"],
+        unit=entry["unit"],
+        group=entry["group"],
+        plausible=Interval.parse(entry["plausible"]) if "plausible" in entry else Interval(),
+        fraction=entry.get("fraction", False),
+        text=entry.get("text", False),
+        mark=entry.get("mark", False),
+        blank=entry.get("blank", False),
+        verbatim=entry.get("verbatim", False),
+        items=items,
+        unit_of={str(item): unit for item, unit in entry.get("unit_of", {}).items()},
+        same_unit=tuple(entry.get("same_unit", ())),
+        convert=convert,
+        text_in={item: tuple(texts) for item, texts in entry.get("text_in", {}).items()},
+        text_not_in={item: tuple(texts) for item, texts in entry.get("text_not_in", {}).items()},
+    )
+
+
+def _keys(tables: dict[str, list], where: str) -> dict[str, tuple[str, ...]]:
+    for table in set(tables) - set(TABLES):
+        raise SettingsError(where, f"no raw table {table!r}", todo=nearest(table, TABLES))
+    return {table: tuple(str(item) for item in items) for table, items in tables.items()}
+
+
+def _conversions(entries: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    """{unit: factor or [factor, offset]} as {unit: (factor, offset)}."""
+    return {
+        unit: (float(rule[0]), float(rule[1])) if isinstance(rule, list) else (float(rule), 0.0)
+        for unit, rule in entries.items()
+    }
+
+
+def concept_set(name: str) -> list[str]:
+    """The variables of a named set of the vocabulary."""
+    return list(load_vocabulary().set(name))

@@ -1,0 +1,78 @@
+"""
+What a definition should find in a release that is known: `data_schema/expected.toml`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from sepsis.core import schema
+
+COLUMNS = ["count", "expected", "found", "agrees", "source"]
+
+
+@dataclass(frozen=True)
+class Release:
+    """
+    A release of an export, recognised by its tables.
+
+    Attributes
+    ----------
+    rows : dict of str to int
+        Rows of the tables that tell it from others; "stays" are those of the adapter's own table.
+    """
+
+    id: str
+    name: str
+    kind: str
+    rows: dict[str, int]
+
+
+def releases() -> list[Release]:
+    """The releases that are known."""
+    return [Release(**entry) for entry in schema.read_toml("expected")["release"]]
+
+
+def release_of(kind: str, rows: Mapping[str, int]) -> Release | None:
+    """
+    The release that an export is, or None.
+
+    Parameters
+    ----------
+    kind : str
+        As `Source.kind`.
+    rows : mapping
+        Number of rows by table; a release with a table that is not in it does not match.
+    """
+    for release in releases():
+        if release.kind == kind and all(rows.get(table) == n for table, n in release.rows.items()):
+            return release
+    return None
+
+
+def expected_against_found(release: Release, preset: str, found: Mapping[str, int]) -> pd.DataFrame:
+    """
+    Expected counts of a definition in a release beside what was found.
+
+    Writes   count, expected, found, agrees, source; no row where nothing is known
+    Rule     a value agrees if it is the same, a range if it holds the number, bounds included
+    """
+    rows = []
+    for entry in schema.read_toml("expected")["expected"]:
+        if (entry["release"], entry["preset"]) == (release.id, preset):
+            low, high = bounds(entry)
+            number = found.get(entry["count"])
+            text = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+            shown = "-" if number is None else f"{number:,}"
+            agrees = number is not None and low <= number <= high
+            rows.append((entry["count"], text, shown, "yes" if agrees else "NO", entry["source"]))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def bounds(entry: Mapping[str, Any]) -> tuple[int, int]:
+    """Lowest and highest number that agrees."""
+    return entry.get("low", entry.get("value")), entry.get("high", entry.get("value"))

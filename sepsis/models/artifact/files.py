@@ -1,0 +1,274 @@
+"""
+The files of a model folder, read once and held to their manifest before anything is made of them.
+
+A folder may come from a stranger, and its manifest with it: that every hash agrees says that nothing was
+damaged on the way, not that the files mean well. So names, kinds, sizes and declared sizes are checked
+first, each by the operating system's own word for it, and no file is followed out of the folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sepsis.core.errors import ExportError
+from sepsis.core.files import MANIFEST
+
+FORMAT_VERSION = 2
+MB = 1 << 20
+# the files of a model folder, and the most bytes of each that are read
+LIMITS = {
+    "model.json": 16 * MB,
+    "weights.safetensors": 8192 * MB,
+    "cohort.parquet": 512 * MB,
+    "model_card.md": MB,
+    "preprocessing.json": 16 * MB,
+    "operating.json": 4 * MB,
+    MANIFEST: 4 * MB,
+}
+NEEDED = ("model.json", "weights.safetensors", "cohort.parquet")
+NEEDED_SINCE_2 = ("model_card.md", "preprocessing.json", "operating.json")
+NONE_STORED = "none stored"
+MOST_DEPTH = 16  # of lists and objects within each other: ours need six
+MOST_ITEMS = 1_000_000
+_HASH = re.compile(r"[0-9a-f]{64}")
+_FIELDS: dict[str, type] = {  # what a manifest of a model says in every format
+    "kind": str, "settings": dict, "inputs": dict, "versions": dict, "definition": str,
+    "split_hash": str, "seed": int, "files": dict,
+}  # fmt: skip
+_SINCE_2: dict[str, type] = {
+    "ids": str, "licence": str, "fitted_on": list, "stores_of_patients": list, "notes": list,
+}  # fmt: skip
+_OF_FORMAT_1: dict[str, Any] = {  # what it does not say
+    "ids": "clear", "licence": NONE_STORED, "fitted_on": [], "stores_of_patients": [], "notes": [],
+}  # fmt: skip
+_SETTINGS: dict[str, type] = {"model": str, "cohort": dict, "train": dict, "parameters": dict}
+
+
+def read_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """
+    (manifest, content of every other file by name) of a model folder.
+
+    The manifest has `format_version`, 1 where it says none, and then the fields that format 2 added.
+
+    Raises
+    ------
+    ExportError
+        If it is no folder, of a newer format, has a file that is not listed or is no plain file, lacks a
+        listed one, or one is too large or differs from its hash.
+    """
+    path = Path(path)
+    _require_folder(path)
+    found = _listing(path)
+    manifest = read_manifest_of_model(path, found)
+    listed = manifest["files"]
+    strange = sorted(found - set(listed) - {MANIFEST})
+    if strange:
+        raise _refused(
+            path, f"holds {len(strange)} files that its manifest does not list", "only listed files"
+        )
+    content = {}
+    for name in sorted(listed):
+        if name not in found:
+            raise _changed(path, name)
+        content[name] = read_plain(path, name)
+        if hashlib.sha256(content[name]).hexdigest() != listed[name]:
+            raise _changed(path, name)
+    return manifest, content
+
+
+def read_manifest_of_model(path: Path, found: set[str]) -> dict[str, Any]:
+    """The manifest of a folder with these files, checked by itself; raises ExportError."""
+    if MANIFEST not in found:
+        raise _refused(path, "no manifest of this kind", "a folder written by `sepsis train`")
+    facts = parsed(read_plain(path, MANIFEST), f"{path.name}/{MANIFEST}")
+    where = f"{path.name}/{MANIFEST}"
+    if facts.get("kind") != "model":
+        raise _refused(path, "no manifest of this kind", "a folder written by `sepsis train`")
+    version = facts.setdefault("format_version", 1)
+    require_version(version, where)
+    facts = {**_OF_FORMAT_1, **facts} if version == 1 else facts
+    require_fields(facts, {**_FIELDS, **_SINCE_2}, where)
+    require_fields(facts["settings"], _SETTINGS, f"{where} settings")
+    require_fields(facts["inputs"], {"export": str, "onset": str}, f"{where} inputs")
+    files = facts["files"]
+    for name, digest in files.items():
+        if name in (".", "..", "") or set(name) & set("/\\:\0"):
+            raise _refused(path, "its manifest lists a file outside the folder", "plain file names")
+        if name not in LIMITS or name == MANIFEST:
+            raise _refused(path, "its manifest lists a file of no known kind", ", ".join(LIMITS))
+        if not isinstance(digest, str) or not _HASH.fullmatch(digest):
+            raise _refused(path, f"the hash of {name} is no SHA-256", "64 hexadecimal digits")
+    needed = NEEDED if version == 1 else (*NEEDED, *NEEDED_SINCE_2)
+    missing = [name for name in needed if name not in files]
+    if missing:
+        raise _refused(path, f"its manifest does not list {', '.join(missing)}", ", ".join(needed))
+    return facts
+
+
+def require_version(version: Any, where: str) -> None:
+    """Raise ExportError unless a format version is one that can be read."""
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ExportError(where, "has a format version that is no number from 1 on", "a whole model folder")
+    if version > FORMAT_VERSION:
+        raise ExportError(
+            where, f"model format {version}", f"at most {FORMAT_VERSION}",
+            "It was written by a later release: upgrade.",
+        )  # fmt: skip
+
+
+def require_model_named(name: str, manifest: Mapping[str, Any], where: str) -> None:
+    """Raise ExportError unless the manifest names the model that `model.json` does."""
+    if name != manifest["settings"]["model"]:
+        raise ExportError(where, "names another model than model.json", "one model", "Train again.")
+
+
+def require_fields(facts: Mapping[str, Any], fields: Mapping[str, type], where: str) -> None:
+    """
+    Raise unless a JSON object has these fields with these types.
+
+    Raises
+    ------
+    ExportError
+        Naming the fields, never what they hold.
+    """
+    missing = [name for name in fields if name not in facts]
+    if missing:
+        raise ExportError(where, f"does not say {', '.join(missing)}", "a whole file", "Train again.")
+    for name, kind in fields.items():
+        value = facts[name]
+        allowed = (int, float) if kind is float else kind
+        if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
+            raise ExportError(where, f"{name} is {type(value).__name__}", kind.__name__)
+
+
+def read_plain(path: Path, name: str) -> bytes:
+    """
+    The bytes of a plain file of a folder; links are not followed, pipes and devices not waited for.
+
+    Raises
+    ------
+    ExportError
+        If it is missing, no plain file, or larger than `LIMITS` allows: then it is not read.
+    """
+    flags = (
+        os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    )
+    try:
+        descriptor = os.open(path / name, flags)
+    except OSError:
+        raise _refused(path, f"no {name}, or it cannot be opened", "a model folder") from None
+    with os.fdopen(descriptor, "rb") as file:
+        state = os.fstat(file.fileno())
+        if not stat.S_ISREG(state.st_mode):
+            raise _refused(path, f"{name} is no plain file", "plain files")
+        if state.st_size > LIMITS[name]:
+            raise _refused(path, f"{name} has {state.st_size:,} bytes", f"at most {LIMITS[name]:,}")
+        content = file.read(state.st_size + 1)
+    if len(content) != state.st_size:
+        raise _changed(path, name)
+    return content
+
+
+def parsed(content: bytes, where: str) -> dict[str, Any]:
+    """
+    A JSON object, strictly: UTF-8, no name twice, no NaN or infinity, numbers of 64 bits, `MOST_DEPTH`.
+
+    Raises
+    ------
+    ExportError
+    """
+    damaged = ExportError(where, "a file of the model is damaged: no JSON object", "a whole model folder",
+                          "Copy it again.")  # fmt: skip
+    try:
+        value = json.loads(
+            content.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite, parse_int=_of_64_bits,
+            object_pairs_hook=_each_once,
+        )  # fmt: skip
+    except (ValueError, RecursionError):
+        raise damaged from None
+    if not isinstance(value, dict):
+        raise damaged
+    level, items = [value], 0
+    for _ in range(MOST_DEPTH):
+        level = [inner for outer in level for inner in _inside(outer)]
+        items += len(level)
+        if items > MOST_ITEMS:
+            break
+        if not level:
+            return value
+    raise ExportError(where, "is nested too deep, or holds too much", f"at most {MOST_DEPTH} levels")
+
+
+def _inside(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a name stands there twice")
+    return made
+
+
+def _no_constant(text: str) -> float:
+    raise ValueError(text)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value - value != 0.0:
+        raise ValueError("beyond the numbers")
+    return value
+
+
+def _of_64_bits(text: str) -> int:
+    if len(text) > 20 or not -(2**63) <= int(text) < 2**64:
+        raise ValueError("beyond 64 bits")
+    return int(text)
+
+
+def _require_folder(path: Path) -> None:
+    if path.is_dir():
+        return
+    if path.exists():
+        raise ExportError(
+            str(path), "is a file", "a model folder as `sepsis train` writes it",
+            "Archives, pickles and checkpoints (.zip, .pkl, .pt, .joblib) are never read: unpack it, or "
+            "train again.",
+        )  # fmt: skip
+    raise ExportError(str(path), "no such folder", "a folder written by `sepsis train`", "Check the path.")
+
+
+def _listing(path: Path) -> set[str]:
+    """Names in a folder, all of plain files; raises ExportError for anything else."""
+    names = set()
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    raise _refused(path, "holds a symbolic link", "plain files")
+                if not entry.is_file(follow_symlinks=False):
+                    raise _refused(path, "holds a folder, pipe or device", "plain files")
+                names.add(entry.name)
+                if len(names) > 2 * len(LIMITS):
+                    raise _refused(path, "holds more files than a model has", ", ".join(LIMITS))
+    except OSError as error:
+        raise _refused(path, f"cannot be read ({error.strerror})", "a model folder") from None
+    return names
+
+
+def _refused(path: Path, found: str, expected: str) -> ExportError:
+    return ExportError(str(path), found, expected, "Copy the folder again, or train again.")
+
+
+def _changed(path: Path, name: str) -> ExportError:
+    return _refused(path, f"{name} is missing or was changed", "the file the manifest lists")

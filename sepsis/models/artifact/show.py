@@ -1,0 +1,154 @@
+"""
+What a model folder says of itself, without making the model: no network library is waited for.
+
+The folder is verified as for scoring (names, sizes, hashes, declared sizes); its arrays are held to the
+model's needs when the model is made.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sepsis.core.files import MANIFEST
+from sepsis.models.artifact.arrays import require_arrays, require_cohort
+from sepsis.models.artifact.card import operating_lines
+from sepsis.models.artifact.files import (
+    NONE_STORED,
+    parsed,
+    read_folder,
+    require_fields,
+    require_model_named,
+    require_version,
+)
+from sepsis.models.artifact.input_statistics import InputStatistics, statistics_from
+from sepsis.models.artifact.operating import Operating, operating_from
+
+
+def model_facts(path: str | Path) -> dict[str, Any]:
+    """
+    Everything a model folder says, as JSON can hold it.
+
+    Returns
+    -------
+    facts : dict
+        model, format_version, definition, export_kind, settings, inputs, split_hash, seed, fitted_on,
+        variables, calibrator, thresholds, why_no_calibrator, licence, notes, stores_of_patients, ids,
+        versions, files, stays.
+
+    Raises
+    ------
+    ExportError
+        As `sepsis.training.fit.read_model`, but for what an array holds.
+    """
+    path = Path(path)
+    facts, content = read_folder(path)
+    note = parsed(content["model.json"], f"{path.name}/model.json")
+    require_version(note.get("format_version", 1), f"{path.name}/model.json")
+    require_fields(note, {"model": str, "settings": dict, "facts": dict}, f"{path.name}/model.json")
+    require_model_named(note["model"], facts, f"{path.name}/{MANIFEST}")
+    require_arrays(content["weights.safetensors"], f"{path.name}/weights.safetensors")
+    stays = require_cohort(content["cohort.parquet"], f"{path.name}/cohort.parquet")
+    operating, statistics = Operating(), None
+    if "operating.json" in content:
+        where = f"{path.name}/operating.json"
+        operating = operating_from(parsed(content["operating.json"], where), where)
+    if "preprocessing.json" in content:
+        where = f"{path.name}/preprocessing.json"
+        statistics = statistics_from(parsed(content["preprocessing.json"], where), where)
+    old = facts["format_version"] == 1
+    stored = operating.as_json()
+    return {
+        "model": facts["settings"]["model"],
+        "format_version": facts["format_version"],
+        "definition": facts["definition"],
+        "export_kind": facts.get("export_kind", NONE_STORED),
+        "settings": facts["settings"],
+        "inputs": facts["inputs"],
+        "split_hash": facts["split_hash"],
+        "seed": facts["seed"],
+        "stays": stays,
+        "fitted_on": _rows(facts["fitted_on"]),
+        "variables": _variables(statistics, note["facts"]),
+        "calibrator": stored["calibrator"],
+        "why_no_calibrator": operating.why_none,
+        "thresholds": stored["thresholds"],
+        "validation": {name: stored[name] for name in ("horizons_h", "n", "n_cases")},
+        "licence": facts["licence"],
+        "notes": _texts(facts["notes"]),
+        "stores_of_patients": _texts(facts["stores_of_patients"])
+        or ["ids of stays and people in clear (format 1)" if old else NONE_STORED],
+        "ids": facts["ids"],
+        "versions": facts["versions"],
+        "files": facts["files"],
+    }
+
+
+def shown_text(facts: dict[str, Any]) -> str:
+    """The facts of `model_facts` as lines that a person reads."""
+    operating = operating_from(
+        {
+            "calibrator": facts["calibrator"], "thresholds": facts["thresholds"],
+            "why_none": facts["why_no_calibrator"], **facts["validation"],
+        },
+        "model",
+    )  # fmt: skip
+    lines = [
+        f"{facts['model']}: a model folder of format {facts['format_version']}. "
+        "Research software; not a medical device.",
+        f"definition   {facts['definition']}, on an export of kind {facts['export_kind']}",
+        f"licence      {facts['licence']}",
+        f"ids          {facts['ids']}; {facts['stays']:,} stays in its cohort",
+        "",
+        "Fitted on",
+    ]
+    lines += [
+        f"  {p.get('split', '')}: {p.get('stays', '')} stays, {p.get('subjects', '')} subjects, "
+        f"{p.get('cases', '')} cases"
+        for p in facts["fitted_on"]
+    ] or [f"  {NONE_STORED}"]
+    lines += ["", "Variables, in order (unit, mean, SD, training stays without)"]
+    for one in facts["variables"]:
+        mean, sd = ("-" if one.get(name) is None else f"{one[name]:g}" for name in ("mean", "sd"))
+        missing = f"{one['share_missing']:.1%}" if "share_missing" in one else NONE_STORED
+        lines.append(f"  {one['concept']}  [{one.get('unit', NONE_STORED)}]  {mean}  {sd}  {missing}")
+    lines += ["", "Calibrator and thresholds", *(f"  {line}" for line in operating_lines(operating))]
+    lines += ["", "What it stores of patients", *(f"  - {one}" for one in facts["stores_of_patients"])]
+    lines += ["", "Notes", *(f"  - {one}" for one in facts["notes"] or ["none"])]
+    lines += ["", "Settings"]
+    lines += [f"  {key} = {value}" for key, value in sorted(facts["settings"]["parameters"].items())]
+    hashes = {
+        "export": facts["inputs"]["export"],
+        "onset": facts["inputs"]["onset"],
+        "split": facts["split_hash"],
+    }
+    lines += ["", f"Hashes (seed {facts['seed']})", *(f"  {name}  {value}" for name, value in hashes.items())]
+    lines += [f"  {name}  {value}" for name, value in sorted(facts["files"].items())]
+    lines += ["", "Versions", "  " + ", ".join(f"{k} {v}" for k, v in sorted(facts["versions"].items()))]
+    return "\n".join(printable(line) for line in lines)
+
+
+def printable(text: str) -> str:
+    """
+    Text of a folder that may be a stranger's, without what a terminal obeys.
+
+    Examples
+    --------
+    >>> printable("a\\x1b[2Jb")
+    'a?[2Jb'
+    """
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _variables(statistics: InputStatistics | None, facts: dict[str, Any]) -> list[dict[str, Any]]:
+    if statistics is not None:
+        return statistics.as_json()["concepts"]
+    return [{"concept": one} for one in _texts(facts.get("concepts"))]
+
+
+def _rows(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _texts(value: Any) -> list[str]:
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []

@@ -1,0 +1,246 @@
+"""
+Models that know no physiology: the hour, how much was charted, how long ago, and who was admitted.
+
+Each is a logistic regression on splines of one or two numbers. Where one of them separates cases from
+controls, part of every other model's score may be that: a model that does not beat them has learned
+when and how often nurses chart, or whom they admit, and nothing about the course of the disease.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import SplineTransformer
+from sklearn.utils.validation import check_is_fitted
+
+from sepsis.cohort.windows import Windows
+from sepsis.core.errors import SettingsError
+from sepsis.models.base import WindowClassifier, probabilities
+from sepsis.models.baselines.windows import last_time, last_value
+from sepsis.models.state import Stored
+
+log = logging.getLogger("sepsis.models")
+MOST_KNOTS = 1_000  # of a stored spline
+# quantiles of the first and last knot: the least and the greatest number would be two patients' own
+OUTER = (0.05, 0.95)
+DIGITS = 3  # significant, of every knot, for the same reason
+
+# Concepts of the group "lab" of data_schema/2_concepts.toml: what is drawn and sent.
+LABORATORY = (
+    "albumin", "bands", "bicarbonate", "bilirubin_total", "creatinine", "chloride", "glucose", "hematocrit",
+    "hemoglobin", "lactate", "platelets", "potassium", "ptt", "inr", "pt", "sodium", "bun", "wbc",
+    "creatine_kinase", "ck_mb", "fibrinogen", "ldh", "magnesium", "calcium_ionized", "po2", "ph", "pco2",
+    "so2", "troponin_t", "base_excess", "ast", "alkaline_phosphatase", "calcium_total", "bilirubin_direct",
+    "phosphate", "troponin_i",
+)  # fmt: skip
+
+
+class FewNumbers(WindowClassifier):
+    """
+    Base of the falsifiers: logistic regression on a cubic spline of each of a few numbers.
+
+    Knots lie at rounded quantiles of the training numbers, 5 % to 95 %; outside them the risk is
+    constant. Where a number is not known, its mean contribution stands in, and if that happened in
+    training, the gap has a coefficient of its own.
+
+    Parameters
+    ----------
+    n_knots : int
+        At least 2; fewer are used where training numbers coincide.
+    C : float
+        Inverse strength of the L2 penalty; weak by default, for a falsifier should be given its chance.
+
+    Attributes
+    ----------
+    concepts_ : tuple of str
+        Variables of the windows it was fitted on.
+    knots_ : list of ndarray
+        Of each number; fewer than two mean that it never varied in training, and is not used.
+    fill_ : list of ndarray
+        Of each number, what its spline adds on average: stands in for a gap.
+    gap_counts_ : ndarray of bool
+        Whether a gap of each number has a coefficient.
+    coef_ : ndarray
+    intercept_ : float
+    """
+
+    falsifier = True
+    numbers: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, n_knots: int = 5, C: float = 100.0):
+        self.n_knots = n_knots
+        self.C = C
+
+    @abstractmethod
+    def numbers_of(self, X: Windows) -> np.ndarray:
+        """The numbers of each window, shape (B, len(numbers)); NaN where one is not known."""
+
+    def fit(self, X: Windows, y, validation=None):
+        """Learn from the numbers; see `WindowClassifier.fit`. `validation` is not used."""
+        if self.n_knots < 2 or not self.C > 0:
+            found = f"n_knots = {self.n_knots}, C = {self.C}"
+            raise SettingsError(f"[models.{self.name}]", found, "n_knots from 2, C above 0")
+        if self.n_knots > MOST_KNOTS:
+            raise SettingsError(f"[models.{self.name}]", f"n_knots = {self.n_knots}", f"at most {MOST_KNOTS}")
+        y = self._check_classes(y)
+        self.concepts_ = tuple(X.concepts)
+        columns = self.numbers_of(X).T
+        at = np.linspace(*OUTER, self.n_knots)
+        known = [column[~np.isnan(column)] for column in columns]
+        self.knots_ = [_knots(k, at) if len(k) else np.zeros(0) for k in known]
+        self.fill_ = [
+            _spline(k, knots).mean(axis=0) if len(k) else np.zeros(0)
+            for k, knots in zip(known, self.knots_, strict=True)
+        ]
+        self.gap_counts_ = np.array([0 < len(k) < len(y) for k in known])
+        features = self._features(columns)
+        if features.shape[1]:
+            fitted = LogisticRegression(C=self.C, max_iter=5000).fit(features, y)
+            self.coef_, self.intercept_ = fitted.coef_[0], float(fitted.intercept_[0])
+        else:
+            self.coef_, self.intercept_ = np.zeros(0), float(np.log(y.mean() / (1.0 - y.mean())))
+        for note in self.notes():
+            log.warning("%s: %s", self.name, note)
+        return self
+
+    def predict_proba(self, X: Windows) -> np.ndarray:
+        """Probabilities, shape (B, 2)."""
+        self._check_concepts(X)
+        return probabilities(self._features(self.numbers_of(X).T), self.coef_, self.intercept_)
+
+    def notes(self) -> list[str]:
+        """Which of the numbers were not there to learn from."""
+        check_is_fitted(self, "coef_")
+        unknown = [n for n, knots in zip(self.numbers, self.knots_, strict=True) if not len(knots)]
+        if not unknown:
+            return []
+        left = "; its risk is the same for everybody" if not len(self.coef_) else ""
+        return [f"the training windows hold no {' and no '.join(unknown)}{left}."]
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """(arrays, facts): knots, fills and coefficients."""
+        check_is_fitted(self, "coef_")
+        arrays = {"coef": self.coef_, "intercept": np.array([self.intercept_])}
+        for k, (knots, fill) in enumerate(zip(self.knots_, self.fill_, strict=True)):
+            arrays |= {f"knots.{k}": knots, f"fill.{k}": fill}
+        return arrays, {"concepts": list(self.concepts_), "gap_counts": self.gap_counts_.tolist()}
+
+    def restore(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]):
+        """Set what `fit` would have set; returns self."""
+        stored = Stored(self.name, arrays, facts)
+        self.classes_ = np.array([0, 1])
+        self.concepts_ = stored.concepts()
+        gaps = stored.fact("gap_counts", list)
+        if len(gaps) != len(self.numbers) or not all(isinstance(one, bool) for one in gaps):
+            raise stored.wrong(
+                "gap_counts", f"a list of {len(gaps)}", f"{len(self.numbers)} times true or false"
+            )
+        self.gap_counts_ = np.array(gaps, bool)
+        self.knots_, self.fill_ = [], []
+        for k in range(len(self.numbers)):
+            knots = stored.array(f"knots.{k}", (-1,))
+            if len(knots) > MOST_KNOTS or not (np.diff(knots) > 0).all():
+                raise stored.wrong(f"knots.{k}", "out of order, or too long", f"at most {MOST_KNOTS}, rising")
+            width = 0 if len(knots) < 2 else len(knots) + 1
+            self.knots_.append(knots)
+            self.fill_.append(stored.array(f"fill.{k}", (width,)))
+        size = sum(len(fill) for fill in self.fill_) + int(self.gap_counts_.sum())
+        self.coef_ = stored.array("coef", (size,))
+        self.intercept_ = float(stored.array("intercept", (1,))[0])
+        stored.nothing_else()
+        return self
+
+    def _features(self, columns: np.ndarray) -> np.ndarray:
+        """Splines of the numbers, then their gaps where these count, shape (B, len(coef_))."""
+        blocks = []
+        for column, knots, fill, gap_counts in zip(
+            columns, self.knots_, self.fill_, self.gap_counts_, strict=True
+        ):
+            gap = np.isnan(column)[:, None]
+            blocks.append(np.where(gap, fill, _spline(np.where(gap[:, 0], 0.0, column), knots)))
+            if gap_counts:
+                blocks.append(gap.astype(float))
+        return np.concatenate(blocks, axis=1)
+
+
+def _knots(number: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Rounded quantiles, each once, ascending."""
+    return np.unique([float(f"{one:.{DIGITS}g}") for one in np.quantile(number, at)])
+
+
+def _spline(number: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """Cubic spline basis at B numbers, shape (B, len(knots) + 1), or (B, 0) with fewer than two knots."""
+    if len(knots) < 2 or not len(number):
+        return np.zeros((len(number), 0 if len(knots) < 2 else len(knots) + 1))
+    at = knots[:, None]
+    spline = SplineTransformer(knots=at, degree=3, extrapolation="constant", include_bias=False)
+    return spline.fit(at).transform(np.asarray(number, float)[:, None])
+
+
+class Clock(FewNumbers):
+    """
+    The risk at an hour of the stay, whoever the patient is.
+
+    Reads the hours since ICU admission (`end_h`) and no value. Where it separates cases from controls, the
+    cohort leaks the length of stay.
+    """
+
+    name = "clock"
+    numbers = ("hours since admission",)
+
+    def numbers_of(self, X: Windows) -> np.ndarray:
+        """Hours since admission, shape (B, 1)."""
+        return X.end_h[:, None]
+
+
+class ObservationCount(FewNumbers):
+    """
+    The risk at a number of charted values, whatever they are.
+
+    Values of one variable at one time count once; the logarithm is used, as counts spread widely.
+    """
+
+    name = "observation_count"
+    numbers = ("observations",)
+
+    def numbers_of(self, X: Windows) -> np.ndarray:
+        """Logarithm of one more than the values in the window, shape (B, 1)."""
+        return np.log1p(np.diff(X.offsets).astype(float))[:, None]
+
+
+class LastLab(FewNumbers):
+    """
+    The risk at so many hours since the last laboratory value, whatever it was.
+
+    Blood is drawn when somebody is worried: the delay tells of the staff, not of the disease.
+    """
+
+    name = "last_lab"
+    reads = LABORATORY
+    numbers = ("hours since the last laboratory value",)
+
+    def numbers_of(self, X: Windows) -> np.ndarray:
+        """Hours since the last laboratory value, shape (B, 1); NaN if the window has none."""
+        return (X.end_h - last_time(X, *LABORATORY))[:, None]
+
+
+class Demographics(FewNumbers):
+    """
+    The risk of an age and sex, the same at every hour of the stay.
+
+    Reads the variables `age` (years) and `female` (1 or 0), which stand in the windows as values known from
+    admission on (`sepsis.events.model_inputs`). An export without them leaves a constant risk, and the
+    model card says so.
+    """
+
+    name = "demographics"
+    reads = ("age", "female")
+    numbers = ("age", "sex")
+
+    def numbers_of(self, X: Windows) -> np.ndarray:
+        """Age and sex, shape (B, 2)."""
+        return np.stack([last_value(X, name) for name in self.reads], axis=1)

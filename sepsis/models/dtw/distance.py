@@ -1,0 +1,201 @@
+"""
+Dynamic time warping, exact, for every channel, train series and query prefix at once.
+
+A cell of the DTW table depends only on cells above and to the left, so one sweep over a query passes
+the distance of each of its prefixes on the way. Train series of similar length are the lanes of vector
+instructions; the k nearest are kept while computing, so all distances are never stored.
+
+A distance is the root of the summed squared differences along the best path, as in tslearn,
+dtaidistance and pyts (aeon returns the square). The table starts from infinity, so none of the
+kernels may use `fastmath`, which assumes there is none.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from tslearn.metrics import cdist_dtw
+from tslearn.utils import to_time_series_dataset
+
+from sepsis.core.jit import kernel
+from sepsis.models.dtw.neighbours import Neighbours, offer
+from sepsis.models.dtw.series import NO_SUBJECT, Queries, Train
+from sepsis.models.dtw.sweep import Warping, lanes_of, sweep
+
+__all__ = ["Neighbours", "dtw_distance", "nearest"]
+
+
+def dtw_distance(x, y, radius: int | None = None) -> float:
+    """
+    DTW distance of two univariate series.
+
+    Parameters
+    ----------
+    x, y : array_like, shapes (n,) and (m,)
+        Finite, at least one value each.
+    radius : int, optional
+        Sakoe-Chiba band taken literally: only cells with |i - j| <= radius. None: no band.
+
+    Returns
+    -------
+    distance : float
+        Root of the summed squared differences; infinite if the band admits no path.
+
+    Raises
+    ------
+    ValueError
+        If a series is empty or has a value that is not finite, or the radius is negative.
+
+    References
+    ----------
+    Sakoe and Chiba, IEEE Trans. ASSP 26 (1978) 43-49, doi:10.1109/TASSP.1978.1163055.
+
+    Examples
+    --------
+    >>> dtw_distance([0.0, 1.0, 2.0], [0.0, 2.0])
+    1.0
+    """
+    x, y = (np.ascontiguousarray(s, dtype=float) for s in (x, y))
+    if x.ndim != 1 or y.ndim != 1 or not len(x) or not len(y):
+        raise ValueError(
+            f"DTW needs two univariate series of at least one value, not {x.shape} and {y.shape}."
+        )
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise ValueError("DTW needs finite values; fill or cut the gaps first.")
+    if radius is not None and radius < 0:
+        raise ValueError(f"The radius of a band is 0 or more, not {radius}.")
+    return float(np.sqrt(_banded(x, y, len(x) + len(y) if radius is None else int(radius))))
+
+
+def nearest(
+    queries: Queries,
+    train: Train,
+    k: int,
+    *,
+    length_normalise: bool = False,
+    n_jobs: int | None = None,
+    backend: str = "numba",
+    metric: str = "independent",
+    radius_h: int | None = None,
+    kernel: str = "auto",
+) -> Neighbours:
+    """
+    The k nearest train series of every query prefix in every channel.
+
+    Parameters
+    ----------
+    length_normalise : bool
+        Divide the summed squares by n + m, the greatest length a path can have, before the root.
+        Without it short series are near to everything.
+    n_jobs : int, optional
+        Threads, as in joblib: None is one, -1 all.
+    backend : "numba" or "tslearn"
+        The second is a cross-check: one call of `tslearn.metrics.cdist_dtw` per channel and prefix, some
+        thousand times slower. It has no bands.
+    metric : "independent" or "dependent"
+        A distance for each channel along its own path; or one for all along the same path, the squared
+        differences summed over the channels that both sides measured, times all channels / those summed
+        (as in scikit-learn's `nan_euclidean_distances`). Two series without such a channel are no
+        neighbours. The result then has C = 1.
+    radius_h : int, optional
+        Band on the hour: row i may meet row j only if |i - j| <= radius_h. A series that is longer, or
+        shorter, by more than that is no neighbour.
+    kernel : "auto", "vector" or "plain"
+        Vector instructions where they compile, or plain loops. The results are the same to the bit.
+
+    Raises
+    ------
+    ValueError
+        For another metric, backend or kernel, or a radius below 0.
+    """
+    _check_options(backend, metric, radius_h, kernel)
+    shape = queries.measured.shape if metric == "independent" else (*queries.measured.shape[:2], 1)
+    found = Neighbours.none_yet(shape, k)
+    if backend == "tslearn":
+        by_tslearn = _dependent_by_tslearn if metric == "dependent" else _nearest_by_tslearn
+        by_tslearn(queries, train, length_normalise, found)
+        return found
+    how = Warping(metric == "dependent", -1 if radius_h is None else int(radius_h), length_normalise)
+    sweep(queries, train, how, found, n_jobs=n_jobs, lanes=lanes_of(kernel))
+    np.sqrt(found.distance, out=found.distance)
+    return found
+
+
+def _check_options(backend: str, metric: str, radius_h: int | None, kernel: str) -> None:
+    """
+    Refuse what there is not.
+
+    Raises
+    ------
+    ValueError
+        Naming the option.
+    """
+    for name, value, known in (
+        ("backend", backend, ("numba", "tslearn")),
+        ("metric", metric, ("independent", "dependent")),
+        ("kernel", kernel, ("auto", "vector", "plain")),
+    ):
+        if value not in known:
+            raise ValueError(f"DTW: no {name} {value!r}; there are {', '.join(known)}.")
+    if radius_h is not None and radius_h < 0:
+        raise ValueError(f"The radius of a band is 0 or more, not {radius_h}.")
+    if backend == "tslearn" and radius_h is not None:
+        raise ValueError("DTW: the backend 'tslearn' has no bands: it takes them as relative to the lengths.")
+
+
+def _nearest_by_tslearn(queries: Queries, train: Train, length_normalise: bool, found: Neighbours) -> None:
+    """`nearest` by tslearn's own distances, into `found`."""
+    own = (queries.subject_id[:, None] == train.subject_id) & (queries.subject_id[:, None] != NO_SUBJECT)
+    train_length = np.diff(train.series.offsets)
+    for p, c in np.ndindex(queries.measured.shape[1:]):
+        asking = np.flatnonzero(queries.measured[:, p, c] & (queries.length[:, p] > 0)).tolist()
+        usable = np.flatnonzero(train.measured[:, c]).tolist()
+        if not asking or not usable:
+            continue
+        distances = cdist_dtw(
+            to_time_series_dataset([queries.prefix(b, p)[:, c] for b in asking]),
+            to_time_series_dataset([train.series.one(n)[:, c] for n in usable]),
+        )
+        if length_normalise:
+            distances /= np.sqrt(queries.length[asking, p][:, None] + train_length[usable])
+        for (i, j), distance in np.ndenumerate(distances):
+            b, n = asking[i], usable[j]
+            if not own[b, n]:
+                place = found.distance[b, p, c], found.neighbour[b, p, c], found.spill[b, p, c]
+                offer(np.float32(distance), n, train.ballot, *place)
+
+
+def _dependent_by_tslearn(queries: Queries, train: Train, length_normalise: bool, found: Neighbours) -> None:
+    """`_nearest_by_tslearn` for one path through all channels, those that both sides measured."""
+    train_length = np.diff(train.series.offsets)
+    n_channels = train.series.n_channels
+    for b, p in np.argwhere(queries.length > 0):
+        common = train.measured & queries.measured[b, p]
+        own = (queries.subject_id[b] == train.subject_id) & (queries.subject_id[b] != NO_SUBJECT)
+        distances = np.full(len(common), np.inf)
+        for channels in np.unique(common[common.any(axis=1)], axis=0):
+            alike = np.flatnonzero((common == channels).all(axis=1))
+            asked = to_time_series_dataset([queries.prefix(b, p)[:, channels]])
+            others = to_time_series_dataset([train.series.one(n)[:, channels] for n in alike.tolist()])
+            distances[alike] = cdist_dtw(asked, others)[0] * np.sqrt(n_channels / channels.sum())
+        if length_normalise:
+            distances /= np.sqrt(queries.length[b, p] + train_length)
+        for n in np.flatnonzero(~own):
+            offer(np.float32(distances[n]), n, train.ballot, *(part[b, p, 0] for part in found))
+
+
+@kernel
+def _banded(x, y, radius):
+    """Summed squares along the best path inside the band, in float64."""
+    row = np.full(len(y) + 1, np.inf)
+    row[0] = 0.0
+    for i in range(len(x)):
+        corner = row[0]
+        row[0] = np.inf
+        for j in range(len(y)):
+            above = row[j + 1]
+            if abs(i - j) <= radius:
+                row[j + 1] = min(above, row[j], corner) + (x[i] - y[j]) ** 2
+            else:
+                row[j + 1] = np.inf
+            corner = above
+    return row[len(y)]

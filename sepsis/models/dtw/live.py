@@ -1,0 +1,162 @@
+"""
+A live stay: its risk after every hour, as the hours come in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from sepsis.cohort.windows import LOOKBACK_H
+from sepsis.models.dtw.neighbours import Neighbours
+from sepsis.models.dtw.series import NO_SUBJECT, Queries, Series
+from sepsis.models.dtw.stream import Stream
+from sepsis.models.dtw.votes import case_share
+
+if TYPE_CHECKING:
+    from sepsis.models.dtw.knn import DTWKNN
+
+Charted = Mapping[str, float | Sequence[float]]
+
+
+class LiveStay:
+    """
+    One stay asked of a fitted `DTWKNN` hour by hour; `DTWKNN.stream()` makes it.
+
+    Parameters
+    ----------
+    model : DTWKNN
+        Fitted.
+    subject_id : int, optional
+        Whose stay it is: training stays of the same subject are passed over, if the model passes over
+        any. Left out: none are.
+
+    Attributes
+    ----------
+    n_hours : int
+        Hours pushed so far, the first being that after ICU admission.
+    """
+
+    def __init__(self, model: DTWKNN, subject_id: int | None = None):
+        check_is_fitted(model, "train_")
+        self.model = model
+        self.n_hours = 0
+        self._subject_id = int(NO_SUBJECT)
+        if subject_id is not None and model.exclude_same_subject:
+            self._subject_id = int(model.coded_subjects(np.array([subject_id], np.int64))[0])
+        n_channels = len(model.channels_)
+        self._carried = np.zeros(n_channels)  # the training mean before the first value
+        self._measured = np.zeros(n_channels, bool)
+        self._rows = np.zeros((0, model.train_.series.values.shape[1]), np.float32)
+        self._stream = None
+        if model.metric == "independent" and model.radius_h is None and model.backend == "numba":
+            self._stream = Stream(
+                model.train_,
+                model.k_,
+                length_normalise=model.length_normalise,
+                subject_id=self._subject_id,
+            )
+
+    @property
+    def is_incremental(self) -> bool:
+        """Whether an hour costs one row of each table; otherwise the whole stay is swept again."""
+        return self._stream is not None
+
+    def push(self, values: Charted | Sequence[float] | np.ndarray) -> float:
+        """
+        The risk at the end of one more hour.
+
+        Parameters
+        ----------
+        values : mapping, or array of shape (C,)
+            What was charted in the hour, in the vocabulary's units: for each variable a number or, in the
+            order of time, several; or one number for each of the model's `concepts_`. Variables left
+            out, or NaN, were not charted; others than the model's are ignored in a mapping. For a model
+            fitted on arrays: the next row, finite.
+
+        Returns
+        -------
+        risk : float
+            To the last bit what `predict_earlier` gives at that hour for the same values.
+
+        Raises
+        ------
+        ValueError
+            If a value is infinite, their number is wrong, or the stay is longer than the windows' lookback:
+            from then on a window loses its first hours, and is no longer the one before plus an hour.
+        """
+        standardiser = self.model.reader_.standardiser
+        if standardiser is not None and self.n_hours >= LOOKBACK_H:
+            raise ValueError(
+                f"dtw_knn: a stream ends after {LOOKBACK_H:g} hours; ask `predict_proba` from there on."
+            )
+        charted = self._of_the_hour(values)
+        carried, measured = self._carried.copy(), self._measured.copy()
+        for place, column in enumerate(self.model.reader_.columns):
+            if not len(charted[column]):
+                continue
+            z = charted[column]
+            if standardiser is not None:
+                z = (z - standardiser.mean[column]) / standardiser.sd[column]
+            total = 0.0
+            for one in z:  # one after the other, as windows are binned: another order is another last bit
+                total += one
+            carried[place] = total / len(z)
+            measured[place] = True
+        row = _row(carried, self._rows.shape[1])  # refuses what does not fit, before anything is taken in
+        self._carried, self._measured = carried, measured
+        self._rows = np.concatenate([self._rows, row])
+        self.n_hours += 1
+        return self._risk()
+
+    def _of_the_hour(self, values) -> list[np.ndarray]:
+        """The charted values of each of the model's concepts, in the order of time."""
+        concepts = self.model.concepts_
+        if isinstance(values, Mapping):
+            given = [np.atleast_1d(np.asarray(values.get(name, []), dtype=float)) for name in concepts]
+        else:
+            row = np.asarray(values, dtype=float)
+            if row.shape != (len(concepts),):
+                raise ValueError(
+                    f"dtw_knn: an hour of shape {row.shape}, but the model has {len(concepts)} variables."
+                )
+            given = list(row[:, None])
+        bad = sum(int(np.isinf(one).sum()) for one in given)
+        if self.model.reader_.standardiser is None:  # rows of arrays have no gaps
+            bad = sum(int((~np.isfinite(one)).sum()) + (len(one) == 0) for one in given)
+        if bad:
+            raise ValueError(f"dtw_knn: {bad} values of the hour are missing or not finite.")
+        return [one[~np.isnan(one)] for one in given]
+
+    def _risk(self) -> float:
+        """Ask the training series about the stay so far: by its newest row where a stream can."""
+        if self._stream is not None:
+            found = self._stream.push(self._rows[-1, : len(self._carried)], self._measured)
+        else:
+            found = self._nearest_to_all()
+        share = case_share(found, self.model.train_.ballot, self.model.weights)
+        return float(self.model._combined(share)[0, 0])
+
+    def _nearest_to_all(self) -> Neighbours:
+        """The whole sweep again."""
+        queries = Queries(
+            series=Series(self._rows, np.array([0, self.n_hours]), len(self._carried)),
+            length=np.array([[self.n_hours]]),
+            last=self._rows[-1:, None],
+            measured=self._measured[None, None],
+            subject_id=np.array([self._subject_id]),
+        )
+        return self.model._nearest(queries, self.model.train_, self.model.k_)
+
+
+def _row(values: np.ndarray, width: int) -> np.ndarray:
+    """One padded row in float32, shape (1, width)."""
+    row = np.zeros((1, width), np.float32)
+    with np.errstate(over="ignore"):  # too great for float32 becomes infinite, and is refused next
+        row[0, : len(values)] = values
+    if not np.isfinite(row).all():
+        raise ValueError("dtw_knn: a value of the hour is too great.")
+    return row

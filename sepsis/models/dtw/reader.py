@@ -1,0 +1,150 @@
+"""
+What comes in: windows or tslearn's arrays, read the way the training data was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from tslearn.utils import to_time_series
+
+from sepsis.cohort.windows import Windows
+from sepsis.core.errors import nearest
+from sepsis.models.base import Standardiser
+from sepsis.models.dtw.series import (
+    LANES,
+    NO_SUBJECT,
+    Queries,
+    Series,
+    Train,
+    measured_channels,
+    queries_of_arrays,
+    queries_of_windows,
+    series_of_arrays,
+    series_of_windows,
+    standardised,
+)
+from sepsis.models.dtw.settings import wrong
+
+
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """
+    How the series of a model are read.
+
+    Attributes
+    ----------
+    concepts : tuple of str
+        Variables of the windows, or "channel_0" and so on for arrays.
+    channels : tuple of str
+        Those that are compared, in the same order.
+    standardiser : Standardiser or None
+        None for arrays, which are taken as they are.
+    """
+
+    concepts: tuple[str, ...]
+    channels: tuple[str, ...]
+    standardiser: Standardiser | None
+
+    @classmethod
+    def of(cls, X, channels) -> Reader:
+        """
+        For training data; statistics are learned from all of it.
+
+        Parameters
+        ----------
+        X : Windows, or series in tslearn's manner
+        channels : str, or sequence of str
+            Variables to keep; any single text keeps all.
+
+        Raises
+        ------
+        SettingsError
+            If a variable is not in the windows, or names are given for arrays, which have none.
+        """
+        if isinstance(X, Windows):
+            concepts = tuple(X.concepts)
+            return cls(concepts, _named(channels, concepts), Standardiser.learn(X))
+        if not isinstance(channels, str):
+            raise wrong(
+                "channels chosen by name", "windows, whose variables have names", "Cut the arrays instead."
+            )
+        names = tuple(f"channel_{c}" for c in range(to_time_series(X[0]).shape[1]))
+        return cls(names, names, None)
+
+    @property
+    def columns(self) -> np.ndarray:
+        """Positions of the channels among the concepts."""
+        return np.array([self.concepts.index(name) for name in self.channels])
+
+    def only(self, columns: np.ndarray) -> Reader:
+        """The same, of the channels at some positions."""
+        return replace(self, channels=tuple(self.channels[c] for c in columns))
+
+    def train(self, X, kept: np.ndarray, ballot: np.ndarray) -> tuple[Train, np.ndarray]:
+        """
+        (Train, stay_id) of the windows or series at the positions `kept`.
+
+        Series have their position as stay, and no subject.
+        """
+        if self.standardiser is None:
+            series = series_of_arrays([X[i] for i in kept])
+            measured = np.ones((len(kept), series.n_channels), bool)
+            return Train(series, measured, np.full(len(kept), NO_SUBJECT), ballot), kept.astype(np.int64)
+        X = standardised(X[kept], self.standardiser)
+        series = series_of_windows(X, self.columns)
+        measured = measured_channels(X)[:, self.columns]
+        return Train(series, measured, X.subject_id.astype(np.int64), ballot), X.stay_id.astype(np.int64)
+
+    def queries(self, X, end_h: np.ndarray | None) -> Queries:
+        """
+        What to ask of the training series.
+
+        Parameters
+        ----------
+        X : Windows with the same concepts, or series in tslearn's manner
+        end_h : ndarray, shape (B, P), or None
+            Prediction times; None asks for each window, or series, whole.
+
+        Raises
+        ------
+        ValueError
+            For arrays where there were windows or the reverse, or another number of channels.
+        """
+        if isinstance(X, Windows) != (self.standardiser is not None):
+            raise ValueError("dtw_knn: fitted on windows and asked about arrays, or the reverse.")
+        if self.standardiser is not None:
+            end_h = X.end_h[:, None] if end_h is None else end_h
+            return queries_of_windows(standardised(X, self.standardiser), end_h, self.columns)
+        queries = queries_of_arrays(X)
+        if queries.series.n_channels != len(self.concepts):
+            raise ValueError(
+                f"dtw_knn: series have {queries.series.n_channels} channels, "
+                f"the model was fitted on {len(self.concepts)}."
+            )
+        if self.channels == self.concepts:
+            return queries
+        series = channels_of(queries.series, self.columns)
+        return queries._replace(
+            series=series,
+            last=series.values[series.offsets[1:] - 1][:, None],
+            measured=queries.measured[..., self.columns],
+        )
+
+
+def channels_of(series: Series, columns: np.ndarray) -> Series:
+    """The same series in some of their channels."""
+    values = np.zeros((len(series.values), -(-len(columns) // LANES) * LANES), np.float32)
+    values[:, : len(columns)] = series.values[:, columns]
+    return Series(values, series.offsets, len(columns))
+
+
+def _named(channels, concepts: tuple[str, ...]) -> tuple[str, ...]:
+    """The variables asked for, in the windows' order."""
+    if isinstance(channels, str):
+        return concepts
+    for name in channels:
+        if name not in concepts:
+            raise wrong(f"no variable {name!r} in the windows", todo=nearest(name, concepts))
+    return tuple(name for name in concepts if name in channels)

@@ -1,0 +1,134 @@
+"""
+From neighbours to votes: who votes, for how much, and what the votes of the channels come to.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.metrics import average_precision_score
+from sklearn.utils import check_random_state
+
+from sepsis.models.dtw.distance import Neighbours
+
+
+def case_share(found: Neighbours, ballot: np.ndarray, weights: str = "uniform") -> np.ndarray:
+    """
+    Share of cases among the neighbours.
+
+    Parameters
+    ----------
+    found : Neighbours, of shape (B, P, C, k)
+    ballot : ndarray, shape (N, 2)
+        Vote of each training window, and the same vote if it is a case, else 0.
+    weights : "uniform" or "distance"
+        One vote each, or 1 / distance; neighbours at distance 0, if any, then vote alone.
+
+    Returns
+    -------
+    share : ndarray, shape (B, P, C)
+        NaN where there is no neighbour. Windows as far as the k-th, those that did not fit into the k
+        included, share what is left of the k votes.
+    """
+    kept = found.neighbour >= 0
+    weight = kept.astype(float)
+    if weights == "distance":
+        same = kept & (found.distance == 0)
+        near = np.divide(1.0, found.distance, out=np.zeros(kept.shape), where=kept & ~same)
+        weight = np.where(same.any(axis=-1, keepdims=True), same, near)
+    farthest = kept & (found.distance == found.distance[..., -1:])
+    places = farthest.sum(axis=-1)
+    portion = places / np.maximum(places + found.spill[..., 0], 1.0)
+    weight = np.where(farthest, weight * portion[..., None], weight)
+    votes = (weight[..., None] * ballot[found.neighbour]).sum(axis=-2)
+    votes += weight[..., -1:] * found.spill[..., 1:]
+    all_votes, case_votes = votes[..., 0], votes[..., 1]
+    return np.divide(case_votes, all_votes, out=np.full(all_votes.shape, np.nan), where=all_votes > 0)
+
+
+def first_k(found: Neighbours, k: int, ballot: np.ndarray) -> Neighbours:
+    """
+    The k nearest, from a sweep that kept more: what a sweep for k alone would have found.
+
+    Parameters
+    ----------
+    found : Neighbours, of shape (B, P, C, K)
+        With K at least k.
+    ballot : ndarray, shape (N, 2)
+        As in `case_share`: series that tie with the k-th and are cut off go to the spill.
+    """
+    if k == found.distance.shape[-1]:
+        return found
+    worst = found.distance[..., k - 1 : k]
+    tied = (found.distance[..., k:] == worst) & (found.neighbour[..., k:] >= 0)
+    spill = np.empty_like(found.spill)
+    spill[..., 0] = tied.sum(axis=-1)
+    spill[..., 1:] = (tied[..., None] * ballot[found.neighbour[..., k:]]).sum(axis=-2)
+    reaches_end = (found.distance[..., -1] == worst[..., 0]) & np.isfinite(worst[..., 0])
+    spill += np.where(reaches_end[..., None], found.spill, 0.0)
+    return Neighbours(found.distance[..., :k], found.neighbour[..., :k], spill)
+
+
+def average_share(share: np.ndarray, channel_weight: np.ndarray, otherwise: float) -> np.ndarray:
+    """
+    Weighted mean over the channels that vote.
+
+    Parameters
+    ----------
+    share : ndarray, shape (..., C)
+        NaN where a channel abstains.
+    channel_weight : ndarray, shape (C,)
+    otherwise : float
+        The mean where no channel with a weight votes.
+    """
+    weight = np.where(np.isnan(share), 0.0, channel_weight)
+    total = weight.sum(axis=-1)
+    cases = (weight * np.nan_to_num(share)).sum(axis=-1)
+    mean = np.divide(cases, total, out=np.full(total.shape, otherwise), where=total > 0)
+    return np.clip(mean, 0.0, 1.0)  # a rounded quotient may be a hair above 1
+
+
+def precision_above_chance(share: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """
+    Weights of the channels: (AP - prevalence) / (1 - prevalence) of each alone, not below 0.
+
+    Parameters
+    ----------
+    share : ndarray, shape (B, C), without NaN
+    y : ndarray of 0 and 1, shape (B,), both present
+
+    Returns
+    -------
+    weight : ndarray, shape (C,)
+        All one if no channel is above chance.
+    """
+    chance = y.mean()
+    precision = np.array([average_precision_score(y, one) for one in share.T])
+    above = np.maximum(0.0, (precision - chance) / (1.0 - chance))
+    return above if above.sum() > 0 else np.ones(len(above))
+
+
+def draw_controls(y: np.ndarray, max_train: int | None, random_state) -> tuple[np.ndarray, np.ndarray]:
+    """
+    All cases, and controls drawn at random.
+
+    Parameters
+    ----------
+    y : ndarray of 0 and 1, shape (B,)
+    max_train : int or None
+        Windows to keep; more if that would leave fewer controls than cases. None keeps all.
+    random_state : int or RandomState
+
+    Returns
+    -------
+    kept : ndarray of int
+        Positions, ascending.
+    mass : ndarray of float
+        Number of windows that each of them stands for.
+    """
+    cases, controls = np.flatnonzero(y == 1), np.flatnonzero(y == 0)
+    if max_train is None or len(y) <= max_train:
+        return np.arange(len(y)), np.ones(len(y))
+    room = min(len(controls), max(max_train - len(cases), len(cases)))
+    drawn = check_random_state(random_state).choice(controls, room, replace=False)
+    kept = np.sort(np.concatenate([cases, drawn]))
+    return kept, np.where(y[kept] == 1, 1.0, len(controls) / room)

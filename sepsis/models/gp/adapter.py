@@ -1,0 +1,199 @@
+"""
+The Gaussian process adapter: irregular observations in, the process on an hourly grid out.
+
+Multi-task Gaussian process of Moor et al. 2019 (doi:10.48550/arXiv.1902.01659), after Futoma et al.
+2017 (arXiv:1706.04152): Cov(f_m(t), f_n(s)) = exp(-|t - s| / l) Kf[m, n], one noise per variable.
+gpytorch's kernels, likelihood, constraints and priors are its surface; the algebra is `gp_smooth`,
+`gp_filter` and `gp_moments`, with `gp_reference` as a slow twin.
+"""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral
+
+import gpytorch
+import torch
+from gpytorch.constraints import GreaterThan, Interval
+from gpytorch.kernels import IndexKernel, MaternKernel
+from gpytorch.likelihoods import HadamardGaussianLikelihood
+from gpytorch.priors import LogNormalPrior
+
+from sepsis.core.errors import SettingsError
+from sepsis.models.gp.filter import filter_moments, filter_samples, log_marginal_likelihood
+from sepsis.models.gp.matheron import CHUNK, smooth_samples
+from sepsis.models.gp.moments import smooth_moments
+from sepsis.models.gp.noise import Noise
+from sepsis.models.gp.plan import Plan
+from sepsis.models.gp.reference import reference
+
+LENGTH_H = math.e  # start of the length scale, hours; median of the reference's exp(N(1, 0.1))
+NOISE = math.exp(-2.0)  # start of the noise variance of a z-score; median of its exp(N(-2, 0.1))
+SPREAD = 0.1  # of both, on the log scale
+JITTER = 0.1  # variance the reference adds to the posterior before sampling
+VAR = 1e-6  # IndexKernel's own diagonal, pinned: Kf = L L^T as in the paper
+CHOICES = {
+    "solver": ("chunk", "dense", "gpytorch"),
+    "conditioning": ("smooth", "filter"),
+    "moments": ("sample", "mean_var"),
+}
+
+
+class MGPAdapter(gpytorch.Module):
+    """
+    Kernel, likelihood and posterior of the multi-task process.
+
+    Parameters
+    ----------
+    n_concepts : int
+        C, the number of variables.
+    solver : {"chunk", "dense", "gpytorch"}
+        All exact, and alike from the same noise. "chunk" is linear in the number of observations;
+        "dense" is the textbook with autograd, "gpytorch" the same by gpytorch's kernels and solves.
+    conditioning : {"smooth", "filter"}
+        Each hour given the whole window, or given what was charted up to that hour.
+    moments : {"sample", "mean_var"}
+        What comes out: posterior samples, or posterior mean and variance.
+    jitter : float
+        Variance of independent noise added to each value: the law of the reference, which adds
+        it to the posterior covariance.
+    chunk : int
+        Observations factored together; changes the speed, not the result.
+    """
+
+    def __init__(
+        self,
+        n_concepts: int,
+        *,
+        solver: str = "chunk",
+        conditioning: str = "smooth",
+        moments: str = "sample",
+        jitter: float = JITTER,
+        chunk: int = CHUNK,
+    ):
+        super().__init__()
+        for name, value in (("solver", solver), ("conditioning", conditioning), ("moments", moments)):
+            if value not in CHOICES[name]:
+                raise SettingsError("MGPAdapter", f"{name} = {value!r}", f"one of {', '.join(CHOICES[name])}")
+        for name, count in (("n_concepts", n_concepts), ("chunk", chunk)):
+            if not isinstance(count, Integral) or count < 1:
+                raise SettingsError("MGPAdapter", f"{name} = {count!r}", "a whole number from 1")
+        if not 0.0 <= jitter < math.inf:
+            raise SettingsError("MGPAdapter", f"jitter = {jitter!r}", "a variance, 0 or more")
+        self.n_concepts, self.jitter, self.chunk = n_concepts, jitter, chunk
+        self.solver, self.conditioning, self.moments = solver, conditioning, moments
+        self.time_kernel = MaternKernel(
+            nu=0.5,
+            lengthscale_constraint=Interval(0.05, 1e4),
+            lengthscale_prior=LogNormalPrior(math.log(LENGTH_H), SPREAD),
+        )
+        self.task_kernel = IndexKernel(num_tasks=n_concepts, rank=n_concepts)
+        self.likelihood = HadamardGaussianLikelihood(
+            num_tasks=n_concepts,
+            noise_constraint=GreaterThan(1e-4),
+            noise_prior=LogNormalPrior(math.log(NOISE), SPREAD),
+            task_feature_index=1,
+        )
+        self.time_kernel.initialize(lengthscale=LENGTH_H)
+        self.task_kernel.initialize(covar_factor=torch.eye(n_concepts), var=torch.full((n_concepts,), VAR))
+        self.task_kernel.raw_var.requires_grad_(False)
+        self.likelihood.initialize(noise=torch.full((n_concepts, 1), NOISE))
+
+    @property
+    def n_channels(self) -> int:
+        """Values an hour has: one per variable, or mean and variance of each."""
+        return self.n_concepts * (1 if self.moments == "sample" else 2)
+
+    @property
+    def length_h(self) -> torch.Tensor:
+        """Length scale in hours, a scalar."""
+        return self.time_kernel.lengthscale.squeeze()
+
+    @property
+    def kf(self) -> torch.Tensor:
+        """Covariance of the variables at one time, shape (C, C)."""
+        factor = self.task_kernel.covar_factor
+        return factor @ factor.mT + torch.diag(self.task_kernel.var)
+
+    @property
+    def lower(self) -> torch.Tensor:
+        """Cholesky factor of `kf`, taken in float64, because Kf may be close to singular."""
+        return torch.linalg.cholesky(self.kf.double()).to(self.kf.dtype)
+
+    @property
+    def noise(self) -> torch.Tensor:
+        """Noise variance of each variable, shape (C,)."""
+        return self.likelihood.noise.reshape(-1)
+
+    def forward(self, plan: Plan, noise: Noise | None = None) -> torch.Tensor:
+        """
+        The process on the hourly grid of every window.
+
+        Parameters
+        ----------
+        plan : Plan, of B windows
+        noise : Noise or None
+            What samples are made of; its S is their number. Without effect for "mean_var".
+
+        Returns
+        -------
+        out : tensor, shape (sum of T, S, n_channels)
+            Hours of one window follow each other. Differentiable in every parameter. Without
+            observations: the prior. S is 1 for "mean_var"; its variances include the jitter.
+
+        Raises
+        ------
+        torch.linalg.LinAlgError
+            If a covariance is not positive definite, or not finite.
+        """
+        if self.moments == "sample":
+            assert noise is not None, "samples are made of noise"
+            if self.solver != "chunk":
+                return reference(self, plan, noise)
+            sample = smooth_samples if self.conditioning == "smooth" else filter_samples
+            given = (self.length_h, self.kf, self.lower, self.noise)
+            return sample(plan, noise, *given, self.jitter, self.chunk)
+        if self.solver != "chunk":
+            return reference(self, plan, None)
+        moments = smooth_moments if self.conditioning == "smooth" else filter_moments
+        return moments(plan, self.length_h, self.kf, self.noise, self.jitter, self.chunk)
+
+    def log_marginal_likelihood(self, plan: Plan) -> torch.Tensor:
+        """Exact log density of each window's values, shape (B,), float64; differentiable."""
+        return log_marginal_likelihood(plan, self.length_h, self.kf, self.noise, self.chunk)
+
+    def log_prior(self) -> torch.Tensor:
+        """Log density of length scale and noise under their priors (the reference's starting law)."""
+        return sum(
+            (prior.log_prob(closure(module)).sum() for _, module, prior, closure, _ in self.named_priors()),
+            torch.zeros(()),
+        )
+
+    def to_exact_gp(self, plan: Plan, row: int = 0) -> ExactMGP:
+        """
+        The same process as a gpytorch model of one window, sharing these modules: the reference.
+
+        An average of k values is entered k times, which has the same posterior, but not the same
+        likelihood. Call it under `gpytorch.settings.detach_test_caches(False)`, or the noise gets no
+        gradient, and with `max_cholesky_size` above the number of observations, or it is not exact.
+        """
+        one = plan.take(row)
+        times = one.repeats.astype(int)
+        entered = (one.union_h[one.obs_at].repeat(times), one.concept.repeat(times), one.value.repeat(times))
+        time_h, concept, value = (torch.from_numpy(x).to(self.kf.dtype) for x in entered)
+        return ExactMGP(torch.stack([time_h, concept], dim=1), value, self)
+
+
+class ExactMGP(gpytorch.models.ExactGP):
+    """gpytorch's exact posterior; inputs are rows of (time in hours, variable index)."""
+
+    def __init__(self, inputs: torch.Tensor, value: torch.Tensor, adapter: MGPAdapter):
+        super().__init__(inputs, value, adapter.likelihood)
+        self.mean = gpytorch.means.ZeroMean()
+        self.time_kernel, self.task_kernel = adapter.time_kernel, adapter.task_kernel
+
+    def forward(self, inputs: torch.Tensor):
+        """Prior over the rows of `inputs`."""
+        tasks = inputs[..., 1:].long()
+        covariance = self.time_kernel(inputs[..., :1]) * self.task_kernel(tasks)
+        return gpytorch.distributions.MultivariateNormal(self.mean(inputs), covariance)

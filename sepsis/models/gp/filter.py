@@ -1,0 +1,244 @@
+"""
+The process given what was charted so far: a chunked Kalman filter, one window at a time.
+
+Observations are taken in chunks of consecutive ones that end at grid hours; between chunks only the state
+is carried: x (C, S), what is known of f, and D (C, C), its covariance given all so far minus Kf. At every
+grid hour one can read
+
+- samples: prior path + x, where x has filtered y - f(obs) - sigma eps (Matheron's rule on the data so far);
+- moments: x, which has filtered y, and diag(Kf + D);
+
+and on the way the exact log marginal likelihood of y. Nothing later than an hour has entered what is read
+there. The algebra is in `gp_kalman`. Cost is linear in the number of observations.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from sepsis.models.gp.kalman import run_back, run_filter
+from sepsis.models.gp.linalg import kernel
+from sepsis.models.gp.matheron import CHUNK
+from sepsis.models.gp.noise import Noise
+from sepsis.models.gp.plan import Plan
+from sepsis.models.gp.prior import path_gradient, prior_path, residuals, residuals_gradient
+from sepsis.models.gp.windows import arrays, check_sizes, each, gradients, parameters, refuse
+
+
+def filter_samples(
+    plan: Plan, noise: Noise, length_h, kf, lower, noise_variance, jitter: float, chunk: int = CHUNK
+) -> torch.Tensor:
+    """
+    Samples of the posterior at each grid hour, given what was charted up to that hour.
+
+    Parameters and errors are those of `smooth_samples`.
+
+    Returns
+    -------
+    samples : tensor, shape (sum of T, S, C)
+        A sample's hours belong together: the same prior path runs through all of them.
+    """
+    return Samples.apply(length_h, kf, lower, noise_variance, plan, noise, float(jitter), int(chunk))
+
+
+def filter_moments(
+    plan: Plan, length_h, kf, noise_variance, jitter: float, chunk: int = CHUNK
+) -> torch.Tensor:
+    """
+    Mean and variance at each grid hour, given what was charted up to that hour.
+
+    Returns
+    -------
+    moments : tensor, shape (sum of T, 1, 2 C)
+        The C means, then the C variances, jitter included.
+    """
+    mean, variance, _ = Filter.apply(length_h, kf, noise_variance, plan, int(chunk))
+    return torch.cat([mean, variance + jitter], dim=1)[:, None].to(kf.dtype)
+
+
+def log_marginal_likelihood(plan: Plan, length_h, kf, noise_variance, chunk: int = CHUNK) -> torch.Tensor:
+    """
+    Exact log density of each window's values, shape (B,), in float64; 0 for a window without any.
+
+    An average of k values has the density of a value with noise / k.
+    """
+    return Filter.apply(length_h, kf, noise_variance, plan, int(chunk))[2]
+
+
+class Samples(Function):
+    """`filter_samples` and its derivatives."""
+
+    @staticmethod
+    def forward(ctx, length_h, kf, lower, noise_variance, plan, noise, jitter, chunk):
+        """Sample; the path is kept, the filter runs again on the way back."""
+        check_sizes(plan, len(kf), noise)
+        given = parameters(length_h, kf, lower, noise_variance)
+        packed = (*arrays(plan), noise.prior, noise.observation, noise.jitter)
+        path = np.empty(noise.prior.shape, noise.prior.dtype)
+        out = np.empty(noise.jitter.shape)
+        failed = np.zeros(len(plan), np.bool_)
+        each(len(plan), lambda b: _sample(b, *packed, *given, jitter, chunk, path, out, failed))
+        refuse(failed)
+        ctx.packed, ctx.given, ctx.chunk, ctx.path = packed, given, chunk, path
+        ctx.like = (length_h, kf, lower, noise_variance)
+        return torch.from_numpy(out).to(kf.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        """The filter backwards, then the prior path."""
+        grad = grad.detach().cpu().contiguous().numpy()
+        given = (*ctx.packed[:-1], *ctx.given, ctx.chunk, ctx.path, grad)
+        windows = len(ctx.packed[0]) - 1
+        found = gradients(windows, ctx.like, lambda b, *parts: _sample_adjoint(b, *given, *parts))
+        return (*found, None, None, None, None)
+
+
+class Filter(Function):
+    """(mean, variance, log marginal likelihood) and their derivatives."""
+
+    @staticmethod
+    def forward(ctx, length_h, kf, noise_variance, plan, chunk):
+        """Filter the values themselves."""
+        check_sizes(plan, len(kf))
+        length, kf_array, _, variance = parameters(length_h, kf, kf, noise_variance)
+        packed = arrays(plan)
+        shape = (int(plan.grid_offsets[-1]), len(kf_array))
+        mean, spread, likelihood = np.empty(shape), np.empty(shape), np.empty(len(plan))
+        failed = np.zeros(len(plan), np.bool_)
+        each(
+            len(plan),
+            lambda b: _moments(
+                b, *packed, length, kf_array, variance, chunk, mean, spread, likelihood, failed
+            ),
+        )
+        refuse(failed)
+        ctx.packed, ctx.given, ctx.chunk = packed, (length, kf_array, variance), chunk
+        ctx.like = (length_h, kf, noise_variance)
+        return torch.from_numpy(mean), torch.from_numpy(spread), torch.from_numpy(likelihood)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, *grads):
+        """The filter backwards."""
+        given = [g.detach().cpu().double().contiguous().numpy() for g in grads]
+        taken = (*ctx.packed, *ctx.given, ctx.chunk, *given)
+        windows = len(ctx.packed[0]) - 1
+        found = gradients(windows, ctx.like, lambda b, *parts: _moments_adjoint(b, *taken, *parts))
+        return (*found, None, None)
+
+
+@kernel
+def _sample(
+    b, union_offsets, obs_offsets, grid_offsets, union_h, obs_at, concept, value, repeats, grid_at,
+    prior, eps, xi, length_h, kf, lower, noise_variance, jitter, chunk, path, out, failed,
+):  # fmt: skip
+    """Sample window b; fills its rows of path and out."""
+    us = slice(union_offsets[b], union_offsets[b + 1])
+    os = slice(obs_offsets[b], obs_offsets[b + 1])
+    gs = slice(grid_offsets[b], grid_offsets[b + 1])
+    t, at, m, gat = union_h[us], obs_at[os], concept[os], grid_at[gs]
+    path, out, xi = path[us], out[gs], xi[gs]
+    width, size = prior.shape[1], prior.shape[2]
+    prior_path(t, prior[us], length_h, path)
+    variance = noise_variance[m] / repeats[os]
+    r = residuals(at, m, value[os], variance, eps[os], lower, path)
+    x_at = np.empty((len(gat), size, width))
+    nothing = np.empty((0, size, size))
+    ok, _ = run_filter(t, at, m, gat, variance, length_h, kf, chunk, r, x_at, nothing, nothing, nothing)
+    failed[b] = not ok
+    turned = np.ascontiguousarray(lower.T)
+    spread = np.sqrt(jitter)
+    for k in range(len(gat)):
+        for s in range(width):
+            for c in range(size):
+                out[k, s, c] = x_at[k, c, s] + spread * xi[k, s, c]
+            for p in range(size):
+                u = path[gat[k], s, p]
+                for c in range(p, size):
+                    out[k, s, c] += u * turned[p, c]
+
+
+@kernel
+def _sample_adjoint(
+    b, union_offsets, obs_offsets, grid_offsets, union_h, obs_at, concept, value, repeats, grid_at,
+    prior, eps, length_h, kf, lower, noise_variance, chunk, path, grad,
+    length_bar, kf_bar, lower_bar, noise_bar,
+):  # fmt: skip
+    """Gradients of window b, given those of its samples."""
+    us = slice(union_offsets[b], union_offsets[b + 1])
+    os = slice(obs_offsets[b], obs_offsets[b + 1])
+    gs = slice(grid_offsets[b], grid_offsets[b + 1])
+    t, at, m, gat = union_h[us], obs_at[os], concept[os], grid_at[gs]
+    path, prior, eps, grad, repeats = path[us], prior[us], eps[os], grad[gs], repeats[os]
+    width, size = prior.shape[1], prior.shape[2]
+    variance = noise_variance[m] / repeats
+    r = residuals(at, m, value[os], variance, eps, lower, path)
+    x_bar_at = np.empty((len(gat), size, width))
+    for k in range(len(gat)):
+        for s in range(width):
+            for c in range(size):
+                x_bar_at[k, c, s] = grad[k, s, c]
+    r_bar, variance_bar = np.zeros(r.shape), np.zeros(len(at))
+    length_bar[b] = run_back(
+        t, at, m, gat, variance, length_h, kf, chunk, r, x_bar_at, np.empty((0, size, size)), 0.0,
+        r_bar, kf_bar[b], variance_bar,
+    )  # fmt: skip
+    for i in range(len(at)):
+        noise_bar[b, m[i]] += variance_bar[i] / repeats[i]
+    residuals_gradient(at, m, variance, repeats, eps, path, r_bar, lower_bar[b], noise_bar[b])
+    length_bar[b] += path_gradient(t, at, m, gat, length_h, lower, path, prior, grad, r_bar, lower_bar[b])
+
+
+@kernel
+def _moments(
+    b, union_offsets, obs_offsets, grid_offsets, union_h, obs_at, concept, value, repeats, grid_at,
+    length_h, kf, noise_variance, chunk, mean, spread, likelihood, failed,
+):  # fmt: skip
+    """Mean, variance and log density of window b."""
+    us = slice(union_offsets[b], union_offsets[b + 1])
+    os = slice(obs_offsets[b], obs_offsets[b + 1])
+    gs = slice(grid_offsets[b], grid_offsets[b + 1])
+    t, at, m, gat = union_h[us], obs_at[os], concept[os], grid_at[gs]
+    size = len(kf)
+    x_at, D_at = np.empty((len(gat), size, 1)), np.empty((len(gat), size, size))
+    nothing = np.empty((0, size, size))
+    r = np.ascontiguousarray(value[os]).reshape(-1, 1)
+    variance = noise_variance[m] / repeats[os]
+    ok, density = run_filter(t, at, m, gat, variance, length_h, kf, chunk, r, x_at, D_at, nothing, nothing)
+    failed[b] = not ok
+    likelihood[b] = density
+    for k in range(len(gat)):
+        for c in range(size):
+            mean[gs][k, c] = x_at[k, c, 0]
+            spread[gs][k, c] = kf[c, c] + D_at[k, c, c]
+
+
+@kernel
+def _moments_adjoint(
+    b, union_offsets, obs_offsets, grid_offsets, union_h, obs_at, concept, value, repeats, grid_at,
+    length_h, kf, noise_variance, chunk, mean_bar, spread_bar, likelihood_bar,
+    length_bar, kf_bar, noise_bar,
+):  # fmt: skip
+    """Gradients of window b, given those of its moments and log density."""
+    us = slice(union_offsets[b], union_offsets[b + 1])
+    os = slice(obs_offsets[b], obs_offsets[b + 1])
+    gs = slice(grid_offsets[b], grid_offsets[b + 1])
+    t, at, m, gat = union_h[us], obs_at[os], concept[os], grid_at[gs]
+    r = np.ascontiguousarray(value[os]).reshape(-1, 1)
+    variance = noise_variance[m] / repeats[os]
+    x_bar_at = np.ascontiguousarray(mean_bar[gs]).reshape(len(gat), len(kf), 1)
+    P_bar_at = np.zeros((len(gat), len(kf), len(kf)))
+    for k in range(len(gat)):
+        for c in range(len(kf)):
+            P_bar_at[k, c, c] = spread_bar[gs][k, c]
+    variance_bar, r_bar = np.zeros(len(at)), np.zeros(r.shape)
+    length_bar[b] = run_back(
+        t, at, m, gat, variance, length_h, kf, chunk, r, x_bar_at, P_bar_at, likelihood_bar[b],
+        r_bar, kf_bar[b], variance_bar,
+    )  # fmt: skip
+    for i in range(len(at)):
+        noise_bar[b, m[i]] += variance_bar[i] / repeats[os][i]

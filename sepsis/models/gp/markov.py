@@ -1,0 +1,136 @@
+"""
+A factor of the observations' covariance from chunks of consecutive ones, and solves with it.
+
+    Ky[i, j] = exp(-|t_i - t_j| / l) Kf[m_i, m_j] + [i = j] noise_i
+
+The process is Markov with state f(t) in R^C, so chunks pass on only the state: Ky = L L^T exactly, at a cost
+linear in the number of observations. One chunk of all is the dense factor, chunks of one the Kalman filter.
+
+Between chunks `told` (C, C) is what observations so far take off Kf as the covariance of f now. For a chunk
+of observations i of variables m_i at times t_i, tau the time before and tau' that of its last,
+
+    a_i = exp(-(t_i - tau) / l),  e_i = exp(-(tau' - t_i) / l),  A = exp(-(tau' - tau) / l)
+    L L^T = exp(-|t_i - t_j| / l) Kf[m_i, m_j] - a_i a_j told[m_i, m_j] + noise
+    W = L^-1 (e_i Kf[m_i, :] - A a_i told[m_i, :]),  told' = A^2 told + W^T W
+    there: v = L^-1 (x - a_i state[m_i]),  state' = A state + W^T v
+    back:  alpha = L^-T (v + W state),  state' = A state - scatter(a_i alpha_i)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sepsis.models.gp.linalg import (
+    NEGLIGIBLE,
+    add_crossed,
+    add_product,
+    backward,
+    cholesky,
+    correlation,
+    forward,
+    kernel,
+)
+
+
+@kernel
+def factor(time, concept, variance, length_h, kf, chunk, L, W):
+    """L (N, chunk) and W (N, C) of the chunks; False if one is not positive definite."""
+    count, size = len(time), len(kf)
+    told = np.zeros((size, size))
+    block, a = np.empty((chunk, chunk)), np.empty(chunk)
+    before = time[0] if count else 0.0
+    for start in range(0, count, chunk):
+        n = min(chunk, count - start)
+        t, m, w = time[start : start + n], concept[start : start + n], W[start : start + n]
+        after = t[n - 1]
+        whole = correlation(after - before, length_h)
+        for i in range(n):
+            a[i] = correlation(t[i] - before, length_h)
+        _covariance(t, m, variance[start : start + n], length_h, kf, told, a, block)
+        if not cholesky(block, n):
+            return False
+        for i in range(n):
+            e, carried = correlation(after - t[i], length_h), whole * a[i]
+            for c in range(size):
+                w[i, c] = e * kf[m[i], c] - carried * told[m[i], c]
+            for j in range(i + 1):
+                L[start + i, j] = block[i, j]
+        forward(block, n, w)
+        square = whole * whole
+        for p in range(size):
+            for q in range(size):
+                told[p, q] *= square
+        add_crossed(told, w, w)
+        before = after
+    return True
+
+
+@kernel
+def _covariance(t, m, variance, length_h, kf, told, a, block):
+    """Lower triangle of a chunk's covariance given the chunks before it."""
+    step = np.empty(len(t))  # correlation of each observation with the one before; they multiply
+    for i in range(len(t)):
+        step[i] = correlation(t[i] - t[i - 1], length_h) if i else 0.0
+        near = 1.0
+        for j in range(i, -1, -1):
+            block[i, j] = near * kf[m[i], m[j]] - a[i] * a[j] * told[m[i], m[j]]
+            near *= step[j]
+            if near < NEGLIGIBLE:
+                near = 0.0
+        block[i, i] += variance[i]
+
+
+@kernel
+def solve(time, concept, length_h, chunk, L, W, x):
+    """x becomes Ky^-1 x, shape (N, S)."""
+    innovations(time, concept, length_h, chunk, L, W, x)
+    weights(time, concept, length_h, chunk, L, W, x)
+
+
+@kernel
+def innovations(time, concept, length_h, chunk, L, W, x):
+    """x becomes L^-1 x: of each observation what the ones before did not tell."""
+    count, size, width = len(time), W.shape[1], x.shape[1]
+    state = np.zeros((size, width))
+    before = time[0] if count else 0.0
+    for start in range(0, count, chunk):
+        n = min(chunk, count - start)
+        after = time[start + n - 1]
+        rows = x[start : start + n]
+        for i in range(n):
+            a = correlation(time[start + i] - before, length_h)
+            m = concept[start + i]
+            for s in range(width):
+                rows[i, s] -= a * state[m, s]
+        forward(L[start : start + n], n, rows)
+        _fade(state, correlation(after - before, length_h))
+        add_crossed(state, W[start : start + n], rows)
+        before = after
+
+
+@kernel
+def weights(time, concept, length_h, chunk, L, W, x):
+    """x becomes L^-T x. Rows that are 0 from some observation on stay 0: what came before is solved alone."""
+    count, size, width = len(time), W.shape[1], x.shape[1]
+    state = np.zeros((size, width))
+    last = ((count - 1) // chunk) * chunk if count else -1
+    for start in range(last, -1, -chunk):
+        n = min(chunk, count - start)
+        before = time[start - 1] if start else time[0]
+        after = time[start + n - 1]
+        rows = x[start : start + n]
+        add_product(rows, W[start : start + n], state)
+        backward(L[start : start + n], n, rows)
+        _fade(state, correlation(after - before, length_h))
+        for i in range(n):
+            a = correlation(time[start + i] - before, length_h)
+            m = concept[start + i]
+            for s in range(width):
+                state[m, s] -= a * rows[i, s]
+
+
+@kernel
+def _fade(state, by):
+    for p in range(state.shape[0]):
+        for s in range(state.shape[1]):
+            state[p, s] *= by

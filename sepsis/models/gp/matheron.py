@@ -1,0 +1,233 @@
+"""
+Posterior samples given the whole window: Matheron's rule, a chunked Markov factor, one window at a time.
+
+    sample = f(grid) + K(grid, obs) Ky^-1 (y - f(obs) - sigma eps) + sqrt(jitter) xi,   f from the prior
+
+is exact (Wilson et al. 2020, arXiv:2002.09309) and never forms the posterior covariance. With
+
+    Ky[i, j] = exp(-|t_i - t_j| / l) Kf[m_i, m_j] + [i = j] noise[m_i] / repeats_i
+
+the process is Markov with state f(t) in R^C: a factor of Ky is built from chunks of consecutive
+observations that pass on only the state, and products with K(grid, obs) are recursions over time. So the
+cost is linear in the number of observations. Derivatives are written by hand; nothing is taped through
+a factor. Inside, all is float64.
+
+U times, N observations, T grid hours, S samples, C variables, of one window.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from sepsis.models.gp.cross import among, gather, spread
+from sepsis.models.gp.linalg import add_crossed, add_product, kernel
+from sepsis.models.gp.markov import factor, innovations, solve, weights
+from sepsis.models.gp.noise import Noise
+from sepsis.models.gp.plan import Plan
+from sepsis.models.gp.prior import path_gradient, prior_path, residuals, residuals_gradient
+from sepsis.models.gp.windows import arrays, check_sizes, each, gradients, parameters, refuse
+
+CHUNK = 32  # observations factored together; any number gives the same answer
+
+
+def smooth_samples(
+    plan: Plan, noise: Noise, length_h, kf, lower, noise_variance, jitter: float, chunk: int = CHUNK
+) -> torch.Tensor:
+    """
+    Samples of the posterior on the grid, given everything in the window.
+
+    Parameters
+    ----------
+    plan : Plan, of B windows
+    noise : Noise
+    length_h : tensor, scalar
+    kf, lower : tensor, shape (C, C)
+        Covariance of the variables at one time, and its Cholesky factor.
+    noise_variance : tensor, shape (C,)
+    jitter : float
+        Variance of independent noise added to every value.
+    chunk : int
+
+    Returns
+    -------
+    samples : tensor of the parameters' dtype, shape (sum of T, S, C)
+        Differentiable in length_h, kf, lower and noise_variance. Kf is symmetric: of its gradient only
+        the symmetric part has a meaning.
+
+    Raises
+    ------
+    torch.linalg.LinAlgError
+        If a covariance is not positive definite, or not finite.
+    """
+    return Smooth.apply(length_h, kf, lower, noise_variance, plan, noise, float(jitter), int(chunk))
+
+
+def cut_samples(
+    plan: Plan, noise: Noise, length_h, kf, lower, noise_variance, jitter: float, hours, chunk: int = CHUNK
+) -> torch.Tensor:
+    """
+    Samples of one window as it was at several earlier hours, all from one factor.
+
+    A factor of the first observations is the first part of the factor of all; so is what is new in each
+    observation. Only the way back through the factor is gone again for each hour.
+
+    Parameters
+    ----------
+    plan : Plan, of one window
+    noise : Noise
+        Of that window; a cut window's own noise is the first part of it.
+    hours : sequence of int
+        How many of the window's grid hours remain, each at least 1.
+
+    Returns
+    -------
+    samples : tensor, shape (sum of hours, S, C)
+        What `smooth_samples` gives for the windows cut there, up to rounding; no gradient.
+
+    Raises
+    ------
+    torch.linalg.LinAlgError
+        If a covariance is not positive definite, or not finite.
+    """
+    assert len(plan) == 1, "one window at a time"
+    hours = np.asarray(hours, np.int64)
+    assert ((hours >= 1) & (hours <= plan.hours[0])).all(), "a cut lies within the window's grid"
+    check_sizes(plan, len(kf), noise)
+    given = parameters(length_h, kf, lower, noise_variance)
+    out = np.empty((int(hours.sum()), *noise.jitter.shape[1:]))
+    variance = given[3][plan.concept] / plan.repeats
+    done = _cut(
+        plan.union_h, plan.obs_at, plan.concept, plan.grid_at, plan.value, variance,
+        noise.prior, noise.observation, noise.jitter, *given[:3], float(jitter), int(chunk), hours, out,
+    )  # fmt: skip
+    refuse(np.array([not done]))
+    return torch.from_numpy(out).to(kf.dtype)
+
+
+class Smooth(Function):
+    """`smooth_samples` and its derivatives."""
+
+    @staticmethod
+    def forward(ctx, length_h, kf, lower, noise_variance, plan, noise, jitter, chunk):
+        """Sample; keep the factor for the way back, which makes the prior paths again."""
+        given = parameters(length_h, kf, lower, noise_variance)
+        n, c = len(plan.value), len(kf)
+        check_sizes(plan, c, noise)
+        kept = np.empty((n, chunk)), np.empty((n, c)), np.empty((n, noise.n_samples))  # L, W, alpha
+        out = torch.empty(noise.jitter.shape, dtype=kf.dtype)
+        failed = np.zeros(len(plan), np.bool_)
+        packed = (*arrays(plan), noise.prior, noise.observation, noise.jitter)
+        each(len(plan), lambda b: _sample(b, *packed, *given, jitter, chunk, *kept, out.numpy(), failed))
+        refuse(failed)
+        ctx.kept, ctx.packed, ctx.given, ctx.chunk = kept, packed, given, chunk
+        ctx.like = (length_h, kf, lower, noise_variance)
+        return out.to(kf.device)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        """Solve once more with the same factor, then contract."""
+        grad = grad.detach().cpu().contiguous().numpy()
+        given = (*ctx.packed[:-1], *ctx.given, ctx.chunk, *ctx.kept, grad)
+        found = gradients(len(ctx.packed[0]) - 1, ctx.like, lambda b, *parts: _adjoint(b, *given, *parts))
+        return (*found, None, None, None, None)
+
+
+@kernel
+def _sample(
+    b, union_offsets, obs_offsets, grid_offsets, union_h, obs_at, concept, value, repeats, grid_at,
+    prior, eps, xi, length_h, kf, lower, noise_variance, jitter, chunk, L, W, alpha, out, failed,
+):  # fmt: skip
+    """Sample window b; fills its rows of L, W, alpha and out."""
+    us, os, gs = (
+        slice(union_offsets[b], union_offsets[b + 1]),
+        slice(obs_offsets[b], obs_offsets[b + 1]),
+        slice(grid_offsets[b], grid_offsets[b + 1]),
+    )
+    t, at, m, gat = union_h[us], obs_at[os], concept[os], grid_at[gs]
+    alpha, time = alpha[os], t[at]
+    path = np.empty((len(t), prior.shape[1], prior.shape[2]), prior.dtype)
+    prior_path(t, prior[us], length_h, path)
+    variance = noise_variance[m] / repeats[os]
+    alpha[:] = residuals(at, m, value[os], variance, eps[os], lower, path)
+    if not factor(time, m, variance, length_h, kf, chunk, L[os], W[os]):
+        failed[b] = True
+        return
+    solve(time, m, length_h, chunk, L[os], W[os], alpha)
+    z = np.empty((len(gat), prior.shape[1], prior.shape[2]))
+    spread(time, m, t[gat], length_h, alpha, z)
+    _emit(gat, path, z, xi[gs], kf, lower, jitter, out[gs])
+
+
+@kernel
+def _emit(gat, path, z, xi, kf, lower, jitter, out):
+    """Prior path, what the data add to it, and jitter at the grid hours."""
+    turned = np.ascontiguousarray(lower.T)
+    total, scale = np.empty(z.shape[1:]), np.sqrt(jitter)
+    for k in range(len(gat)):
+        for s in range(z.shape[1]):
+            for c in range(z.shape[2]):
+                total[s, c] = scale * xi[k, s, c]
+        add_product(total, path[gat[k]], turned)
+        add_product(total, z[k], kf)
+        out[k] = total
+
+
+@kernel
+def _cut(t, at, m, gat, value, variance, prior, eps, xi, length_h, kf, lower, jitter, chunk, hours, out):
+    """Samples of one window cut after each of `hours` grid hours, one after the other; False if no factor."""
+    path = np.empty(prior.shape, prior.dtype)
+    prior_path(t, prior, length_h, path)
+    v = residuals(at, m, value, variance, eps, lower, path)
+    time, grid_h = t[at], t[gat]
+    L, W = np.empty((len(at), chunk)), np.empty((len(at), len(kf)))
+    if not factor(time, m, variance, length_h, kf, chunk, L, W):
+        return False
+    innovations(time, m, length_h, chunk, L, W, v)
+    begin = 0
+    for count in hours:
+        known = np.searchsorted(at, gat[count - 1], side="right")
+        alpha = v[:known].copy()
+        weights(time[:known], m[:known], length_h, chunk, L[:known], W[:known], alpha)
+        z = np.empty((count, prior.shape[1], prior.shape[2]))
+        spread(time[:known], m[:known], grid_h[:count], length_h, alpha, z)
+        _emit(gat[:count], path, z, xi[:count], kf, lower, jitter, out[begin : begin + count])
+        begin += count
+    return True
+
+
+@kernel
+def _adjoint(
+    b, union_offsets, obs_offsets, grid_offsets, union_h, obs_at, concept, value, repeats, grid_at,
+    prior, eps, length_h, kf, lower, noise_variance, chunk, L, W, alpha, grad,
+    length_bar, kf_bar, lower_bar, noise_bar,
+):  # fmt: skip
+    """Gradients of window b, given those of its samples."""
+    us, os, gs = (
+        slice(union_offsets[b], union_offsets[b + 1]),
+        slice(obs_offsets[b], obs_offsets[b + 1]),
+        slice(grid_offsets[b], grid_offsets[b + 1]),
+    )
+    t, at, m, gat = union_h[us], obs_at[os], concept[os], grid_at[gs]
+    prior, alpha, grad, repeats, time = prior[us], alpha[os], grad[gs], repeats[os], t[at]
+    kf_bar, lower_bar, noise_bar = kf_bar[b], lower_bar[b], noise_bar[b]
+    z, z_bar = np.empty(grad.shape), np.zeros(grad.shape)
+    spread(time, m, t[gat], length_h, alpha, z)
+    for k in range(len(gat)):
+        add_product(z_bar[k], grad[k], kf)
+        add_crossed(kf_bar, grad[k], z[k])
+    w = np.empty(alpha.shape)
+    length_bar[b] = gather(time, m, t[gat], length_h, alpha, z_bar, w)
+    solve(time, m, length_h, chunk, L[os], W[os], w)
+    for i in range(len(at)):
+        for s in range(w.shape[1]):
+            noise_bar[m[i]] -= w[i, s] * alpha[i, s] / repeats[i]
+    length_bar[b] += among(time, m, length_h, kf, alpha, w, kf_bar)
+    path = np.empty(prior.shape, prior.dtype)
+    prior_path(t, prior, length_h, path)
+    variance = noise_variance[m] / repeats
+    residuals_gradient(at, m, variance, repeats, eps[os], path, w, lower_bar, noise_bar)
+    length_bar[b] += path_gradient(t, at, m, gat, length_h, lower, path, prior, grad, w, lower_bar)

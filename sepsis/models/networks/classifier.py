@@ -1,0 +1,404 @@
+"""
+What the networks share as estimators: windows to plans, training, risks, storing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from scipy.special import expit
+from sklearn.utils.validation import check_is_fitted
+
+from sepsis.cohort.windows import Windows
+from sepsis.core.config import LOOKBACK_H
+from sepsis.core.errors import ExportError, SettingsError
+from sepsis.models.base import Standardiser, WindowClassifier
+from sepsis.models.gp.plan import SAME_H, Plan, plan_windows
+from sepsis.models.networks.bodies import Architecture, ProcessFront, SequenceNetwork, shapes_of_weights
+from sepsis.models.networks.hold_out import hold_out
+from sepsis.models.networks.settings import check_network_settings
+from sepsis.models.networks.training import LabelledPlan, Schedule, log, train_network
+from sepsis.models.state import LARGEST, Stored
+
+HOLD_OUT = 0.1  # share of subjects kept for early stopping if the caller gives no validation
+
+
+class NetworkClassifier(WindowClassifier):
+    """
+    Base of the networks; a subclass names its parts (`_architecture`) and stores its settings.
+
+    Each window is read alone and with the same seeded numbers when scoring, so its risk is the same to
+    the last bit whatever else is asked for. The weight that cases have in training is taken out of the
+    logits again: a risk is a probability at the training prevalence.
+
+    Attributes
+    ----------
+    concepts_ : tuple of str
+    n_features_in_ : int
+    classes_ : ndarray, [0, 1]
+    case_weight_ : float
+        1 / prevalence of the training windows.
+    seen_ : ndarray of bool, shape (C,)
+        Variables with any value in training; values of the others are left out.
+    history_ : list of dict
+        Per epoch: epoch, train_loss, validation_loss, average_precision, seconds.
+    standardiser_ : Standardiser
+    network_ : SequenceNetwork
+    """
+
+    resumable: ClassVar[bool] = True
+    _last: tuple[bytes, np.ndarray] | None = None  # hash of what was read last, and its risks
+
+    @abstractmethod
+    def _architecture(self) -> Architecture:
+        """The parts of this model's network, from its settings."""
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether an hour's output depends on that hour and those before it only."""
+        a = self._architecture()
+        return a.front != "mgp" or a.conditioning == "filter"
+
+    @property
+    def lookback_h(self) -> float:
+        """How far back a window reaches: all of the stay where one pass serves every hour."""
+        return np.inf if self.is_causal else LOOKBACK_H
+
+    def fit(
+        self,
+        X: Windows,
+        y,
+        validation: tuple[Windows, np.ndarray] | None = None,
+        work_dir: str | Path | None = None,
+    ):
+        """
+        Train end to end, with early stopping.
+
+        Parameters
+        ----------
+        X : Windows, length B
+        y : array of 0 and 1, shape (B,)
+        validation : (Windows, array), optional
+            For early stopping only. None: one subject in ten, of each class, is held out of X. If
+            either class is missing there, `max_epochs` are trained and the last weights kept.
+        work_dir : path, optional
+            Folder for checkpoints and logs. A run that was stopped goes on from there, and ends with the
+            same weights as one left alone.
+
+        Raises
+        ------
+        NothingLeftError
+            If a class has no windows.
+        SettingsError
+            For a setting that makes no sense, or a `work_dir` of another run.
+        ExportError
+            If a variable has values that are not finite.
+        SepsisError
+            If the loss stops being a number.
+        """
+        self._check_settings()
+        y = self._check_classes(y)
+        _check_finite(X)
+        self.concepts_, self.n_features_in_ = tuple(X.concepts), len(X.concepts)
+        if validation is None:
+            held = hold_out(X.subject_id, y, HOLD_OUT, self.random_state)
+            if held.any():
+                validation = (X[held], y[held])
+                X, y = X[~held], y[~held]
+        self.standardiser_ = Standardiser.learn(X)
+        self.seen_ = np.bincount(X.concept, minlength=len(X.concepts)) > 0
+        self.case_weight_ = float(len(y) / y.sum())
+        with _torch_settings(self.threads, self.random_state):
+            self.network_ = self._new_network().to(self.device)
+            self._say_receptive_field(X)
+            fitted = train_network(
+                self.network_,
+                LabelledPlan(self._plan(X), y),
+                self._check_validation(validation),
+                self._schedule(work_dir),
+                self.case_weight_,
+            )
+            self.history_ = fitted.history
+            self.network_.cpu().eval()
+        return self
+
+    def predict_proba(self, X: Windows) -> np.ndarray:
+        """
+        Mean risk over the posterior samples.
+
+        A window without observations is read from the prior (or from empty bins).
+
+        Returns
+        -------
+        proba : ndarray, shape (B, 2)
+        """
+        risk = self._risks(X).mean(1)
+        return np.stack([1.0 - risk, risk], axis=1)
+
+    def risk_sd(self, X: Windows) -> np.ndarray | None:
+        """Standard deviation of the risk over the posterior samples, shape (B,); None without samples."""
+        if self._width == 1:
+            return None
+        return self._risks(X).std(1)
+
+    def predict_earlier(self, X: Windows, end_h) -> tuple[np.ndarray, np.ndarray | None]:
+        """
+        Risks of the same stays at several earlier times; see `WindowClassifier.predict_earlier`.
+
+        Where an hour depends on the past only, one pass over a window serves all times on its grid; a
+        smoothed process shares its factor between them (each has a pass of its own through the
+        body). Equal to asking for each time by itself, up to rounding in float32: convolutions
+        of another length may sum in another order.
+        """
+        end_h = np.asarray(end_h, dtype=float)
+        self._check_concepts(X)
+        if not (self.is_causal or self.network_.front.shares_factor):
+            return super().predict_earlier(X, end_h)
+        back = X.end_h[:, None] - end_h  # hours before the window's own end
+        steps = np.round(back)
+        on_grid = np.abs(back - steps) < SAME_H
+        on_grid &= (steps >= 0) & (end_h - X.start_h[:, None] > -SAME_H)
+        on_grid &= end_h - X.start_h[:, None] <= self.lookback_h
+        risk, sd = np.full(end_h.shape, np.nan), np.full(end_h.shape, np.nan)
+        with self._scoring():
+            plans = self._plan(X)
+            for row in range(len(X)):
+                columns = np.flatnonzero(on_grid[row])
+                if len(columns):
+                    risks = self._read_earlier(plans.take(row), steps[row, columns].astype(int))
+                    risk[row, columns], sd[row, columns] = risks.mean(1), risks.std(1)
+        rest = np.where(on_grid, np.nan, end_h)
+        if not np.isnan(rest).all():
+            other, other_sd = super().predict_earlier(X, rest)
+            risk = np.where(on_grid, risk, other)
+            sd = sd if other_sd is None else np.where(on_grid, sd, other_sd)
+        return risk, sd if self._width > 1 else None
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict]:
+        """Weights, means and SDs; facts: concepts, case weight, history without its seconds."""
+        check_is_fitted(self, "network_")
+        arrays = {
+            f"network.{name}": tensor.detach().cpu().numpy().copy()
+            for name, tensor in self.network_.state_dict().items()
+        }
+        arrays |= {
+            "mean": self.standardiser_.mean.copy(),
+            "sd": self.standardiser_.sd.copy(),
+            "seen": self.seen_.astype(np.uint8),
+        }
+        facts = {
+            "concepts": list(self.concepts_),
+            "case_weight": self.case_weight_,
+            "history": [{k: v for k, v in epoch.items() if k != "seconds"} for epoch in self.history_],
+            "receptive_field_h": self.network_.body.receptive_field_h,
+        }
+        return arrays, facts
+
+    def restore(self, arrays: dict[str, np.ndarray], facts: dict):
+        """Set what `fit` would have set."""
+        stored = Stored(self.name, arrays, facts)
+        try:
+            self._check_storable()
+        except SettingsError as error:
+            raise stored.wrong("settings", error.found, error.expected) from None
+        self.concepts_ = stored.concepts()
+        size = (len(self.concepts_),)
+        self.n_features_in_, self.classes_ = len(self.concepts_), np.array([0, 1])
+        self.case_weight_ = float(stored.number("case_weight", least=1.0))
+        self.history_ = stored.fact("history", list)
+        if not all(isinstance(epoch, dict) for epoch in self.history_):
+            raise stored.wrong("history", "no list of epochs", "one object for each")
+        self.standardiser_ = Standardiser(stored.array("mean", size), stored.array("sd", size, least=1e-12))
+        self.seen_ = stored.array("seen", size, "uint8", least=0, most=1).astype(bool)
+        for name, shape in shapes_of_weights(size[0], self._architecture()).items():
+            stored.array(f"network.{name}", shape, "float32")
+        with _torch_settings(1, self.random_state):
+            network = self._new_network()
+        constants = dict(network.named_buffers())
+        weights = {}
+        for name, tensor in network.state_dict().items():
+            weights[name] = _stored_tensor(stored, f"network.{name}", tensor, constant=name in constants)
+        stored.nothing_else("receptive_field_h")
+        network.load_state_dict(weights)
+        self.network_ = network.eval()
+        return self
+
+    @property
+    def _width(self) -> int:
+        """Risks read of one window: the samples, or one where nothing is random."""
+        a = self._architecture()
+        return self.n_samples if a.front == "mgp" and a.moments == "sample" else 1
+
+    def _risks(self, X: Windows) -> np.ndarray:
+        """
+        Risk of every window and sample, shape (B, S).
+
+        The last answer is kept under a hash of what it came from: a score is asked for its mean and
+        then for its SD, and reading the windows is the cost of both.
+        """
+        self._check_concepts(X)
+        key = self._fingerprint(X)
+        if self._last is not None and self._last[0] == key:
+            return self._last[1]
+        logits = np.empty((len(X), self._width))
+        with self._scoring():
+            plans = self._plan(X)
+            for row in range(len(X)):
+                one = plans.take(row)
+                logits[row] = self.network_(one, self._width, self._seed).double().numpy()[0]
+        risks = self._to_risk(logits)
+        self._last = (key, risks)
+        return risks
+
+    def _read_earlier(self, plan: Plan, steps: np.ndarray) -> np.ndarray:
+        """Risks of one window, `steps` hours before its end, shape (len(steps), S)."""
+        if self.is_causal:
+            logits = self.network_(plan, self._width, self._seed, every_hour=True)  # (T, S)
+            return self._to_risk(logits.double().numpy()[len(logits) - 1 - steps])
+        hours = plan.hours[0] - steps
+        front = self.network_.front
+        assert isinstance(front, ProcessFront), "bins are causal"
+        x = front.cut(plan, self._width, self._seed, hours)
+        return self._to_risk(self.network_.logits(x, hours).double().numpy())
+
+    def _to_risk(self, logits: np.ndarray) -> np.ndarray:
+        return expit(logits - np.log(self.case_weight_))
+
+    @property
+    def _seed(self) -> np.ndarray:
+        """One seed for whatever window is read: its risk then depends on the window alone."""
+        return np.array([self.random_state], np.uint64)
+
+    @contextmanager
+    def _scoring(self):
+        """One thread, so that sums are always taken in one order, and no gradients."""
+        with _torch_settings(1, self.random_state), torch.no_grad():
+            yield
+
+    def _fingerprint(self, X: Windows) -> bytes:
+        """Hash of the windows, the settings that scoring reads and the weights."""
+        digest = hashlib.blake2b(digest_size=16)
+        for array in (X.start_h, X.end_h, X.offsets, X.time_h, X.concept, X.value, X.repeats):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(repr((self._architecture(), self._width, self.random_state)).encode())
+        for array in self.state()[0].values():
+            digest.update(array.tobytes())
+        return digest.digest()
+
+    def _plan(self, X: Windows) -> Plan:
+        """Times and z-scores, without variables that training never saw."""
+        _check_finite(X)
+        if not self.seen_[np.unique(X.concept)].all():
+            X = X.only(self.seen_[X.concept])
+        return plan_windows(X, self.standardiser_.values(X))
+
+    def _new_network(self) -> SequenceNetwork:
+        return SequenceNetwork(len(self.concepts_), self._architecture())
+
+    def _schedule(self, work_dir: str | Path | None) -> Schedule:
+        given = self.get_params(deep=False)
+        return Schedule(
+            learning_rate=self.learning_rate,
+            l2=self.l2,
+            batch_size=self.batch_size,
+            max_epochs=self.max_epochs,
+            patience=self.patience,
+            n_samples=given.get("train_samples") or self._width,
+            random_state=self.random_state,
+            clip_norm=self.clip_norm,
+            loss_hours=given.get("loss_hours", "last"),
+            likelihood_weight=given.get("likelihood_weight", 0.0),
+            pretrain_epochs=given.get("pretrain_epochs", 0),
+            devices=self.devices,
+            accelerator="cpu" if self.device == "cpu" else "gpu",
+            checkpoint_dir=None if work_dir is None else Path(work_dir),
+            log_dir=None if work_dir is None else Path(work_dir),
+            name=self.name,
+        )
+
+    def _say_receptive_field(self, X: Windows) -> None:
+        """The hours a network can see, and a warning if windows are longer."""
+        field = self.network_.body.receptive_field_h
+        longest = float((X.end_h - X.start_h).max())
+        if field is None:
+            return
+        log.info("%s: receptive field %d h, longest training window %.0f h", self.name, field, longest)
+        if field < longest:
+            log.warning(
+                "%s: the network sees %d h of windows of up to %.0f h: raise levels or kernel_size",
+                self.name, field, longest,
+            )  # fmt: skip
+
+    def _check_validation(self, validation) -> LabelledPlan | None:
+        """Planned validation windows, or None if they cannot rank anything."""
+        if validation is None:
+            return None
+        X, y = validation
+        self._check_concepts(X)
+        y = np.asarray(y).astype(int)
+        if len(np.unique(y)) < 2:
+            log.warning("%s: %d validation windows of one class: no early stopping", self.name, len(y))
+            return None
+        return LabelledPlan(self._plan(X), y)
+
+    def _check_storable(self) -> None:
+        """Raise SettingsError for settings that no training accepts, and so no stored model has."""
+        check_network_settings(
+            self.name, self.get_params(deep=False), self._architecture().body, self.is_causal
+        )
+
+    def _check_settings(self) -> None:
+        self._check_storable()
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise SettingsError(
+                self.name, "device = 'cuda', and torch finds no GPU", todo="Set device = 'cpu'"
+            )
+
+
+def _stored_tensor(stored: Stored, name: str, like: torch.Tensor, *, constant: bool) -> torch.Tensor:
+    """
+    A stored tensor of the shape and type of the network's own.
+
+    Scalars may come back with one dimension: safetensors writers differ there. A constant of the network
+    (the bounds of a parameter, which may be infinite) has to be the one it has.
+    """
+    dtype, shape = str(like.dtype).removeprefix("torch."), tuple(like.shape)
+    if shape == () and stored.has(name) and stored.arrays[name].shape == (1,):
+        shape = (1,)
+    most = np.inf if constant else LARGEST
+    array = stored.array(name, shape, dtype, least=-most, most=most)
+    found = torch.tensor(np.asarray(array)).reshape(like.shape)
+    if constant and not torch.equal(found, like):
+        raise stored.wrong(name, "another constant than the network's", "the network's own")
+    return found
+
+
+def _check_finite(X: Windows) -> None:
+    """Raise ExportError naming the variables with values that are not finite, and how many."""
+    wrong = ~np.isfinite(X.value) | ~np.isfinite(X.time_h)
+    if wrong.any():
+        counts = np.bincount(X.concept[wrong], minlength=len(X.concepts))
+        found = ", ".join(f"{counts[c]:,} of {X.concepts[c]}" for c in np.flatnonzero(counts))
+        raise ExportError(
+            "windows", f"values or times that are not finite: {found}", "finite numbers", "Leave them out."
+        )
+
+
+@contextmanager
+def _torch_settings(threads: int | None, seed: int):
+    """Threads and torch's own random numbers for a while; both are put back."""
+    before = torch.get_num_threads()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,94 @@
+"""
+The networks without the Gaussian process: hourly bins, filled forward, with a mask and the time since.
+
+What the adapter has to beat: the same bodies, the same training, the usual preprocessing.
+"""
+
+from __future__ import annotations
+
+from sepsis.models.networks.bodies import LEVELS, Architecture
+from sepsis.models.networks.classifier import NetworkClassifier
+
+
+class RawTCN(NetworkClassifier):
+    """
+    Temporal convolutions on binned, forward-filled, masked input.
+
+    Nothing in it is random but the weights at the start, and an hour's output depends on that hour and
+    those before it, so one pass gives a risk at every hour.
+
+    Parameters
+    ----------
+    channels : sequence of {"mask", "since"}
+        Given beside the values: whether a variable was charted in the hour, how long ago it last was.
+    loss_hours : {"last", "every"}
+        Learn from the risk at the prediction, or from that of every hour, each window counting the same.
+    hidden, levels, kernel_size, dropout, learning_rate, l2, batch_size, max_epochs, patience, clip_norm,
+    device, devices, threads, random_state
+        As in `MGPTCN`.
+
+    Attributes
+    ----------
+    See `NetworkClassifier`.
+    """
+
+    name = "raw_tcn"
+    body = "tcn"
+
+    def __init__(
+        self,
+        *,
+        channels: tuple[str, ...] = ("mask", "since"),
+        hidden: int = 32,
+        levels: int | None = None,
+        kernel_size: int = 5,
+        dropout: float = 0.1,
+        learning_rate: float = 0.001,
+        l2: float = 1e-4,
+        batch_size: int = 32,
+        max_epochs: int = 15,
+        patience: int = 4,
+        clip_norm: float = 1.0,
+        loss_hours: str = "last",
+        device: str = "cpu",
+        devices: int = 1,
+        threads: int | None = 1,
+        random_state: int = 0,
+    ):
+        self.channels = channels
+        self.hidden = hidden
+        self.levels = levels
+        self.kernel_size = kernel_size
+        self.dropout = dropout
+        self.learning_rate = learning_rate
+        self.l2 = l2
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.patience = patience
+        self.clip_norm = clip_norm
+        self.loss_hours = loss_hours
+        self.device = device
+        self.devices = devices
+        self.threads = threads
+        self.random_state = random_state
+
+    def _architecture(self) -> Architecture:
+        return Architecture(
+            front="binned",
+            body=self.body,
+            channels=tuple(self.channels),
+            hidden=self.hidden,
+            levels=self.levels or LEVELS[self.body],
+            kernel_size=self.kernel_size,
+            dropout=self.dropout,
+        )
+
+
+class RawGRU(RawTCN):
+    """
+    Gated recurrent units on the input of `RawTCN`, whose parameters it has; `levels` are layers, and
+    `kernel_size` is without effect.
+    """
+
+    name = "raw_gru"
+    body = "gru"

@@ -1,0 +1,131 @@
+"""How a network is trained, on what, and what comes of it: the words that the training modules share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sepsis.models.gp.plan import Plan
+
+MONITOR = "average_precision"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """
+    How to train.
+
+    Attributes
+    ----------
+    learning_rate : float
+        Adam's.
+    l2 : float
+        Weight decay of the weight matrices of body and head; biases, norms and the process have none.
+    batch_size, max_epochs : int
+    patience : int
+        Stop after this many epochs without a better average precision on validation.
+    n_samples : int
+        S, posterior samples of a window.
+    random_state : int
+        Seeds order, samples and dropout; see `network_seeds`.
+    clip_norm : float
+        Longest gradient: stops a rare far-out value from throwing the weights away. 0: no limit.
+    loss_hours : "last" or "every"
+        Which hours' logits the loss reads. In "every" a window counts once: the mean over its hours,
+        each of which has the window's class.
+    likelihood_weight : float
+        Adds this times minus the log marginal likelihood per observation to the loss.
+    pretrain_epochs : int
+        Epochs before the first in which the process alone learns, from the likelihood.
+    devices : int
+        Processes on this machine; `torchrun` overrules it.
+    accelerator : "cpu" or "gpu"
+    checkpoint_dir : Path or None
+        Where the run is kept; one that is found there and is this run goes on.
+    checkpoint_min : float
+        Minutes after which an epoch is interrupted by a checkpoint; its end is one anyway.
+    log_dir : Path or None
+        Where metrics.csv goes, and TensorBoard's events if that is installed.
+    progress : bool
+        Show a bar on a terminal.
+    name : str
+        What the log and errors call the model.
+    """
+
+    learning_rate: float
+    l2: float
+    batch_size: int
+    max_epochs: int
+    patience: int
+    n_samples: int
+    random_state: int
+    clip_norm: float = 1.0
+    loss_hours: str = "last"
+    likelihood_weight: float = 0.0
+    pretrain_epochs: int = 0
+    devices: int = 1
+    accelerator: str = "cpu"
+    checkpoint_dir: Path | None = None
+    checkpoint_min: float = 10.0
+    log_dir: Path | None = None
+    progress: bool = True
+    name: str = "network"
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPlan:
+    """Planned windows and, for each, 0 or 1."""
+
+    plan: Plan
+    y: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """
+    What training did.
+
+    Attributes
+    ----------
+    history : list of dict
+        Per epoch: epoch, train_loss (cross-entropy), likelihood_loss (minus the log marginal likelihood
+        per observation), validation_loss, average_precision, length_h, gradient_norm (mean before
+        clipping), seconds; None where it does not apply. Epochs below 0 are pre-training.
+    best_epoch : int
+        Whose weights the network has: the first of the highest average precision, or without
+        validation the last.
+    resumed : bool
+        Whether an earlier, interrupted run was gone on with.
+    """
+
+    history: list[dict]
+    best_epoch: int
+    resumed: bool = False
+
+
+def best_epoch(history: list[dict]) -> int | None:
+    """
+    First epoch of the highest average precision; None before there is one.
+
+    Examples
+    --------
+    >>> best_epoch([{"epoch": e, "average_precision": v} for e, v in enumerate([0.1, 0.4, 0.4])])
+    1
+    """
+    measured = [e for e in history if e[MONITOR] is not None]
+    if not measured:
+        return None
+    return max(measured, key=lambda e: (e[MONITOR], -e["epoch"]))["epoch"]
+
+
+def is_over(history: list[dict], schedule: Schedule) -> bool:
+    """Whether nothing is left to train: all epochs are done, or patience is at its end."""
+    if not history:
+        return schedule.max_epochs <= -schedule.pretrain_epochs
+    last, best = history[-1]["epoch"], best_epoch(history)
+    return last + 1 >= schedule.max_epochs or (best is not None and last - best >= schedule.patience)

@@ -1,0 +1,201 @@
+"""
+`sepsis compare`: an export read once, labelled by several definitions, and what they make of it on disk;
+`sepsis check --preset`: what a definition finds in a known release, beside what it should.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pandas as pd
+
+from sepsis.core.errors import UsageError
+from sepsis.core.files import MANIFEST, whole_folder, write_json
+from sepsis.core.provenance import manifest
+from sepsis.core.work import locked
+from sepsis.events.extraction import extract_parts
+from sepsis.events.parts import EventParts
+from sepsis.labels import Preset, load_preset
+from sepsis.labels.compare import WALK, compare, counts, walk
+from sepsis.labels.release_counts import expected_against_found, release_of, releases
+from sepsis.labels.store import label_parts, lose_first_onset
+from sepsis.report.comparison import counts_table, pairs_table, render_comparison
+from sepsis.sources.base import Source
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What was compared: long tables as in `labels.compare`."""
+
+    compared: pd.DataFrame
+    walked: pd.DataFrame
+
+
+def compare_export(
+    source: Source,
+    presets: list[str],
+    out: str | Path | None = None,
+    *,
+    walks: list[str] | None = None,
+    log: Callable[[str], None] = lambda text: None,
+) -> Comparison:
+    """
+    Compare definitions on one export, and write the folder if one is given.
+
+    compare.csv (preset, other, measure, value: one number a row), walk.csv (a row per step),
+    index.html and manifest.json. No table names a stay.
+
+    Parameters
+    ----------
+    presets : list of str
+        Names or files; the order is that of every table.
+    walks : list of str, optional
+        "FROM:TO" each, presets that need not be among the compared ones.
+
+    Raises
+    ------
+    UsageError
+        For a preset given twice, or a walk that is not two different presets.
+    """
+    definitions = _definitions(presets)
+    pairs = [_walk_ends(text) for text in walks or []]
+    source.require_labelable()
+    source.require_usable()
+    fingerprint = source.fingerprint()
+    everyone = [*definitions.values(), *(preset for pair in pairs for preset in pair)]
+    detail = any(preset.reads_detail for preset in everyone)
+    with TemporaryDirectory() as aside:
+        onset_of = _remembering(extract_parts(source, Path(aside), detail=detail))
+        onsets = {}
+        for name, preset in definitions.items():
+            log(f"label: {name}")
+            onsets[name] = onset_of(preset)
+        steps = []
+        for start, end in pairs:
+            log(f"walk: {start.name} to {end.name}")
+            steps.append(walk(onset_of, start, end))
+    compared = compare(onsets)
+    walked = pd.concat(steps, ignore_index=True) if steps else pd.DataFrame(columns=WALK)
+    facts = manifest(
+        "comparison",
+        settings={name: preset.settings() for name, preset in definitions.items()},
+        inputs={"export": fingerprint},
+        export_kind=source.kind,
+        walks=list(walks or []),
+    )
+    if out is not None:
+        with locked(out), whole_folder(out, "comparison") as folder:
+            compared.to_csv(folder / "compare.csv", index=False)
+            walked.to_csv(folder / "walk.csv", index=False)
+            (folder / "index.html").write_text(render_comparison(compared, walked, facts), encoding="utf-8")
+            write_json(facts, folder / MANIFEST)
+    return Comparison(compared, walked)
+
+
+def table_text(comparison: Comparison) -> str:
+    """The tables for a terminal."""
+    parts = [pd.DataFrame(counts_table(comparison.compared)).to_string(index=False)]
+    pairs = pd.DataFrame(pairs_table(comparison.compared))
+    if len(pairs):
+        columns = ["preset", "other", "cases_both", "cases_first_only", "cases_second_only", "kappa",
+                   "onsets_both", "shift", "quartiles"]  # fmt: skip
+        named = {
+            "shift": "median_shift_h",
+            "cases_first_only": "first_only",
+            "cases_second_only": "second_only",
+        }
+        parts.append(pairs[columns].rename(columns=named).to_string(index=False))
+    for name, steps in comparison.walked.groupby("walk", sort=False):
+        columns = ["step", "switch", "before", "after", "suspected", "onsets", "cases", "controls",
+                   "cases_gained", "cases_lost"]  # fmt: skip
+        parts.append(f"walk {name}\n{steps[columns].to_string(index=False, max_colwidth=40)}")
+    return "\n\n".join(parts)
+
+
+def _definitions(names: list[str]) -> dict[str, Preset]:
+    """Presets by name."""
+    found: dict[str, Preset] = {}
+    for name in names:
+        preset = load_preset(name)
+        if preset.name in found:
+            raise UsageError("--presets", f"{preset.name} stands there twice", "each once")
+        found[preset.name] = preset
+    if not found:
+        raise UsageError("--presets", "names none", "at least one, e.g. moor2019,moor2019_code")
+    return found
+
+
+def _walk_ends(text: str) -> tuple[Preset, Preset]:
+    """The two presets of "FROM:TO"."""
+    start, colon, end = text.partition(":")
+    if not (start and colon and end):
+        raise UsageError(f"--walk {text}", "is not two presets", "FROM:TO, e.g. moor2019:moor2019_code")
+    if start == end:
+        raise UsageError(f"--walk {text}", "the two definitions do not differ", "two that do")
+    return load_preset(start), load_preset(end)
+
+
+def _remembering(events: EventParts) -> Callable[[Preset], pd.DataFrame]:
+    """The onset table of a definition; each is worked out once, whatever it is called."""
+    known: list[tuple[dict[str, Any], pd.DataFrame]] = []
+
+    def onset_of(preset: Preset) -> pd.DataFrame:
+        settings = {key: value for key, value in preset.settings().items() if key != "name"}
+        for other, onset in known:
+            if other == settings:
+                return onset
+        known.append((settings, onset_table(events, preset)))
+        return known[-1][1]
+
+    return onset_of
+
+
+def onset_table(events: EventParts, preset: Preset) -> pd.DataFrame:
+    """The onset table of a whole export, worked out one part of its stays at a time."""
+    found = [(labels.onset, labels.attrition) for labels in label_parts(events, preset)]
+    onsets, _ = lose_first_onset(events, preset, [o for o, _ in found], [a for _, a in found])
+    return pd.concat(onsets, ignore_index=True).sort_values("stay_id", kind="stable", ignore_index=True)
+
+
+def check_counts(source: Source, preset: str) -> str:
+    """
+    Expected against found counts of a definition, as text, for a release that is known.
+
+    Raises
+    ------
+    ExportError
+        If the export cannot be used.
+    """
+    definition = load_preset(preset)
+    source.require_labelable()
+    source.require_usable()
+    release = release_of(source.kind, row_counts(source))
+    if release is None:
+        return f"{definition.name}: the export is no release with known counts, so nothing is expected of it"
+    with TemporaryDirectory() as aside:
+        events = extract_parts(source, Path(aside), detail=definition.reads_detail)
+        found = counts(onset_table(events, definition))
+        if events.held.labels is not None:
+            found["labelled"] = int(events.held.labels["first_labelled_h"].notna().sum())
+    table = expected_against_found(release, definition.name, found)
+    if table.empty:
+        return f"{release.name}: no count of {definition.name} is known"
+    return f"{release.name}, {definition.name}\n{table.to_string(index=False)}"
+
+
+def row_counts(source: Source) -> dict[str, int]:
+    """Rows of the tables by which releases are recognised; the big ones are not read."""
+    wanted = {table for release in releases() if release.kind == source.kind for table in release.rows}
+    tables = getattr(source, "tables", {})
+    found = {
+        name: int(source.fetch(tables[name].count().as_table()).iloc[0, 0])
+        for name in wanted
+        if name in tables
+    }
+    if "stays" in wanted:
+        found["stays"] = len(source.fetch(source.raw("stays").select("stay_id")))
+    return found

@@ -1,0 +1,263 @@
+"""
+Risks as the predictions of the Medical Event Data Standard, for its own evaluation tools.
+
+The file has the columns of `PredictionSchema` of the package `meds-evaluation`, an extension of the label
+schema of `meds`; neither package is needed to write it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sepsis.core.errors import ExportError, NothingLeftError, SettingsError
+from sepsis.core.files import whole_file
+from sepsis.core.schema import FACTS_KEY
+
+COLUMNS = pa.schema(
+    [
+        ("subject_id", pa.int64()),
+        ("prediction_time", pa.timestamp("us")),
+        ("boolean_value", pa.bool_()),
+        ("predicted_boolean_value", pa.bool_()),
+        ("predicted_boolean_probability", pa.float32()),
+    ]
+)
+READ = ("stay_id", "subject_id", "time_h", "risk", "is_case", "reference_h")
+_HOUR_US = 3_600_000_000
+
+
+@dataclass(frozen=True)
+class WrittenPredictions:
+    """
+    What became of the rows of `scores`.
+
+    Attributes
+    ----------
+    rows : int
+        Predictions in the file.
+    labelled : bool
+        Whether it has the column `boolean_value`.
+    without_risk, without_clock, without_label : int
+        Rows that are not in it: the model gave no risk; the stay has no time of admission; labels were
+        asked for and this one is not known.
+    """
+
+    rows: int
+    labelled: bool
+    without_risk: int
+    without_clock: int
+    without_label: int
+
+
+def write_predictions(
+    scores: pd.DataFrame,
+    stays: pd.DataFrame,
+    out: str | Path,
+    *,
+    threshold: float | None = None,
+    labelled: bool = False,
+    facts: dict[str, Any] | None = None,
+) -> WrittenPredictions:
+    """
+    Write risks of one model in MEDS form, whole or not at all.
+
+    Reads    scores(stay_id, subject_id, time_h, risk, is_case, reference_h), stays(stay_id, intime)
+    Writes   subject_id, prediction_time, boolean_value, predicted_boolean_value,
+             predicted_boolean_probability; sorted by subject, time and stay
+    Rule     prediction_time is `intime` + `time_h`, to the microsecond. boolean_value says whether the stay
+             reaches onset: known where the stay has a reference (it is in a cohort), but not for a
+             case's hours after its reference, when the onset is no longer ahead. The schema allows no
+             gap in it, so the column is there only where every label is known. predicted_boolean_value
+             is risk >= threshold, null without a threshold. Rows without a risk, and stays without a
+             clock, have no place in the schema: they are left out and counted.
+
+    Parameters
+    ----------
+    threshold : float, optional
+        In [0, 1].
+    labelled : bool
+        Leave out the rows whose label is not known, so that the others have theirs: what the standard's
+        evaluation asks for.
+    facts : dict, optional
+        Settings, versions, hashes: kept in the file's metadata, as in the file of scores.
+
+    Raises
+    ------
+    SettingsError
+        A threshold outside [0, 1].
+    ExportError
+        Scores of several models; a scored stay that is not in `stays`; an export without a clock.
+    NothingLeftError
+        No row has a risk, or labels were asked for and none is known.
+    """
+    return _write(lambda: iter([scores]), stays, out, threshold, labelled, facts)
+
+
+def write_predictions_of(
+    file: str | Path,
+    stays: pd.DataFrame,
+    out: str | Path,
+    *,
+    threshold: float | None = None,
+    facts: dict[str, Any] | None = None,
+) -> WrittenPredictions:
+    """
+    The risks of a score file in MEDS form: as `write_predictions`, with one row group of it in memory.
+
+    A file whose row groups are not in the order of persons is read whole.
+
+    Parameters
+    ----------
+    file : path
+        Table of the contract `scores`, as `sepsis score` writes it.
+
+    Raises
+    ------
+    As `write_predictions`.
+    """
+
+    def groups() -> Iterator[pd.DataFrame]:
+        with pq.ParquetFile(file) as rows:
+            for k in range(rows.num_row_groups):
+                yield rows.read_row_group(k, columns=[*READ, "model"]).to_pandas()
+
+    spans = [(rows.subject_id.min(), rows.subject_id.max()) for rows in groups() if len(rows)]
+    in_order = all(before[1] < after[0] for before, after in itertools.pairwise(spans))
+    pieces = groups if in_order else lambda: iter([pd.concat(list(groups()), ignore_index=True)])
+    return _write(pieces, stays, out, threshold, False, facts)
+
+
+def _write(
+    pieces: Callable[[], Iterator[pd.DataFrame]],
+    stays: pd.DataFrame,
+    out: str | Path,
+    threshold: float | None,
+    labelled: bool,
+    facts: dict[str, Any] | None,
+) -> WrittenPredictions:
+    """Scores in pieces, each of later persons than the one before; read twice: first what they hold."""
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise SettingsError("--threshold", f"{threshold:g}", "between 0 and 1")
+    n, n_risks, n_placed, n_known = _counted(pieces(), stays)
+    if labelled and not n_known:
+        raise NothingLeftError(
+            "MEDS predictions", f"no label is known of {n_placed:,} rows", "scores of a cohort",
+            "Scores at --horizons know it, and hourly scores with the labels the model was fitted on.",
+        )  # fmt: skip
+    with_labels = labelled or n_known == n_placed
+    note = json.dumps(
+        {"table": "meds_predictions", "threshold": threshold, **(facts or {})}, sort_keys=True, default=str
+    )
+    schema = pa.schema([field for field in COLUMNS if with_labels or field.name != "boolean_value"])
+    schema = schema.with_metadata({FACTS_KEY: note.encode()})
+    with whole_file(out) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for scores in pieces():
+            rows = _placed(scores, stays)
+            rows = rows[rows.known] if labelled else rows
+            rows = rows.sort_values(["subject_id", "prediction_time", "stay_id"], kind="stable")
+            if len(rows):
+                writer.write_table(_table(rows, threshold, schema))
+    return WrittenPredictions(
+        rows=n_known if labelled else n_placed,
+        labelled=with_labels,
+        without_risk=n - n_risks,
+        without_clock=n_risks - n_placed,
+        without_label=n_placed - n_known if labelled else 0,
+    )
+
+
+def _counted(pieces: Iterable[pd.DataFrame], stays: pd.DataFrame) -> tuple[int, int, int, int]:
+    """Rows, those with a risk, those of them with a clock, those of them with a known label."""
+    models: set[str] = set()
+    n = n_risks = n_placed = n_known = unknown = 0
+    for scores in pieces:
+        models |= set(scores.model.unique()) if "model" in scores else set()
+        scored = scores[scores.risk.notna() & scores.time_h.notna()]
+        unknown += int((~scored.stay_id.isin(stays.stay_id)).sum())
+        placed = _placed(scores, stays)
+        n, n_risks, n_placed = n + len(scores), n_risks + len(scored), n_placed + len(placed)
+        n_known += int(placed.known.sum())
+    if len(models) > 1:
+        raise ExportError(
+            "MEDS predictions", f"scores of {len(models)} models", "one model a file",
+            "Write a file for each: a prediction in MEDS does not name its model.",
+        )  # fmt: skip
+    if not n_risks:
+        raise NothingLeftError("MEDS predictions", f"none of {n:,} rows has a risk", "at least one")
+    if unknown:
+        raise ExportError(
+            "MEDS predictions", f"{unknown:,} of {n_risks:,} rows are of no known stay",
+            "scores and stays of one export",
+        )  # fmt: skip
+    if not n_placed:
+        _no_clock()
+    return n, n_risks, n_placed, n_known
+
+
+def _placed(scores: pd.DataFrame, stays: pd.DataFrame) -> pd.DataFrame:
+    """Rows with a risk and a clock, with `prediction_time` and whether the label is `known`."""
+    scored = scores[scores.risk.notna() & scores.time_h.notna()]
+    intime = pd.to_datetime(scored.stay_id.map(stays.set_index("stay_id").intime))
+    clock = intime.notna().to_numpy()
+    return scored[clock].assign(
+        prediction_time=_instants(intime[clock], scored.time_h[clock]), known=_label_known(scored[clock])
+    )
+
+
+def require_clock(stays: pd.DataFrame) -> None:
+    """
+    Raise unless a stay has a time of admission: asked before hours of scoring.
+
+    Reads    stays(intime)
+    """
+    if not stays.intime.notna().any():
+        _no_clock()
+
+
+def _no_clock() -> NoReturn:
+    raise ExportError(
+        "MEDS predictions", "no stay has a time of admission, so predictions have no time",
+        "an export with a clock (MIMIC, MEDS)",
+        "Write plain scores: PhysioNet records hold hours since admission only.",
+    )  # fmt: skip
+
+
+def _table(kept: pd.DataFrame, threshold: float | None, schema: pa.Schema) -> pa.Table:
+    """The columns of the file."""
+    risk = kept.risk.to_numpy(float)
+    columns = {
+        "subject_id": kept.subject_id.to_numpy(),
+        "prediction_time": kept.prediction_time.to_numpy(),
+        "boolean_value": kept.is_case.to_numpy(bool),
+        "predicted_boolean_value": None if threshold is None else risk >= threshold,
+        "predicted_boolean_probability": risk,
+    }
+    made = [
+        pa.nulls(len(kept), field.type)
+        if columns[field.name] is None
+        else pa.array(columns[field.name], field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(made, schema=schema)
+
+
+def _instants(intime: pd.Series, time_h: pd.Series) -> np.ndarray:
+    """Wall-clock times, to the microsecond."""
+    after = np.round(time_h.to_numpy(float) * _HOUR_US).astype("timedelta64[us]")
+    return intime.to_numpy().astype("datetime64[us]") + after
+
+
+def _label_known(scores: pd.DataFrame) -> np.ndarray:
+    """Whether `is_case` is known and an onset, if there is one, is not past."""
+    past = scores.is_case.to_numpy(bool) & (scores.time_h > scores.reference_h).to_numpy()
+    return scores.reference_h.notna().to_numpy() & ~past

@@ -1,0 +1,174 @@
+"""
+Scores of a whole export: part by part into one Parquet file, and on from where a run was stopped.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sepsis.core.errors import NothingLeftError
+from sepsis.core.files import MANIFEST, whole_file
+from sepsis.core.schema import PartWriter, checked_arrow, read_rows, with_facts, write_rows
+from sepsis.core.work import Work
+from sepsis.events.kept import keep_parts, kept_parts
+from sepsis.events.model_inputs import events_for
+from sepsis.events.parts import PART_STAYS, EventParts
+from sepsis.events.store import load_parts, stored_fingerprint
+from sepsis.events.tables import Events
+from sepsis.models.base import WindowClassifier
+from sepsis.scoring.predict import score_horizons, score_hourly
+from sepsis.sources.base import Source
+
+
+@dataclass(frozen=True)
+class Scored:
+    """
+    What a score file holds.
+
+    Attributes
+    ----------
+    risks : int
+        Rows with a risk.
+    stays, stays_with_risk : int
+        Stays in the file, all of the export, and those with at least one risk.
+    reasons : dict of str to int
+        Rows without a risk, by their reason.
+    """
+
+    risks: int
+    stays: int
+    stays_with_risk: int
+    reasons: dict[str, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """
+    What is asked of a model.
+
+    Attributes
+    ----------
+    horizons : tuple of float, or None
+        Hours before the reference; None: a risk at every full hour.
+    splits : tuple of str
+        Splits to score at horizons; empty: all.
+    cohort : DataFrame or None
+        Contract `cohort` for horizons; for every hour what is known of splits and references, if anything.
+    wanted : ndarray of int or None
+        Stays to score hour by hour; None: all.
+    recalibrate : callable or None
+        From risks to the risks that are stored; None: the model's own. Their SD has no meaning then.
+    """
+
+    horizons: tuple[float, ...] | None
+    splits: tuple[str, ...] = ()
+    cohort: pd.DataFrame | None = None
+    wanted: np.ndarray | None = None
+    recalibrate: Callable[[np.ndarray], np.ndarray] | None = None
+
+
+def events_place(source: Source, stored: Path | None, work: Work) -> Path:
+    """
+    Where the events of an export lie in parts: beside its labels if those are of this export, else they
+    are read once into the work folder.
+    """
+    if stored is not None and stored_fingerprint(stored) == source.fingerprint():
+        return stored
+    if not work.has("extracted"):
+        source.require_usable()
+        with work.step("extracted") as folder:
+            keep_parts(source, folder, detail=False, part_stays=PART_STAYS)
+    return work["extracted"]
+
+
+def open_parts(place: Path) -> EventParts:
+    """The events of a place that `events_place` named."""
+    return load_parts(place) if (place / MANIFEST).exists() else kept_parts(place, detail=False)
+
+
+def score_parts(
+    model: WindowClassifier, parts: EventParts, asked: Asked, work: Work, numbers: Iterable[int] | None = None
+) -> None:
+    """
+    Score each part that `work` has not yet; one part is in memory at a time.
+
+    Parameters
+    ----------
+    numbers : iterable of int, optional
+        Parts to score; all where left out.
+    """
+    for k in range(len(parts)) if numbers is None else numbers:
+        if not work.has(step_of(k)):
+            scores = score_part(model, parts[k], asked)
+            rows = checked_arrow(scores, "scores", f"scores of part {k}", None)
+            with work.step(step_of(k)) as folder:
+                write_rows(rows, folder / "scores.arrow")
+
+
+def score_part(model: WindowClassifier, part: Events, asked: Asked) -> pd.DataFrame:
+    """Scores of the stays of a part (contract `scores`), at least one row for each of them."""
+    known = events_for(part, model.concepts_)
+    if asked.horizons is None:
+        scores = score_hourly(model, known, part.stays, asked.cohort, wanted=asked.wanted)
+    else:
+        assert asked.cohort is not None
+        here = asked.cohort[asked.cohort.stay_id.isin(part.stays.stay_id)]
+        scores = score_horizons(model, known, here, horizons=asked.horizons, splits=asked.splits)
+    if asked.recalibrate is None:
+        return scores
+    return scores.assign(risk=asked.recalibrate(scores.risk.to_numpy()), risk_sd=np.nan)
+
+
+def write_score_file(work: Work, n_parts: int, n_stays: int, out: Path, facts: dict[str, Any]) -> Scored:
+    """
+    The scores of all parts as one file, a row group for each.
+
+    Parameters
+    ----------
+    n_stays : int
+        Stays of the export, each of which must be in it.
+    facts : dict
+        What made the risks: kept in the file's metadata.
+
+    Raises
+    ------
+    NothingLeftError
+        If no stay gets a risk.
+    """
+    risks = stays = with_risk = 0
+    reasons: Counter[str] = Counter()
+    with whole_file(out) as temporary:
+        with PartWriter(temporary) as writer:
+            for k in range(n_parts):
+                rows = read_rows(work[step_of(k)] / "scores.arrow")
+                writer.add(with_facts(rows, "scores", facts))
+                scores = rows.select(["stay_id", "risk", "reason"]).to_pandas()
+                scored = scores.risk.notna()
+                risks += int(scored.sum())
+                stays += scores.stay_id.nunique()
+                with_risk += scores.stay_id[scored].nunique()
+                reasons.update(scores.reason[~scored])
+        if not risks:
+            named = "; ".join(f"{n} x {why}" for why, n in reasons.most_common(3))
+            raise NothingLeftError(
+                "sepsis score", f"no stay gets a risk ({named})", "at least one", "See --split."
+            )
+        assert stays == n_stays, "a stay was lost"
+    return Scored(risks, stays, with_risk, dict(reasons))
+
+
+def unscored(work: Work, n_parts: int) -> list[int]:
+    """Parts that no run has scored yet."""
+    return [k for k in range(n_parts) if not work.has(step_of(k))]
+
+
+def step_of(k: int) -> str:
+    """Name of the step that scores part k."""
+    return f"scores-{k:05d}"

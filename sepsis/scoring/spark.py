@@ -1,0 +1,85 @@
+"""
+Scoring on Spark: parts of stays go to its workers by `mapInPandas`, and what comes out is the same.
+
+The workers read the model folder and the events, and write finished parts into the work folder of the
+run: all three must lie on storage that every worker sees under the same path, and `sepsis` must be
+installed for the workers' Python. A part is a task; of a worker that dies Spark gives its tasks to
+another (as often as `spark.task.maxFailures` says), and parts that were finished stay. No scheduler of
+our own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+
+from sepsis.core.errors import ExportError, StoppedError
+from sepsis.core.provenance import settings_hash
+from sepsis.core.work import Work
+from sepsis.scoring.parts import Asked, open_parts, score_parts, unscored
+from sepsis.sources.engines.engine import connect
+from sepsis.training.fit import Trained, read_model
+
+
+def score_on_spark(trained: Trained, place: Path, asked: Asked, work: Work) -> None:
+    """
+    Score the parts of a place that `work` has not yet, each in a task of its own.
+
+    Parameters
+    ----------
+    place : Path
+        Of the events (`score_file.events_place`).
+
+    Raises
+    ------
+    UsageError
+        If Spark is not installed.
+    StoppedError
+        If it gives up on a part.
+    """
+    assert trained.path is not None  # scoring begins with a folder
+    todo = unscored(work, len(open_parts(place)))
+    if not todo:
+        return
+    engine = connect("spark")
+    session = engine.connection._session
+    version = settings_hash(trained.manifest)
+    model_at, events_at, work_at = (str(p.resolve()) for p in (trained.path, place, work.folder))
+
+    def score(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        parts, mine = open_parts(Path(events_at)), Work(Path(work_at))
+        model = _model(model_at, version).model_of(parts.held.stays)
+        for batch in batches:
+            numbers = [todo[row] for row in batch["id"]]
+            score_parts(model, parts, asked, mine, numbers)
+            yield pd.DataFrame({"part": numbers})
+
+    tasks = session.range(0, len(todo), 1, len(todo))
+    try:
+        done = tasks.mapInPandas(score, "part long").toArrow()
+    except engine.errors as error:  # whose text may carry rows of data
+        raise StoppedError(
+            "--engine spark", f"Spark gave up ({type(error).__name__})",
+            "workers that see model, events and output under the same path, with sepsis installed",
+            "See Spark's log; the same command goes on from the finished parts.",
+        ) from None  # fmt: skip
+    assert sorted(done["part"].to_pylist()) == todo
+
+
+@lru_cache(maxsize=1)
+def _model(path: str, version: str) -> Trained:
+    """
+    The model of a `version`, read once by each worker.
+
+    Raises
+    ------
+    ExportError
+        If another one lies there by now.
+    """
+    trained = read_model(path)
+    if settings_hash(trained.manifest) != version:
+        raise ExportError(path, "changed while it was read", "a model nobody writes to", "Run it again.")
+    return trained

@@ -1,0 +1,191 @@
+"""A database that holds the tables of an export: a DuckDB file, or a PostgreSQL server."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import ibis
+
+from sepsis.core.errors import ExportError, UsageError, nearest
+from sepsis.sources.engines.engine import Engine, is_duckdb_file, shown
+
+STAY_KEYS = {"icustay_id": "mimic_iii", "stay_id": "mimic_iv"}  # the column of ICUSTAYS tells the release
+# Names that the loaders of mimic-code give, and a database's own first schema; before any other
+USUAL = {
+    "mimic_iii": ("mimiciii", "mimiciii_clinical", "mimic_iii", "main", "public"),
+    "mimic_iv": ("mimiciv_icu", "mimic_icu", "mimiciv", "mimic_iv", "main", "public"),
+}
+_SYSTEM = ("information_schema", "pg_catalog", "pg_toast")
+
+
+class Database:
+    """
+    The tables of an export in one or more schemas of a database.
+
+    Schemas are looked for by the table of ICU stays: the schema that holds it, and those named alike
+    for the hospital ("mimiciv_icu" leads to "mimiciv_hosp" and "mimiciv_core").
+
+    Parameters
+    ----------
+    engine : Engine
+        Connected to the database.
+    location : str or path
+        The server's address, or the file.
+    schemas : sequence of str
+        Look in these alone, the first first; any letter case.
+
+    Raises
+    ------
+    UsageError
+        A schema that is not there.
+    """
+
+    forms = "a table {name}, in any letter case, in the schema of the others"
+
+    def __init__(self, engine: Engine, location: str | Path, schemas: Sequence[str] = ()):
+        self.engine, self.shown = engine, shown(location)
+        self.file = Path(location) if is_duckdb_file(location) else None
+        self.schemas: dict[str, dict[str, str]] = {}  # schema: {lower-case table: as it is written}
+        for schema, table in self._listed():
+            if schema not in _SYSTEM and not schema.startswith("pg_"):
+                self.schemas.setdefault(schema, {}).setdefault(table.lower(), table)
+        self.asked = [self._named(schema) for schema in schemas]
+        self.found: dict[str, tuple[str, str]] = {}  # lower-case table: (schema, table)
+
+    def _listed(self) -> list[tuple[str, str]]:
+        here = "WHERE table_catalog = current_database()"
+        query = f"SELECT table_schema, table_name FROM information_schema.tables {here} ORDER BY 1, 2"
+        try:
+            return self.engine.connection.con.execute(query).fetchall()
+        except self.engine.errors as error:
+            raise self.failure(error, ()) from None
+
+    def _named(self, schema: str) -> str:
+        for name in self.schemas:
+            if name.lower() == schema.lower():
+                return name
+        raise UsageError(f"--schema {schema}", "no such schema", todo=nearest(schema, self.schemas))
+
+    def kinds(self) -> dict[str, list[str]]:
+        """{kind of export: schemas whose table of ICU stays has that kind's key}."""
+        found: dict[str, list[str]] = {}
+        for schema in self.asked or self.schemas:
+            table = self.schemas[schema].get("icustays")
+            if table is None:
+                continue
+            columns = {column.lower() for column in self._stored(schema, table).columns}
+            for key, kind in STAY_KEYS.items():
+                if key in columns:
+                    found.setdefault(kind, []).append(schema)
+        return found
+
+    def choose(self, kind: str) -> None:
+        """
+        Settle which schemas are read.
+
+        Raises
+        ------
+        ExportError
+            Several schemas hold ICU stays of this kind and none has a usual name.
+        """
+        order = self.asked
+        if not order:
+            holders = self.kinds().get(kind, [])
+            usual = [s for name in USUAL.get(kind, ()) for s in holders if s.lower() == name]
+            if len(holders) > 1 and not usual:
+                raise ExportError(
+                    self.shown, f"schemas {', '.join(holders)} each hold ICU stays", "one of them",
+                    "Say which with --schema.",
+                )  # fmt: skip
+            first = (usual or holders)[:1]
+            order = [s for name in first for s in self._siblings(name)] or list(self.schemas)
+        for schema in order:
+            for name, table in self.schemas[schema].items():
+                self.found.setdefault(name, (schema, table))
+
+    def _siblings(self, schema: str) -> list[str]:
+        """A schema and those named alike for another part of the same release."""
+        names = [schema, *(schema.lower().replace("icu", part) for part in ("hosp", "core"))]
+        return list(
+            dict.fromkeys(s for name in names for s in self.schemas if s == name or s.lower() == name)
+        )
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.found
+
+    def paths(self, names: Iterable[str]) -> list[Path]:
+        """The DuckDB file, with what is not yet written into it; nothing for a server."""
+        if self.file is None:
+            return []
+        journal = self.file.with_name(self.file.name + ".wal")
+        return [self.file, *([journal] if journal.exists() else [])]
+
+    def where(self, name: str) -> str:
+        """Schema and table, for messages."""
+        return ".".join(self.found[name])
+
+    def header(self, name: str) -> list[str]:
+        """Column names as they are written."""
+        return list(self.table(name).columns)
+
+    def table(self, name: str, whole_numbers: set[str] | None = None) -> ibis.Table:
+        """A table as it is stored, in the database's own types."""
+        return self._stored(*self.found[name])
+
+    def _stored(self, schema: str, table: str) -> ibis.Table:
+        try:
+            return self.engine.connection.table(table, database=schema)
+        except self.engine.errors as error:
+            raise self.failure(error, ()) from None
+
+    def damage(self, name: str) -> ExportError | None:
+        """Nothing: a database looks after its own files."""
+        return None
+
+    def failure(self, error: Exception, names: tuple[str, ...]) -> ExportError:
+        """The error of a query, by its kind alone: the engine's message may quote a row."""
+        state = getattr(error, "sqlstate", None)
+        where = " or ".join(self.where(name) for name in names if name in self.found)
+        todo = "Check the connection, and that you may read the tables and make temporary ones."
+        return ExportError(
+            f"{self.shown} ({where})" if where else self.shown,
+            f"a query failed ({type(error).__name__}{f' {state}' if state else ''})",
+            todo="Copy the file again." if self.file else todo,
+        )
+
+    def fingerprint(self, columns: dict[str, list[str]]) -> str:
+        """
+        sha256 over the content of tables on a server; the order of rows does not matter.
+
+        Parameters
+        ----------
+        columns : dict of table to columns
+            As the contract names them; what is missing is passed over.
+
+        Notes
+        -----
+        Each table gives its number of rows and the sum of a 64-bit hash of each row, in one pass on
+        the server.
+        """
+        digest = hashlib.sha256()
+        for name in sorted(set(columns) & set(self.found)):
+            written = {column.lower(): column for column in self.header(name)}
+            read = ", ".join(_quoted(written[c]) for c in columns[name] if c in written)
+            place = ".".join(_quoted(part) for part in self.found[name])
+            query = (
+                f"SELECT count(*), coalesce(sum(hashtextextended(ROW({read})::text, 0)::numeric), 0) "
+                f"FROM {place}"
+            )
+            try:
+                rows, total = self.engine.connection.con.execute(query).fetchone()
+            except self.engine.errors as error:
+                raise self.failure(error, (name,)) from None
+            digest.update(f"\n{name} {rows} {total}".encode())
+        return digest.hexdigest()
+
+
+def _quoted(name: str) -> str:
+    """A name of the database, quoted for a query."""
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,58 @@
+"""
+PostgreSQL as an engine: a connection in which only temporary tables are made.
+
+Imported only where a server is asked for: its driver is an extra.
+"""
+
+from __future__ import annotations
+
+import weakref
+
+import ibis.backends.postgres
+import psycopg
+
+from sepsis.core.errors import ExportError
+
+ERRORS: tuple[type[Exception], ...] = (psycopg.Error,)
+
+
+class Backend(ibis.backends.postgres.Backend):
+    """Ibis on PostgreSQL; tables that went with the connection need not be dropped any more."""
+
+    def drop_table(self, name: str, /, **options) -> None:
+        """Drop a table, unless the connection is closed: temporary tables are gone then."""
+        if not self.con.closed:
+            super().drop_table(name, **options)
+
+
+def start(address: str, shown: str) -> Backend:
+    """
+    A connection, its clock in UTC.
+
+    Parameters
+    ----------
+    address : str
+        As libpq takes it; what it leaves out comes from the environment (PGPASSWORD, ~/.pgpass, ...).
+    shown : str
+        The address without credentials, for messages.
+
+    Raises
+    ------
+    ExportError
+        No connection.
+    """
+    try:
+        link = psycopg.connect(address, connect_timeout=10, autocommit=True)
+        # rows are hashed for the fingerprint as the server prints them
+        link.execute("SET DateStyle = 'ISO, YMD'")
+        link.execute("SET extra_float_digits = 1")
+        backend = Backend.from_connection(link)
+    except psycopg.Error as error:
+        # the driver's message repeats the address, with the user's name in it
+        state = f" {error.sqlstate}" if error.sqlstate else ""
+        raise ExportError(
+            shown, f"no connection ({type(error).__name__}{state})", "a PostgreSQL server that lets you in",
+            "Check host, port, database, user and password (PGPASSWORD or ~/.pgpass).",
+        ) from None  # fmt: skip
+    weakref.finalize(backend, link.close)
+    return backend

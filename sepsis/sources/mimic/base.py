@@ -1,0 +1,320 @@
+"""
+What MIMIC-III and MIMIC-IV have in common: joining rows to ICU stays, hours, the check.
+
+All is Ibis, on constructs that DuckDB, PostgreSQL and Spark read alike: hours from epoch seconds,
+equality and range joins, `lead` over a full order.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from abc import abstractmethod
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import ibis
+import pandas as pd
+
+from sepsis.core import schema
+from sepsis.core.errors import ExportError
+from sepsis.sources.base import LONGEST_STAY_H, RAW_TABLES, TOO_LONG, Source, lacking
+from sepsis.sources.engines.database import Database
+from sepsis.sources.engines.files import Files
+from sepsis.sources.engines.tables import ExportTables
+
+AGE_HIDDEN_ABOVE, AGE_IF_HIDDEN = 89.0, 91.4  # years; over 89 is hidden, and 91.4 is the median then
+DAYS_A_YEAR = 365.242
+DAY_S = 86400.0
+BEFORE_BIRTH, AFTER_DEATH = "before birth", "after death"
+_DICTIONARY = {"labs": "d_labitems"}  # the others stand in d_items
+
+
+def seconds(time):
+    """Whole seconds since 1970, as a float so that a gap stays one; Spark has no fractions of them."""
+    return time.epoch_seconds().cast("float64").floor().cast("float64")
+
+
+def hours(time, origin):
+    """Hours from `origin` to `time`, both timestamps; null where either is."""
+    return (seconds(time) - seconds(origin)) / 3600.0
+
+
+def known_age(years):
+    """Age in years, 91.4 where the export hides it."""
+    return ibis.ifelse(years > AGE_HIDDEN_ABOVE, AGE_IF_HIDDEN, years)
+
+
+def reason_if(condition, reason: str):
+    """`reason` where the condition holds, else (and where it is null) null."""
+    return ibis.ifelse(condition.fill_null(False), reason, ibis.null("string"))
+
+
+def first_of(*reasons):
+    """The first reason that is given, or null; reasons are texts or null."""
+    return ibis.coalesce(*(reason for reason in reasons if reason is not None))
+
+
+def one_row_per(table: ibis.Table, key: str) -> ibis.Table:
+    """
+    One row per key: copies fall together; of rows that differ the first is kept.
+
+    `differs` is added: whether there were others, with other values.
+    """
+    table = table.distinct()
+    same = ibis.window(group_by=table[key])
+    ordered = ibis.window(group_by=table[key], order_by=[table[c] for c in table.columns if c != key])
+    rows = table.mutate(place=ibis.row_number().over(ordered), rows=table[key].count().over(same))
+    rows = rows.filter((rows.place == 0) | rows[key].isnull())
+    return rows.mutate(differs=rows.rows > 1).drop("place", "rows")
+
+
+def unusable(rows: ibis.Table, *more: tuple):
+    """
+    Why a stay cannot be used, or null.
+
+    Parameters
+    ----------
+    rows : table with intime, outtime, dod, malformed, differs
+    *more : (condition, reason)
+        Further grounds, tried after these.
+    """
+    grounds = (
+        (rows.malformed.notnull(), rows.malformed),
+        (rows.differs, "listed twice with other values"),
+        (rows.intime.isnull(), "no intime"),
+        (rows.outtime.isnull(), "no outtime"),
+        (rows.outtime < rows.intime, "outtime before intime"),
+        (hours(rows.outtime, rows.intime) > LONGEST_STAY_H, TOO_LONG),
+        (seconds(rows.intime) >= seconds(rows.dod) + DAY_S, "admission after death"),
+        *more,
+    )
+    return ibis.cases(*((condition.fill_null(False), reason) for condition, reason in grounds))
+
+
+def outside_life(rows: ibis.Table, time):
+    """Why a time cannot be a living patient's, or null. `rows` carry born_s and gone_s of `_spans`."""
+    at_s = seconds(time)
+    return ibis.cases(
+        ((at_s < rows.born_s).fill_null(False), BEFORE_BIRTH),
+        ((at_s >= rows.gone_s).fill_null(False), AFTER_DEATH),
+    )
+
+
+def end_of_life(outtime, dod):
+    """Epoch seconds after which nothing can be charted (`Mimic._spans`); null where no death is known."""
+    end = seconds(dod) + DAY_S
+    return ibis.ifelse(
+        end.isnull(), ibis.null("float64"), ibis.greatest(end, seconds(outtime).fill_null(0.0) + 1.0)
+    )
+
+
+class Mimic(Source):
+    """
+    The tables of a MIMIC release, in files or a database.
+
+    Attributes
+    ----------
+    tables : ExportTables
+        The export's own tables.
+    stay_key : str
+        Name of the ICU stay id in the export.
+    sources : dict of raw table to tuple of str
+        The export's tables behind each raw table, for messages.
+    """
+
+    stay_key: str
+    sources: dict[str, tuple[str, ...]]
+
+    def __init__(self, path: str | Path, store: Files | Database):
+        super().__init__(path, store.engine)
+        self.tables = ExportTables(store, self.kind)
+
+    def files(self) -> list[Path]:
+        """Files of the tables that `data_schema/1_export.toml` names; none of a server."""
+        return self.tables.store.paths(self.tables.contract)
+
+    def fingerprint(self) -> str:
+        """sha256 of the files' bytes (`Source.fingerprint`), or of the rows of a server's tables."""
+        store = self.tables.store
+        if not isinstance(store, Database) or store.file is not None:
+            return super().fingerprint()
+        contract = self.tables.contract
+        content = store.fingerprint({n: [*t["columns"], *t.get("optional", {})] for n, t in contract.items()})
+        return hashlib.sha256(f"{self.kind} {content}".encode()).hexdigest()
+
+    def check(self) -> pd.DataFrame:
+        """Tables and columns; and where the item dictionaries are there, each item of the vocabulary."""
+        rows = [self.tables.check()]
+        dictionaries: dict[str, set[str]] = {}
+        for name in ("d_items", "d_labitems"):
+            if name in self.tables:
+                with self.tables.explained(name):
+                    ids = self.fetch(self.tables[name].select("itemid")).itemid
+                dictionaries[name] = {str(item) for item in ids}
+        feeds: dict[tuple[str, str], list[str]] = {}  # an item may feed several concepts
+        for concept in schema.read_toml("2_concepts")["concept"]:
+            for raw, items in concept.get(self.kind, {}).items():
+                for item in items:
+                    feeds.setdefault((raw, str(item)), []).append(concept["id"])
+        found = []
+        for (raw, item), concepts in feeds.items():
+            known = dictionaries.get(_DICTIONARY.get(raw, "d_items"))
+            if known is not None:
+                status = "ok" if item in known else "missing"
+                found.append((raw, f"item {item}", status, False, ", ".join(concepts)))
+        rows.append(pd.DataFrame(found, columns=["table", "column", "status", "required", "feeds"]))
+        return pd.concat(rows, ignore_index=True)
+
+    @property
+    def problems(self) -> list[str]:
+        """Required tables and columns that are missing; the item dictionaries are not looked into."""
+        return lacking(self.tables.check())
+
+    def explained(self, name: str) -> AbstractContextManager[None]:
+        """Errors while reading a raw table name the export's file and what is wrong with it."""
+        return self.tables.explained(*self.sources.get(name, ()), *self.sources["stays"])
+
+    def malformed(self, name: str, bad: int, total: int) -> ExportError:
+        """The error of `refuse_malformed`, with the column and the count of its cells."""
+        for table in self.sources.get(name, ()):
+            if table in self.tables and (error := self.tables.bad_cells(table)):
+                return error
+        return super().malformed(name, bad, total)
+
+    def dropped(self) -> pd.DataFrame:
+        """Copies of rows in the tables behind the stays, which fall together."""
+        counts = []
+        for name in self.sources["stays"]:
+            table = self.tables[name]
+            for kept, part in ((False, table), (True, table.distinct())):
+                counts.append(part.aggregate(rows=part.count()).mutate(concept=ibis.literal(name), kept=kept))
+        found = self.fetch(ibis.union(*counts)).set_index(["concept", "kept"]).rows.unstack()
+        copies = (found[False] - found[True]).rename("rows").reset_index()
+        copies.insert(1, "reason", "copy of another row")
+        return copies[copies.rows > 0]
+
+    def raw(self, name: str, items: Iterable[str] | None = None) -> ibis.Table:
+        """One of `RAW_TABLES`, made from the export's tables when it is executed."""
+        keys = None if items is None else [int(item) for item in items]
+        if name not in self.sources or keys == []:
+            return self.table(name)
+        if name == "stays":
+            self.tables.refuse_bad_ids(*self.sources[name])
+        with self.explained(name):
+            made = getattr(self, f"_{name}")
+            table = made() if keys is None else made(keys)
+        return table.select(**{column: table[column].cast(kind) for column, kind in RAW_TABLES[name].items()})
+
+    @abstractmethod
+    def _spans(self) -> ibis.Table:
+        """
+        stay_id, subject_id, hadm_id, intime, born_s, gone_s, and what the adapter needs to match rows.
+
+        `born_s` is the birth and `gone_s` the end of the day of death or the discharge from the unit,
+        whichever is later (epoch seconds; null where it is not known): what lies outside is an error
+        of the export. Chart times within a stay are believed rather than the date of a death.
+        """
+
+    def _people(self) -> ibis.Table:
+        """Stays, one row each, with their admission (suffix `_a`) and patient (suffix `_p`)."""
+        stays = one_row_per(self.tables["icustays"], self.stay_key)
+        admissions = one_row_per(self.tables["admissions"], "hadm_id").drop("subject_id")
+        patients = one_row_per(self.tables["patients"], "subject_id")
+        rows = stays.left_join(admissions, "hadm_id", rname="{name}_a")
+        rows = rows.left_join(patients, "subject_id", rname="{name}_p")
+        differs = [rows[c].fill_null(False) for c in ("differs", "differs_a", "differs_p")]
+        return rows.mutate(
+            malformed=first_of(rows.malformed, rows.malformed_a, rows.malformed_p),
+            differs=differs[0] | differs[1] | differs[2],
+        )
+
+    @functools.cached_property
+    def _known_spans(self) -> ibis.Table:
+        """`_spans`, computed once and kept by the engine."""
+        return self._spans().cache()
+
+    def close(self) -> None:
+        """Drop what the engine keeps, then end the connection."""
+        if (spans := self.__dict__.pop("_known_spans", None)) is not None:
+            spans.release()
+        super().close()
+
+    def _wanted(self, name: str, items: list[int]) -> ibis.Table:
+        """Rows of one table with these item ids."""
+        table = self.tables[name]
+        return table.filter(table.itemid.isin(items))
+
+    def _at_stay(self, table: ibis.Table) -> ibis.Table:
+        """Rows that carry a stay id, with `intime` and `known_stay`, null where there is no such stay."""
+        spans = self._known_spans.select("intime", "born_s", "gone_s", known_stay="stay_id")
+        return table.left_join(spans, table[self.stay_key] == spans.known_stay)
+
+    def _by_admission(self, table: ibis.Table) -> ibis.Table:
+        """Rows that carry an admission, once for each of its ICU stays; without a stay they remain, once."""
+        spans = self._known_spans
+        spans = spans.select("intime", "born_s", "gone_s", known_stay="stay_id", known_hadm="hadm_id")
+        return table.left_join(spans, table.hadm_id == spans.known_hadm)
+
+    def _measured(self, table: ibis.Table, time, value, text, unit, exclusion) -> ibis.Table:
+        """The columns of "charted" and its like from a table joined to stays."""
+        return table.select(
+            stay_id=table.known_stay,
+            time_h=hours(time, table.intime),
+            item=table.itemid.cast("string"),
+            value=value,
+            unit=unit,
+            text=text,
+            exclusion=first_of(table.malformed, exclusion, outside_life(table, time)),
+        )
+
+    def _charted(self, items: list[int]) -> ibis.Table:
+        rows = self._at_stay(self._wanted("chartevents", items))
+        disowned = reason_if(rows.error == 1, "marked as an error") if "error" in rows.columns else None
+        return self._measured(rows, rows.charttime, rows.valuenum, rows.value, rows.valueuom, disowned)
+
+    def _outputs(self, items: list[int]) -> ibis.Table:
+        rows = self._at_stay(self._wanted("outputevents", items))
+        disowned = reason_if(rows.iserror == 1, "marked as an error") if "iserror" in rows.columns else None
+        return self._measured(rows, rows.charttime, rows.value, ibis.null("string"), rows.valueuom, disowned)
+
+    def _procedure_rows(self, table: str, items: list[int]) -> ibis.Table:
+        rows = self._at_stay(self._wanted(table, items))
+        nothing = ibis.null("string")
+        rewritten = reason_if(rows.statusdescription == "Rewritten", "rewritten")
+        # The text says that something happened: a mark without text never counts.
+        return self._measured(
+            rows, rows.starttime, ibis.null("float64"), ibis.literal("done"), nothing, rewritten
+        )
+
+    def _timed_infusions(self, table: str, items: list[int]) -> ibis.Table:
+        """Infusions that are charted with start, end and rate."""
+        rows = self._at_stay(self._wanted(table, items))
+        return rows.select(
+            stay_id=rows.known_stay,
+            start_h=hours(rows.starttime, rows.intime),
+            end_h=hours(rows.endtime, rows.intime),
+            item=rows.itemid.cast("string"),
+            value=rows.rate,
+            unit=rows.rateuom,
+            weight_kg=rows.patientweight,
+            exclusion=first_of(
+                rows.malformed,
+                reason_if(rows.statusdescription == "Rewritten", "rewritten"),
+                outside_life(rows, rows.starttime),
+            ),
+        )
+
+    def _orders(self, started: str, date_only) -> ibis.Table:
+        """Prescriptions of every admission, copied to its ICU stays."""
+        rows = self._by_admission(self.tables["prescriptions"])
+        return rows.select(
+            stay_id=rows.known_stay,
+            time_h=hours(rows[started], rows.intime),
+            date_only=date_only,
+            drug=rows.drug,
+            route=rows.route,
+            drug_type=rows.drug_type,
+            exclusion=first_of(rows.malformed, outside_life(rows, rows[started])),
+        )

@@ -1,0 +1,70 @@
+"""
+What is learned of a fitted model beside its weights: its inputs in training, its risks in validation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from sepsis.cohort.windows import pack
+from sepsis.core.config import CohortSettings, TrainSettings
+from sepsis.events.model_inputs import DEMOGRAPHICS
+from sepsis.events.vocabulary import load_vocabulary
+from sepsis.models.artifact.input_statistics import InputStatistics, learn_statistics
+from sepsis.models.artifact.operating import Operating, learn_operating
+from sepsis.models.base import WindowClassifier
+from sepsis.training.fit import fit_horizons, horizon_windows
+
+RISKS_AT_ONCE = 256  # stays; bounds the memory of the windows
+
+
+def input_statistics(
+    model: WindowClassifier, events: pd.DataFrame, cohort: pd.DataFrame, settings: TrainSettings
+) -> InputStatistics:
+    """
+    What the variables of a model looked like in the training windows, at the latest cut of each stay.
+
+    Reads    events(stay_id, time_h, concept, value), cohort (contract `cohort`)
+    """
+    train = cohort[cohort.in_cohort & (cohort.split == "train")]
+    last = (min(fit_horizons(model.name, settings)),)
+    windows = horizon_windows(events, train, model.concepts_, last)
+    size = len(windows.concepts)
+    owner = np.repeat(np.arange(len(windows)), np.diff(windows.offsets))
+    seen = np.zeros((len(windows), size), bool)
+    seen[owner, windows.concept] = True
+    return learn_statistics(
+        windows.concepts, units_of(windows.concepts), windows.concept, windows.value,
+        (~seen).sum(axis=0), len(windows),
+    )  # fmt: skip
+
+
+def units_of(concepts) -> dict[str, str]:
+    """Units of the vocabulary by variable; age is in years, `female` 1 or 0."""
+    known = {name: concept.unit for name, concept in load_vocabulary().concepts.items()}
+    return {**dict(zip(DEMOGRAPHICS, ("years", "1 or 0"), strict=True)), **known}
+
+
+def operating_of(
+    model: WindowClassifier, events: pd.DataFrame, cohort: pd.DataFrame, cohort_settings: CohortSettings
+) -> Operating:
+    """
+    Calibrator and thresholds of a model, from its risks of the validation split at every full horizon.
+
+    Reads    events(stay_id, time_h, concept, value), cohort (contract `cohort`)
+    Rule     risks at 0, 1, ... `horizon_max_h` hours before the reference, all of them together.
+    """
+    members = cohort[cohort.in_cohort & (cohort.split == "validation")].reset_index(drop=True)
+    horizons = np.arange(int(cohort_settings.horizon_max_h) + 1, dtype=float)
+    parts = [np.empty((0, len(horizons)))]
+    if members.is_case.nunique() == 2:
+        for start in range(0, len(members), RISKS_AT_ONCE):
+            part = members.iloc[start : start + RISKS_AT_ONCE]
+            end_h = part.reference_h.to_numpy()[:, None] - horizons
+            mine = events[events.stay_id.isin(part.stay_id)]
+            windows = pack(mine, part.assign(end_h=np.maximum(end_h[:, 0], 0.0)), model.concepts_)
+            parts.append(model.predict_earlier(windows, np.where(end_h >= 0, end_h, np.nan))[0])
+    risk = np.concatenate(parts)
+    is_case = np.repeat(members.is_case.to_numpy(bool)[: len(risk)], len(horizons))
+    return learn_operating(is_case, risk.ravel(), horizons)

@@ -1,0 +1,62 @@
+"""Pipeline files and --set."""
+
+import pytest
+
+from sepsis.core.config import read_pipeline
+from sepsis.core.errors import SettingsError, UsageError
+from sepsis.core.schema import folder
+
+PIPELINES = sorted((folder().parent / "pipelines").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", PIPELINES, ids=lambda p: p.stem)
+def test_every_pipeline_file_is_read(path):
+    assert read_pipeline(path).name == path.stem
+    assert read_pipeline(path).models
+
+
+def test_a_setting_is_changed_from_the_command_line():
+    pipeline = read_pipeline("demo", ("cohort.seed=9", "export.path=a/b", "models.dtw_knn.k=3"))
+    assert pipeline.cohort.seed == 9
+    assert pipeline.export.path == "a/b"
+    assert pipeline.models["dtw_knn"]["k"] == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("cohort.sed=9", "[cohort]: no setting 'sed'. Did you mean 'seed'?"),
+        ("cohrt.seed=9", "no setting 'cohrt'. Did you mean 'cohort'?"),
+        ("cohort.seed=many", "is str. Expected: int"),
+        ("cohort.seed=true", "is bool. Expected: int"),
+        ("score.horizons=3", "is int. Expected: a list"),
+        ("name.x=3", "'name' is not a section"),
+        ("evaluate.control_reference=match", "no reference 'match'. Did you mean 'matched'?"),
+        ("evaluate.recalls=[1.2]", "[evaluate] recalls: is 1.2. Expected: 0.01 to 1"),
+        ("evaluate.windows_h=[0]", "[evaluate] windows_h: is 0. Expected: 1 to 200"),
+        ("evaluate.target_prevalence=1", "[evaluate] target_prevalence: is 1. Expected: 0 to 0.99"),
+        ("score.horizons=[0, 3, 0]", "[score] horizons: an hour stands there twice"),
+        ("score.hourly_stays=-1", "[score] hourly_stays: is -1. Expected: 0 or more"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_the_nearest(change, message):
+    with pytest.raises(SettingsError) as caught:
+        read_pipeline("demo", (change,))
+    assert message in str(caught.value)
+    assert caught.value.exit_code == 10
+
+
+def test_a_change_without_a_value_is_a_usage_error():
+    with pytest.raises(UsageError, match="section.key=value"):
+        read_pipeline("demo", ("cohort.seed",))
+
+
+def test_a_missing_or_broken_file_is_named(tmp_path):
+    with pytest.raises(UsageError, match="no such pipeline file"):
+        read_pipeline(tmp_path / "none.toml")
+    (tmp_path / "broken.toml").write_text("[cohort\nseed = 1")
+    with pytest.raises(SettingsError, match="not readable as TOML.*line 1"):
+        read_pipeline(tmp_path / "broken.toml")
+    (tmp_path / "deep.toml").write_text("x = " + "[" * 5000)
+    with pytest.raises(SettingsError, match="deep.toml: not readable as TOML"):
+        read_pipeline(tmp_path / "deep.toml")

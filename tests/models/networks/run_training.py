@@ -1,0 +1,142 @@
+"""
+A program of its own that trains the tiny network: to be killed, spawned from, or started by torchrun.
+
+    python -m tests.models.networks.run_training TASK OUT
+"""
+
+import functools
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from sepsis.core import files as outputs
+from sepsis.core.errors import SepsisError, SettingsError
+from sepsis.models.networks import checkpoints as network_checkpoints
+from sepsis.models.networks import module as network_module
+from sepsis.models.networks.training import train_network
+from tests.models.networks.tiny_network import labelled, schedule, sequence_network, tiny_network
+
+CASE_WEIGHT = 2.5
+FUSED = (  # calls in which a run can be killed, and whether before or after them
+    (network_module.Training, "training_step"),
+    (network_module.Training, "on_before_optimizer_step"),
+    (network_module.Training, "on_train_batch_end"),
+    (network_module.Training, "validation_step"),
+    (network_module.Training, "on_train_epoch_end"),
+    (network_module.Training, "_save"),
+    (network_checkpoints, "save"),  # the bytes are there, nothing is written
+    (outputs.os, "fsync"),  # written under the temporary name, not renamed
+)
+
+
+def set_fuse(calls):
+    """Kill this process, as `kill -9` does, at one of the calls of `FUSED`: the `calls`-th."""
+    left = [calls]
+
+    def fused(function):
+        @functools.wraps(function)
+        def call(*args, **kwargs):
+            for moment in ("before", "after"):
+                left[0] -= 1
+                if left[0] == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                if moment == "before":
+                    out = function(*args, **kwargs)
+            return out
+
+        return call
+
+    for owner, name in FUSED:
+        setattr(owner, name, fused(getattr(owner, name)))
+
+
+def killed(out):
+    """
+    One run left alone, and two that are killed again and again and gone on with until they are not.
+
+    Checkpoints of the first of the two come after every batch, of the second after every epoch. Prints
+    how all their processes ended. They are forked before torch has any thread, so that the modules are
+    imported once.
+    """
+    rng = np.random.default_rng(0)
+    plan = [("alone", 10.0, None)]
+    plan += [("batches", 0.0, fuse) for fuse in (*rng.integers(4, 60, 9).tolist(), None)]
+    plan += [("epochs", 10.0, fuse) for fuse in (*rng.integers(1, 45, 7).tolist(), None)]
+    ends = []
+    for name, checkpoint_min, fuse in plan:
+        child = os.fork()
+        if child == 0:
+            if fuse is not None:
+                set_fuse(fuse)
+            settings = schedule(
+                pretrain_epochs=1, likelihood_weight=0.1, checkpoint_dir=out / f"{name}_run",
+                log_dir=out / f"{name}_run", checkpoint_min=checkpoint_min,
+            )  # fmt: skip
+            torch.set_num_threads(1)
+            network = tiny_network()
+            fit = train_network(network, labelled(50, 0), labelled(30, 1), settings, CASE_WEIGHT)
+            save_file(network.state_dict(), out / name)
+            history = [{k: v for k, v in e.items() if k != "seconds"} for e in fit.history]
+            (out / f"{name}.json").write_text(json.dumps([history, fit.best_epoch]))
+            os._exit(0)
+        ends.append([name, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])])
+    print(json.dumps(ends))
+
+
+def spawned(out):
+    """Training in two processes that are spawned, and then one with values out of all range."""
+    torch.set_num_threads(1)
+    settings = schedule(devices=2, pretrain_epochs=1, likelihood_weight=0.1, max_epochs=2)
+    before = dict(os.environ)
+    network = sequence_network(dropout=0.0)
+    fit = train_network(network, labelled(33, 0), labelled(30, 1), settings, CASE_WEIGHT)
+    save_file(network.state_dict(), out / "spawned", {"epochs": str(len(fit.history))})
+    train = labelled(33, 0)
+    train = replace(train, plan=replace(train.plan, value=train.plan.value * 1e38))
+    try:
+        train_network(tiny_network(), train, None, settings, CASE_WEIGHT)
+    except SepsisError as error:
+        print(json.dumps({"error": str(error), "environment": os.environ == before}))
+
+
+def elastic(out):
+    """
+    The same under torchrun: one epoch, then on to the second from the checkpoint of the first.
+
+    At last each process looks for it in a folder of its own.
+    """
+    torch.set_num_threads(1)
+    settings = schedule(pretrain_epochs=1, likelihood_weight=0.1, checkpoint_dir=out / "run_of_0")
+    for epochs in (1, 2):
+        settings = replace(settings, max_epochs=epochs)
+        network = tiny_network(dropout=0.0)
+        fit = train_network(network, labelled(33, 0), labelled(30, 1), settings, CASE_WEIGHT)
+    if os.environ["RANK"] == "0":
+        save_file(network.state_dict(), out / "elastic", {"resumed": str(fit.resumed)})
+    else:
+        save_file(network.state_dict(), out / "elastic_other")
+    apart = replace(settings, max_epochs=3, checkpoint_dir=out / f"run_of_{os.environ['RANK']}")
+    try:
+        train_network(tiny_network(dropout=0.0), labelled(33, 0), labelled(30, 1), apart, CASE_WEIGHT)
+    except SettingsError as error:
+        (out / f"error_of_{os.environ['RANK']}").write_text(str(error))
+    other = out / f"error_of_{1 - int(os.environ['RANK'])}"
+    for _ in range(300):  # whoever leaves first takes the connection along
+        if other.exists():
+            break
+        time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("sepsis").setLevel(logging.INFO)
+    {"killed": killed, "spawned": spawned, "elastic": elastic}[sys.argv[1]](Path(sys.argv[2]))

@@ -1,0 +1,57 @@
+"""Stored thresholds do what the evaluation says they do; missing inputs are counted."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sepsis.calibration.thresholds import choose_thresholds
+from sepsis.evaluation.discrimination import Ranking
+from sepsis.evaluation.operating_points import operating_points
+from sepsis.models.artifact.input_statistics import learn_statistics
+from sepsis.models.artifact.operating import learn_operating, operating_from
+from sepsis.scoring.coverage import input_coverage
+
+
+@pytest.mark.parametrize("digits", [1, 6])
+def test_a_threshold_has_the_rates_that_the_evaluation_gives_its_limit(digits):
+    rng = np.random.default_rng(0)
+    is_case = rng.random(300) < 0.3
+    risk = np.round(np.clip(rng.normal(0.4 + 0.2 * is_case, 0.2), 0, 1), digits)
+    found = operating_points(Ranking.of(is_case, risk), np.arange(300), np.ones((1, 300), np.int64))
+    for one in choose_thresholds(is_case, risk):
+        key = (one.kind, one.limit)
+        assert one.sensitivity == pytest.approx(found.sensitivity[key][0])
+        assert one.false_positive_rate == pytest.approx(found.false_positive_rate[key][0])
+        alerts = np.zeros(300, bool) if one.threshold is None else risk >= one.threshold
+        assert one.sensitivity == pytest.approx(alerts[is_case].mean())
+
+
+def test_what_an_export_lacks_is_named_and_counted():
+    names = ("lactate", "map", "wbc", "age")
+    statistics = learn_statistics(names, {}, np.array([0, 1, 1, 2]), np.ones(4), [1, 0, 1, 4], 4)
+    trained = SimpleNamespace(model=SimpleNamespace(concepts_=names), statistics=statistics)
+    ledger = pd.DataFrame(
+        [("lactate", "unknown unit", 7), ("map", "kept", 90), ("map", "implausible", 1)],
+        columns=["concept", "reason", "rows"],
+    )
+    events = SimpleNamespace(
+        ledger=ledger,
+        infusions=pd.DataFrame({"concept": []}),
+        stays=pd.DataFrame({"age": [61.0, np.nan], "sex": ["F", "M"]}),
+    )
+    found = input_coverage(trained, events)
+    assert found.table.status.tolist() == ["unit refused", "ok", "absent", "ok"]
+    assert found.share_missing == 0.5
+    assert found.share_of_values_missing == 0.5
+
+
+@pytest.mark.parametrize("spread", [1e-1, 1e-5, 5e-6, 1e-7, 0.0])
+def test_whatever_is_learned_of_the_risks_is_read_again(spread):
+    rng = np.random.default_rng(0)
+    is_case = rng.random(400) < 0.3
+    made = learn_operating(is_case, 0.05 * (1.0 + spread * (rng.normal(size=400) + 2 * is_case)), (0.0,))
+    found = operating_from(made.as_json(), "operating.json")
+    assert found.as_json() == made.as_json()
+    assert (made.calibrator is None) == bool(made.why_none) == (spread < 1e-5)
