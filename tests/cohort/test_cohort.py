@@ -12,7 +12,7 @@ from sepsis.cohort.matching import largest_ratio, match_controls
 from sepsis.cohort.splits import split_subjects
 from sepsis.core.config import CohortSettings
 from sepsis.core.errors import NothingLeftError
-from tests.conftest import table
+from tests.tables import table
 
 
 def test_a_control_is_still_in_the_unit_at_its_cases_hour():

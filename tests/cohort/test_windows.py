@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sepsis.cohort.windows import concatenate, pack
-from tests.conftest import table
+from tests.tables import table
 
 CONCEPTS = ("heart_rate", "lactate")
 

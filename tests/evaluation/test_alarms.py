@@ -14,9 +14,9 @@ from sepsis.evaluation.alarm_view import (
     sweep_thresholds,
 )
 from sepsis.evaluation.alarms import alarm_counts, patient_days, thresholds_to_try
-from tests.conftest import table
 from tests.evaluation.made_up import as_stays, hourly_study, hours_of
 from tests.oracles import evaluation as oracle
+from tests.tables import table
 
 HOW = {"n_bootstrap": 0, "level": 0.95, "random_state": 0}
 rules = st.builds(

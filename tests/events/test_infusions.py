@@ -15,9 +15,9 @@ from sepsis.events.infusions import harmonise_infusions
 from sepsis.events.vocabulary import load_vocabulary
 from sepsis.sources import open_export
 from sepsis.sources.mimic.iii import carevue_rates
-from tests.conftest import table
 from tests.oracles import units as oracle
 from tests.sources.made_up import III, write_export
+from tests.tables import table
 
 DRUGS = ["norepinephrine", "dopamine", "vasopressin"]
 

@@ -7,7 +7,7 @@ from sepsis.cohort.windows import pack
 from sepsis.events.model_inputs import RATES, events_for
 from sepsis.events.tables import Events
 from sepsis.events.vocabulary import load_vocabulary
-from tests.conftest import table
+from tests.tables import table
 
 INFUSIONS = """
     stay_id | start_h | end_h | concept        | value

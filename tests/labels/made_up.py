@@ -3,7 +3,7 @@
 import pandas as pd
 
 from sepsis.events.tables import Events
-from tests.conftest import table
+from tests.tables import table
 
 COLUMNS = {
     "stays": {

@@ -23,8 +23,8 @@ from sepsis.labels.compare import (
     shown,
     walk,
 )
-from tests.conftest import table
 from tests.labels.made_up import export
+from tests.tables import table
 
 PROSE, CODE = load_preset("moor2019"), load_preset("moor2019_code")
 

@@ -14,8 +14,8 @@ from sepsis.labels.pooling import pooled_by_admission
 from sepsis.labels.ragged import StayTracks
 from sepsis.labels.selection import first_of_admission, further_reasons
 from sepsis.labels.suspicion import suspicions_of
-from tests.conftest import table
 from tests.labels.made_up import export, part
+from tests.tables import table
 
 DOSES = """
     stay_id | start_h | end_h | item

@@ -13,9 +13,9 @@ from sepsis.labels.hourly_urine import urine_rates
 from sepsis.labels.onset import onset_times
 from sepsis.labels.ragged import StayTracks
 from sepsis.sources.mimic.detail import reach
-from tests.conftest import table
 from tests.labels.made_up import export
 from tests.labels.test_orders import with_orders
+from tests.tables import table
 
 IV, III = load_preset("mimic_code_iv"), load_preset("mimic_code_iii")
 INTIME = pd.Timestamp("2100-01-01 08:20:00")  # so that clock hours end 40 minutes after hours of the stay

@@ -10,8 +10,8 @@ from sepsis.core.errors import ExportError
 from sepsis.labels import load_preset
 from sepsis.labels.orders import order_suspicions, pairs_of
 from sepsis.labels.suspicion import branches
-from tests.conftest import table
 from tests.labels.made_up import export
+from tests.tables import table
 
 IV, III, MOOR = (load_preset(name) for name in ("mimic_code_iv", "mimic_code_iii", "moor2019"))
 H = 3600

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from sepsis.labels import load_preset, suspected_infection, suspicion_pairs
 from sepsis.labels.suspicion import counted_antibiotics, counted_cultures
-from tests.conftest import table
 from tests.labels.made_up import part
 from tests.oracles import suspicion as oracle
+from tests.tables import table
 
 
 def split(events):

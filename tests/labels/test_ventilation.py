@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sepsis.labels.ventilation import ventilated_state, ventilation_episodes
-from tests.conftest import table
 from tests.oracles import sofa as oracle
+from tests.tables import table
 
 MARKS = ["ventilator", "oxygen", "extubated"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from sepsis.labels.ragged import StayTracks
 from sepsis.labels.ventilation_status import status_spells, ventilated_by_status
-from tests.conftest import table
+from tests.tables import table
 
 CLOCK = np.array([0])
 

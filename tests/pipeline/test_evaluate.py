@@ -20,9 +20,9 @@ from sepsis.pipeline.evaluate import (
     with_groups,
 )
 from sepsis.report.score_files import without_repeated_reasons
-from tests.conftest import table
 from tests.evaluation.made_up import hourly_study
 from tests.report.test_page import Outline, visible
+from tests.tables import table
 
 FACTS = {
     "model": "mgp_tcn",

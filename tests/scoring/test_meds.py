@@ -11,7 +11,7 @@ import pytest
 from sepsis.core.errors import ExportError, NothingLeftError, SettingsError
 from sepsis.core.schema import read_facts
 from sepsis.scoring.meds import COLUMNS, write_predictions, write_predictions_of
-from tests.conftest import table
+from tests.tables import table
 
 
 def scores():

@@ -10,7 +10,7 @@ import sepsis
 from sepsis.core.errors import ExportError
 from sepsis.events import extract_events
 from sepsis.sources import open_export
-from tests.conftest import table
+from tests.tables import table
 
 LONG = {
     "vitalperiodic": (

@@ -13,9 +13,9 @@ from sepsis.events.vocabulary import load_vocabulary
 from sepsis.labels import points as label_points
 from sepsis.models.baselines.bedside import NEWS2, QSOFA, SIRS, WindowSOFA
 from sepsis.models.baselines.bedside_score import LEAST_SLOPE, rising_logistic
-from tests.conftest import table
 from tests.models.made_up import made_up_windows
 from tests.oracles import clinical as oracle
+from tests.tables import table
 
 SCORES = (SIRS, QSOFA, NEWS2, WindowSOFA)
 
