@@ -2,17 +2,24 @@
 
 import ast
 import importlib
+import inspect
+import pkgutil
 import re
 from pathlib import Path
 
 import pytest
 
+import sepsis
 from sepsis.cli import app
 from sepsis.core import schema
 from sepsis.models.registry import MODELS, model_class
 from sepsis.pipeline.run import STAGES
 
 ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), schema.folder() / "decisions.md"]
+# the other two record what was done: their paths are those of the day
+CURRENT = [d for d in DOCUMENTS if d.name not in ("CHANGELOG.md", "decisions.md")]
+by_name = pytest.mark.parametrize("document", CURRENT, ids=lambda d: d.name)
 
 
 def imports(path):
@@ -52,10 +59,51 @@ def test_every_model_is_found_by_the_name_it_gives_itself():
         assert model_class(name).name == name
 
 
-def test_every_file_the_documents_link_to_exists():
-    for document in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), schema.folder() / "decisions.md"):
-        for link in re.findall(r"\]\(((?!http)[^)#]+)\)", document.read_text(encoding="utf-8")):
-            assert (document.parent / link).exists(), f"{document.name}: {link}"
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: f"{d.parent.name}/{d.name}")
+def test_every_file_a_document_links_to_exists(document):
+    for link in re.findall(r"\]\(((?!http)[^)#]+)", document.read_text(encoding="utf-8")):
+        assert (document.parent / link).exists(), link
+
+
+@by_name
+def test_every_path_and_module_a_document_names_exists(document):
+    code = " ".join(re.findall(r"`([^`\n]+)`", document.read_text(encoding="utf-8")))
+    for path in re.findall(r"\b(?:sepsis|tests|docs|data_schema|pipelines)/[\w./-]*[\w/]", code):
+        assert (ROOT / path).exists(), path
+    for name in re.findall(r"(?<![\w./])sepsis\.[a-z_.]+\b", code):
+        module, _, attribute = name.rpartition(".")
+        found = getattr(importlib.import_module(module), attribute, None)
+        assert found or importlib.import_module(name), name
+
+
+def test_the_readme_s_map_has_every_room():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rooms = [path.parent.name for path in (ROOT / "sepsis").glob("*/__init__.py")]
+    assert rooms
+    assert not [room for room in rooms if f"`{room}`" not in text]
+
+
+def modules():
+    """Every module of the package."""
+    for found in pkgutil.walk_packages(sepsis.__path__, "sepsis."):
+        if not found.name.endswith("__main__"):
+            yield importlib.import_module(found.name)
+
+
+def test_every_public_method_has_a_docstring_unless_it_overrides_one():
+    missing = [
+        f"{module.__name__}.{cls.__name__}.{name}"
+        for module in modules()
+        for cls in vars(module).values()
+        if inspect.isclass(cls) and cls.__module__ == module.__name__ and not cls.__name__.startswith("_")
+        for name, member in vars(cls).items()
+        if not name.startswith("_")
+        and name not in vars(cls).get("__annotations__", {})
+        and (inspect.isroutine(member) or isinstance(member, property))
+        and not inspect.getdoc(member)
+        and not any(name in vars(base) for base in cls.__mro__[1:])
+    ]
+    assert not missing
 
 
 def test_the_stages_of_the_map_are_there_in_the_order_of_the_data():

@@ -1,25 +1,23 @@
 """
-What can go wrong for a user, and the exit code each kind ends in.
+Errors that a user can cause, and the exit code of each kind.
 
-An error says where, what was found, what was expected and what to do. It carries counts and
-column names only: never a patient's id, value or text.
+A message says where the problem is, what was found, what was expected and what to do next. It contains
+counts and column names only, never a patient's id, value or text.
 """
 
 
 class SepsisError(Exception):
     """
-    A mistake in what the package was given; the command line prints it without a traceback.
+    A mistake in the input; the command line prints it without a traceback.
 
     Parameters
     ----------
     where : str
-        File, table, section or argument the message is about.
+        File, table, section or argument.
     found : str
-        What is there.
     expected : str, optional
-        What should be there.
     todo : str, optional
-        What the reader can do about it.
+        The reader's next step.
 
     Examples
     --------
@@ -43,29 +41,29 @@ class SepsisError(Exception):
 
 
 class UsageError(SepsisError):
-    """An argument of a command or call makes no sense."""
+    """An argument of a command or function is invalid."""
 
     exit_code = 2
 
 
 class StoppedError(UsageError):
-    """Something outside ended the work (a full disk, a lost cluster): the same command can go on later."""
+    """The work was interrupted from outside (full disk, lost cluster); the same command can resume it."""
 
 
 class SettingsError(SepsisError):
-    """A pipeline file, preset or estimator setting is wrong."""
+    """A setting in a pipeline file, preset or estimator is invalid."""
 
     exit_code = 10
 
 
 class ExportError(SepsisError):
-    """An export, or a table handed from stage to stage, breaks its contract."""
+    """An export, or a table passed between stages, violates its contract."""
 
     exit_code = 11
 
 
 class NothingLeftError(SepsisError):
-    """Nothing is left to do: an empty cohort, a class without stays."""
+    """No data remain: an empty cohort, a class without stays."""
 
     exit_code = 12
 
@@ -78,7 +76,7 @@ class AuditError(SepsisError):
 
 def nearest(name: str, known) -> str:
     """
-    "Did you mean ...?" for a misspelt name, or the list of what is known.
+    "Did you mean ...?" for a misspelt name, or the list of known names.
 
     Examples
     --------

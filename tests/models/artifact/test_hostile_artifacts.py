@@ -115,7 +115,7 @@ def test_no_id_of_a_patient_stands_in_the_folder_and_the_export_tells_who_is_who
     assert not set(trained.model.train_.subject_id.tolist()) & set(stays.subject_id)
     found = trained.cohort_of(stays.sample(frac=1, random_state=0))
     pd.testing.assert_frame_equal(found, cohort, check_dtype=False)
-    with pytest.raises(ExportError, match="40 of 40 codes are of no stays of this export"):
+    with pytest.raises(ExportError, match="40 of 40 codes belong to no stay of this export"):
         trained.cohort_of(stays.assign(intime=stays.intime + pd.Timedelta(seconds=1)))
 
 
