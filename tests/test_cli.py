@@ -5,9 +5,14 @@ import sys
 
 import pytest
 
-from sepsis.cli import main
+from sepsis.cli import app, main
 
-COMMANDS = ("synth", "check", "label", "compare", "train", "score", "evaluate", "audit", "run", "serve")
+COMMANDS = [command.callback.__name__ for command in app.registered_commands]
+COMMANDS += [
+    f"{group.name} {command.callback.__name__}"
+    for group in app.registered_groups
+    for command in group.typer_instance.registered_commands
+]
 
 
 def sepsis(*arguments, cwd=None):
@@ -29,7 +34,7 @@ def test_help_waits_for_neither_torch_nor_pandas():
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(command):
-    done = sepsis(command, "--help")
+    done = sepsis(*command.split(), "--help")
     assert done.returncode == 0
     assert f"Example: sepsis {command}" in " ".join(done.stdout.split())
 

@@ -293,8 +293,10 @@ def test_of_processes_that_torchrun_trained_together_the_first_one_writes(run, t
         "cohort.seed=1",
     )
     monkeypatch.setenv("RANK", "1")
-    sepsis(*arguments, "--out", tmp_path / "second")
+    done = sepsis(*arguments, "--out", tmp_path / "second")
+    assert done.returncode == 0, done.stderr
     assert not (tmp_path / "second").exists()
     monkeypatch.setenv("RANK", "0")
-    sepsis(*arguments, "--out", tmp_path / "first")
+    done = sepsis(*arguments, "--out", tmp_path / "first")
+    assert done.returncode == 0, done.stderr
     assert (tmp_path / "first" / "manifest.json").is_file()

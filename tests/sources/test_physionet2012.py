@@ -116,6 +116,8 @@ def test_every_unit_of_the_contract_leads_to_the_concept_s(folder):
     lines = [f"05:00,{parameter},30" for parameter in PhysioNet2012(folder).units if parameter != "RecordID"]
     (folder / "132004.txt").write_text("\n".join([HEADER, *lines]) + "\n")
     ledger = extract_events(open_export(folder)).ledger
+    left_out = ledger[ledger.reason == "no concept in the vocabulary"]  # so the lines were read
+    assert set(left_out.concept) == {"Height", "ICUType", "ALT", "Cholesterol", "GCS"}
     assert not ledger.reason.eq("unknown unit").any()
 
 
