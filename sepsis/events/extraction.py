@@ -108,11 +108,6 @@ def extract_parts(
     return EventParts(held, parts, lambda k: spill.read(k, ids))
 
 
-def spilled_concepts(detail: bool) -> list[str]:
-    """Concept of each `number` that `extract_parts` writes for all concepts."""
-    return [concept.id for concept in _wanted(load_vocabulary(), None, detail)]
-
-
 def _wanted(vocabulary: Vocabulary, concepts: str | Iterable[str] | None, detail: bool) -> list[Concept]:
     """Without what only definitions of mimic-code's kind need, unless that is asked for."""
     return [c for c in vocabulary.chosen(concepts) if detail or c.group != "as_charted"]

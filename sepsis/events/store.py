@@ -1,16 +1,19 @@
 """
-Extracted events on disk, so that an export is read once.
+The events folder: written once by the stage `extract`, read by every later stage.
 
-A folder `events/` holds one Parquet file per table of `Events` and the fingerprint of the export and
-of the vocabulary they came from; when either changes the events are extracted again. The measured
-values, `events.parquet`, have one row group for each part of the stays, so that they can be read as they
-were made: `load_parts` for a few at a time, `load_events` for all.
+It holds one Parquet file for each table of `Events`, and a manifest with the fingerprint of the export and
+of the vocabulary. `events.parquet`, the measured values, has one row group for each part of the stays:
+`load_parts` reads one part at a time, `load_events` all of them. The tables of `DETAIL`, which only some
+definitions need, are left out of the copy that is kept beside labels (`keep_events`).
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -19,13 +22,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sepsis.core.errors import ExportError
-from sepsis.core.files import MANIFEST, write_json
+from sepsis.core.files import MANIFEST, whole_folder, write_json
 from sepsis.core.provenance import file_hash, read_manifest
 from sepsis.core.schema import PartWriter, folder
-from sepsis.events.parts import EVENTS, EventParts, Partition
-from sepsis.events.tables import Events
+from sepsis.core.work import Work
+from sepsis.events.extraction import extract_parts
+from sepsis.events.parts import EVENTS, PART_STAYS, EventParts, Partition
+from sepsis.events.tables import TABLES, Events
+from sepsis.sources import Source
 
-HELD = ("stays", "infusions", "antibiotics", "cultures", "labels", "ledger")
+KEPT = ("stays", "infusions", "antibiotics", "cultures", "labels", "ledger")
+DETAIL = tuple(name for name in TABLES if name not in ("events", *KEPT))
 
 
 def vocabulary_hash() -> str:
@@ -33,66 +40,90 @@ def vocabulary_hash() -> str:
     return file_hash(folder() / "2_concepts.toml")
 
 
-class EventsWriter:
+def extract_export(
+    source: Source, out: str | Path, *, detail: bool = True, part_stays: int | None = PART_STAYS
+) -> EventParts:
     """
-    Writes a folder of events part by part; the folder must be one that disappears on an error.
+    The stage `extract`: read an export once and write its events folder, whole or not at all.
 
     Parameters
     ----------
-    folder : Path
-        Made here.
-    events : EventParts
+    source : Source
+        From `sepsis.sources.open_export`.
+    out : path
+        New, empty, or an earlier events folder.
+    detail : bool
+        Also the concepts "as charted" and the tables of `DETAIL`, for definitions that need them
+        (`Preset.reads_detail`).
+    part_stays : int, optional
+        Stays in a part: decides the memory that later stages take; None puts everything in one part.
+
+    Raises
+    ------
+    As `extract_events`; ExportError also if the export changed meanwhile, UsageError if `out` is taken.
     """
-
-    def __init__(self, folder: Path, events: EventParts):
-        folder.mkdir()
-        self.folder, self.events = folder, events
-        self._rows = PartWriter(folder / "events.parquet")
-
-    def add(self, rows: pa.Table) -> None:
-        """Measured values of the next part: a row group of their own."""
-        self._rows.add(rows)
-
-    def close(self, *, fingerprint: str, kind: str) -> None:
-        """
-        What is held whole, and the manifest; all parts have been added.
-
-        Parameters
-        ----------
-        fingerprint, kind : str
-            Of the export they come from.
-        """
-        self._rows.close()
-        for name in HELD:
-            frame = getattr(self.events.held, name)
-            if frame is not None:
-                frame = frame.assign(part=self.events.parts.part) if name == "stays" else frame
-                rows = pa.Table.from_pandas(frame, preserve_index=False)
-                pq.write_table(rows, self.folder / f"{name}.parquet", compression="zstd")
+    fingerprint = source.fingerprint()
+    with whole_folder(out, "events") as place:
+        with TemporaryDirectory(dir=place) as shuffled:
+            parts = extract_parts(source, Path(shuffled), detail=detail, part_stays=part_stays)
+            _write(parts, place)
+        source.require_unchanged(fingerprint)
         facts = {
             "kind": "events",
             "export": fingerprint,
-            "export_kind": kind,
+            "export_kind": source.kind,
             "vocabulary": vocabulary_hash(),
         }
-        write_json(facts, self.folder / MANIFEST)
+        write_json(facts, place / MANIFEST)
+    return load_parts(out)
+
+
+def extract_in(
+    work: Work, source: Source, *, detail: bool = False, part_stays: int | None = PART_STAYS
+) -> Path:
+    """The events folder in a run's work folder: written now, or by a run of the same that was stopped."""
+    if not work.has("extract"):
+        with work.step("extract") as step:
+            extract_export(source, step / "events", detail=detail, part_stays=part_stays)
+    return work["extract"] / "events"
+
+
+def _write(parts: EventParts, place: Path) -> None:
+    with PartWriter(place / "events.parquet") as rows:
+        for k in range(len(parts)):
+            rows.add(pa.Table.from_pandas(parts.read(k), preserve_index=False))
+    for name in (*KEPT, *DETAIL):
+        frame = getattr(parts.held, name)
+        if frame is not None:
+            frame = frame.assign(part=parts.parts.part) if name == "stays" else frame
+            table = pa.Table.from_pandas(frame, preserve_index=False)
+            pq.write_table(table, place / f"{name}.parquet", compression="zstd")
+
+
+def keep_events(place: Path, out: Path) -> None:
+    """The tables of an events folder that later stages read, in a new folder; linked where the disk can."""
+    out.mkdir()
+    for name in (MANIFEST, *(f"{table}.parquet" for table in ("events", *KEPT))):
+        if (place / name).is_file():
+            try:
+                os.link(place / name, out / name)
+            except OSError:
+                shutil.copyfile(place / name, out / name)
 
 
 def load_parts(path: str | Path) -> EventParts:
     """
-    Events from a folder of `EventsWriter`, to be had one part at a time.
-
-    The optional tables of `Events`, which only definitions need, are not kept there.
+    An events folder, to be read one part at a time.
 
     Raises
     ------
     ExportError
-        If the folder is not one, or a file of it is missing or cannot be read.
+        If it is no events folder, or a file of it is missing or cannot be read.
     """
     path = Path(path)
     read_manifest(path, "events")
-    held = {name: _read(path / f"{name}.parquet") for name in HELD}
-    missing = [name for name, frame in held.items() if frame is None and name != "labels"]
+    held = {name: _read(path / f"{name}.parquet") for name in (*KEPT, *DETAIL)}
+    missing = [name for name in KEPT if held[name] is None and name != "labels"]
     if not (path / "events.parquet").is_file():
         missing.append("events")
     if missing:
@@ -106,12 +137,11 @@ def load_parts(path: str | Path) -> EventParts:
 
 def load_events(path: str | Path) -> Events:
     """
-    Events from a folder of `EventsWriter`, all of them at once; sorted by stay, time, concept, value, text.
+    An events folder, all of it at once; sorted by stay, time, concept, value, text.
 
     Raises
     ------
-    ExportError
-        If the folder is not one, or a file of it is missing or cannot be read.
+    As `load_parts`.
     """
     parts = load_parts(path)
     events = _read(Path(path) / "events.parquet")

@@ -26,7 +26,7 @@ from sepsis.core.schema import (
 )
 from sepsis.core.work import Work
 from sepsis.events.parts import EventParts
-from sepsis.events.store import EventsWriter
+from sepsis.events.store import keep_events, load_parts
 from sepsis.events.tables import Events
 from sepsis.labels import Labels, Preset, label_stays
 
@@ -56,39 +56,37 @@ class LabelFolder:
             )  # fmt: skip
 
 
-def write_labels(
-    events: EventParts, preset: Preset, folder: Path, work: Work, *, kind: str, fingerprint: str
-) -> None:
+def write_labels(events_at: Path, preset: Preset, folder: Path, work: Work) -> None:
     """
-    Label an export part by part, into a folder that disappears on an error (`outputs.whole_folder`).
+    Label the parts of an events folder, into a folder that disappears on an error (`files.whole_folder`).
 
     onset.parquet, sofa.parquet, suspicion.parquet, orders.parquet (of definitions that look at single
-    orders), attrition.csv (one row per stay of the export), events/ (what was read, so that the export
-    is read once) and manifest.json. Onset and attrition are sorted by stay; the others have a row group
+    orders), attrition.csv (one row per stay of the export), events/ (so that later stages need not read
+    the export again) and manifest.json. Onset and attrition are sorted by stay; the others have a row group
     for each part, sorted inside it. One part is in memory at a time.
 
     Parameters
     ----------
     work : Work
-        Keeps what each part gave; parts that an earlier run has finished are not labelled again.
+        Keeps the labels of each part; parts that an earlier run has finished are not labelled again.
     """
+    events, source = load_parts(events_at), read_manifest(events_at, "events")
+    fingerprint, kind = source["export"], source["export_kind"]
     facts = {"definition": preset.name, "export": fingerprint, "export_kind": kind}
     grid = {"grid_origin_h": f"suspicion_h - {preset.sofa.grid_before_h:g}"}
     tables = {"sofa": {**facts, **grid}, "suspicion": facts, "orders": facts}
     _label_each(events, preset, work, tables)
-    kept = EventsWriter(folder / "events", events)
+    keep_events(events_at, folder / "events")
     onsets, attritions = [], []
     with ExitStack() as stack:
         rows = {name: stack.enter_context(PartWriter(folder / f"{name}.parquet")) for name in tables}
         for k in range(len(events)):
             done = work[_step(k)]
-            kept.add(read_rows(done / "events.arrow"))
             onsets.append(read_rows(done / "onset.arrow").to_pandas())
             attritions.append(read_rows(done / "attrition.arrow").to_pandas())
             for name, writer in rows.items():
                 if (file := done / f"{name}.arrow").exists():
                     writer.add(read_rows(file))
-    kept.close(fingerprint=fingerprint, kind=kind)
     onset, attrition = (_by_stay(tables) for tables in lose_first_onset(events, preset, onsets, attritions))
     write_table(onset, folder / "onset.parquet", "onset", facts)
     attrition.to_csv(folder / "attrition.csv", index=False)
@@ -129,7 +127,6 @@ def _label_each(events: EventParts, preset: Preset, work: Work, tables: dict[str
         part = events[k]
         labels = label_stays(part, _with_every_onset(preset))
         with work.step(_step(k)) as folder:
-            write_rows(pa.Table.from_pandas(part.events, preserve_index=False), folder / "events.arrow")
             for name in ("onset", "attrition"):
                 table = pa.Table.from_pandas(getattr(labels, name), preserve_index=False)
                 write_rows(table, folder / f"{name}.arrow")

@@ -17,7 +17,7 @@ from sepsis.core.errors import UsageError
 from sepsis.core.files import MANIFEST, whole_folder, write_json
 from sepsis.core.provenance import manifest
 from sepsis.core.work import locked
-from sepsis.events.extraction import extract_parts
+from sepsis.events import extract_export
 from sepsis.events.parts import EventParts
 from sepsis.labels import Preset, load_preset
 from sepsis.labels.compare import WALK, compare, counts, walk
@@ -69,7 +69,7 @@ def compare_export(
     everyone = [*definitions.values(), *(preset for pair in pairs for preset in pair)]
     detail = any(preset.reads_detail for preset in everyone)
     with TemporaryDirectory() as aside:
-        onset_of = _remembering(extract_parts(source, Path(aside), detail=detail))
+        onset_of = _remembering(extract_export(source, Path(aside) / "events", detail=detail))
         onsets = {}
         for name, preset in definitions.items():
             log(f"label: {name}")
@@ -177,7 +177,7 @@ def check_counts(source: Source, preset: str) -> str:
     if release is None:
         return f"{definition.name}: the export is no release with known counts, so nothing is expected of it"
     with TemporaryDirectory() as aside:
-        events = extract_parts(source, Path(aside), detail=definition.reads_detail)
+        events = extract_export(source, Path(aside) / "events", detail=definition.reads_detail)
         found = counts(onset_table(events, definition))
         if events.held.labels is not None:
             found["labelled"] = int(events.held.labels["first_labelled_h"].notna().sum())

@@ -28,10 +28,9 @@ from sepsis.core.provenance import manifest, settings_hash, versions
 from sepsis.core.schema import read_table
 from sepsis.core.work import locked, resumable
 from sepsis.events import extract_events
-from sepsis.events.kept import keep_parts, kept_parts
 from sepsis.events.model_inputs import events_for
 from sepsis.events.parts import PART_STAYS
-from sepsis.events.store import load_events, stored_fingerprint
+from sepsis.events.store import extract_in, load_events, stored_fingerprint
 from sepsis.events.tables import Events
 from sepsis.events.vocabulary import concept_set
 from sepsis.labels import load_preset
@@ -82,13 +81,9 @@ def label_export(
     fingerprint, detail = source.fingerprint(), definition.reads_detail
     key = ["label", fingerprint, definition.settings(), part_stays, versions()]
     with resumable(out, key) as work:
-        if not work.has("extracted"):
-            with work.step("extracted") as folder:
-                keep_parts(source, folder, detail=detail, part_stays=part_stays)
-            source.require_unchanged(fingerprint)
-        parts = kept_parts(work["extracted"], detail=detail)
+        events_at = extract_in(work, source, detail=detail, part_stays=part_stays)
         with whole_folder(out, "labels") as temporary:
-            write_labels(parts, definition, temporary, work, kind=source.kind, fingerprint=fingerprint)
+            write_labels(events_at, definition, temporary, work)
     return read_labels(out)
 
 

@@ -19,7 +19,7 @@ from sepsis.core.files import check_file
 from sepsis.core.progress import progress
 from sepsis.core.provenance import versions
 from sepsis.core.work import locked, resumable
-from sepsis.events.store import stored_state
+from sepsis.events.store import load_parts, stored_state
 from sepsis.events.vocabulary import concept_set
 from sepsis.labels.store import LabelFolder, ledger_counts
 from sepsis.scoring.input_check import check_inputs
@@ -28,7 +28,6 @@ from sepsis.scoring.parts import (
     Asked,
     Scored,
     events_place,
-    open_parts,
     score_parts,
     unscored,
     write_score_file,
@@ -101,7 +100,7 @@ def score_export(
     key = ["score", settings, inputs, trained.manifest, versions(), state]
     with locked(meds_out) if meds_out else nullcontext(), resumable(out, key) as work:
         place = events_place(source, stored, work)
-        parts = open_parts(place)
+        parts = load_parts(place)
         if meds_out is not None:
             require_clock(parts.held.stays)
         if horizons is None:

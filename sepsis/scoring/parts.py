@@ -14,13 +14,12 @@ import numpy as np
 import pandas as pd
 
 from sepsis.core.errors import NothingLeftError
-from sepsis.core.files import MANIFEST, whole_file
+from sepsis.core.files import whole_file
 from sepsis.core.schema import PartWriter, checked_arrow, read_rows, with_facts, write_rows
 from sepsis.core.work import Work
-from sepsis.events.kept import keep_parts, kept_parts
 from sepsis.events.model_inputs import events_for
-from sepsis.events.parts import PART_STAYS, EventParts
-from sepsis.events.store import load_parts, stored_fingerprint
+from sepsis.events.parts import EventParts
+from sepsis.events.store import extract_in, stored_fingerprint
 from sepsis.events.tables import Events
 from sepsis.models.base import WindowClassifier
 from sepsis.scoring.predict import score_horizons, score_hourly
@@ -81,16 +80,7 @@ def events_place(source: Source, stored: Path | None, work: Work) -> Path:
     """
     if stored is not None and stored_fingerprint(stored) == source.fingerprint():
         return stored
-    if not work.has("extracted"):
-        source.require_usable()
-        with work.step("extracted") as folder:
-            keep_parts(source, folder, detail=False, part_stays=PART_STAYS)
-    return work["extracted"]
-
-
-def open_parts(place: Path) -> EventParts:
-    """The events of a place that `events_place` named."""
-    return load_parts(place) if (place / MANIFEST).exists() else kept_parts(place, detail=False)
+    return extract_in(work, source)
 
 
 def score_parts(

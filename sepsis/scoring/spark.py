@@ -19,7 +19,8 @@ import pandas as pd
 from sepsis.core.errors import ExportError, StoppedError
 from sepsis.core.provenance import settings_hash
 from sepsis.core.work import Work
-from sepsis.scoring.parts import Asked, open_parts, score_parts, unscored
+from sepsis.events.store import load_parts
+from sepsis.scoring.parts import Asked, score_parts, unscored
 from sepsis.sources.engines.engine import connect
 from sepsis.training.fit import Trained, read_model
 
@@ -41,7 +42,7 @@ def score_on_spark(trained: Trained, place: Path, asked: Asked, work: Work) -> N
         If it gives up on a part.
     """
     assert trained.path is not None  # scoring begins with a folder
-    todo = unscored(work, len(open_parts(place)))
+    todo = unscored(work, len(load_parts(place)))
     if not todo:
         return
     engine = connect("spark")
@@ -50,7 +51,7 @@ def score_on_spark(trained: Trained, place: Path, asked: Asked, work: Work) -> N
     model_at, events_at, work_at = (str(p.resolve()) for p in (trained.path, place, work.folder))
 
     def score(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        parts, mine = open_parts(Path(events_at)), Work(Path(work_at))
+        parts, mine = load_parts(Path(events_at)), Work(Path(work_at))
         model = _model(model_at, version).model_of(parts.held.stays)
         for batch in batches:
             numbers = [todo[row] for row in batch["id"]]

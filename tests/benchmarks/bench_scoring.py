@@ -42,8 +42,9 @@ sys.path.insert(0, str(ROOT))
 from sepsis.cohort import select_cohort  # noqa: E402 - after the path
 from sepsis.core.config import CohortSettings, ExportSettings, TrainSettings  # noqa: E402
 from sepsis.core.work import resumable  # noqa: E402
+from sepsis.events.store import load_parts  # noqa: E402
 from sepsis.pipeline.stages import concept_set, events_of, label_export, open_source, train_one  # noqa: E402
-from sepsis.scoring.parts import Asked, open_parts, score_parts, write_score_file  # noqa: E402
+from sepsis.scoring.parts import Asked, score_parts, write_score_file  # noqa: E402
 from sepsis.synthetic.export import write_synthetic  # noqa: E402
 from sepsis.training.fit import read_model  # noqa: E402
 
@@ -131,7 +132,7 @@ def child(root: str, place: str, task: str, out: str) -> None:
         finally:
             inside[0] += time.perf_counter() - began
 
-    parts = open_parts(Path(place))
+    parts = load_parts(Path(place))
     score_warm(model, parts, task)
     model.predict_earlier = timed  # type: ignore[method-assign]
     began = time.perf_counter()

@@ -14,7 +14,7 @@ from sepsis.core import schema
 from sepsis.core.errors import ExportError
 from sepsis.events.extraction import extract_events, extract_parts
 from sepsis.events.parts import EVENTS, MAX_PARTS, Spill, partition
-from sepsis.events.store import EventsWriter, load_events, load_parts
+from sepsis.events.store import DETAIL, extract_export, keep_events, load_events, load_parts
 from sepsis.events.tables import TABLES
 from sepsis.sources import open_export
 from tests.sources.made_up import III, IV, write_export
@@ -113,15 +113,11 @@ def test_parts_hold_together_what_one_piece_holds(tmp_path, base, part_stays, n_
 
 
 def stored(tmp_path, part_stays):
-    """The events of a made-up export, extracted and stored."""
-    (tmp_path / "aside").mkdir(parents=True)
-    parts = extract_parts(
-        open_export(write_export(tmp_path / "export", III)), tmp_path / "aside", part_stays=part_stays
-    )
-    kept = EventsWriter(tmp_path / "events", parts)
-    for piece in parts:
-        kept.add(pa.Table.from_pandas(piece.events, preserve_index=False))
-    kept.close(fingerprint="f", kind="mimic_iii")
+    """The events folder of a made-up export, without what only definitions read."""
+    tmp_path.mkdir(parents=True, exist_ok=True)
+    source = open_export(write_export(tmp_path / "export", III))
+    parts = extract_export(source, tmp_path / "whole", part_stays=part_stays)
+    keep_events(tmp_path / "whole", tmp_path / "events")
     return parts, tmp_path / "events"
 
 
@@ -136,6 +132,8 @@ def test_stored_parts_are_read_as_they_were_made(tmp_path):
     one, other = load_events(folder), load_events(whole)
     for name in ("stays", "events", "infusions", "antibiotics", "cultures", "ledger"):
         pd.testing.assert_frame_equal(getattr(one, name), getattr(other, name))
+    assert here.lab_samples is not None
+    assert all(getattr(again.held, name) is None for name in DETAIL)
     assert list(one.stays.columns) == list(schema.read_toml("3_events")["stays"]["columns"])
 
 

@@ -12,8 +12,7 @@ import sepsis.labels.store
 from sepsis.core import provenance, schema
 from sepsis.core.config import ExportSettings
 from sepsis.core.errors import ExportError
-from sepsis.events.extraction import extract_events
-from sepsis.events.kept import keep_parts
+from sepsis.events.extraction import extract_events, extract_parts
 from sepsis.events.store import load_events, stored_fingerprint
 from sepsis.labels import label_stays, load_preset
 from sepsis.labels.store import lose_first_onset, read_labels
@@ -166,10 +165,10 @@ def test_a_run_that_was_stopped_labels_only_the_parts_that_are_left(synthetic, t
 
     def read(*args, **kwargs):
         reads.append(args)
-        return keep_parts(*args, **kwargs)
+        return extract_parts(*args, **kwargs)
 
     monkeypatch.setattr(sepsis.labels.store, "label_stays", labelled)
-    monkeypatch.setattr("sepsis.pipeline.stages.keep_parts", read)
+    monkeypatch.setattr("sepsis.events.store.extract_parts", read)
     with pytest.raises(KeyboardInterrupt):
         label(synthetic, tmp_path / "again", part_stays=20)
     n_parts = pq.ParquetFile(whole.path / "sofa.parquet").num_row_groups
@@ -184,11 +183,12 @@ def test_an_export_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatc
     export = write_synthetic(tmp_path / "export", stays=10, seed=4)
 
     def read(*args, **kwargs):
-        keep_parts(*args, **kwargs)
+        parts = extract_parts(*args, **kwargs)
         with (export / "CHARTEVENTS.csv.gz").open("ab") as file:
             file.write(gzip.compress(b""))
+        return parts
 
-    monkeypatch.setattr("sepsis.pipeline.stages.keep_parts", read)
+    monkeypatch.setattr("sepsis.events.store.extract_parts", read)
     with pytest.raises(ExportError, match="changed while it was read"):
         label(export, tmp_path / "labels")
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
@@ -198,7 +198,7 @@ def test_a_place_that_cannot_be_used_is_found_before_the_export_is_read(syntheti
     def read(*args, **kwargs):
         raise AssertionError("the export was read")
 
-    monkeypatch.setattr("sepsis.pipeline.stages.keep_parts", read)
+    monkeypatch.setattr("sepsis.events.store.extract_parts", read)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "something.txt").write_text("mine")
     with pytest.raises(schema.UsageError, match="was not written by this command"):

@@ -13,9 +13,9 @@ import sepsis.scoring.parts
 from sepsis.core.config import CohortSettings
 from sepsis.core.errors import ExportError, UsageError
 from sepsis.core.provenance import settings_hash
+from sepsis.events.store import load_parts
 from sepsis.labels.store import read_labels
 from sepsis.scoring.export import score_export
-from sepsis.scoring.parts import open_parts
 from sepsis.scoring.spark import _model
 from tests.study import small_study
 
@@ -76,11 +76,11 @@ def test_predictions_are_held_by_one_run_and_what_a_killed_one_left_of_them_goes
 
 def test_without_times_of_admission_predictions_are_refused_before_the_work(study, tmp_path, monkeypatch):
     def without_times(place):
-        parts = open_parts(place)
+        parts = load_parts(place)
         stays = parts.held.stays.assign(intime=pd.NaT)
         return replace(parts, held=replace(parts.held, stays=stays))
 
-    monkeypatch.setattr("sepsis.scoring.export.open_parts", without_times)
+    monkeypatch.setattr("sepsis.scoring.export.load_parts", without_times)
     monkeypatch.setattr("sepsis.scoring.export.check_inputs", None)  # it is not come to
     with pytest.raises(ExportError, match="no stay has a time of admission"):
         score(study, tmp_path / "scores.parquet", meds_out=tmp_path / "meds.parquet")
