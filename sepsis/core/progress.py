@@ -7,8 +7,8 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator, Iterable
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,7 +19,7 @@ A_LINE_S = 60.0  # between two lines of a log
 SPEED_OVER_S = 3600.0  # what the remaining time is told from: a step may take minutes
 
 
-def progress(steps: Iterable, label: str) -> Iterator:
+def progress(steps: Iterable, label: str) -> Generator[Any, None, None]:
     """
     The steps, with a bar and the remaining time on stderr; where that is no terminal, a line in the log of
     `sepsis` every `A_LINE_S` seconds.
@@ -34,7 +34,7 @@ def progress(steps: Iterable, label: str) -> Iterator:
     return _shown(list(steps), label)
 
 
-def _told(steps: list, label: str, now: Callable[[], float] = time.monotonic) -> Iterator:
+def _told(steps: list, label: str, now: Callable[[], float] = time.monotonic) -> Generator[Any, None, None]:
     began = said = now()
     for done, step in enumerate(steps):
         at = now()
@@ -59,7 +59,7 @@ def in_words(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def _shown(steps: list, label: str) -> Iterator:
+def _shown(steps: list, label: str) -> Generator[Any, None, None]:
     from rich.console import Console
 
     with bar(Console(stderr=True)) as shown:

@@ -19,7 +19,6 @@ WATCHED = ("open", "os.", "shutil.", "tempfile.")
 
 
 def main(root: str, log: str) -> None:
-    import pytorch_lightning  # noqa: F401
     import torch
 
     import sepsis.models.dtw.knn

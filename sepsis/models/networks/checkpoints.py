@@ -1,8 +1,8 @@
 """
-A training run on disk: one safetensors file that is whole or not there, and runs no code when read.
+A training run on disk: one safetensors file that is whole or absent, and runs no code when read.
 
-Weights, the optimiser's moments and the best weights so far are its tensors; counters and history are
-JSON in its header. Nothing else is needed to go on: random numbers are functions of the counters.
+Its tensors are the weights, the optimiser's moments and the best weights so far; counters and history are
+JSON in its header. Nothing else is needed to resume: random numbers are functions of the counters.
 """
 
 from __future__ import annotations
@@ -28,23 +28,14 @@ from sepsis.models.networks.schedule import LabelledPlan, Schedule
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 FORMAT_VERSION = 1
-# what may differ between a run and its continuation: none of it changes a weight of an epoch
-FREE = {
-    "max_epochs",
-    "patience",
-    "checkpoint_dir",
-    "checkpoint_min",
-    "log_dir",
-    "progress",
-    "name",
-    "devices",
-}
+# may differ between a run and its continuation: no weight of an epoch depends on them
+FREE = {"max_epochs", "patience", "work_dir", "checkpoint_min", "name", "devices"}
 
 Tensors = dict[str, torch.Tensor]
 
 
 @dataclass
-class Position:
+class TrainerState:
     """
     How far a run is.
 
@@ -52,10 +43,8 @@ class Position:
     ----------
     epoch : int
         The one that is being trained; below 0 in pre-training.
-    batch : int
-        Batches of it that are done.
-    windows : int
-        Windows in those batches.
+    batch, windows : int
+        Batches of it that are done, and the windows in them.
     loss, likelihood, norm : float
         Sums over them: cross-entropy and minus log marginal likelihood per observation, times the
         windows of each batch; gradient norm of each batch.
@@ -74,21 +63,85 @@ class Position:
     seconds: float = 0.0
     history: list[dict] = field(default_factory=list)
 
-    def next_epoch(self, entry: dict) -> None:
-        """Note a finished epoch and stand at the start of the next."""
-        fresh = Position(self.epoch + 1, history=[*self.history, entry])
-        for f in fields(self):
-            setattr(self, f.name, getattr(fresh, f.name))
-
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """Where a run stands, the weights, Adam's moments by parameter name, and the best weights so far."""
+    """State of a run, its weights, Adam's moments by parameter name, and the best weights so far."""
 
-    position: Position
+    state: TrainerState
     weights: Tensors
-    moments: dict[str, Tensors]
+    optimizer: dict[str, Tensors]
     best: Tensors | None
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """
+    The folder that a run is stored in.
+
+    Parameters
+    ----------
+    path : Path
+    fingerprint : dict
+        See `fingerprint`: recognises the run.
+    """
+
+    path: Path
+    fingerprint: dict[str, Any]
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Replace the last checkpoint."""
+        tensors = {f"network.{k}": t for k, t in checkpoint.weights.items()}
+        tensors |= {f"best.{k}": t for k, t in (checkpoint.best or {}).items()}
+        for name, moments in checkpoint.optimizer.items():
+            tensors |= {f"adam.{moment}.{name}": t for moment, t in moments.items()}
+        note = {
+            "format_version": FORMAT_VERSION,
+            "fingerprint": self.fingerprint,
+            "position": asdict(checkpoint.state),
+        }
+        _write(self.path / LAST, tensors, note)
+
+    def write_best(self, weights: Tensors, entry: dict) -> None:
+        """The best weights by themselves, for people to look at; training never reads them."""
+        _write(self.path / BEST, weights, {"format_version": FORMAT_VERSION, "epoch": entry})
+
+    def read(self, network: nn.Module) -> Checkpoint | None:
+        """
+        The last checkpoint, or None if there is none.
+
+        Parameters
+        ----------
+        network : Module
+            What the tensors must fit.
+
+        Raises
+        ------
+        SettingsError
+            If the file is not a checkpoint, is damaged, or belongs to another run.
+        """
+        path = self.path / LAST
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, framework="pt") as file:
+                note = json.loads((file.metadata() or {})["sepsis"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            version, found, state = (
+                note["format_version"],
+                note["fingerprint"],
+                TrainerState(**note["position"]),
+            )
+            weights, best, moments = _sorted_out(tensors)
+        except (OSError, SafetensorError, AttributeError, ValueError, KeyError, TypeError):
+            raise _unusable(path, "is not a whole checkpoint of this package") from None
+        if version != FORMAT_VERSION:
+            raise _unusable(path, f"has checkpoint format {version}, this version reads {FORMAT_VERSION}")
+        if differs := differences(found, self.fingerprint):
+            raise _unusable(path, f"belongs to another run: other {', '.join(differs)}")
+        if not _fit(network, weights, best, moments):
+            raise _unusable(path, "holds tensors that are not those of this network")
+        return Checkpoint(state, weights, moments, best or None)
 
 
 def fingerprint(
@@ -108,7 +161,7 @@ def fingerprint(
     first = hashlib.blake2b(drawn.encode(), digest_size=16)
     for name, tensor in network.state_dict().items():
         first.update(name.encode())
-        first.update(_bytes(tensor))
+        first.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     settings = {k: v for k, v in asdict(schedule).items() if k not in FREE}
     return {
         "training windows": _hash(train),
@@ -116,80 +169,6 @@ def fingerprint(
         "network": first.hexdigest(),
         "settings": settings | {"case_weight": float(case_weight), "processes": processes},
     }
-
-
-def write_checkpoint(folder: Path, checkpoint: Checkpoint, marks: dict[str, Any]) -> None:
-    """
-    Put a run on disk in place of its last checkpoint.
-
-    Parameters
-    ----------
-    marks : dict
-        The run's `fingerprint`.
-    """
-    tensors = {f"network.{k}": t for k, t in checkpoint.weights.items()}
-    tensors |= {f"best.{k}": t for k, t in (checkpoint.best or {}).items()}
-    for name, moments in checkpoint.moments.items():
-        tensors |= {f"adam.{moment}.{name}": t for moment, t in moments.items()}
-    note = {"format_version": FORMAT_VERSION, "fingerprint": marks, "position": asdict(checkpoint.position)}
-    _write(folder / LAST, tensors, note)
-
-
-def write_best(folder: Path, weights: Tensors, entry: dict) -> None:
-    """The best weights by themselves, for whoever wants to look at them; a run never reads them."""
-    _write(folder / BEST, weights, {"format_version": FORMAT_VERSION, "epoch": entry})
-
-
-def read_checkpoint(folder: Path, marks: dict[str, Any], network: nn.Module) -> Checkpoint | None:
-    """
-    The run in a folder, or None if there is none.
-
-    Parameters
-    ----------
-    marks : dict
-        The `fingerprint` that the run must have.
-    network : Module
-        What the tensors must fit.
-
-    Raises
-    ------
-    SettingsError
-        If the file is no checkpoint, is damaged, or is another run's.
-    """
-    path = folder / LAST
-    if not path.exists():
-        return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            note = json.loads((file.metadata() or {})["sepsis"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        version, found, position = note["format_version"], note["fingerprint"], Position(**note["position"])
-        weights, best, moments = _sorted_out(tensors)
-    except (OSError, SafetensorError, AttributeError, ValueError, KeyError, TypeError):
-        raise _unusable(path, "is not a whole checkpoint of this package") from None
-    if version != FORMAT_VERSION:
-        raise _unusable(path, f"has checkpoint format {version}, this version reads {FORMAT_VERSION}")
-    if differs := differences(found, marks):
-        raise _unusable(path, f"belongs to another run: other {', '.join(differs)}")
-    expected = network.state_dict()
-    parameters = dict(network.named_parameters())
-    fit = _alike(weights, expected) and (not best or _alike(best, expected))
-    for name, state in moments.items():
-        like = parameters.get(name)
-        fit = (
-            fit
-            and like is not None
-            and _alike(state, {"step": torch.tensor(0.0)} | dict.fromkeys(("exp_avg", "exp_avg_sq"), like))
-        )
-    if not fit:
-        raise _unusable(path, "holds tensors that are not those of this network")
-    return Checkpoint(position, weights, moments, best or None)
-
-
-def sweep(file: Path) -> None:
-    """Remove what a killed run has left of a file half written."""
-    for left in file.parent.glob(f".{file.name}.*"):
-        left.unlink(missing_ok=True)
 
 
 def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
@@ -209,19 +188,26 @@ def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
     return out
 
 
-def moments_of(optimizer: torch.optim.Optimizer, names: dict[int, str]) -> dict[str, Tensors]:
-    """Adam's moments of every parameter that has been stepped, by the names of `id(parameter)`."""
+def sweep(file: Path) -> None:
+    """Remove what a killed run left half written of a file."""
+    for left in file.parent.glob(f".{file.name}.*"):
+        left.unlink(missing_ok=True)
+
+
+def optimizer_state(optimizer: torch.optim.Optimizer, network: nn.Module) -> dict[str, Tensors]:
+    """Adam's moments of every parameter that has been stepped, by its name in the network."""
+    names = {id(p): name for name, p in network.named_parameters()}
     return {names[id(p)]: dict(state) for p, state in optimizer.state.items()}
 
 
-def restore_moments(
-    optimizer: torch.optim.Optimizer, names: dict[int, str], moments: dict[str, Tensors]
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, network: nn.Module, moments: dict[str, Tensors]
 ) -> None:
-    """Put back what `moments_of` gave."""
-    now = optimizer.state_dict()
+    """Put back what `optimizer_state` gave."""
+    names = {id(p): name for name, p in network.named_parameters()}
     order = [names[id(p)] for group in optimizer.param_groups for p in group["params"]]
     state = {k: moments[name] for k, name in enumerate(order) if name in moments}
-    optimizer.load_state_dict({"state": state, "param_groups": now["param_groups"]})
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def _sorted_out(tensors: Tensors) -> tuple[Tensors, Tensors, dict[str, Tensors]]:
@@ -237,8 +223,21 @@ def _sorted_out(tensors: Tensors) -> tuple[Tensors, Tensors, dict[str, Tensors]]
     return parts["network"], parts["best"], moments
 
 
+def _fit(network: nn.Module, weights: Tensors, best: Tensors, moments: dict[str, Tensors]) -> bool:
+    expected, parameters = network.state_dict(), dict(network.named_parameters())
+    return (
+        _alike(weights, expected)
+        and (not best or _alike(best, expected))
+        and moments.keys() <= parameters.keys()
+        and all(
+            _alike(state, {"step": torch.tensor(0.0), "exp_avg": parameters[k], "exp_avg_sq": parameters[k]})
+            for k, state in moments.items()
+        )
+    )
+
+
 def _alike(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> bool:
-    """Whether the names, shapes and types agree."""
+    """Whether names, shapes and types agree."""
     return found.keys() == expected.keys() and all(
         t.shape == expected[name].shape and t.dtype == expected[name].dtype for name, t in found.items()
     )
@@ -258,10 +257,6 @@ def _hash(data: LabelledPlan) -> str:
         digest.update(np.ascontiguousarray(getattr(data.plan, f.name)).tobytes())
     digest.update(np.asarray(data.y, np.int64).tobytes())
     return digest.hexdigest()
-
-
-def _bytes(tensor: torch.Tensor) -> bytes:
-    return tensor.detach().cpu().contiguous().numpy().tobytes()
 
 
 def _unusable(path: Path, found: str) -> SettingsError:

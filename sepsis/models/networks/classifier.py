@@ -22,8 +22,9 @@ from sepsis.models.base import Standardiser, WindowClassifier
 from sepsis.models.gp.plan import SAME_H, Plan, plan_windows
 from sepsis.models.networks.bodies import Architecture, ProcessFront, SequenceNetwork, shapes_of_weights
 from sepsis.models.networks.hold_out import hold_out
+from sepsis.models.networks.schedule import LabelledPlan, Schedule
 from sepsis.models.networks.settings import check_network_settings
-from sepsis.models.networks.training import LabelledPlan, Schedule, log, train_network
+from sepsis.models.networks.training import log, train_network
 from sepsis.models.state import LARGEST, Stored
 
 HOLD_OUT = 0.1  # share of subjects kept for early stopping if the caller gives no validation
@@ -317,8 +318,7 @@ class NetworkClassifier(WindowClassifier):
             pretrain_epochs=given.get("pretrain_epochs", 0),
             devices=self.devices,
             accelerator="cpu" if self.device == "cpu" else "gpu",
-            checkpoint_dir=None if work_dir is None else Path(work_dir),
-            log_dir=None if work_dir is None else Path(work_dir),
+            work_dir=None if work_dir is None else Path(work_dir),
             name=self.name,
         )
 

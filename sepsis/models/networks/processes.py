@@ -1,179 +1,124 @@
 """
-A run in several processes, under pytorch-lightning's DDP: gradients are averaged over them by gloo.
+Several processes that train one network: gradients and measures are summed over them by torch.distributed.
 
-`torchrun` starts them itself: each runs the whole program. Otherwise they are spawned for the training
-alone: never forked, since threads of torch and numba do not survive a fork.
+`torchrun` starts the processes itself, and each runs the whole program. Otherwise they are spawned for the
+training alone: never forked, because threads of torch and numba do not survive a fork.
 """
 
 from __future__ import annotations
 
-import json
+import atexit
 import logging
 import os
+import pickle
 import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 import torch
-from pytorch_lightning.plugins import CheckpointIO
-from pytorch_lightning.plugins.environments import TorchElasticEnvironment
-from pytorch_lightning.strategies import DDPStrategy, Strategy
+from torch import distributed, nn
+from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
 from sepsis.core.errors import SepsisError
-from sepsis.core.files import whole_file
-from sepsis.models.networks.schedule import Schedule
-
-COMPLAINT = "complaint.json"
-RENDEZVOUS = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")
 
 
 @dataclass(frozen=True)
-class Processes:
+class Group:
     """
-    Who takes part in a run.
+    The processes of a run, as one of them sees it; by default it is alone.
 
     Attributes
     ----------
-    here : int
-        On this machine.
-    machines : int
-    spawned : bool
-        Whether the training starts them, and what it learns has to come back from them.
+    rank, size : int
+        Number of this process, and how many there are.
+    local_rank : int
+        Number on this machine, which is the number of its GPU.
     """
 
-    here: int
-    machines: int = 1
-    spawned: bool = False
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
 
-    @property
-    def total(self) -> int:
-        """On all machines."""
-        return self.here * self.machines
+    def device(self, accelerator: str) -> torch.device:
+        """Where this process trains."""
+        return torch.device("cpu") if accelerator == "cpu" else torch.device("cuda", self.local_rank)
 
-    @classmethod
-    def of(cls, schedule: Schedule) -> Processes:
-        """As `torchrun` says, if it started this process; else as the schedule says."""
-        if TorchElasticEnvironment.detect():
-            here = int(os.environ["LOCAL_WORLD_SIZE"])
-            return cls(here, int(os.environ["WORLD_SIZE"]) // here)
-        return cls(schedule.devices, spawned=schedule.devices > 1)
+    def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+        """`tensor` becomes its sum over the processes."""
+        if self.size > 1:
+            distributed.all_reduce(tensor)
+        return tensor
 
-    def strategy(self, accelerator: str) -> Strategy | str:
-        """What lightning is to use."""
-        if self.total == 1:
-            return "auto"
-        backend = "gloo" if accelerator == "cpu" else "nccl"
-        options: dict[str, Any] = {"process_group_backend": backend}
-        if not self.spawned:
-            return DDPStrategy(**options)
-        level = logging.getLogger("sepsis").getEffectiveLevel()
-        return Spawned(torch.get_num_threads(), level, start_method="spawn", **options)
+    def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Each gradient becomes its sum over the processes; one that is missing counts as 0."""
+        if self.size == 1:
+            return
+        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        total = self.sum(torch.cat([g.reshape(-1) for g in grads]))
+        for p, part in zip(parameters, total.split([p.numel() for p in parameters]), strict=True):
+            p.grad = part.view_as(p)
+
+    def copy_from_first(self, network: nn.Module) -> None:
+        """Give every process the weights of the first."""
+        if self.size > 1:
+            for tensor in network.state_dict().values():
+                distributed.broadcast(tensor, 0)
+
+    def barrier(self) -> None:
+        """Wait for the others."""
+        if self.size > 1:
+            distributed.barrier()
 
 
-class Spawned(DDPStrategy):
+def group_of_torchrun(accelerator: str) -> Group | None:
+    """The group that `torchrun` started this process in; None if it did not."""
+    if not distributed.is_torchelastic_launched():
+        return None
+    if not distributed.is_initialized():
+        distributed.init_process_group(_backend(accelerator))
+        atexit.register(distributed.destroy_process_group)
+    return Group(distributed.get_rank(), distributed.get_world_size(), int(os.environ["LOCAL_RANK"]))
+
+
+def spawn(count: int, accelerator: str, work: Callable, *arguments) -> None:
     """
-    DDP in spawned processes, which are given the threads and the log that their parent has.
+    Run `work(group, *arguments)` in `count` new processes with the threads and the log level of this one.
 
-    Parameters
-    ----------
-    threads : int
-    level : int
-        Of the log.
+    Raises
+    ------
+    SepsisError
+        The first that one of the processes raised.
     """
-
-    def __init__(self, threads: int, level: int, **options):
-        super().__init__(**options)
-        self.threads, self.level = threads, level
-
-    def setup_environment(self) -> None:
-        """The first thing a new process does."""
-        logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-        logging.getLogger("sepsis").setLevel(self.level)
-        for name in CHATTY:
-            logging.getLogger(name).setLevel(logging.ERROR)
-        for advice in ADVICE:
-            warnings.filterwarnings("ignore", advice)
-        torch.set_num_threads(self.threads)
-        super().setup_environment()
+    sent = pickle.dumps((work, arguments))  # as bytes: torch would let the processes share the weights
+    level = logging.getLogger("sepsis").getEffectiveLevel()
+    errors = torch.multiprocessing.get_context("spawn").SimpleQueue()
+    with TemporaryDirectory() as folder:
+        meeting = Path(folder, "meeting").as_uri()
+        settings = (count, _backend(accelerator), meeting, torch.get_num_threads(), level, errors, sent)
+        try:
+            torch.multiprocessing.spawn(_run, settings, count)
+        except (ProcessRaisedException, ProcessExitedException):
+            if errors.empty():
+                raise
+            raise errors.get() from None
 
 
-class NoCheckpoints(CheckpointIO):
-    """Lightning would hand weights from process to process as pickles; the run's own checkpoint does."""
-
-    def save_checkpoint(self, checkpoint, path, storage_options=None) -> None:
-        """Nothing; the folder made for it goes."""
-        self.remove_checkpoint(path)
-
-    def load_checkpoint(self, path, *args, **kwargs) -> dict:
-        """Nothing."""
-        return {}
-
-    def remove_checkpoint(self, path) -> None:
-        """The folder made for it."""
-        folder = Path(path).parent
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-
-
-def complaint_box(folder: Path):
-    """A function that leaves a process's error for the parent, and can itself be sent to a process."""
-    return partial(_leave, folder / COMPLAINT)
-
-
-def _leave(path: Path, error: SepsisError) -> None:
-    note = {k: getattr(error, k) for k in ("where", "found", "expected", "todo")}
-    with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(note), encoding="utf-8")
-
-
-@contextmanager
-def complaints_of(folder: Path) -> Iterator[None]:
-    """
-    Raise what a spawned process complained of in place of the traceback of its end.
-
-    The port that the processes meet at, which lightning leaves in the environment, is taken out again.
-    """
-    before = dict(os.environ)
+def _run(rank: int, count: int, backend: str, meeting: str, threads: int, level: int, errors, sent) -> None:
+    """A spawned process."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("sepsis").setLevel(level)
+    torch.set_num_threads(threads)
+    distributed.init_process_group(backend, init_method=meeting, rank=rank, world_size=count)
+    work, arguments = pickle.loads(sent)
     try:
-        yield
-    except torch.multiprocessing.ProcessRaisedException:
-        path = folder / COMPLAINT
-        if not path.exists():
-            raise
-        raise SepsisError(**json.loads(path.read_text(encoding="utf-8"))) from None
-    finally:
-        for name in RENDEZVOUS:
-            os.environ.pop(name, None)
-            if name in before:
-                os.environ[name] = before[name]
+        work(Group(rank, count, rank), *arguments)
+    except SepsisError as error:
+        errors.put(error)
+        raise
+    distributed.destroy_process_group()
 
 
-CHATTY = ("pytorch_lightning", "lightning_fabric", "pytorch_lightning.utilities.rank_zero",
-          "lightning_fabric.utilities.rank_zero", "lightning.pytorch")  # fmt: skip
-ADVICE = (
-    "GPU available but not used",
-    "You defined a `validation_step` but have no `val_dataloader`",
-    ".*LeafSpec.* is deprecated",  # torch, of lightning
-)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Lightning without its banner, tips and advice; the caller's settings come back afterwards."""
-    loggers = [logging.getLogger(name) for name in CHATTY]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            for advice in ADVICE:
-                warnings.filterwarnings("ignore", advice)
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+def _backend(accelerator: str) -> str:
+    return "gloo" if accelerator == "cpu" else "nccl"

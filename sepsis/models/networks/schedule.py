@@ -1,4 +1,4 @@
-"""How a network is trained, on what, and what comes of it: the words that the training modules share."""
+"""What the training modules share: how a network is trained, on what, and the result."""
 
 from __future__ import annotations
 
@@ -42,16 +42,13 @@ class Schedule:
     devices : int
         Processes on this machine; `torchrun` overrules it.
     accelerator : "cpu" or "gpu"
-    checkpoint_dir : Path or None
-        Where the run is kept; one that is found there and is this run goes on.
+    work_dir : Path or None
+        Folder for checkpoints, metrics.csv and, if it is installed, TensorBoard's events. A run that was
+        interrupted resumes from there.
     checkpoint_min : float
-        Minutes after which an epoch is interrupted by a checkpoint; its end is one anyway.
-    log_dir : Path or None
-        Where metrics.csv goes, and TensorBoard's events if that is installed.
-    progress : bool
-        Show a bar on a terminal.
+        Minutes between checkpoints within an epoch; the end of an epoch always has one.
     name : str
-        What the log and errors call the model.
+        The model's name in the log and in errors.
     """
 
     learning_rate: float
@@ -67,10 +64,8 @@ class Schedule:
     pretrain_epochs: int = 0
     devices: int = 1
     accelerator: str = "cpu"
-    checkpoint_dir: Path | None = None
+    work_dir: Path | None = None
     checkpoint_min: float = 10.0
-    log_dir: Path | None = None
-    progress: bool = True
     name: str = "network"
 
 
@@ -100,7 +95,7 @@ class Fit:
         Whose weights the network has: the first of the highest average precision, or without
         validation the last.
     resumed : bool
-        Whether an earlier, interrupted run was gone on with.
+        Whether an interrupted run was resumed.
     """
 
     history: list[dict]
@@ -124,8 +119,8 @@ def best_epoch(history: list[dict]) -> int | None:
 
 
 def is_over(history: list[dict], schedule: Schedule) -> bool:
-    """Whether nothing is left to train: all epochs are done, or patience is at its end."""
+    """Whether the run has ended: all epochs are done, or patience is used up."""
     if not history:
-        return schedule.max_epochs <= -schedule.pretrain_epochs
+        return False
     last, best = history[-1]["epoch"], best_epoch(history)
     return last + 1 >= schedule.max_epochs or (best is not None and last - best >= schedule.patience)

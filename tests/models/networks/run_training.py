@@ -21,18 +21,17 @@ from safetensors.torch import save_file
 from sepsis.core import files as outputs
 from sepsis.core.errors import SepsisError, SettingsError
 from sepsis.models.networks import checkpoints as network_checkpoints
-from sepsis.models.networks import module as network_module
+from sepsis.models.networks import trainer as network_trainer
 from sepsis.models.networks.training import train_network
-from tests.models.networks.tiny_network import labelled, schedule, sequence_network, tiny_network
+from tests.models.networks.tiny_network import CASE_WEIGHT, labelled, schedule, sequence_network, tiny_network
 
-CASE_WEIGHT = 2.5
 FUSED = (  # calls in which a run can be killed, and whether before or after them
-    (network_module.Training, "training_step"),
-    (network_module.Training, "on_before_optimizer_step"),
-    (network_module.Training, "on_train_batch_end"),
-    (network_module.Training, "validation_step"),
-    (network_module.Training, "on_train_epoch_end"),
-    (network_module.Training, "_save"),
+    (network_trainer.Trainer, "losses"),
+    (network_trainer.Trainer, "clip_gradient"),
+    (network_trainer.Trainer, "train_batch"),
+    (network_trainer.Trainer, "validate_batch"),
+    (network_trainer.Trainer, "end_epoch"),
+    (network_trainer.Trainer, "save"),
     (network_checkpoints, "save"),  # the bytes are there, nothing is written
     (outputs.os, "fsync"),  # written under the temporary name, not renamed
 )
@@ -78,8 +77,8 @@ def killed(out):
             if fuse is not None:
                 set_fuse(fuse)
             settings = schedule(
-                pretrain_epochs=1, likelihood_weight=0.1, checkpoint_dir=out / f"{name}_run",
-                log_dir=out / f"{name}_run", checkpoint_min=checkpoint_min,
+                pretrain_epochs=1, likelihood_weight=0.1, work_dir=out / f"{name}_run",
+                checkpoint_min=checkpoint_min,
             )  # fmt: skip
             torch.set_num_threads(1)
             network = tiny_network()
@@ -115,7 +114,7 @@ def elastic(out):
     At last each process looks for it in a folder of its own.
     """
     torch.set_num_threads(1)
-    settings = schedule(pretrain_epochs=1, likelihood_weight=0.1, checkpoint_dir=out / "run_of_0")
+    settings = schedule(pretrain_epochs=1, likelihood_weight=0.1, work_dir=out / "run_of_0")
     for epochs in (1, 2):
         settings = replace(settings, max_epochs=epochs)
         network = tiny_network(dropout=0.0)
@@ -124,7 +123,7 @@ def elastic(out):
         save_file(network.state_dict(), out / "elastic", {"resumed": str(fit.resumed)})
     else:
         save_file(network.state_dict(), out / "elastic_other")
-    apart = replace(settings, max_epochs=3, checkpoint_dir=out / f"run_of_{os.environ['RANK']}")
+    apart = replace(settings, max_epochs=3, work_dir=out / f"run_of_{os.environ['RANK']}")
     try:
         train_network(tiny_network(dropout=0.0), labelled(33, 0), labelled(30, 1), apart, CASE_WEIGHT)
     except SettingsError as error:

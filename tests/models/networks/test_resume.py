@@ -12,41 +12,26 @@ from safetensors.torch import load_file, save_file
 
 from sepsis.core.errors import SettingsError
 from sepsis.models.networks.checkpoints import BEST, LAST
-from sepsis.models.networks.module import Training
+from sepsis.models.networks.trainer import Trainer
 from sepsis.models.networks.training import train_network
-from tests.models.networks.tiny_network import labelled, schedule, sequence_network, tiny_network, weights
+from tests.models.networks.tiny_network import (
+    CASE_WEIGHT,
+    labelled,
+    schedule,
+    sequence_network,
+    tiny_network,
+    weights,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
-CASE_WEIGHT = 2.5
-
-
-@pytest.fixture(scope="module")
-def train():
-    return labelled(50, 0)
-
-
-@pytest.fixture(scope="module")
-def held():
-    return labelled(30, 1)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
 def stored(train, held, tmp_path_factory):
     """A finished run of three epochs."""
     folder = tmp_path_factory.mktemp("run")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
     network = tiny_network()
-    fit = train_network(network, train, held, schedule(checkpoint_dir=folder), CASE_WEIGHT)
-    torch.set_num_threads(before)
+    fit = train_network(network, train, held, schedule(work_dir=folder), CASE_WEIGHT)
     return folder, fit, weights(network)
 
 
@@ -64,7 +49,7 @@ def note_of(path):
 
 def go_on(folder, train, held, network=None, case_weight=CASE_WEIGHT, **options):
     network = network or tiny_network()
-    fit = train_network(network, train, held, schedule(checkpoint_dir=folder, **options), case_weight)
+    fit = train_network(network, train, held, schedule(work_dir=folder, **options), case_weight)
     return network, fit
 
 
@@ -86,7 +71,7 @@ def test_a_run_killed_at_any_moment_and_gone_on_with_ends_with_the_same_weights_
         assert killed
         assert set(killed) == {-9}, "each was killed, and none had ended before"
         assert last == 0
-    assert "going on in epoch 1 after 2 batches" in done.stderr
+    assert "resuming in epoch 1 after 2 batches" in done.stderr
     alone = load_file(tmp_path / "alone")
     for name in ("batches", "epochs"):
         again = load_file(tmp_path / name)
@@ -114,11 +99,11 @@ def test_a_run_killed_at_any_moment_and_gone_on_with_ends_with_the_same_weights_
 )
 def test_every_kind_of_network_goes_on_to_the_same_weights(tmp_path, monkeypatch, parts, options):
     train, held = labelled(40, 0), labelled(20, 1)
-    settings = schedule(max_epochs=2, checkpoint_dir=tmp_path / "a", checkpoint_min=0.0, **options)
+    settings = schedule(max_epochs=2, work_dir=tmp_path / "a", checkpoint_min=0.0, **options)
     alone = sequence_network(dropout=0.2, **parts)
     train_network(alone, train, held, settings, CASE_WEIGHT)
-    settings = replace(settings, checkpoint_dir=tmp_path / "b")
-    step, broken = Training.training_step, [0]
+    settings = replace(settings, work_dir=tmp_path / "b")
+    step, broken = Trainer.train_batch, [0]
     at = [2, 4, 7, 9] if options.get("pretrain_epochs") else [2, 5]  # steps, those done again counted too
 
     def breaking(self, rows):
@@ -127,7 +112,7 @@ def test_every_kind_of_network_goes_on_to_the_same_weights(tmp_path, monkeypatch
             raise InterruptedError
         return step(self, rows)
 
-    monkeypatch.setattr(Training, "training_step", breaking)
+    monkeypatch.setattr(Trainer, "train_batch", breaking)
     for _ in at:
         with pytest.raises(InterruptedError):
             train_network(sequence_network(dropout=0.2, **parts), train, held, settings, CASE_WEIGHT)
@@ -271,4 +256,4 @@ def test_what_a_killed_run_left_half_written_is_swept_and_nothing_else(folder, t
     (folder / f".{LAST}.x1y2").write_bytes(b"half")
     (folder / "notes.txt").write_text("mine")
     go_on(folder, train, held)
-    assert sorted(p.name for p in folder.iterdir()) == [LAST, "notes.txt"]
+    assert sorted(p.name for p in folder.iterdir()) == [LAST, "metrics.csv", "notes.txt"]

@@ -11,34 +11,22 @@ from safetensors.torch import load_file
 from scipy.special import expit
 from sklearn.metrics import average_precision_score
 
+from sepsis.core import progress as core_progress
 from sepsis.core.errors import SepsisError, SettingsError
-from sepsis.models.networks import progress as network_progress
 from sepsis.models.networks.checkpoints import LAST
-from sepsis.models.networks.module import Keeping, Training
+from sepsis.models.networks.processes import Group
 from sepsis.models.networks.schedule import best_epoch, is_over
 from sepsis.models.networks.seeds import dropout_seed, order_of_epoch, training_seeds, validation_seeds
+from sepsis.models.networks.trainer import Trainer
 from sepsis.models.networks.training import train_network
-from tests.models.networks.tiny_network import labelled, schedule, sequence_network, tiny_network, weights
-
-CASE_WEIGHT = 2.5
-
-
-@pytest.fixture(scope="module")
-def train():
-    return labelled(50, 0)
-
-
-@pytest.fixture(scope="module")
-def held():
-    return labelled(30, 1)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+from tests.models.networks.tiny_network import (
+    CASE_WEIGHT,
+    labelled,
+    schedule,
+    sequence_network,
+    tiny_network,
+    weights,
+)
 
 
 class Spy:
@@ -66,15 +54,18 @@ def entropy(logits, target, case_weight=CASE_WEIGHT):
 
 
 def test_every_window_is_seen_once_an_epoch_in_a_new_order_and_a_small_last_batch_is_kept(train):
-    module = Training(tiny_network(), train, None, schedule(), CASE_WEIGHT, None, Keeping())
-    first = [rows.tolist() for rows in module.train_dataloader()]
-    module.position.epoch = 1
-    second = [rows.tolist() for rows in module.train_dataloader()]
+    trainer = Trainer(tiny_network(), train, None, schedule(), CASE_WEIGHT, Group())
+    first = [rows.tolist() for rows in trainer.batches()]
+    trainer.state.epoch = 1
+    second = [rows.tolist() for rows in trainer.batches()]
     assert [len(rows) for rows in first] == [16, 16, 16, 2]
     assert sorted(sum(first, [])) == sorted(sum(second, [])) == list(range(50))
     assert first != second
-    module.position.batch = 3
-    assert [rows.tolist() for rows in module.train_dataloader()] == second[3:]
+    trainer.state.batch = 3
+    trained = []
+    trainer.train_batch = lambda rows: trained.append(rows.tolist())
+    trainer.train_epoch()
+    assert trained == second[3:]
 
 
 def test_a_windows_noise_depends_on_seed_epoch_and_position_not_on_its_batch(train, held):
@@ -172,7 +163,7 @@ def test_pre_training_moves_the_process_alone_and_leaves_no_momentum_behind(trai
         return forward(plan, n_samples, seeds, every_hour)
 
     forward, network.forward = network.forward, note
-    settings = schedule(pretrain_epochs=2, max_epochs=2, l2=0.5, checkpoint_dir=tmp_path)
+    settings = schedule(pretrain_epochs=2, max_epochs=2, l2=0.5, work_dir=tmp_path)
     history = train_network(network, train, held, settings, CASE_WEIGHT).history
     moved = {name for name in start if start[name] != at_first["weights"][name]}
     assert moved == {"front.adapter.raw_length", "front.adapter.raw_noise"}
@@ -196,10 +187,8 @@ def test_a_likelihood_needs_a_process(train, settings):
 
 def test_decay_is_on_the_weight_matrices_of_body_and_head_only(train):
     network = tiny_network()
-    module = Training(network, train, None, schedule(l2=0.3), CASE_WEIGHT, None, Keeping())
-    decay = {
-        id(p): g["weight_decay"] for g in module.configure_optimizers().param_groups for p in g["params"]
-    }
+    trainer = Trainer(network, train, None, schedule(l2=0.3), CASE_WEIGHT, Group())
+    decay = {id(p): g["weight_decay"] for g in trainer.optimizer.param_groups for p in g["params"]}
     named = dict(network.named_parameters())
     assert decay.keys() == {id(p) for p in named.values()}
     decayed = {name for name, p in named.items() if decay[id(p)]}
@@ -298,12 +287,10 @@ def test_training_leaves_torch_the_log_and_the_folder_as_they_were(train, tmp_pa
     torch.manual_seed(3)
     expected = torch.rand(1)
     torch.manual_seed(3)
-    chatty = logging.getLogger("pytorch_lightning").level
     train_network(tiny_network(), train, None, schedule(max_epochs=1), CASE_WEIGHT)
     assert torch.equal(torch.rand(1), expected)
     assert not torch.are_deterministic_algorithms_enabled()
     assert torch.utils.deterministic.fill_uninitialized_memory
-    assert logging.getLogger("pytorch_lightning").level == chatty
     assert list(tmp_path.iterdir()) == []
     assert capsys.readouterr() == ("", "")
 
@@ -312,10 +299,10 @@ def test_windows_of_mixed_lengths_padded_together_give_the_loss_of_each_alone(tr
     """Up to rounding: a convolution over a longer batch may sum in another order (float32)."""
     network = sequence_network(front="binned", dropout=0.0)
     assert len(np.unique(train.plan.hours)) > 10
-    module = Training(network, train, None, schedule(), CASE_WEIGHT, None, Keeping())
+    trainer = Trainer(network, train, None, schedule(), CASE_WEIGHT, Group())
     rows = np.arange(50)
-    together = module._read(train, rows, training_seeds(rows, 0, 0))[1]
-    alone = [module._read(train, r, training_seeds(r, 0, 0))[1] for r in rows[:, None]]
+    together = trainer.read(train, rows, training_seeds(rows, 0, 0))[1]
+    alone = [trainer.read(train, r, training_seeds(r, 0, 0))[1] for r in rows[:, None]]
     np.testing.assert_allclose(together.detach(), torch.cat(alone).detach(), rtol=2e-6)
     gradient = [torch.autograd.grad(x.mean(), [*network.parameters()]) for x in (together, torch.cat(alone))]
     for a, b in zip(*gradient, strict=True):
@@ -349,9 +336,9 @@ def poisoned(part, epoch_calls=0):
 
 @pytest.mark.parametrize("part", ["the loss", "the gradient", "a covariance", "a validation logit"])
 def test_numbers_that_run_away_stop_the_run_and_the_last_good_weights_stay(train, held, tmp_path, part):
-    settings = schedule(checkpoint_dir=tmp_path, name="mgp_tcn")
+    settings = schedule(work_dir=tmp_path, name="mgp_tcn")
     good = tiny_network()
-    train_network(good, train, held, replace(settings, max_epochs=1, checkpoint_dir=None), CASE_WEIGHT)
+    train_network(good, train, held, replace(settings, max_epochs=1, work_dir=None), CASE_WEIGHT)
     network = poisoned(part, epoch_calls=6)  # four batches, two of validation
     with pytest.raises(SepsisError) as caught:
         train_network(network, train, held, settings, CASE_WEIGHT)
@@ -377,7 +364,7 @@ def test_a_weight_that_is_not_a_number_is_never_stored(train, tmp_path, monkeypa
         return out
 
     monkeypatch.setattr(torch.optim.Adam, "step", spoilt)
-    settings = schedule(checkpoint_dir=tmp_path, checkpoint_min=0.0)
+    settings = schedule(work_dir=tmp_path, checkpoint_min=0.0)
     with pytest.raises(SepsisError, match="a weight is not finite in epoch 0"):
         train_network(tiny_network(), train, None, settings, CASE_WEIGHT)
     kept = load_file(tmp_path / LAST)
@@ -410,10 +397,10 @@ def test_every_epoch_is_a_line_of_the_log_with_the_time_that_is_left(train, held
 
 
 def test_a_long_epoch_says_how_far_it_is(train, monkeypatch, caplog):
-    monkeypatch.setattr(network_progress, "SPEAK_S", 0.0)
+    monkeypatch.setattr(core_progress, "A_LINE_S", 0.0)
     with caplog.at_level(logging.INFO, logger="sepsis"):
         train_network(tiny_network(), train, None, schedule(max_epochs=1), CASE_WEIGHT)
-    assert "network: epoch 0, 2 of 4 batches; about 0.0 min left of the epoch" in caplog.text
+    assert "network: batches of epoch 0: 2 of 4 left, about 0 s" in caplog.text
 
 
 class Terminal(io.StringIO):
@@ -421,20 +408,20 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize("progress", [True, False])
-def test_a_terminal_gets_a_bar_on_stderr(train, monkeypatch, capsys, progress):
+def test_a_terminal_gets_a_bar_on_stderr(train, monkeypatch, capsys):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    train_network(tiny_network(), train, None, schedule(progress=progress, pretrain_epochs=1), CASE_WEIGHT)
-    assert ("network: epoch 3 of 3" in terminal.getvalue()) == progress
-    assert ("16/16" in terminal.getvalue()) == progress
+    train_network(tiny_network(), train, None, schedule(pretrain_epochs=1), CASE_WEIGHT)
+    assert "network: batches of pre-training" in terminal.getvalue()
+    assert "network: batches of epoch 2" in terminal.getvalue()
+    assert "100%" in terminal.getvalue()
     assert capsys.readouterr().out == ""
 
 
 def test_metrics_are_a_csv_with_a_line_an_epoch_and_empty_cells_for_what_does_not_apply(
     train, held, tmp_path
 ):
-    settings = schedule(log_dir=tmp_path / "logs", pretrain_epochs=1)
+    settings = schedule(work_dir=tmp_path / "logs", pretrain_epochs=1)
     history = train_network(tiny_network(), train, held, settings, CASE_WEIGHT).history
     with open(tmp_path / "logs" / "metrics.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -446,9 +433,9 @@ def test_metrics_are_a_csv_with_a_line_an_epoch_and_empty_cells_for_what_does_no
 def test_without_tensorboard_the_log_says_how_to_get_it(train, tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with caplog.at_level(logging.INFO, logger="sepsis"):
-        train_network(tiny_network(), train, None, schedule(max_epochs=1, log_dir=tmp_path), CASE_WEIGHT)
+        train_network(tiny_network(), train, None, schedule(max_epochs=1, work_dir=tmp_path), CASE_WEIGHT)
     assert "pip install 'sepsis[tracking]'" in caplog.text
-    assert [p.name for p in tmp_path.iterdir()] == ["metrics.csv"]
+    assert {p.name for p in tmp_path.iterdir()} == {"metrics.csv", LAST}
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # tensorboard's protobuf
@@ -456,7 +443,7 @@ def test_tensorboard_gets_the_same_numbers(train, held, tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    settings = schedule(log_dir=tmp_path, pretrain_epochs=1)
+    settings = schedule(work_dir=tmp_path, pretrain_epochs=1)
     history = train_network(tiny_network(), train, held, settings, CASE_WEIGHT).history
     events = EventAccumulator(str(tmp_path)).Reload()
     told = [(e.step, e.value) for e in events.Scalars("average_precision")]

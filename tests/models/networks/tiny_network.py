@@ -11,7 +11,7 @@ from sepsis.models.networks.sequence_input import BinnedFront
 from sepsis.models.networks.tcn import TCN
 from tests.models.made_up import made_up_windows
 
-N_CONCEPTS = 3
+N_CONCEPTS, CASE_WEIGHT = 3, 2.5
 
 
 class TinyProcess(nn.Module):
