@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import pickle
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -86,32 +85,34 @@ def spawn(count: int, accelerator: str, work: Callable, *arguments) -> None:
     """
     Run `work(group, *arguments)` in `count` new processes with the threads and the log level of this one.
 
+    The processes share the memory of tensors among the arguments.
+
     Raises
     ------
     SepsisError
         The first that one of the processes raised.
     """
-    sent = pickle.dumps((work, arguments))  # as bytes: torch would let the processes share the weights
     level = logging.getLogger("sepsis").getEffectiveLevel()
     errors = torch.multiprocessing.get_context("spawn").SimpleQueue()
     with TemporaryDirectory() as folder:
         meeting = Path(folder, "meeting").as_uri()
-        settings = (count, _backend(accelerator), meeting, torch.get_num_threads(), level, errors, sent)
+        settings = (count, _backend(accelerator), meeting, torch.get_num_threads(), level, errors)
         try:
-            torch.multiprocessing.spawn(_run, settings, count)
+            torch.multiprocessing.spawn(_run, (*settings, work, *arguments), count)
         except (ProcessRaisedException, ProcessExitedException):
             if errors.empty():
                 raise
             raise errors.get() from None
 
 
-def _run(rank: int, count: int, backend: str, meeting: str, threads: int, level: int, errors, sent) -> None:
+def _run(
+    rank: int, count: int, backend: str, meeting: str, threads: int, level: int, errors, work, *arguments
+):
     """A spawned process."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("sepsis").setLevel(level)
     torch.set_num_threads(threads)
     distributed.init_process_group(backend, init_method=meeting, rank=rank, world_size=count)
-    work, arguments = pickle.loads(sent)
     try:
         work(Group(rank, count, rank), *arguments)
     except SepsisError as error:

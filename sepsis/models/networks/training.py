@@ -8,6 +8,7 @@ and ends with the weights, to the bit, of one that never stopped (on one machine
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -99,6 +100,8 @@ def train_network(
 
 def _train(group: Group, network, train, validation, schedule, case_weight, start, folder) -> Checkpoint:
     """The part of one process."""
+    if group.size > 1:
+        network, start = copy.deepcopy((network, start))  # spawned processes share the tensors they are sent
     with _reproducible(schedule):
         return Trainer(network, train, validation, schedule, case_weight, group, start, folder).run()
 
