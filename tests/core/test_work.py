@@ -216,6 +216,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_message_and_the_earlier_output_is_whole(tmp_path):
     """A limit on the size of files stands for the disk: writing fails in the same place, with an OSError."""
     export, labels = tmp_path / "export", tmp_path / "labels"

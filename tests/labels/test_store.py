@@ -54,6 +54,7 @@ def assert_same_labels(one, other, n_parts):
         pd.testing.assert_frame_equal(getattr(here, name), getattr(there, name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("demo", "preset", "part_stays"),
     [

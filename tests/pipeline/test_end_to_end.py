@@ -163,6 +163,7 @@ def test_deleting_the_future_changes_no_hourly_risk(run):
         assert np.array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_people_of_the_training_export_keep_their_split_under_other_labels(run, tmp_path):
     labels, scores, hourly = tmp_path / "labels", tmp_path / "s.parquet", tmp_path / "h.parquet"
     done = sepsis("label", run / "export", "--set", "onset.rise_points=3", "--out", labels)

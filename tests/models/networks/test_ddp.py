@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -14,6 +15,7 @@ from safetensors.torch import load_file
 from sepsis.models.networks.training import train_network
 from tests.models.networks.tiny_network import labelled, schedule, sequence_network, tiny_network
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[3]
 ABOUT = {"rtol": 1e-5, "atol": 1e-6}  # float32 sums in another order, carried through eight steps of Adam
 

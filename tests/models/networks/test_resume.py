@@ -53,6 +53,7 @@ def go_on(folder, train, held, network=None, case_weight=CASE_WEIGHT, **options)
     return network, fit
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_any_moment_and_gone_on_with_ends_with_the_same_weights_to_the_bit(tmp_path):
     """`kill -9` in steps, in validation, with a checkpoint half written: sixteen times, in two runs."""
     done = subprocess.run(
