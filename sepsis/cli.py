@@ -20,7 +20,7 @@ import typer
 from sepsis.core.errors import SepsisError, UsageError
 
 if TYPE_CHECKING:
-    from sepsis.core.config import ExportSettings
+    from sepsis.pipeline.settings import ExportSettings
 
 app = typer.Typer(
     name="sepsis",
@@ -85,7 +85,7 @@ def _export(
     codes: Path | None,
 ) -> ExportSettings:
     """What a command was told about its export."""
-    from sepsis.core.config import ExportSettings
+    from sepsis.pipeline.settings import ExportSettings
 
     return ExportSettings(
         path, kind or "", limit or 0, engine=engine or "", schemas=tuple(schemas or ()),
@@ -162,7 +162,7 @@ def label(
     ] = None,
 ) -> None:
     """Derive hourly SOFA, suspicion of infection and onset; every stay appears, with its exclusion."""
-    from sepsis.core.config import read_switches
+    from sepsis.pipeline.settings import read_switches
     from sepsis.pipeline.stages import label_export, open_source
 
     source = open_source(_export(export, kind, limit, engine, schema, meds_codes))
@@ -225,10 +225,10 @@ def train(
 ) -> None:
     """Select the cohort, split it by subject, fit one model; validation data choose, test data wait."""
     from sepsis.cohort import select_cohort
-    from sepsis.core.config import Pipeline, change_settings, read_pipeline
     from sepsis.core.files import check_folder
     from sepsis.labels.store import read_labels
     from sepsis.models.registry import model_class
+    from sepsis.pipeline.settings import Pipeline, change_settings, read_pipeline
     from sepsis.pipeline.stages import concept_set, events_of, open_source, train_one
 
     model_class(model)
@@ -278,9 +278,9 @@ def score(
     meds_codes: MedsCodes = None,
 ) -> None:
     """Give every stay a risk, or the reason why it has none."""
-    from sepsis.core.config import read_horizons
     from sepsis.labels.store import read_labels
     from sepsis.pipeline.stages import open_source, score_export
+    from sepsis.scoring.settings import read_horizons
     from sepsis.training.fit import read_model
 
     if hourly and horizons:
@@ -312,14 +312,16 @@ def evaluate(
     labels: Labels,
     out: Annotated[Path, typer.Option(help="Folder for the report.", show_default=False)],
     split: Annotated[
-        str, typer.Option(help="Share of the cohort to judge; auto: test, or external, or all there is.")
-    ] = "auto",
-    bootstrap: Annotated[int, typer.Option(help="Resamples of subjects.", min=0)] = 1000,
-    level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
-    seed: Annotated[int, typer.Option(help="Of the resampling.")] = 0,
+        str | None,
+        typer.Option(help="Share of the cohort to judge (auto: test, or external, or all there is)."),
+    ] = None,
+    bootstrap: Annotated[int | None, typer.Option(help="Resamples of subjects (1000).")] = None,
+    level: Annotated[float | None, typer.Option(help="Level of the intervals (0.95).")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the resampling (0).")] = None,
     reference: Annotated[
-        str, typer.Option(help="Hour at which a control is judged: matched, absolute, relative or random.")
-    ] = "matched",
+        str | None,
+        typer.Option(help="Hour of a control: absolute, relative or random (matched)."),
+    ] = None,
     unchecked_controls: Annotated[
         bool, typer.Option("--unchecked-controls", help="Judge controls that had left by then, as published.")
     ] = False,
@@ -333,11 +335,15 @@ def evaluate(
         list[float] | None, typer.Option(help="Alarms per 100 patients a day, likewise; repeatable (20).")
     ] = None,
     prevalence: Annotated[
-        float, typer.Option(help="Share of cases where the model would be used; 0: as judged.")
-    ] = 0.0,
+        float | None, typer.Option(help="Share of cases where the model would be used; 0: as in the scores.")
+    ] = None,
     censor: Annotated[
-        bool, typer.Option(help="Judge again without the hours after antibiotic, culture or suspicion.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--censor/--no-censor",
+            help="Judge again without the hours after antibiotic, culture or suspicion.",
+        ),
+    ] = None,
     groups: Annotated[
         Path | None, typer.Option(help="CSV or Parquet: stay_id and any of site, sex, age, year.")
     ] = None,
@@ -346,18 +352,17 @@ def evaluate(
     ] = False,
 ) -> None:
     """Judge scores of any model: by hours before onset, hour by hour, by alarms; and write the page."""
-    from sepsis.core.config import EvaluateSettings
+    from sepsis.evaluation.settings import EvaluationSettings
     from sepsis.labels.store import read_labels
     from sepsis.pipeline.stages import evaluate_files
 
-    settings = EvaluateSettings(
-        split=split, n_bootstrap=bootstrap, level=level, seed=seed, control_reference=reference,
-        controls_at_risk=not unchecked_controls, censor=censor, show_stay=show_stay,
-        target_prevalence=prevalence,
-        windows_h=tuple(window or EvaluateSettings.windows_h),
-        recalls=tuple(recall or EvaluateSettings.recalls),
-        alert_budgets=tuple(alert_budget or EvaluateSettings.alert_budgets),
-    )  # fmt: skip
+    given = {
+        "split": split, "n_bootstrap": bootstrap, "level": level, "seed": seed,
+        "control_reference": reference, "controls_at_risk": not unchecked_controls, "censor": censor,
+        "show_stay": show_stay, "target_prevalence": prevalence, "windows_h": window, "recalls": recall,
+        "alert_budgets": alert_budget,
+    }  # fmt: skip
+    settings = EvaluationSettings(**{name: value for name, value in given.items() if value is not None})
     typer.echo(evaluate_files(scores, read_labels(labels), out, settings, {}, groups_file=groups))
 
 
@@ -399,8 +404,8 @@ def run(
     change: Changes = None,
 ) -> None:
     """Do the stages of a pipeline file in order, skipping what is up to date; prints the page's path."""
-    from sepsis.core.config import read_pipeline
     from sepsis.pipeline.run import run_pipeline
+    from sepsis.pipeline.settings import read_pipeline
 
     plan = read_pipeline(pipeline, tuple(change or ()))
     typer.echo(run_pipeline(plan, out or Path("runs") / plan.name).resolve())

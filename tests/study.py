@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sepsis.cohort import select_cohort
-from sepsis.core.config import CohortSettings, ExportSettings, TrainSettings
+from sepsis.cohort.settings import CohortSettings
 from sepsis.labels.store import LabelFolder
+from sepsis.pipeline.settings import ExportSettings
 from sepsis.pipeline.stages import concept_set, events_of, label_export, open_source, train_one
 from sepsis.sources.base import Source
 from sepsis.synthetic.export import write_synthetic
 from sepsis.training.fit import Trained, read_model
+from sepsis.training.settings import TrainSettings
 
 
 class Study(NamedTuple):

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sepsis.cohort.settings import LOOKBACK_H
 from sepsis.cohort.windows import Windows, pack
-from sepsis.core.config import LOOKBACK_H, TrainSettings
 from sepsis.models.base import WindowClassifier
 from sepsis.scoring.predict import score_horizons
+from sepsis.training.settings import TrainSettings
 
 HARD, SOFT = "hard", "soft"
 PASSED, FAILED, NOTED, UNCHECKED = "passed", "failed", "noted", "not checked"

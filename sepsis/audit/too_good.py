@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from sepsis.audit.case import SOFT, AuditCase, Finding, soft, unchecked
-from sepsis.core.config import LOOKBACK_H
+from sepsis.cohort.settings import LOOKBACK_H
 from sepsis.evaluation.discrimination import auroc
 from sepsis.scoring.predict import score_hourly
 

@@ -12,8 +12,8 @@ import pandas as pd
 
 from sepsis.cohort.inclusion import case_reasons, control_reasons, observed_hours
 from sepsis.cohort.matching import largest_ratio, match_controls
+from sepsis.cohort.settings import CohortSettings
 from sepsis.cohort.splits import SPLITS, split_hash, split_subjects
-from sepsis.core.config import CohortSettings
 from sepsis.core.errors import NothingLeftError
 
 __all__ = ["select_cohort", "split_hash"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from sepsis.core.config import CohortSettings
+from sepsis.cohort.settings import CohortSettings
 
 
 def nth_value_hours(events, stays, concepts, n: int) -> pd.Series:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from sepsis.core.config import LOOKBACK_H
+from sepsis.cohort.settings import LOOKBACK_H
 
 
 @dataclass(frozen=True, eq=False)

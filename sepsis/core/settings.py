@@ -1,93 +1,268 @@
 """
-Settings read from TOML into frozen dataclasses; an unknown key names the nearest known one.
+Settings: frozen dataclasses checked by pydantic, the TOML files they are read from, and `--set`.
+
+A wrong setting is a `SettingsError` that says where it is, what was found and what was expected; a misspelt
+name comes with the nearest known one. Each room keeps its own class of settings in its `settings.py`.
 """
 
 from __future__ import annotations
 
-import types
+import inspect
+import tomllib
 import typing
-from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar, dataclass_transform
 
-from sepsis.core.errors import SettingsError, nearest
+from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticCustomError
+
+from sepsis.core.errors import SettingsError, UsageError, nearest
 
 INFINITE = float("inf")
 T = TypeVar("T")
+STRICT = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True)
+# what a message calls the types that pydantic names in its own way
+TYPE_NAMES = {
+    "string": "str",
+    "float": "float",
+    "int": "int",
+    "bool": "bool",
+    "tuple": "a list",
+    "dict": "a section",
+}
+
+
+def between(
+    low: float, high: float = INFINITE, *, above: bool = False, below: bool = False
+) -> AfterValidator:
+    """
+    Bounds of a setting, for use in an annotation: `Annotated[int, between(0, 10)]`.
+
+    Parameters
+    ----------
+    above, below : bool
+        The lower or upper bound itself is not allowed.
+    """
+    if high == INFINITE:
+        expected = f"above {low:g}" if above else f"{low:g} or more"
+    else:
+        expected = f"{'above ' if above else ''}{low:g} to {'below ' if below else ''}{high:g}"
+
+    def check(value: Any) -> Any:
+        if not (low <= value <= high) or (above and value == low) or (below and value == high):
+            raise PydanticCustomError("bounds", "{expected}", {"expected": expected})
+        return value
+
+    return AfterValidator(check)
+
+
+@dataclass_transform(frozen_default=True)
+def settings(section: str) -> Callable[[type[T]], type[T]]:
+    """
+    Class decorator: a frozen dataclass whose values are checked, also where Python code makes one.
+
+    Lists are taken for tuples and whole numbers for floats; nothing else is converted. Checks that concern
+    several settings go into `__post_init__`.
+
+    Parameters
+    ----------
+    section : str
+        Section of a pipeline file, for messages.
+    """
+
+    def decorate(cls: type[T]) -> type[T]:
+        made: Any = dataclass(cls, frozen=True, config=STRICT)
+        made.from_pydantic = made.__init__
+
+        @wraps(made.__init__)
+        def __init__(self: T, *args: Any, **values: Any) -> None:
+            _fill(self, f"[{section}]", *args, **values)
+
+        made.__init__ = __init__
+        return made
+
+    return decorate
+
+
+def _fill(empty: Any, where: str, *args: Any, **values: Any) -> None:
+    """Check values and set them on a new object."""
+    try:
+        empty.from_pydantic(*map(_tuples, args), **{name: _tuples(value) for name, value in values.items()})
+    except ValidationError as error:
+        raise _first(error, type(empty), where) from None
 
 
 def read_settings(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     """
-    A frozen dataclass from a TOML section.
+    Settings from a section of a TOML file.
 
     Parameters
     ----------
-    cls : dataclass type
-        Its fields are the known settings; nested dataclasses are nested sections.
+    cls : type
+        Made by `settings`; nested classes are nested sections.
     values : mapping
         What the file has.
     where : str
-        Name of the section, for messages.
+        Name of the file or section, for messages.
 
     Raises
     ------
     SettingsError
-        For an unknown key (with the nearest known one), a missing one, or a wrong type.
+        For an unknown setting (with the nearest known one), a missing one, or an invalid value.
 
     Examples
     --------
-    >>> from sepsis.core.config import ScoreSettings
-    >>> read_settings(ScoreSettings, {"horizon": [0]}, "[score]")
+    >>> from sepsis.cohort.settings import CohortSettings
+    >>> read_settings(CohortSettings, {"sed": 1}, "[cohort]")
     Traceback (most recent call last):
-    sepsis.core.errors.SettingsError: [score]: no setting 'horizon'. Did you mean 'horizons'?
+    sepsis.core.errors.SettingsError: [cohort]: no setting 'sed'. Did you mean 'seed'?
     """
     if not isinstance(values, Mapping):
-        raise SettingsError(where, f"holds {type(values).__name__}", "a section of settings")
+        raise SettingsError(where, f"is {type(values).__name__}", "a section of settings")
     hints = typing.get_type_hints(cls)
-    known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
-    for name in values:
+    sections = {name: hints[name] for name in values if is_dataclass(hints.get(name))}
+    made = {name: read_settings(kind, values[name], f"{where} [{name}]") for name, kind in sections.items()}
+    filled = object.__new__(cls)
+    _fill(filled, where, **{**values, **made})
+    return filled
+
+
+def checked_arguments(cls: Callable[..., Any], values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """
+    Keyword arguments of a constructor, checked against its annotations; where it has none, its defaults.
+
+    Parameters
+    ----------
+    cls : type
+        Say a model.
+    values : mapping
+        What a file or a command gives.
+    where : str
+        Name of the section, for messages.
+
+    Returns
+    -------
+    values : dict
+        As given, except that an integer given for a float setting is a float.
+
+    Raises
+    ------
+    SettingsError
+        As `read_settings`.
+
+    Examples
+    --------
+    >>> def model(k: int = 15, shares: tuple[float, ...] = ()): ...
+    >>> checked_arguments(model, {"k": "many"}, "[models.dtw_knn]")
+    Traceback (most recent call last):
+    sepsis.core.errors.SettingsError: [models.dtw_knn] k: is str. Expected: int. Correct the value.
+    """
+    known = inspect.signature(cls).parameters
+    hints = typing.get_type_hints(cls.__init__ if isinstance(cls, type) else cls)
+    made = {}
+    for name, value in values.items():
         if name not in known:
             raise SettingsError(where, f"no setting {name!r}", todo=nearest(name, known))
-    made = {}
-    for name, spec in known.items():
-        if name in values:
-            label = f"[{name}]" if is_dataclass(hints[name]) else name
-            made[name] = _typed(values[name], hints[name], f"{where} {label}")
-        elif spec.default is MISSING and spec.default_factory is MISSING:
-            raise SettingsError(where, f"setting {name!r} is missing", todo="Add it.")
-    return cls(**made)
+        default = known[name].default
+        hint = hints.get(name, type(default) if default not in (None, inspect.Parameter.empty) else Any)
+        try:
+            checked = TypeAdapter(hint, config=STRICT).validate_python(_tuples(value))
+        except ValidationError as error:
+            raise _value_error(error, f"{where} {name}") from None
+        made[name] = checked if isinstance(checked, float) else value
+    return made
 
 
-def _typed(value: Any, hint: Any, where: str) -> Any:
-    """One value as the field's type."""
-    if is_dataclass(hint):
-        return read_settings(typing.cast(type, hint), value, where)
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        if value is None:
-            return None
-        return _typed(value, next(a for a in args if a is not type(None)), where)
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise SettingsError(where, f"is {type(value).__name__}", "a list")
-        return tuple(_typed(v, args[0], where) for v in value)
-    if origin is dict:
-        if not isinstance(value, Mapping):
-            raise SettingsError(where, f"is {type(value).__name__}", "a section")
-        return dict(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    wanted = hint if isinstance(hint, type) else origin
-    if wanted is not None and (not isinstance(value, wanted) or (wanted is int and isinstance(value, bool))):
-        raise SettingsError(where, f"is {type(value).__name__}", wanted.__name__, "Correct the value.")
+def read_toml(path: Path) -> dict[str, Any]:
+    """
+    The values of a TOML file.
+
+    Raises
+    ------
+    SettingsError
+        If it is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise SettingsError(path.name, "not readable as TOML (nested too deep)", todo="Correct it.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            path.name, f"not readable as TOML ({error})", todo="Correct the line named."
+        ) from None
+
+
+def apply_change(values: dict[str, Any], change: str) -> None:
+    """
+    Set one `section.key=value` of the command line in nested sections; the value is TOML, else text.
+
+    Raises
+    ------
+    UsageError
+        If the change has no "=" or no key.
+    SettingsError
+        If a part of the key is not a section.
+
+    Examples
+    --------
+    >>> values = {"cohort": {"seed": 0}}
+    >>> apply_change(values, "cohort.seed=9")
+    >>> values
+    {'cohort': {'seed': 9}}
+    """
+    name, found, text = change.partition("=")
+    if not found or not name.strip():
+        raise UsageError(f"--set {change}", "no '=' in it", "section.key=value")
+    try:
+        value = tomllib.loads(f"x = {text}")["x"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *sections, key = name.strip().split(".")
+    here = values
+    for section in sections:
+        here = here.setdefault(section, {})
+        if not isinstance(here, dict):
+            raise SettingsError(f"--set {name}", f"{section!r} is not a section", "section.key=value")
+    here[key] = value
+
+
+def _tuples(value: Any) -> Any:
+    """Lists as tuples, at every depth: TOML has lists, settings cannot change."""
+    if isinstance(value, list | tuple):
+        return tuple(map(_tuples, value))
+    if isinstance(value, Mapping):
+        return {key: _tuples(one) for key, one in value.items()}
     return value
 
 
-def require(section: str, values: Any, **rules: Any) -> None:
-    """Raise SettingsError unless `lowest <= value <= highest` for each named setting (and each of a list)."""
-    for name, (lowest, highest) in rules.items():
-        given = getattr(values, name)
-        for value in given if isinstance(given, tuple) else (given,):
-            if not lowest <= value <= highest:
-                bounds = f"{lowest:g} or more" if highest == INFINITE else f"{lowest:g} to {highest:g}"
-                raise SettingsError(f"[{section}] {name}", f"is {value:g}", bounds, "Correct the value.")
+def _first(error: ValidationError, cls: Any, where: str) -> SettingsError:
+    """The first mistake that pydantic found, in our words."""
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0])
+    if typing.get_origin(typing.get_type_hints(cls).get(name)) is dict:
+        name = ".".join(map(str, first["loc"][:2]))
+    if first["type"] == "unexpected_keyword_argument":
+        return SettingsError(
+            where, f"no setting {name!r}", todo=nearest(name, [one.name for one in fields(cls)])
+        )
+    if first["type"] == "missing":
+        return SettingsError(where, f"setting {name!r} is missing", todo="Add it.")
+    return _value_error(error, f"{where} {name}")
+
+
+def _value_error(error: ValidationError, where: str) -> SettingsError:
+    """An invalid value: out of bounds, not a choice, or of the wrong type."""
+    found = error.errors(include_url=False)
+    first = found[0]
+    if first["type"] == "bounds":
+        return SettingsError(where, f"is {first['input']:g}", first["ctx"]["expected"], "Correct the value.")
+    if first["type"] == "literal_error" and isinstance(first["input"], str):
+        choices = [text.strip("'") for text in first["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        return SettingsError(where, f"is {first['input']!r}", todo=nearest(first["input"], choices))
+    kinds = [TYPE_NAMES.get(one["type"].partition("_")[0], one["msg"]) for one in found]
+    expected = " or ".join(dict.fromkeys(kinds))
+    return SettingsError(where, f"is {type(first['input']).__name__}", expected, "Correct the value.")

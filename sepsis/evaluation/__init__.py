@@ -10,6 +10,8 @@ mean; `censoring` and `subgroups` ask again for a part of them; `intervals` says
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from sepsis.calibration.recalibration import Recalibration, fit_recalibration, read_recalibrations
@@ -19,9 +21,9 @@ from sepsis.evaluation.contract import checked_outcomes, checked_scores, complet
 from sepsis.evaluation.evaluator import Table
 from sepsis.evaluation.horizons import horizon_metrics
 from sepsis.evaluation.risk_set import RiskSet, constant_risk_set
-from sepsis.evaluation.settings import EvaluationSettings
+from sepsis.evaluation.settings import EvaluationSettings, judged_split
 from sepsis.evaluation.utility import physionet2019_utility
-from sepsis.evaluation.views import Evaluation, Judge, notes_on, with_changes
+from sepsis.evaluation.views import Evaluation, Judge, notes_on
 
 __all__ = [
     "AlarmRules",
@@ -69,8 +71,8 @@ def evaluate_all(
         If scores or outcomes break their contract, or do not belong together.
     NothingLeftError
         If no view has cases and controls.
-    UsageError
-        If a setting makes no sense.
+    SettingsError
+        If a setting is unknown or invalid, or no stay of the split has a risk.
 
     Examples
     --------
@@ -82,10 +84,11 @@ def evaluate_all(
     >>> sorted(found.metrics.view.unique())
     ['alarm', 'calibration', 'continuous', 'horizon', 'net_benefit', 'utility']
     """
-    settings = with_changes(settings, changes)
+    settings = replace(settings or EvaluationSettings(), **changes)
     outcomes = checked_outcomes(outcomes)
     checked = checked_scores(scores, outcomes)
-    return Judge(Table(checked, outcomes, settings), notes_on(scores, checked, settings)).evaluation()
+    settings = replace(settings, split=judged_split(checked, settings.split))
+    return Judge(Table(checked, outcomes, settings), notes_on(scores, checked)).evaluation()
 
 
 def evaluate_scores(

@@ -165,7 +165,7 @@ class Table:
         def picked(horizons) -> list[RiskSet]:
             draws, said = risk_sets_of_hours(
                 hours, horizons, reference=reference, at_risk=s.controls_at_risk, n_draws=s.n_draws,
-                random_state=s.random_state, censor=censor,
+                random_state=s.seed, censor=censor,
             )  # fmt: skip
             notes.extend(said)
             return draws

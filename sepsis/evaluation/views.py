@@ -4,14 +4,14 @@ All views of one set of scores, put together.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from sepsis.calibration.recalibration import METHODS, Recalibration, fit_recalibration
-from sepsis.core.errors import NothingLeftError, UsageError
+from sepsis.core.errors import NothingLeftError
 from sepsis.evaluation.alarm_view import Threshold, alarm_metrics, choose_thresholds, sweep_thresholds
 from sepsis.evaluation.around_onset import risk_around_onset, risk_at_horizons
 from sepsis.evaluation.calibration import calibration_metrics, reliability_curve
@@ -132,7 +132,7 @@ class Judge:
     def interval(self) -> dict[str, Any]:
         """How intervals are made."""
         s = self.settings
-        return {"n_bootstrap": s.n_bootstrap, "level": s.level, "random_state": s.random_state}
+        return {"n_bootstrap": s.n_bootstrap, "level": s.level, "random_state": s.seed}
 
     def validation(self) -> Judged | None:
         """The validation split, where it is not what is judged."""
@@ -210,7 +210,7 @@ class Judge:
             self.notes.append("Hourly scores of one class only: the continuous and alarm views are left out.")
             return curves
         self.tables.append(continuous_metrics(hours, s.windows_h, **self.interval))
-        shuffles = Shuffles.of(hours, s.random_state)
+        shuffles = Shuffles.of(hours, s.seed)
         self.tables.append(alarm_metrics(hours, thresholds, s.alarm, shuffles=shuffles, **self.interval))
         swept, event, burden = sweep_thresholds(hours, s.alarm, **self.interval)
         self.tables.append(swept)
@@ -307,20 +307,11 @@ def _coverage(judged: Judged) -> pd.DataFrame:
     return table.drop_duplicates(["model", "horizon_h", "reason"], ignore_index=True)
 
 
-def notes_on(given: pd.DataFrame, scores: pd.DataFrame, settings: EvaluationSettings) -> list[str]:
+def notes_on(given: pd.DataFrame, scores: pd.DataFrame) -> list[str]:
     """What was added to a score table, in sentences."""
     notes = []
-    if settings.split is not None and not (scores.split != "").any():
-        notes.append("The scores know no splits: all rows are judged.")
+    if not (scores.split != "").any():
+        notes.append("The scores know no split: every scored stay is judged, whoever a model was fitted on.")
     if "model" not in given.columns:
         notes.append("The scores name no model: it is called 'model'.")
     return notes
-
-
-def with_changes(settings: EvaluationSettings | None, changes: dict[str, Any]) -> EvaluationSettings:
-    """Settings with some of them changed by name."""
-    settings = settings or EvaluationSettings()
-    unknown = sorted(set(changes) - set(vars(settings)))
-    if unknown:
-        raise UsageError("evaluate_all", f"no setting {', '.join(unknown)}", ", ".join(vars(settings)))
-    return replace(settings, **changes)

@@ -13,7 +13,7 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from sepsis.core.config import LOOKBACK_H
+from sepsis.cohort.settings import LOOKBACK_H
 from sepsis.events.tables import Events
 
 DEMOGRAPHICS = ("age", "female")  # years; 1 for "F", 0 for "M"

@@ -8,8 +8,8 @@ from collections import OrderedDict
 
 import numpy as np
 
+from sepsis.cohort.settings import LOOKBACK_H
 from sepsis.cohort.windows import Windows
-from sepsis.core.config import LOOKBACK_H
 from sepsis.live.stay import NEAR_H
 from sepsis.models.base import WindowClassifier
 from sepsis.models.dtw.knn import DTWKNN

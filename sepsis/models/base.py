@@ -12,8 +12,8 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from sepsis.cohort.settings import LOOKBACK_H
 from sepsis.cohort.windows import Windows
-from sepsis.core.config import LOOKBACK_H
 from sepsis.core.errors import NothingLeftError
 from sepsis.core.pseudonyms import Pseudonyms
 

@@ -12,12 +12,11 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from sepsis.core.config import SPLITS, EvaluateSettings
-from sepsis.core.errors import ExportError, SettingsError
+from sepsis.core.errors import ExportError
 from sepsis.core.files import check_folder
 from sepsis.core.provenance import frame_hash, manifest
 from sepsis.core.work import locked
-from sepsis.evaluation import AlarmRules, Evaluation, EvaluationSettings, evaluate_all
+from sepsis.evaluation import Evaluation, EvaluationSettings, evaluate_all
 from sepsis.labels.store import LabelFolder
 from sepsis.report import Context, write_report
 from sepsis.report.elements import Chart
@@ -27,14 +26,13 @@ from sepsis.report.tables import models_of
 from sepsis.report.timeline import timeline_chart
 
 MADE_UP_NOTE = "The records are made up; so is the single stay that is shown."
-NO_SPLIT_NOTE = "The scores know of no split: every scored stay is judged, whoever a model was fitted on."
 
 
 def evaluate_files(
     score_files: Sequence[Path],
     labels: LabelFolder,
     out: str | Path,
-    settings: EvaluateSettings,
+    settings: EvaluationSettings,
     run: dict[str, Any],
     *,
     groups_file: Path | None = None,
@@ -64,23 +62,20 @@ def evaluate_files(
     check_folder(out, "report")
     with locked(out):
         files = read_score_files(score_files, labels.manifest["onset_hash"])
-        split = judged_split(files.scores, settings.split)
-        chosen = evaluation_settings(settings, split)
         outcomes = with_groups(labels, groups_file)
-        evaluation = evaluate_all(files.scores, outcomes, chosen)
+        evaluation = evaluate_all(files.scores, outcomes, settings)
+        split = evaluation.settings.split
         timeline = one_stay(files.scores, labels.onset, evaluation) if settings.show_stay or made_up else None
-        note = _manifest(
-            files, labels, {"evaluate": {**asdict(settings), "split": split}, **run}, settings.seed
-        )
         context = Context(
-            manifest=note,
+            manifest=_manifest(
+                files, labels, {"evaluate": asdict(evaluation.settings), **run}, settings.seed
+            ),
             split=split,
             level=settings.level,
             cards=files.cards,
             timeline=timeline,
             notes=[
                 *([MADE_UP_NOTE] if made_up else []),
-                *([NO_SPLIT_NOTE] if split is None else []),
                 *hourly_note(files.scores, split),
                 *files.notes,
             ],
@@ -110,58 +105,6 @@ def _manifest(files: ScoreFiles, labels: LabelFolder, settings: dict[str, Any], 
         seed=seed,
         models=files.models,
     )  # fmt: skip
-
-
-def judged_split(scores: pd.DataFrame, asked: str) -> str | None:
-    """
-    The share of the cohort to judge.
-
-    "auto" is the test split, or "external" where no stay with a risk is of a split of the model's own,
-    or everything (None) where the scores know of no split.
-
-    Raises
-    ------
-    SettingsError
-        If no stay of the split has a risk, naming those that have.
-    """
-    there = set(scores[scores.risk.notna()].split) - {""}
-    if asked == "auto" and not there:
-        return None
-    wanted = ("external" if there == {"external"} else "test") if asked == "auto" else asked
-    if wanted not in there:
-        raise SettingsError(
-            "[evaluate] split",
-            f"no stay of the {wanted} split has a risk",
-            " or ".join(name for name in sorted(SPLITS) if name in there) or "scores that know their splits",
-            "Choose one of them with --split, or score again.",
-        )
-    return wanted
-
-
-def evaluation_settings(settings: EvaluateSettings, split: str | None) -> EvaluationSettings:
-    """Settings of a pipeline or command as the evaluation takes them."""
-    return EvaluationSettings(
-        split=split,
-        control_reference=settings.control_reference,
-        controls_at_risk=settings.controls_at_risk,
-        windows_h=settings.windows_h,
-        recalls=settings.recalls,
-        alert_budgets=settings.alert_budgets,
-        alarm=AlarmRules(
-            silence_h=settings.silence_h,
-            window_h=settings.alarm_window_h,
-            max_alarms=settings.max_alarms or None,
-        ),
-        censor=settings.censor,
-        groups=settings.groups,
-        min_group_stays=settings.min_group_stays,
-        min_group_events=settings.min_group_events,
-        target_prevalence=settings.target_prevalence or None,
-        net_benefit_thresholds=settings.net_benefit_thresholds,
-        n_bootstrap=settings.n_bootstrap,
-        level=settings.level,
-        random_state=settings.seed,
-    )
 
 
 def with_groups(labels: LabelFolder, groups_file: Path | None) -> pd.DataFrame:

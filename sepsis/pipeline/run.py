@@ -19,12 +19,7 @@ import numpy as np
 import pandas as pd
 
 from sepsis.cohort import select_cohort, split_hash
-from sepsis.core.config import (
-    SPLITS,
-    ExportSettings,
-    Pipeline,
-    ScoreSettings,
-)
+from sepsis.cohort.settings import SPLITS
 from sepsis.core.errors import SettingsError, UsageError
 from sepsis.core.files import MANIFEST, whole_folder, write_json
 from sepsis.core.progress import progress
@@ -36,6 +31,7 @@ from sepsis.events.tables import Events
 from sepsis.labels import load_preset
 from sepsis.labels.store import LabelFolder, read_labels
 from sepsis.models.registry import make_model
+from sepsis.pipeline.settings import ExportSettings, Pipeline
 from sepsis.pipeline.stages import (
     concept_set,
     evaluate_files,
@@ -45,6 +41,7 @@ from sepsis.pipeline.stages import (
 )
 from sepsis.scoring.export import score_facts
 from sepsis.scoring.parts import Asked, score_parts, unscored, write_score_file
+from sepsis.scoring.settings import ScoreSettings
 from sepsis.sources import shown
 from sepsis.synthetic.export import TRUTH, write_synthetic
 from sepsis.training.fit import read_model

@@ -16,16 +16,12 @@ from typing import Any
 import pandas as pd
 
 from sepsis.audit import AuditCase, Recipe, audit_model, findings_json
-from sepsis.core.config import (
-    CohortSettings,
-    ExportSettings,
-    TrainSettings,
-    read_settings,
-)
+from sepsis.cohort.settings import CohortSettings
 from sepsis.core.errors import ExportError
 from sepsis.core.files import check_file, check_folder, whole_folder, write_json
 from sepsis.core.provenance import manifest, settings_hash, versions
 from sepsis.core.schema import read_table
+from sepsis.core.settings import read_settings
 from sepsis.core.work import locked, resumable
 from sepsis.events import extract_events
 from sepsis.events.model_inputs import events_for
@@ -37,11 +33,13 @@ from sepsis.labels import load_preset
 from sepsis.labels.store import LabelFolder, read_labels, write_labels
 from sepsis.models.registry import model_class
 from sepsis.pipeline.evaluate import evaluate_files
+from sepsis.pipeline.settings import ExportSettings
 from sepsis.scoring.export import score_export, scoring_cohort
 from sepsis.sources import open_export
 from sepsis.sources.base import Source
 from sepsis.training.finish import input_statistics, operating_of
 from sepsis.training.fit import Trained, train_model, write_model
+from sepsis.training.settings import TrainSettings
 
 __all__ = [
     "audit_export", "concept_set", "evaluate_files", "events_of", "label_export", "open_source",

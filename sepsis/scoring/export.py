@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from sepsis.cohort import select_cohort
-from sepsis.core.config import CohortSettings, ScoreSettings
+from sepsis.cohort.settings import CohortSettings
 from sepsis.core.errors import ExportError, SettingsError, UsageError
 from sepsis.core.files import check_file
 from sepsis.core.progress import progress
@@ -32,6 +32,7 @@ from sepsis.scoring.parts import (
     unscored,
     write_score_file,
 )
+from sepsis.scoring.settings import ScoreSettings
 from sepsis.sources.base import Source
 from sepsis.training.fit import Trained
 

@@ -7,14 +7,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from sepsis.cohort.settings import CohortSettings
 from sepsis.cohort.windows import pack
-from sepsis.core.config import CohortSettings, TrainSettings
 from sepsis.events.model_inputs import DEMOGRAPHICS
 from sepsis.events.vocabulary import load_vocabulary
 from sepsis.models.artifact.input_statistics import InputStatistics, learn_statistics
 from sepsis.models.artifact.operating import Operating, learn_operating
 from sepsis.models.base import WindowClassifier
 from sepsis.training.fit import fit_horizons, horizon_windows
+from sepsis.training.settings import TrainSettings
 
 RISKS_AT_ONCE = 256  # stays; bounds the memory of the windows
 

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from sepsis.cohort import split_hash
+from sepsis.cohort.settings import CohortSettings
 from sepsis.cohort.windows import Windows, concatenate, pack
-from sepsis.core.config import CohortSettings, TrainSettings
 from sepsis.core.errors import ExportError, NothingLeftError, SettingsError, nearest
 from sepsis.core.files import MANIFEST, whole_folder, write_json
 from sepsis.core.provenance import file_hash, manifest
@@ -27,6 +27,7 @@ from sepsis.models.artifact.input_statistics import InputStatistics, statistics_
 from sepsis.models.artifact.operating import Operating, operating_from
 from sepsis.models.base import WindowClassifier
 from sepsis.models.registry import MODELS, make_model, model_class, plain_settings, restored, save_model
+from sepsis.training.settings import TrainSettings
 
 CODED = "coded"
 STORES_COHORT = (

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from sepsis.audit import AuditCase, Recipe
-from sepsis.core.config import TrainSettings
 from sepsis.training.fit import train_model
+from sepsis.training.settings import TrainSettings
 
 CONCEPTS = ("heart_rate", "lactate", "map")
 SETTINGS = TrainSettings(min_values=10, fit_horizons_h=(0.0, 4.0), fit_horizons_of={"dtw_knn": [0.0]})

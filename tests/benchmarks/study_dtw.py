@@ -47,8 +47,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from sepsis.cohort import select_cohort  # noqa: E402 - after the path
+from sepsis.cohort.settings import CohortSettings  # noqa: E402
 from sepsis.cohort.windows import Windows, pack  # noqa: E402
-from sepsis.core.config import CohortSettings, ExportSettings, TrainSettings  # noqa: E402
 from sepsis.evaluation import evaluate_scores  # noqa: E402
 from sepsis.labels.store import read_labels  # noqa: E402
 from sepsis.models.dtw.distance import Neighbours  # noqa: E402
@@ -57,9 +57,11 @@ from sepsis.models.dtw.selection import own_subjects, select  # noqa: E402
 from sepsis.models.dtw.series import NO_SUBJECT, Queries, Train  # noqa: E402
 from sepsis.models.dtw.stacking import fit_stack  # noqa: E402
 from sepsis.models.dtw.votes import average_share, case_share, first_k, precision_above_chance  # noqa: E402
+from sepsis.pipeline.settings import ExportSettings  # noqa: E402
 from sepsis.pipeline.stages import concept_set, events_of, label_export, open_source  # noqa: E402
 from sepsis.scoring.predict import score_horizons  # noqa: E402
 from sepsis.training.fit import horizon_windows, train_model  # noqa: E402
+from sepsis.training.settings import TrainSettings  # noqa: E402
 
 HORIZONS = tuple(range(8))
 K = (5, 15, 25, 50, 100, 200, 400)

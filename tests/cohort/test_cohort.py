@@ -9,8 +9,8 @@ from sklearn.metrics import roc_auc_score
 
 from sepsis.cohort import select_cohort, split_hash
 from sepsis.cohort.matching import largest_ratio, match_controls
+from sepsis.cohort.settings import CohortSettings
 from sepsis.cohort.splits import split_subjects
-from sepsis.core.config import CohortSettings
 from sepsis.core.errors import NothingLeftError
 from tests.tables import table
 

@@ -7,13 +7,13 @@ import sys
 
 import pytest
 
-from sepsis.core.config import TrainSettings
 from sepsis.core.errors import ExportError, UsageError
 from sepsis.core.files import whole_file, whole_folder, write_json
 from sepsis.core.work import locked, resumable
 from sepsis.pipeline.run import _write_synthetic_again
 from sepsis.pipeline.stages import _fit
 from sepsis.synthetic.export import TRUTH, write_synthetic
+from sepsis.training.settings import TrainSettings
 
 HOLD = """
 import sys, time

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sepsis.core.config import CohortSettings
+from sepsis.cohort.settings import CohortSettings
 from sepsis.core.errors import StoppedError
 from sepsis.scoring.export import score_export
 from sepsis.training.fit import read_model

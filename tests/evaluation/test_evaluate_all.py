@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sepsis.core.errors import ExportError, NothingLeftError, UsageError
+from sepsis.core.errors import ExportError, NothingLeftError, SettingsError, UsageError
 from sepsis.core.schema import check_table
 from sepsis.evaluation import EvaluationSettings, evaluate_all, evaluate_scores
 from sepsis.evaluation.discrimination import auroc
@@ -94,7 +94,7 @@ def test_the_least_table_of_any_model_is_judged(view):
     columns = ["stay_id", "subject_id", "time_h", "risk"] + ["horizon_h"] * (view == "fixed")
     found = evaluate_all(scores[columns], outcomes, n_bootstrap=10)
     assert set(found.metrics.model) <= {"model", "all"}
-    assert any("all rows are judged" in note for note in found.notes)
+    assert any("every scored stay is judged" in note for note in found.notes)
     views = set(found.metrics["view"])
     if view == "fixed":
         assert any(note.startswith("No hourly scores") for note in found.notes)
@@ -230,7 +230,7 @@ def test_random_control_hours_are_drawn_repeatedly_and_averaged():
     how = {"n_bootstrap": 0, "horizons": [0], "extended_horizons": (), "control_reference": "random",
            "groups": ()}  # fmt: skip
     single = [
-        one(evaluate_all(scores, outcomes, n_draws=1, random_state=k, **how).metrics, metric="auroc",
+        one(evaluate_all(scores, outcomes, n_draws=1, seed=k, **how).metrics, metric="auroc",
             view="horizon").estimate
         for k in range(4)
     ]  # fmt: skip
@@ -253,7 +253,7 @@ def test_a_target_prevalence_adds_precision_there_and_moves_net_benefit():
 
 def test_row_order_and_seed_decide_nothing_they_should_not():
     scores, outcomes = hourly_study(90, splits=("validation", "test"))
-    how = {"n_bootstrap": 20, "random_state": 3}
+    how = {"n_bootstrap": 20, "seed": 3}
     first = evaluate_all(scores, outcomes, **how)
     again = evaluate_all(
         scores.sample(frac=1, random_state=1), outcomes.sample(frac=1, random_state=2), **how
@@ -261,7 +261,7 @@ def test_row_order_and_seed_decide_nothing_they_should_not():
     assert first.metrics.equals(again.metrics)
     for name, curve in first.curves.items():
         assert curve.equals(again.curves[name])
-    other = evaluate_all(scores, outcomes, n_bootstrap=20, random_state=4).metrics
+    other = evaluate_all(scores, outcomes, n_bootstrap=20, seed=4).metrics
     assert not other.low.equals(first.metrics.low)
     sure = first.metrics.metric != "lead_time_shuffled_h"
     assert other.estimate[sure].equals(first.metrics.estimate[sure])
@@ -281,9 +281,9 @@ def test_what_cannot_be_judged_is_refused_with_the_reason():
         evaluate_all(scores, outcomes, control_reference="absolute")
     with pytest.raises(NothingLeftError, match="20 cases and 0 controls"):
         evaluate_all(scores[scores.is_case], outcomes)
-    with pytest.raises(NothingLeftError, match="no view has cases and controls in 480 rows"):
+    with pytest.raises(SettingsError, match="no stay of the external split has a risk"):
         evaluate_all(scores, outcomes, split="external")
-    with pytest.raises(UsageError, match="no setting horizon"):
+    with pytest.raises(SettingsError, match="no setting 'horizon'. Did you mean 'horizons'"):
         evaluate_all(scores, outcomes, horizon=[1])
     late = scores.assign(time_h=scores.time_h + 2, reference_h=22.0)
     with pytest.raises(ExportError, match="rows of cases were predicted less than horizon_h before onset"):
@@ -348,11 +348,11 @@ def test_a_fixed_risk_after_discharge_is_no_risk_unless_controls_are_not_checked
         ({"windows_h": (-6,)}, "windows_h"),
         ({"horizons": (-1,)}, "horizons"),
         ({"net_benefit_thresholds": (1.0,)}, "net_benefit_thresholds"),
-        ({"target_prevalence": 0.0}, "target_prevalence"),
+        ({"target_prevalence": 1.0}, "target_prevalence"),
         ({"n_bootstrap": -1}, "n_bootstrap"),
         ({"n_draws": 0}, "n_draws"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(given, message):
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(SettingsError, match=message):
         EvaluationSettings(**given)

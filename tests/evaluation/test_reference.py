@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sepsis.core.errors import NothingLeftError, UsageError
+from sepsis.core.errors import NothingLeftError, SettingsError
 from sepsis.evaluation import EvaluationSettings, evaluate_all
 from sepsis.evaluation.discrimination import auroc
 from sepsis.evaluation.reference import risk_sets_of_hours
@@ -120,7 +120,7 @@ def test_risks_after_treatment_take_their_stay_out():
 
 
 def test_a_reference_that_makes_no_sense_is_refused():
-    with pytest.raises(UsageError, match="Did you mean 'absolute'"):
+    with pytest.raises(SettingsError, match="Did you mean 'absolute'"):
         EvaluationSettings(control_reference="absolut")
-    with pytest.raises(UsageError, match="controls_at_risk"):
+    with pytest.raises(SettingsError, match="controls_at_risk"):
         EvaluationSettings(control_reference="random", controls_at_risk=False)

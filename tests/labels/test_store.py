@@ -10,12 +10,12 @@ import pytest
 
 import sepsis.labels.store
 from sepsis.core import provenance, schema
-from sepsis.core.config import ExportSettings
 from sepsis.core.errors import ExportError
 from sepsis.events.extraction import extract_events, extract_parts
 from sepsis.events.store import load_events, stored_fingerprint
 from sepsis.labels import label_stays, load_preset
 from sepsis.labels.store import lose_first_onset, read_labels
+from sepsis.pipeline.settings import ExportSettings
 from sepsis.pipeline.stages import label_export, open_source
 from sepsis.synthetic.export import write_synthetic
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from sepsis.core.config import CohortSettings
+from sepsis.cohort.settings import CohortSettings
 from tests.conftest import SHARED
 from tests.malformed import cases, stored_cases
 from tests.malformed.cases import Case

@@ -7,16 +7,15 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from sepsis.core.config import EvaluateSettings
 from sepsis.core.errors import ExportError, SettingsError
 from sepsis.core.schema import write_table
+from sepsis.core.settings import read_settings
 from sepsis.evaluation import read_recalibrations
+from sepsis.evaluation.settings import EvaluationSettings, judged_split
 from sepsis.labels.store import LabelFolder
 from sepsis.pipeline.evaluate import (
     evaluate_files,
-    evaluation_settings,
     hourly_note,
-    judged_split,
     with_groups,
 )
 from sepsis.report.score_files import without_repeated_reasons
@@ -30,7 +29,7 @@ FACTS = {
     "inputs": {"onset": "o"},
     "card": "# Card\n\nBe careful.",
 }
-QUICK = EvaluateSettings(n_bootstrap=20, min_group_stays=5, min_group_events=1)
+QUICK = EvaluationSettings(n_bootstrap=20, min_group_stays=5, min_group_events=1)
 LEAST = ["stay_id", "subject_id", "time_h", "risk"]
 
 
@@ -71,7 +70,7 @@ def test_a_table_of_four_columns_is_judged_as_a_whole_and_said_so(study, labels,
     everything = json.loads((tmp_path / "r" / "metrics.json").read_text())
     assert everything["manifest"]["split_hash"] == "unknown"
     assert {"continuous", "alarm", "utility"} <= {m["view"] for m in everything["metrics"]}
-    assert "The scores know of no split: every scored stay is judged" in text
+    assert "The scores know no split: every scored stay is judged" in text
     assert any("thresholds were chosen on the judged rows" in note for note in everything["notes"])
 
 
@@ -232,17 +231,10 @@ def test_it_is_said_where_fewer_stays_were_scored_hour_by_hour():
     assert hourly_note(scores, None) == []
 
 
-def test_settings_of_a_pipeline_reach_the_evaluation():
-    settings = EvaluateSettings(
-        recalls=(0.5,), alert_budgets=(7.0,), silence_h=2.0, alarm_window_h=8.0, max_alarms=3,
-        windows_h=(4.0,), target_prevalence=0.05, control_reference="random", seed=9, censor=False,
-    )  # fmt: skip
-    chosen = evaluation_settings(settings, "external")
-    assert (chosen.split, chosen.recalls, chosen.alert_budgets) == ("external", (0.5,), (7.0,))
-    assert (chosen.alarm.silence_h, chosen.alarm.window_h, chosen.alarm.max_alarms) == (2.0, 8.0, 3)
-    assert (chosen.windows_h, chosen.target_prevalence, chosen.control_reference) == ((4.0,), 0.05, "random")
-    assert (chosen.random_state, chosen.censor) == (9, False)
-    assert evaluation_settings(EvaluateSettings(), None).alarm.max_alarms is None
+def test_an_old_pipeline_file_is_read_and_no_limit_is_null_or_0():
+    settings = read_settings(EvaluationSettings, {"silence_h": 2, "max_alarms": 0}, "[evaluate]")
+    assert settings == EvaluationSettings(refractory_h=2.0)
+    assert (settings.alarm.max_alarms, replace(settings, max_alarms=3).alarm.max_alarms) == (None, 3)
 
 
 def test_a_pipe_in_place_of_a_table_of_groups_is_refused_at_once(labels, tmp_path):

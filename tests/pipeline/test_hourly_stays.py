@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sepsis.core.config import Pipeline, ScoreSettings
 from sepsis.models.baselines.logistic import Logistic
 from sepsis.pipeline.run import _train_and_score, hourly_stays
+from sepsis.pipeline.settings import Pipeline
 from sepsis.scoring.predict import NOT_HOURLY, _long, score_hourly
+from sepsis.scoring.settings import ScoreSettings
 from tests.models.made_up import made_up_tables, made_up_windows
 
 

@@ -9,8 +9,8 @@ import zipfile
 
 import pytest
 
-from sepsis.core.config import ExportSettings
 from sepsis.core.errors import ExportError
+from sepsis.pipeline.settings import ExportSettings
 from sepsis.pipeline.stages import label_export, open_source
 from sepsis.sources import base
 from tests.privacy.desk import silent

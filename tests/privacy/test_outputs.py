@@ -11,11 +11,12 @@ import pytest
 from safetensors.numpy import load_file
 
 from sepsis.cohort import select_cohort
-from sepsis.core.config import CohortSettings, TrainSettings
+from sepsis.cohort.settings import CohortSettings
 from sepsis.events.store import load_events
 from sepsis.labels.store import read_labels
 from sepsis.models.registry import MODELS as REGISTERED
 from sepsis.pipeline.stages import concept_set, train_one
+from sepsis.training.settings import TrainSettings
 from tests.privacy.conftest import MODELS, WITHOUT_IDS
 from tests.privacy.desk import overheard, silent
 from tests.privacy.markers import EXTREMES, IDS, VALUES, WORDS

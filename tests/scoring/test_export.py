@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import sepsis.scoring.parts
-from sepsis.core.config import CohortSettings
+from sepsis.cohort.settings import CohortSettings
 from sepsis.core.errors import ExportError, UsageError
 from sepsis.core.provenance import settings_hash
 from sepsis.events.store import load_parts

@@ -15,8 +15,8 @@ import torch
 from scipy.special import expit
 from sklearn.utils.validation import check_is_fitted
 
+from sepsis.cohort.settings import LOOKBACK_H
 from sepsis.cohort.windows import Windows
-from sepsis.core.config import LOOKBACK_H
 from sepsis.core.errors import ExportError, SettingsError
 from sepsis.models.base import Standardiser, WindowClassifier
 from sepsis.models.gp.plan import SAME_H, Plan, plan_windows

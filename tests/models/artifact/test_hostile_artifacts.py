@@ -15,13 +15,14 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 from sklearn.base import clone
 
-from sepsis.core.config import CohortSettings, TrainSettings
+from sepsis.cohort.settings import CohortSettings
 from sepsis.core.errors import ExportError
 from sepsis.models.artifact.input_statistics import learn_statistics
 from sepsis.models.artifact.operating import learn_operating
 from sepsis.models.artifact.show import model_facts, shown_text
 from sepsis.models.registry import load_model, save_model
 from sepsis.training.fit import read_model, recalibrated, write_model
+from sepsis.training.settings import TrainSettings
 from tests.models.made_up import CONCEPTS, made_up_tables, made_up_windows
 from tests.models.test_estimators import ESTIMATORS
 
