@@ -352,6 +352,7 @@ def evaluate(
     ] = False,
 ) -> None:
     """Judge scores of any model: by hours before onset, hour by hour, by alarms; and write the page."""
+    from sepsis.core.settings import read_settings
     from sepsis.evaluation.settings import EvaluationSettings
     from sepsis.labels.store import read_labels
     from sepsis.pipeline.stages import evaluate_files
@@ -362,7 +363,8 @@ def evaluate(
         "show_stay": show_stay, "target_prevalence": prevalence, "windows_h": window, "recalls": recall,
         "alert_budgets": alert_budget,
     }  # fmt: skip
-    settings = EvaluationSettings(**{name: value for name, value in given.items() if value is not None})
+    given = {name: value for name, value in given.items() if value is not None}
+    settings = read_settings(EvaluationSettings, given, "[evaluate]")
     typer.echo(evaluate_files(scores, read_labels(labels), out, settings, {}, groups_file=groups))
 
 

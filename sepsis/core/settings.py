@@ -32,6 +32,7 @@ TYPE_NAMES = {
     "int": "int",
     "bool": "bool",
     "tuple": "a list",
+    "sequence": "a list",
     "dict": "a section",
 }
 
@@ -131,7 +132,7 @@ def read_settings(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     return filled
 
 
-def checked_arguments(cls: Callable[..., Any], values: Mapping[str, Any], where: str) -> dict[str, Any]:
+def checked_arguments(cls: Any, values: Mapping[str, Any], where: str) -> dict[str, Any]:
     """
     Keyword arguments of a constructor, checked against its annotations; where it has none, its defaults.
 
@@ -162,7 +163,7 @@ def checked_arguments(cls: Callable[..., Any], values: Mapping[str, Any], where:
     sepsis.core.errors.SettingsError: [models.dtw_knn] k: is str. Expected: int. Correct the value.
     """
     known = inspect.signature(cls).parameters
-    hints = typing.get_type_hints(cls.__init__ if isinstance(cls, type) else cls)
+    hints = typing.get_type_hints(cls.__init__ if inspect.isclass(cls) else cls)  # type: ignore[misc]
     made = {}
     for name, value in values.items():
         if name not in known:

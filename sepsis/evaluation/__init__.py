@@ -87,7 +87,7 @@ def evaluate_all(
     settings = replace(settings or EvaluationSettings(), **changes)
     outcomes = checked_outcomes(outcomes)
     checked = checked_scores(scores, outcomes)
-    settings = replace(settings, split=judged_split(checked, settings.split))
+    settings = replace(settings, split=judged_split(checked, settings.split))  # type: ignore[arg-type]
     return Judge(Table(checked, outcomes, settings), notes_on(scores, checked)).evaluation()
 
 

@@ -90,7 +90,7 @@ class Pipeline:
 
     def as_dict(self) -> dict[str, Any]:
         """Every setting, defaults included, as JSON can hold it."""
-        return asdict(self)  # type: ignore[call-overload]
+        return asdict(self)
 
 
 def read_pipeline(path: str | Path, changes: tuple[str, ...] = ()) -> Pipeline:

@@ -18,6 +18,7 @@ from sepsis.core.errors import ExportError, SettingsError, UsageError
 from sepsis.core.files import check_file
 from sepsis.core.progress import progress
 from sepsis.core.provenance import versions
+from sepsis.core.settings import read_settings
 from sepsis.core.work import locked, resumable
 from sepsis.events.store import load_parts, stored_state
 from sepsis.events.vocabulary import concept_set
@@ -77,7 +78,7 @@ def score_export(
     """
     if horizons is not None and labels is None:
         raise UsageError("sepsis score --horizons", "no --labels", "the labels folder, or --hourly")
-    ScoreSettings(horizons=horizons or (0.0,), splits=splits)  # misspelt splits are refused
+    read_settings(ScoreSettings, {"horizons": horizons or (0.0,), "splits": splits}, "sepsis score")
     read = [trained.path, labels.path if labels else None, *source.files()]
     out = check_file(out, read)
     if meds_out is not None:

@@ -31,7 +31,10 @@ def test_a_setting_is_changed_from_the_command_line():
         ("cohort.seed=true", "is bool. Expected: int"),
         ("score.horizons=3", "is int. Expected: a list"),
         ("name.x=3", "'name' is not a section"),
-        ("evaluate.control_reference=match", "[evaluate] control_reference: is 'match'. Did you mean 'matched'?"),
+        (
+            "evaluate.control_reference=match",
+            "control_reference: is 'match'. Did you mean 'matched'?",
+        ),
         ("evaluate.recalls=[1.2]", "[evaluate] recalls: is 1.2. Expected: 0.01 to 1"),
         ("evaluate.windows_h=[0]", "[evaluate] windows_h: is 0. Expected: 1 to 200"),
         ("evaluate.target_prevalence=1", "[evaluate] target_prevalence: is 1. Expected: 0 to 0.99"),
