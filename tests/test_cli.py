@@ -50,7 +50,7 @@ def test_every_command_has_help_with_an_example(command):
         (["score", "x", "--model", "x", "--out", "s"], 11, "no such file or folder"),
         (["evaluate", "x.parquet", "--labels", "x", "--out", "r"], 11, "no such folder"),
         (["label", "x"], 2, "--out"),
-        (["serve", "x", "--host", "0.0.0.0"], 2, "is not this machine alone, and there is no token"),
+        (["serve", "x", "--host", "0.0.0.0"], 2, "is reachable from the network, and there is no token"),
         (["serve", "x", "--port", "0"], 11, "no such folder"),
         (["lable"], 2, "lable"),
     ],

@@ -1,8 +1,13 @@
 """
 The leakage audit: one leak, one check, one module.
 
-Hard checks ask for what must never be: where one fails, no figure of the model can be trusted. Soft
-checks report a number to look at. A model that passes may still leak in ways that no check here knows.
+In: a model folder, its export and labels, and score files if given. Out: a table with one finding per check.
+
+Open `case.py` first: `AuditCase` is what every check looks at. Each other module is one check, a function
+from `AuditCase` to `Finding`, and can be read, changed or added alone; add it to `CHECKS` below.
+
+A hard check that fails means that no figure of the model can be trusted. A soft check reports a number to
+look at. A model that passes may still leak in ways that no check here covers.
 """
 
 from __future__ import annotations
@@ -16,8 +21,8 @@ import pandas as pd
 from sepsis.audit.after_onset import hours_after_onset
 from sepsis.audit.after_stay import prediction_after_stay
 from sepsis.audit.at_risk import controls_not_at_risk
+from sepsis.audit.batch_invariance import risk_depends_on_batch
 from sepsis.audit.case import FAILED, HARD, AuditCase, Finding, Recipe
-from sepsis.audit.companions import companions_change_the_risk
 from sepsis.audit.duplicates import duplicated_series
 from sepsis.audit.future import future_changes_the_risk
 from sepsis.audit.identity import identity_changes_the_risk
@@ -45,7 +50,7 @@ CHECKS: tuple[Callable[[AuditCase], Finding], ...] = (
     prediction_after_stay,
     hours_after_onset,
     future_changes_the_risk,
-    companions_change_the_risk,
+    risk_depends_on_batch,
     identity_changes_the_risk,
     learned_from_other_splits,
     length_alone,
@@ -61,7 +66,7 @@ CHECKS: tuple[Callable[[AuditCase], Finding], ...] = (
 
 def audit_model(case: AuditCase, checks: Iterable[Callable[[AuditCase], Finding]] = CHECKS) -> pd.DataFrame:
     """
-    What every check found.
+    The findings of all checks.
 
     Returns
     -------
@@ -99,7 +104,7 @@ def require_clean(findings: pd.DataFrame) -> None:
 
 
 def findings_json(findings: pd.DataFrame) -> list[dict[str, Any]]:
-    """The findings as JSON can hold them: a number that is missing or infinite is null."""
+    """The findings as JSON; a number that is missing or infinite becomes null."""
     return [
         {**row, "found": row["found"] if math.isfinite(row["found"]) else None}
         for row in findings.to_dict("records")

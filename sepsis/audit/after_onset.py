@@ -1,4 +1,4 @@
-"""Leak: hours after onset that are counted as early warnings."""
+"""Leak: hours after onset counted as early warnings."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from sepsis.audit.case import TOLERANCE_H, AuditCase, Finding, hard
 
 def hours_after_onset(case: AuditCase) -> Finding:
     """
-    Cases learned from or judged at a horizon that lies later than their onset allows.
+    Cases trained on or evaluated later than their onset allows.
 
-    Counts the cases of the cohort whose reference is later than their onset, by which training
-    windows are cut, and the risks at h hours before onset that were given later than that. Hourly
-    risks after onset are no leak by themselves: evaluation drops them.
+    Counts cases whose reference hour, which cuts the training windows, is later than their onset, and
+    risks "h hours before onset" that were predicted later than that. Hourly risks after onset are not a
+    leak by themselves: the evaluation drops them.
     """
     cases = case.members[case.members.is_case]
     late_cases = int((cases.reference_h > cases.onset_h + TOLERANCE_H).sum())
@@ -24,6 +24,6 @@ def hours_after_onset(case: AuditCase) -> Finding:
     return hard(
         "hours after onset as early positives",
         late_cases + late_risks,
-        f"{late_cases:,} of {len(cases):,} cases count from later than their onset, and {late_risks:,} of "
-        f"{len(scores):,} risks of cases were given later than their horizon says",
+        f"{late_cases:,} of {len(cases):,} cases have a reference hour after onset, and {late_risks:,} of "
+        f"{len(scores):,} risks of cases were predicted later than their horizon",
     )

@@ -1,4 +1,4 @@
-"""Leak: a prediction for someone who is no longer there."""
+"""Leak: a prediction after the patient has left the unit."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from sepsis.audit.case import TOLERANCE_H, AuditCase, Finding, hard
 
 def prediction_after_stay(case: AuditCase) -> Finding:
     """
-    Risks given after the stay has ended.
+    Risks predicted after the end of the stay (discharge, or death in the unit).
 
-    A stay ends by discharge or by death in the unit. That a record has ended tells how long the stay
-    was, and length tells the class.
+    An ended record reveals the length of stay, and length of stay reveals the class.
     """
     scores = case.judged[case.judged.risk.notna()]
     ends = case.stays.set_index("stay_id").stay_h.reindex(scores.stay_id).to_numpy(float)
@@ -18,5 +17,5 @@ def prediction_after_stay(case: AuditCase) -> Finding:
     return hard(
         "prediction after discharge or death",
         found,
-        f"{found:,} of {len(scores):,} risks were given after the end of the stay",
+        f"{found:,} of {len(scores):,} risks were predicted after the end of the stay",
     )

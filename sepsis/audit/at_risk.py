@@ -1,4 +1,4 @@
-"""Leak: controls that had left the unit at the hour they are matched to."""
+"""Leak: controls that had left the unit before their matched hour."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from sepsis.audit.case import SOFT, TOLERANCE_H, AuditCase, Finding, soft, unche
 
 def controls_not_at_risk(case: AuditCase) -> Finding:
     """
-    The share of controls whose reference hour lies after their stay.
+    The share of controls whose reference hour lies after the end of their stay.
 
-    Their windows end in silence, and the silence gives them away.
+    Their windows end without any charted value, and that gap reveals the class.
     """
     controls = case.members[~case.members.is_case]
     if controls.empty:
@@ -19,5 +19,5 @@ def controls_not_at_risk(case: AuditCase) -> Finding:
         "controls not at risk",
         bool(gone.any()),
         float(gone.mean()),
-        f"{int(gone.sum()):,} of {len(controls):,} controls had left by the hour they are matched to",
+        f"{int(gone.sum()):,} of {len(controls):,} controls had left before their matched hour",
     )

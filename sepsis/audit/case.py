@@ -1,5 +1,5 @@
 """
-What is audited, and what a check says of it.
+The input of every check (`AuditCase`) and its result (`Finding`).
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ TOLERANCE_H = 1e-6  # hours are floats that were subtracted
 @dataclass(frozen=True)
 class Finding:
     """
-    What one check found.
+    The result of one check.
 
     Attributes
     ----------
     check : str
     severity : str
-        "hard": a figure of this model cannot be trusted; "soft": look before you trust it.
+        "hard": if it fails, no figure of this model can be trusted; "soft": look before you trust it.
     status : str
         "passed", "failed" (hard), "noted" (soft) or "not checked".
     found : float
-        The number the check is about; NaN where there is none.
+        The number the check is about; NaN if there is none.
     says : str
-        One sentence with counts; no id, value or time of a patient.
+        One sentence with counts; never an id, value or time of a patient.
     """
 
     check: str
@@ -49,7 +49,7 @@ class Finding:
 
 
 def hard(check: str, found: float, says: str) -> Finding:
-    """A hard check, failed unless it found 0."""
+    """A hard check; it fails unless `found` is 0."""
     return Finding(check, HARD, FAILED if found else PASSED, float(found), says)
 
 
@@ -59,14 +59,14 @@ def soft(check: str, noted: bool, found: float, says: str) -> Finding:
 
 
 def unchecked(check: str, severity: str, why: str) -> Finding:
-    """A check that could not be made."""
+    """A check that could not be run, with the reason."""
     return Finding(check, severity, UNCHECKED, float("nan"), why)
 
 
 @dataclass(frozen=True)
 class Recipe:
     """
-    How a model was fitted, so that it can be fitted again.
+    How a model was fitted, so that the audit can fit it again.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class Recipe:
     model_settings : dict
     settings : TrainSettings
     concepts : tuple of str
-        Variables that were offered, before the rare ones were left out.
+        Candidate variables, before rare ones were excluded.
     """
 
     model: str
@@ -87,28 +87,28 @@ class Recipe:
 @dataclass(frozen=True, eq=False)
 class AuditCase:
     """
-    A model, the export and labels it is judged on, and how it came about.
+    A fitted model with the export and labels it is evaluated on.
 
     Attributes
     ----------
     model : WindowClassifier
         Fitted.
     events : DataFrame : stay_id, time_h, concept, value
-        All of the export that the model may read.
+        All events the model may read.
     stays : DataFrame : stay_id, subject_id, stay_h
     onset : DataFrame : stay_id, is_case, onset_h
     cohort : DataFrame
-        Contract `cohort`: who was fitted on, and who is judged.
+        Contract `cohort`: training and evaluation stays.
     recipe : Recipe or None
-        None where the model was fitted on another export or other labels.
+        None if the model was fitted on another export or other labels.
     scores : DataFrame or None
-        Scores to audit (contract `scores`); None: those that `score_horizons` gives a sample.
+        Scores to audit (contract `scores`); None: a sample is scored by `score_horizons`.
     horizons : tuple of float
         Hours before the reference.
     n_stays : int
-        Stays whose records are deleted, altered and shuffled.
+        Size of the sample whose records are deleted, altered and shuffled.
     seed : int
-        Of the choice of stays and of the alterations.
+        Of the sample and of the alterations.
     """
 
     model: WindowClassifier
@@ -124,7 +124,7 @@ class AuditCase:
 
     @cached_property
     def members(self) -> pd.DataFrame:
-        """The cohort's stays with what the export and the labels know of them: stay_h, subject, onset_h."""
+        """The cohort's stays with `stay_h`, `person` (subject id in the export) and `onset_h`."""
         members = self.cohort[self.cohort.in_cohort].sort_values("stay_id").reset_index(drop=True)
         stays = self.stays.set_index("stay_id")
         onset = self.onset.set_index("stay_id")
@@ -136,11 +136,11 @@ class AuditCase:
 
     @cached_property
     def sample(self) -> pd.DataFrame:
-        """At most `n_stays` of the cohort, cases and controls alike, those not trained on first."""
+        """At most `n_stays` stays of the cohort, cases and controls, held-out stays first."""
         return self.drawn(self.n_stays)
 
     def drawn(self, n: int) -> pd.DataFrame:
-        """At most `n` stays of the cohort: half of them cases where they suffice, held-out stays first."""
+        """At most `n` stays of the cohort: half of them cases if there are enough, held-out stays first."""
         rng = np.random.default_rng(self.seed)
         members = self.members.assign(
             order=rng.permutation(len(self.members)), trained_on=self.members.split == "train"
@@ -152,11 +152,11 @@ class AuditCase:
 
     @cached_property
     def sample_events(self) -> pd.DataFrame:
-        """What was charted of the sample."""
+        """Events of the sample."""
         return self.events_of(self.sample)
 
     def events_of(self, members: pd.DataFrame) -> pd.DataFrame:
-        """What was charted of some stays: stay_id, time_h, concept, value."""
+        """Events of some stays: stay_id, time_h, concept, value."""
         mine = self.events[self.events.stay_id.isin(members.stay_id)]
         mine = mine.loc[
             mine.concept.isin(list(self.model.concepts_)), ["stay_id", "time_h", "concept", "value"]
@@ -165,12 +165,12 @@ class AuditCase:
 
     @cached_property
     def member_events(self) -> pd.DataFrame:
-        """What was charted of the whole cohort."""
+        """Events of the whole cohort."""
         return self.events_of(self.members)
 
     @cached_property
     def horizon_windows(self) -> dict[float, Windows]:
-        """The windows of the whole cohort at every horizon."""
+        """Windows of the whole cohort at every horizon."""
         reference = self.members.reference_h.to_numpy(float)
         cuts = {h: np.maximum(reference - h, 0.0) for h in self.horizons}
         latest = self.windows(self.member_events, self.members, cuts[min(cuts)])
@@ -178,7 +178,7 @@ class AuditCase:
 
     @cached_property
     def judged(self) -> pd.DataFrame:
-        """The scores to audit: those given, else those of the sample at all horizons."""
+        """The scores to audit: those given, else the sample scored at all horizons."""
         if self.scores is not None:
             return self.scores
         columns = list(self.cohort.columns)
@@ -187,11 +187,11 @@ class AuditCase:
         )
 
     def windows(self, events: pd.DataFrame, members: pd.DataFrame, end_h, lookback_h=LOOKBACK_H) -> Windows:
-        """Windows of some stays that end at these hours, packed as the model reads them."""
+        """Windows of some stays that end at `end_h`, packed as the model reads them."""
         return pack(events, members.assign(end_h=end_h), self.model.concepts_, lookback_h=lookback_h)
 
 
 def differing(a: np.ndarray, b: np.ndarray, tolerance: float = SAME) -> np.ndarray:
-    """Whether two risks differ: by more than rounding, or because one of them is missing."""
+    """Whether two risks differ by more than `tolerance`, or one of them is missing."""
     gap_a, gap_b = np.isnan(a), np.isnan(b)
     return (gap_a != gap_b) | (np.abs(np.where(gap_a, 0.0, a) - np.where(gap_b, 0.0, b)) > tolerance)

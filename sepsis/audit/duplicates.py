@@ -1,4 +1,4 @@
-"""Leak: the same record under two numbers, one to learn from and one to be judged by."""
+"""Leak: the same record under two ids, in different splits."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import pandas as pd
 
 from sepsis.audit.case import AuditCase, Finding, soft
 
-LEAST_VALUES = 10  # shorter records may well be alike by chance
+MIN_VALUES = 10  # shorter records may agree by chance
 
 
 def duplicated_series(case: AuditCase) -> Finding:
     """
     Records that occur in several splits: the same variables and values in the same order.
 
-    Times are not compared, so a copy that was moved in time is found too. Records of fewer than
-    `LEAST_VALUES` values are not looked at.
+    Times are not compared, so a copy shifted in time is found too. Records with fewer than `MIN_VALUES`
+    values are skipped.
     """
     members = case.members
     end_h = np.where(np.isnan(members.stay_h), members.reference_h, members.stay_h)
     X = case.windows(case.member_events, members, end_h, lookback_h=np.inf)
-    long = np.flatnonzero(np.diff(X.offsets) >= LEAST_VALUES)
+    long = np.flatnonzero(np.diff(X.offsets) >= MIN_VALUES)
     prints = [
         _print(X.concept[a:z], X.value[a:z])
         for a, z in zip(X.offsets[long], X.offsets[long + 1], strict=True)
@@ -33,12 +33,11 @@ def duplicated_series(case: AuditCase) -> Finding:
         "duplicated series",
         found > 0,
         found,
-        f"{found:,} of {len(splits):,} different records are in several splits",
+        f"{found:,} of {len(splits):,} distinct records occur in several splits",
     )
 
 
 def _print(concept: np.ndarray, value: np.ndarray) -> str:
-    """A hash of a series."""
     digest = hashlib.blake2b(np.ascontiguousarray(concept).tobytes(), digest_size=16)
     digest.update(np.ascontiguousarray(value).tobytes())
     return digest.hexdigest()

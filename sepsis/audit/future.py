@@ -1,8 +1,8 @@
 """
-Leak: the risk at t has seen what was charted after t.
+Leak: the risk at t uses what was charted after t.
 
-The future of a sample of stays is deleted, altered and invented; every way of asking for the risk at t
-must answer as if there were none.
+The future of a sample of stays is deleted, altered and invented; the risk at t must not change, however it
+is computed.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import pandas as pd
 
 from sepsis.audit.case import AuditCase, Finding, differing, hard
 
-AHEAD_H = 24.0  # how far the window reaches that is cut at t
+AHEAD_H = 24.0  # how far the longer window reaches beyond t
 
 
 def future_changes_the_risk(case: AuditCase) -> Finding:
     """
-    Risks at several times of a stay under changes of what comes later.
+    Risks at several times of a stay while its later data are changed.
 
-    Compared with the risk from a record that ends at t are the risks, asked for directly and as
-    hourly scoring asks (a longer window, cut), from the record as it is, from one whose later values
-    are altered, and from one to which later values of every variable were added.
+    The risk from a record that ends at t is compared with the risk from the full record, from one with
+    altered later values, and from one with later values of every variable added; each computed directly and
+    as hourly scoring does (a longer window, cut at t).
     """
     rng = np.random.default_rng(case.seed)
     members, events = case.sample, case.sample_events
@@ -48,21 +48,20 @@ def future_changes_the_risk(case: AuditCase) -> Finding:
 
 
 def _ways(case: AuditCase, events: pd.DataFrame, members: pd.DataFrame, t: np.ndarray):
-    """The risk at t asked for directly, and out of a window that reaches further."""
+    """The risk at t computed directly, and from a longer window cut at t."""
     yield case.model.predict_proba(case.windows(events, members, t))[:, 1]
     longer = case.windows(events, members, t + AHEAD_H, lookback_h=np.inf)
     yield case.model.predict_earlier(longer, np.stack([t, t + AHEAD_H / 2], axis=1))[0][:, 0]
 
 
 def _altered(events: pd.DataFrame, later: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
-    """The same rows, later values far from what they were."""
     value = events.value.to_numpy(float)
     shifted = value * rng.uniform(1.5, 3.0, len(value)) + 1.0
     return events.assign(value=np.where(later, shifted, value))
 
 
 def _invented(events: pd.DataFrame, members: pd.DataFrame, t: np.ndarray) -> pd.DataFrame:
-    """The same rows, and two later values of every variable in every stay."""
+    """The same rows plus two later values of every variable in every stay."""
     extreme = events.groupby("concept").value.max().rename("value").reset_index()
     at = pd.DataFrame({"stay_id": members.stay_id.to_numpy(), "t": t})
     added = at.merge(extreme, how="cross")

@@ -1,4 +1,4 @@
-"""Leak: a variable that is a treatment, or the outcome itself."""
+"""Leak: a variable that is a treatment or the outcome."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from sepsis.audit.case import AuditCase, Finding, soft
 
-# beginnings of words between underscores
+# prefixes of words between underscores
 TREATMENT = (
     "antibiotic", "culture", "norepinephrine", "epinephrine", "dopamine", "dobutamine", "vasopress",
     "vasoactive", "phenylephrine", "milrinone", "steroid", "hydrocortisone", "transfus", "dialysis", "crrt",
@@ -20,15 +20,15 @@ OUTCOME = (
 
 
 def telling_names(case: AuditCase) -> Finding:
-    """Variables of the model whose names look like treatment or outcome, with their names."""
+    """Variables of the model whose names look like a treatment or an outcome."""
     found = [name for name in case.model.concepts_ if looks_telling(name)]
-    says = f"{len(found)} of {len(case.model.concepts_)} variables look like treatment or outcome"
+    says = f"{len(found)} of {len(case.model.concepts_)} variables look like a treatment or an outcome"
     return soft("telling names", bool(found), len(found), says + (f": {', '.join(found)}" if found else ""))
 
 
 def looks_telling(name: str) -> bool:
     """
-    Whether a name holds a word of treatment or outcome.
+    Whether a name contains a word for a treatment or an outcome.
 
     Examples
     --------

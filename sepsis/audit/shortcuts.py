@@ -1,8 +1,8 @@
 """
-Leak: the class can be read off how long, how lately or how often something was charted.
+Leak: the class can be predicted from how long, how recently or how often something was charted.
 
-One number alone, without a single value: where it separates cases from controls at a horizon, the cohort
-hands it to every model.
+Each check uses one number and no measured value. If it separates cases from controls at a horizon, the
+cohort offers this shortcut to every model.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from sepsis.audit.case import SOFT, AuditCase, Finding, soft, unchecked
 from sepsis.cohort.windows import Windows
 from sepsis.evaluation.discrimination import auroc
 
-MOST_AUROC = 0.6  # either way round
-Z = 1.96  # and 0.5 must lie outside the interval: a handful of cases proves nothing
+MAX_AUROC = 0.6  # in either direction
+Z = 1.96  # the interval must also exclude 0.5: a handful of cases proves nothing
 
 
 def length_alone(case: AuditCase) -> Finding:
-    """How long the stay has lasted at the prediction."""
+    """Length of stay so far at the prediction."""
     return _alone(case, "length alone", lambda X: X.end_h)
 
 
 def gap_alone(case: AuditCase) -> Finding:
-    """How long ago anything was charted; since the window began where nothing was."""
+    """Time since anything was charted; since the start of the window if nothing was."""
     return _alone(case, "gap alone", hours_since_anything)
 
 
 def count_alone(case: AuditCase) -> Finding:
-    """How many values the window holds."""
+    """Number of values in the window."""
     return _alone(case, "count alone", lambda X: np.diff(X.offsets).astype(float))
 
 
 def hours_since_anything(X: Windows) -> np.ndarray:
-    """Hours from the last observation of a window to its end, shape (B,)."""
+    """Hours from the last observation in a window to its end, shape (B,)."""
     last = X.start_h.copy()
     filled = np.diff(X.offsets) > 0
     last[filled] = X.time_h[X.offsets[1:][filled] - 1]
@@ -44,10 +44,10 @@ def hours_since_anything(X: Windows) -> np.ndarray:
 
 
 def _alone(case: AuditCase, check: str, number: Callable[[Windows], np.ndarray]) -> Finding:
-    """The best AUROC of a number over the horizons, either way round."""
+    """The best AUROC of a number over the horizons, in either direction."""
     is_case = case.members.is_case.to_numpy(bool)
     if is_case.all() or not is_case.any():
-        return unchecked(check, SOFT, "one class only")
+        return unchecked(check, SOFT, "only one class")
     best, at, lower = 0.5, min(case.horizons), 0.5
     for horizon, X in case.horizon_windows.items():
         area = auroc(is_case, number(X))
@@ -55,12 +55,12 @@ def _alone(case: AuditCase, check: str, number: Callable[[Windows], np.ndarray])
         if area > best:
             best, at = area, horizon
             lower = area - Z * _standard_error(area, int(is_case.sum()), int((~is_case).sum()))
-    noted = best > MOST_AUROC and lower > 0.5
-    return soft(check, noted, best, f"AUROC {best:.2f} at {at:g} h; more than {MOST_AUROC:g} is a shortcut")
+    noted = best > MAX_AUROC and lower > 0.5
+    return soft(check, noted, best, f"AUROC {best:.2f} at {at:g} h; more than {MAX_AUROC:g} is a shortcut")
 
 
 def _standard_error(area: float, n_cases: int, n_controls: int) -> float:
-    """Of an AUROC: Hanley and McNeil, Radiology 143 (1982) 29-36, doi:10.1148/radiology.143.1.7063747."""
+    """Hanley and McNeil, Radiology 143 (1982) 29-36, doi:10.1148/radiology.143.1.7063747."""
     q1, q2 = area / (2.0 - area), 2.0 * area**2 / (1.0 + area)
     variance = area * (1.0 - area) + (n_cases - 1) * (q1 - area**2) + (n_controls - 1) * (q2 - area**2)
     return math.sqrt(max(variance, 0.0) / (n_cases * n_controls))

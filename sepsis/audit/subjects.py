@@ -1,4 +1,4 @@
-"""Leak: the same person is learned from and judged by."""
+"""Leak: the same person in several splits."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from sepsis.audit.case import AuditCase, Finding, hard
 
 def subject_in_two_splits(case: AuditCase) -> Finding:
     """
-    Persons whose stays are in more than one split.
+    Persons with stays in more than one split.
 
-    Who is the same person is asked of the export, not of the cohort, which may have been split by stay.
+    Persons are identified by the export, not by the cohort, which may have been split by stay.
     """
     splits = case.members.groupby("person").split.nunique()
     found = int((splits > 1).sum())

@@ -1,4 +1,4 @@
-"""Leak: a model that is better than anyone can be."""
+"""Leak: a model that is implausibly good."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sepsis.evaluation.discrimination import auroc
 from sepsis.scoring.predict import score_hourly
 
 CHECK = "too good"
-MOST_AUROC = 0.98
-AHEAD_H = 6.0  # an hour is positive if onset comes within so many
+MAX_AUROC = 0.98
+AHEAD_H = 6.0  # an hour is positive if onset follows within this many hours
 N_STAYS = 100
 
 
@@ -20,8 +20,7 @@ def hourly_too_good(case: AuditCase) -> Finding:
     """
     Hourly AUROC of "onset within 6 hours", of the given hourly scores or of a sample scored now.
 
-    Hours from onset on are left out. The best published figures are far below 0.98; more than that is
-    first of all a question.
+    Hours from onset on are excluded. The best published figures are far below 0.98.
     """
     hours = case.judged[case.judged.horizon_h.isna() & case.judged.risk.notna()]
     if hours.empty:
@@ -34,20 +33,19 @@ def hourly_too_good(case: AuditCase) -> Finding:
     area = auroc(positive, hours.risk.to_numpy(float)[before])
     return soft(
         CHECK,
-        area > MOST_AUROC,
+        area > MAX_AUROC,
         area,
-        f"hourly AUROC {area:.3f} over {len(positive):,} hours of the stays asked",
+        f"hourly AUROC {area:.3f} over {len(positive):,} hours",
     )
 
 
 def _onset_h(case: AuditCase, stay_id: pd.Series) -> np.ndarray:
-    """Onset of each stay; infinite where it has none."""
     onset = case.onset[case.onset.is_case.astype(bool)].set_index("stay_id").onset_h
     return onset.reindex(stay_id).fillna(np.inf).to_numpy(float)
 
 
 def _scored_now(case: AuditCase) -> pd.DataFrame:
-    """Hourly risks of a sample, up to onset and to `LOOKBACK_H`: later hours would not be judged."""
+    """Hourly risks of a sample up to onset and to `LOOKBACK_H`; later hours are not evaluated."""
     members = case.drawn(N_STAYS)
     stays = case.stays[case.stays.stay_id.isin(members.stay_id)]
     last_h = np.minimum(_onset_h(case, stays.stay_id), LOOKBACK_H)

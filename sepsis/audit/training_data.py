@@ -1,13 +1,12 @@
 """
-Leak: the model, or a mean it standardises by, was learned from people it is judged on.
+Leak: the model, or its standardisation, was fitted on people it is evaluated on.
 
-The model is fitted again from its own recipe without the records of anybody outside training and
-validation, and once more with the validation values altered. Means and standard deviations must come
-out as stored; of a model that is fitted in one go, so must the risks. A network trained in epochs is
-fitted for one epoch, which is enough for its statistics.
+The model is fitted again from its recipe without any record outside training and validation, and once more
+with altered validation values. Means and standard deviations must equal the stored ones; so must the risks,
+unless the model is a network. A network is fitted for one epoch, which is enough for its statistics.
 
-What this cannot see: weights of a network that were fitted on other splits, and statistics that a
-model stores under other names than `mean` and `sd`.
+Not covered: network weights that were fitted on other splits, and statistics stored under other names
+than `mean` and `sd`.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from sepsis.training.fit import train_model
 CHECK = "learned from other splits"
 STATISTICS = ("mean", "sd")
 SAME_STATISTIC = 1e-6  # relative to the largest of its kind
-SAME_RISK = 1e-3  # solvers of another release stop a little earlier or later
+SAME_RISK = 1e-3  # solvers of other releases stop a little earlier or later
 
 
 def learned_from_other_splits(case: AuditCase) -> Finding:
-    """Statistics, variables and risks that a fit without the other splits does not give."""
+    """Statistics, variables and risks that a fit without the other splits does not reproduce."""
     if case.recipe is None:
-        return unchecked(CHECK, HARD, "the model was fitted on another export or other labels than these")
+        return unchecked(CHECK, HARD, "the model was fitted on another export or other labels")
     learned = case.members[case.members.split.isin(["train", "validation"])]
     tuned_on = learned[learned.split == "validation"]
     kept = case.events[case.events.stay_id.isin(learned.stay_id)]
@@ -57,7 +56,6 @@ def learned_from_other_splits(case: AuditCase) -> Finding:
 
 
 def _fit(case: AuditCase, events: pd.DataFrame, in_epochs: bool) -> WindowClassifier:
-    """The model fitted again from its recipe; a network for one epoch only."""
     recipe: Recipe = case.recipe  # type: ignore[assignment]
     short = {"max_epochs": 1} if in_epochs else {}
     return train_model(
@@ -71,18 +69,17 @@ def _fit(case: AuditCase, events: pd.DataFrame, in_epochs: bool) -> WindowClassi
 
 
 def _altered(events: pd.DataFrame, members: pd.DataFrame) -> pd.DataFrame:
-    """The values of some stays, half as large again."""
+    """All values, those of some stays increased by half."""
     theirs = events.stay_id.isin(members.stay_id).to_numpy()
     return events.assign(value=np.where(theirs, 1.5 * events.value + 1.0, events.value))
 
 
 def _statistics(model: WindowClassifier) -> dict[str, np.ndarray]:
-    """Means and deviations that a model stores."""
     return {name: array for name, array in model.state()[0].items() if name in STATISTICS}
 
 
 def _wrong_statistics(stored: WindowClassifier, honest: WindowClassifier) -> int:
-    """How many numbers of the stored means and deviations differ from those of an honest fit."""
+    """Number of stored means and deviations that differ from those of an honest fit."""
     theirs, ours = _statistics(stored), _statistics(honest)
     wrong = 0
     for name in sorted(theirs.keys() | ours.keys()):

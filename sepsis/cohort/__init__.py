@@ -1,8 +1,12 @@
 """
 From labels to a study: cases, matched controls, splits by subject.
 
-`select_cohort` is the stage; `inclusion`, `matching`, `splits` and `windows` are what it and the
-models use.
+In: `onset` (one row per stay) and events. Out: `cohort`, one row per stay of the export with its role and
+split, or the reason it is excluded. `Windows`, what a model may see at a prediction time, lives here too.
+
+Read `select_cohort` below first; it calls `inclusion` (who is eligible), `splits` (by subject) and `matching`
+(controls for each case). May be changed alone: an inclusion rule, with its reason text. `windows` is the
+input of every model: a change there changes every risk.
 """
 
 from __future__ import annotations
@@ -18,38 +22,37 @@ from sepsis.core.errors import NothingLeftError
 
 __all__ = ["select_cohort", "split_hash"]
 
-SAME_H = 1e-9  # an onset this little before a full hour is at it: hours are floats that were subtracted
+SAME_H = 1e-9  # an onset this close before a full hour counts as that hour: hours are differences of floats
 
 
 def select_cohort(onset, events, concepts, settings: CohortSettings, *, split: bool = True) -> pd.DataFrame:
     """
-    The study's cohort: one row for every stay of the export, with its part or the reason it has none.
+    The study's cohort: one row for every stay of the export, with its role or the reason for exclusion.
 
     Reads    onset (contract `onset`), events(stay_id, time_h, concept, value)
     Writes   cohort (contract `cohort`)
-    Rule     labels decide who is a case, a control or neither. A case's reference is the last full hour
-             since admission up to its onset: an onset lies where something was charted, which a
-             control's hour does not, so its minutes would tell the classes apart. Cases need a reference
-             that can be predicted at the farthest horizon; subjects are split, stratified by having such a
-             case; controls are matched within a split at the reference hour of a case, every case to
-             the same number of them. So the risk set is the same stays at every horizon, and the
-             hour alone says nothing about the class.
+    Rule     the labels define cases, controls and excluded stays. A case's reference is the last full hour
+             up to its onset: an onset falls on a charted time, a control's hour does not, so the minutes
+             would separate the classes. A case needs enough history for the farthest horizon. Subjects are
+             split, stratified by whether they have such a case; controls are matched within a split at the
+             reference hour of a case, the same number for every case. So the risk set has the same stays at
+             every horizon, and the hour alone carries no information about the class.
     Source   Moor et al. 2019; departures in data_schema/decisions.md.
 
     Parameters
     ----------
     events : DataFrame or iterable of DataFrame
-        All at once, or in parts with every stay in one of them.
+        All at once, or in parts; each stay in one part.
     concepts : sequence of str
         Variables whose values count as observations.
     split : bool
-        False: everybody is "external", as when a stored model meets a new export.
+        False: every stay is "external", as when a stored model scores a new export.
 
     Raises
     ------
     NothingLeftError
-        If no case or no control is left, naming what excluded most, or if the training or test
-        split has none.
+        If no case or no control is left (the message names the main reasons), or the training or test split
+        has no case.
     """
     rng = np.random.default_rng(settings.seed)
     frame = onset[["stay_id", "subject_id", "is_case", "onset_h", "stay_h", "included", "exclusion"]].copy()
@@ -90,13 +93,11 @@ def select_cohort(onset, events, concepts, settings: CohortSettings, *, split: b
 
 
 def _cases_and_controls(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Stays that can still be matched, with the reference of the cases."""
     usable = frame[frame.reason == ""]
     return usable[usable.is_case].assign(reference_h=lambda f: f.case_h), usable[~usable.is_case]
 
 
 def _ratio(frame: pd.DataFrame, settings: CohortSettings) -> int:
-    """Controls per case for the whole study."""
     cases, controls = _cases_and_controls(frame)
     return largest_ratio(
         cases, controls, kept_share=settings.kept_case_share, most=settings.most_controls_per_case
@@ -106,19 +107,17 @@ def _ratio(frame: pd.DataFrame, settings: CohortSettings) -> int:
 def _matches(
     frame: pd.DataFrame, ratio: int, rng: np.random.Generator, split: str | None = None
 ) -> pd.DataFrame:
-    """Matched controls of the whole study, or of one split."""
     cases, controls = _cases_and_controls(frame if split is None else frame[frame.split == split])
     return match_controls(cases, controls, controls_per_case=ratio, rng=rng)
 
 
 def _leave_out_unmatched(frame: pd.DataFrame, matches: pd.DataFrame) -> None:
-    """Cases that no full set of controls can be found for get their reason, in place."""
+    """Set the reason of cases without a full set of controls, in place."""
     alone = (frame.reason == "") & frame.is_case & ~frame.stay_id.isin(matches.matched_to)
     frame.loc[alone, "reason"] = "case without enough controls still in the unit at its onset hour"
 
 
 def _splits(frame: pd.DataFrame, settings: CohortSettings, rng: np.random.Generator) -> pd.Series:
-    """Split of every stay that can be studied, "" elsewhere."""
     shares = split_subjects(
         frame[frame.reason == ""],
         validation_share=settings.validation_share,
@@ -129,7 +128,7 @@ def _splits(frame: pd.DataFrame, settings: CohortSettings, rng: np.random.Genera
 
 
 def _match(frame: pd.DataFrame, ratio: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Set reference_h and matched_to, split by split, and the reasons of those left over."""
+    """Set reference_h and matched_to, split by split, and the reasons of unmatched stays."""
     matches = pd.concat([_matches(frame, ratio, rng, name) for name in (*SPLITS, "external")])
     _leave_out_unmatched(frame, matches)
     matches = matches.set_index("stay_id")
@@ -143,7 +142,7 @@ def _match(frame: pd.DataFrame, ratio: int, rng: np.random.Generator) -> pd.Data
 
 
 def _require_both_classes(frame: pd.DataFrame, when: str) -> None:
-    """Raise if a class is empty, with the reasons that took most of it."""
+    """Raise if a class is empty, with its most frequent reasons."""
     for is_case, name in ((True, "case"), (False, "control")):
         members = frame[frame.is_case == is_case]
         if not (members.reason == "").any():
@@ -158,7 +157,6 @@ def _require_both_classes(frame: pd.DataFrame, when: str) -> None:
 
 
 def _require_judgeable_splits(frame: pd.DataFrame, settings: CohortSettings) -> None:
-    """Raise if there is nothing to learn from or nothing to judge by."""
     members = frame[frame.reason == ""]
     for name, share in (("train", 1.0), ("test", settings.test_share)):
         cases = int(members[members.split == name].is_case.sum())

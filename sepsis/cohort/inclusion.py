@@ -1,5 +1,5 @@
 """
-Who can be studied at every horizon: enough stay, enough history, not too much of either.
+Inclusion: which stays have enough history, and not too much, at every horizon.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from sepsis.cohort.settings import CohortSettings
 
 def nth_value_hours(events, stays, concepts, n: int) -> pd.Series:
     """
-    The hour at which a stay has `n` values of the model's variables.
+    The hour at which a stay reaches `n` values of the model's variables.
 
     Reads    events(stay_id, time_h, concept, value), stays(stay_id)
-    Writes   Series: index stay_id, value hours since admission; inf if it never has.
-    Rule     values charted before admission do not count, as no window shows them; with n = 0 every
-             stay is there from the start.
+    Writes   Series: index stay_id, hours since admission; inf if it never does.
+    Rule     values charted before admission do not count, because no window contains them; 0 h for n = 0.
     """
     if n == 0:
         return pd.Series(0.0, index=stays.stay_id)
@@ -29,7 +28,7 @@ def nth_value_hours(events, stays, concepts, n: int) -> pd.Series:
 
 def observed_hours(pieces, stays, concepts, settings: CohortSettings) -> pd.DataFrame:
     """
-    When each stay has enough values to be studied, and when too many.
+    When each stay has enough values to be included, and when too many.
 
     Reads    pieces, each events(stay_id, time_h, concept, value), a stay in one of them; stays(stay_id)
     Writes   DataFrame: index stay_id, `ready_h`, `full_h` in hours since admission; inf if never.
@@ -44,7 +43,7 @@ def observed_hours(pieces, stays, concepts, settings: CohortSettings) -> pd.Data
 
 def case_reasons(cases: pd.DataFrame, settings: CohortSettings) -> pd.Series:
     """
-    Why a case cannot be studied; "" if it can.
+    Why a case is excluded; "" if it is not.
 
     Reads    cases(onset_h, case_h, stay_h, ready_h, full_h); `case_h` is the reference
     """
@@ -71,7 +70,7 @@ def case_reasons(cases: pd.DataFrame, settings: CohortSettings) -> pd.Series:
 
 def control_reasons(controls: pd.DataFrame, settings: CohortSettings) -> pd.Series:
     """
-    Why a stay cannot serve as a control at any hour; "" if it can.
+    Why a stay cannot be a control at any hour; "" if it can.
 
     Reads    controls(stay_h, ready_h)
     """

@@ -1,5 +1,5 @@
 """
-Controls for cases: matched at an absolute hour, and still in the unit then.
+Matching: controls for each case at the same hour of their stay, still in the unit at that hour.
 """
 
 from __future__ import annotations
@@ -10,25 +10,24 @@ import pandas as pd
 
 def match_controls(cases, controls, *, controls_per_case: int, rng: np.random.Generator) -> pd.DataFrame:
     """
-    Give cases the same number of controls each; a control serves once.
+    Match the same number of controls to every case, without replacement.
 
     Reads    cases(stay_id, reference_h), controls(stay_id, ready_h, full_h, stay_h)
     Writes   matches(stay_id, matched_to, reference_h), one row per matched control
     Rule     a control's reference is the reference hour of its case, from its own admission
              ("absolute onset matching"); it must have `ready_h` <= reference < `full_h` and
              reference <= `stay_h`: enough history by then and not too much, and still in the unit.
-             Cases with the latest onsets choose first, because fewest controls can serve them; the
-             choice among those that can is random. A case that cannot have all of
-             `controls_per_case` gets none and is left out by the caller: were it kept with fewer,
-             late hours would hold more cases than early ones, and the hour alone would tell the
-             classes apart.
-    Source   Moor et al. 2019 (matching at the absolute hour). The published code does not ask
-             whether the control was still there; see data_schema/decisions.md.
+             Cases with the latest onsets choose first, because the fewest controls are eligible for them;
+             the choice among the eligible is random. A case without a full set of `controls_per_case` gets
+             none and is excluded by the caller: with fewer controls, late hours would have more cases than
+             early ones, and the hour alone would separate the classes.
+    Source   Moor et al. 2019 (matching at the absolute hour). The published code does not require
+             the control to be still in the unit; see data_schema/decisions.md.
 
     Parameters
     ----------
     rng : Generator
-        Decides among the controls that can serve; the order of rows does not.
+        Chooses among the eligible controls; the order of rows has no effect.
     """
     cases = cases.sort_values(["reference_h", "stay_id"], ascending=[False, True])
     controls = controls.sort_values("stay_id").reset_index(drop=True)
@@ -51,14 +50,14 @@ def match_controls(cases, controls, *, controls_per_case: int, rng: np.random.Ge
 
 def largest_ratio(cases, controls, *, kept_share: float, most: int) -> int:
     """
-    The most controls a case can have, while `kept_share` of the cases that could have one keep theirs.
+    The most controls per case for which `kept_share` of the matchable cases still have a full set.
 
     Reads    cases(stay_id, reference_h), controls(stay_id, ready_h, full_h, stay_h)
 
     Parameters
     ----------
     kept_share : float
-        1: no case is given up for more controls.
+        1: no case is excluded to gain controls.
     most : int
         Where to start looking.
 

@@ -1,5 +1,5 @@
 """
-Shares of the cohort, by subject: a person is in one split only.
+Splits of the cohort by subject: each person is in one split only.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def split_subjects(
     stays, *, validation_share: float, test_share: float, rng: np.random.Generator
 ) -> pd.Series:
     """
-    A split for every subject, stratified by whether any of their stays is a case.
+    A split for every subject, stratified by whether any of the subject's stays is a case.
 
     Reads    stays(subject_id, is_case)
     Writes   Series: index subject_id, value "train", "validation" or "test"
@@ -44,7 +44,7 @@ def split_subjects(
 
 def split_hash(cohort: pd.DataFrame) -> str:
     """
-    SHA-256 over (stay_id, split) in order of stay_id: equal when two runs share their splits.
+    SHA-256 over (stay_id, split) in order of stay_id; equal if two runs use the same splits.
     """
     rows = cohort[cohort.in_cohort].sort_values("stay_id")
     text = "\n".join(f"{s},{p}" for s, p in zip(rows.stay_id, rows.split, strict=True))

@@ -1,9 +1,9 @@
 """
-What a model may see: one irregular multivariate window per prediction.
+The input of every model: one irregular multivariate window per prediction.
 
-A window is everything charted in (`end_h` - `lookback_h`, `end_h`] of one stay; `end_h` is the time
-of the prediction. `Windows` holds many of them without padding and behaves like a sequence, so
-scikit-learn can split and index it.
+A window is everything charted in (`end_h` - `lookback_h`, `end_h`] of one stay; `end_h` is the prediction
+time. `Windows` packs many of them without padding and behaves like a sequence, so scikit-learn can split
+and index it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 from sepsis.cohort.settings import LOOKBACK_H
+
+_ARRAYS = ("stay_id", "subject_id", "start_h", "end_h", "time_h", "concept", "value", "repeats")
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +31,8 @@ class Windows:
     concepts : tuple of str, length C
         Names of the variables, in the order of `concept`.
     offsets : ndarray of int64, shape (B + 1,)
-        Window b owns observations `offsets[b]:offsets[b + 1]`; an empty range is a window in which
-        nothing was charted.
+        Window b owns observations `offsets[b]:offsets[b + 1]`; an empty range is a window without
+        observations.
     time_h : ndarray of float64, shape (N,)
         Hours since ICU admission, ascending inside a window.
     concept : ndarray of int16, shape (N,)
@@ -38,7 +40,7 @@ class Windows:
     value : ndarray of float64, shape (N,)
         In the vocabulary's unit; always finite. Values of one variable at one time are averaged.
     repeats : ndarray of int16, shape (N,)
-        How many charted values `value` is the mean of; 1 each where left out.
+        Number of charted values that `value` is the mean of; default 1.
     """
 
     stay_id: np.ndarray
@@ -58,7 +60,7 @@ class Windows:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(B, C): how scikit-learn asks for the number of samples."""
+        """(B, C), for scikit-learn."""
         return len(self.stay_id), len(self.concepts)
 
     def __len__(self) -> int:
@@ -90,12 +92,12 @@ class Windows:
 
     def until(self, end_h: np.ndarray, lookback_h: float = LOOKBACK_H) -> Windows:
         """
-        The same stays as seen earlier: window b cut at `end_h[b]`; later observations are gone.
+        The same stays at an earlier time: window b cut at `end_h[b]`, without later observations.
 
         Parameters
         ----------
         end_h : ndarray, shape (B,)
-            New prediction times, none later than the present ones.
+            New prediction times, none later than the current ones.
         """
         end_h = np.asarray(end_h, dtype=float)
         assert (end_h <= self.end_h + 1e-9).all(), "a window can only be cut, not extended"
@@ -119,7 +121,7 @@ class Windows:
 
     def hourly(self) -> list[np.ndarray]:
         """
-        Each window binned by the hour, counted from its start.
+        Each window in hourly bins, counted from its start.
 
         Returns
         -------
@@ -147,8 +149,8 @@ def pack(events, stays, concepts, *, lookback_h: float = LOOKBACK_H) -> Windows:
 
     Reads    events(stay_id, time_h, concept, value), stays(stay_id, subject_id, end_h) one row a window
     Writes   Windows in the order of `stays`
-    Rule     what was charted at or before `end_h` and not before max(0, end_h - lookback_h);
-             values of one variable charted at one time are averaged.
+    Rule     values charted from max(0, end_h - lookback_h) to `end_h`, both included; values of one variable
+             at one time are averaged.
 
     Parameters
     ----------
@@ -205,19 +207,7 @@ def concatenate(parts) -> Windows:
     return Windows(
         concepts=parts[0].concepts,
         offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-        **{
-            name: np.concatenate([getattr(p, name) for p in parts])
-            for name in (
-                "stay_id",
-                "subject_id",
-                "start_h",
-                "end_h",
-                "time_h",
-                "concept",
-                "value",
-                "repeats",
-            )
-        },
+        **{name: np.concatenate([getattr(p, name) for p in parts]) for name in _ARRAYS},
     )
 
 

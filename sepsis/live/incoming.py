@@ -1,5 +1,5 @@
 """
-What comes in for one stay: held to the vocabulary as an export is, and counted.
+Incoming events of one stay: validated against the vocabulary as an export is, and counted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sepsis.events.vocabulary import Concept, Interval, load_vocabulary
 from sepsis.live.refusals import TooLateError
 
 NEEDED = ("time_h", "concept", "value")
-ALLOWED = (*NEEDED, "unit", "stay_id", "text")  # the last two so that a part of `Events.events` can be pushed
+ALLOWED = (*NEEDED, "unit", "stay_id", "text")  # stay_id and text: rows of `Events.events` can be pushed
 BEFORE = "before admission"
 UNKNOWN = "not in the vocabulary"
 UNREAD = "not read by the model"
@@ -27,7 +27,7 @@ UNREAD = "not read by the model"
 @dataclass(frozen=True, eq=False)
 class Charted:
     """
-    N observations of one stay, sorted by time, concept and value: no order of arrival is left in them.
+    N observations of one stay, sorted by time, concept and value, whatever order they arrived in.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Charted:
     concept : ndarray of int16, shape (N,)
         Position among the model's concepts.
     value : ndarray of float64, shape (N,)
-        In the vocabulary's unit, within its plausible range. Equal rows are kept as often as they came.
+        In the vocabulary's unit, within its plausible range. Duplicate rows are kept.
     """
 
     time_h: np.ndarray
@@ -65,10 +65,10 @@ class Charted:
 
 def readable(concepts: Iterable[str] = ()) -> dict[str, Concept]:
     """
-    What may be pushed, by id: the vocabulary, age and sex, and whatever else is named.
+    Concepts that may be pushed, by id: the vocabulary, age and sex, and `concepts`.
 
-    A drug that stops is pushed as a rate of 0, as batch scoring has it; in an export the end of an
-    infusion says so, and some drugs have no rate of 0.
+    A drug that stops is pushed as a rate of 0, as in batch scoring. Exports mark the end of an infusion
+    instead, so some drugs have no rate of 0 in the vocabulary.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def readable(concepts: Iterable[str] = ()) -> dict[str, Concept]:
 
 class Admission:
     """
-    The rule of what comes in for a model.
+    Validation of incoming events for one model.
 
     Parameters
     ----------
@@ -112,24 +112,22 @@ class Admission:
         Parameters
         ----------
         events : DataFrame : time_h, concept, value; optional unit, stay_id, text
-            Any order. None or no rows: nothing was charted. A value that is a gap has no number; a unit
-            that is a gap is the vocabulary's.
+            In any order. None or no rows: nothing was charted. A missing unit means the vocabulary's unit.
 
         Returns
         -------
         charted : Charted
         counts : Counter of (concept, reason)
-            Rows by what became of them: kept; dropped as implausible (outside the vocabulary's range,
-            after conversion), without a number, before admission, not in the vocabulary, or not read by
-            the model.
+            Rows by outcome: kept, or dropped as implausible (outside the vocabulary's range after
+            conversion), without a number, before admission, not in the vocabulary, or not read by the model.
 
         Raises
         ------
         ExportError
-            A column is missing or unknown, a time or concept is a gap, a value is text, a unit leads
-            nowhere, or rows are of another stay.
+            If a column is missing or unknown, a time or concept is missing, a value is text, a unit cannot be
+            converted, or rows belong to another stay.
         TooLateError
-            A time is later than `max_hours`.
+            If a time is later than `max_hours`.
         """
         if events is None or not len(events):
             if events is not None and len(events.columns):
@@ -141,7 +139,9 @@ class Admission:
         names = _names(events)
         if "stay_id" in events and not (events.stay_id == stay_id).all():
             strangers = int((events.stay_id != stay_id).sum())
-            raise ExportError("events.stay_id", f"{strangers} rows are of another stay", "one stay a push")
+            raise ExportError(
+                "events.stay_id", f"{strangers} rows belong to another stay", "one stay per push"
+            )
         value = self._converted(names, value, events.get("unit"))
         reason = self._reasons(names, time_h, value)
         counts = Counter(
@@ -156,7 +156,7 @@ class Admission:
         gaps = int((~np.isfinite(time_h)).sum())
         if gaps:
             raise ExportError(
-                "events.time_h", f"{gaps} of {len(time_h)} times are gaps or not finite", "hours"
+                "events.time_h", f"{gaps} of {len(time_h)} times are missing or not finite", "hours"
             )
         late = int((time_h > self.max_hours).sum())
         if late:
@@ -166,7 +166,7 @@ class Admission:
             )  # fmt: skip
 
     def _converted(self, names: list[str], value: np.ndarray, units: pd.Series | None) -> np.ndarray:
-        """Values in the vocabulary's units; shares as percent where it says so."""
+        """Values in the vocabulary's units; fractions as percent where the vocabulary says so."""
         value = value.copy()
         bad: Counter = Counter()
         by_weight: Counter = Counter()
@@ -188,8 +188,8 @@ class Admission:
             if self.known[name].fraction and 0 < value[row] <= 1:
                 value[row] *= 100.0
         for counts, why, todo in (
-            (bad, "have a unit that the vocabulary does not lead to", "Convert them first."),
-            (by_weight, "are for the whole body", "Divide them by the patient's weight first."),
+            (bad, "have a unit the vocabulary cannot convert", "Convert them first."),
+            (by_weight, "are not per kg", "Divide them by the patient's weight first."),
         ):
             if counts:
                 found = ", ".join(f"{n} {name}" for name, n in sorted(counts.items()))
@@ -197,13 +197,12 @@ class Admission:
                 raise ExportError(
                     "events.unit",
                     f"rows that {why}: {found}",
-                    f"{units_of}, or as data_schema converts",
+                    f"{units_of}, or a unit that data_schema converts",
                     todo,
                 )
         return value
 
     def _reasons(self, names: list[str], time_h: np.ndarray, value: np.ndarray) -> list[str]:
-        """What becomes of each row."""
         return [
             self._reason(name, t, x)
             for name, t, x in zip(names, time_h.tolist(), value.tolist(), strict=True)
@@ -229,16 +228,16 @@ def _check_columns(events: pd.DataFrame) -> None:
         raise ExportError("events", f"no column {', '.join(missing)}", ", ".join(NEEDED))
     strange = [name for name in events.columns if name not in ALLOWED]
     if strange or events.columns.has_duplicates:
-        # a misspelt `unit` must not be passed over; the name itself may be anything, so it is not repeated
+        # a misspelt `unit` must not be ignored; the name may be anything, so it is not repeated
         hint = nearest(str(strange[0]), ALLOWED) if strange else ""
         raise ExportError(
-            "events", f"{len(strange)} unknown columns" if strange else "a column twice",
-            ", ".join(ALLOWED), hint if hint.startswith("Did") else "Leave the others out.",
+            "events", f"{len(strange)} unknown columns" if strange else "duplicate column",
+            ", ".join(ALLOWED), hint if hint.startswith("Did") else "Remove the others.",
         )  # fmt: skip
 
 
 def _numbers(events: pd.DataFrame, name: str) -> np.ndarray:
-    """A column as float64, NaN for gaps; never text, and no truth values."""
+    """A column as float64, NaN for gaps; text and booleans are refused."""
     column = events[name]
     if column.dtype == object:
         given = [np.nan if v is None or v is pd.NA else v for v in column]
@@ -254,7 +253,6 @@ def _numbers(events: pd.DataFrame, name: str) -> np.ndarray:
 
 
 def _is_number(value) -> bool:
-    """Whether an object is a number that float64 can hold, NaN among them."""
     if not isinstance(value, int | float | np.integer | np.floating):
         return False
     try:
@@ -265,7 +263,6 @@ def _is_number(value) -> bool:
 
 
 def _names(events: pd.DataFrame) -> list[str]:
-    """Concept ids as text."""
     names = events.concept.astype(object).tolist()
     wrong = sum(not isinstance(name, str) for name in names)
     if wrong:

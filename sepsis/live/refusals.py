@@ -1,5 +1,5 @@
 """
-Why a live stay is refused, beside what is wrong with a table: each kind has its own answer over HTTP.
+Reasons to refuse a live stay, each with its own HTTP status.
 """
 
 from sepsis.core.errors import UsageError
@@ -10,12 +10,12 @@ class UnknownStayError(UsageError):
 
 
 class ConflictError(UsageError):
-    """What was given contradicts what is known of the stay."""
+    """The input contradicts what is known about the stay."""
 
 
 class TooManyError(UsageError):
-    """A limit on live stays, or on the events of one, is reached."""
+    """The limit of live stays, or of events of one stay, is reached."""
 
 
 class TooLateError(UsageError):
-    """A time is later than any stay may last."""
+    """A time is beyond the longest allowed stay."""

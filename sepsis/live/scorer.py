@@ -1,5 +1,5 @@
 """
-Incremental scoring: push what is new of a live stay, get the risks that are new or have changed.
+Incremental scoring: push new events of a live stay, get the risks that are new or have changed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sepsis.live.streams import Streams
 from sepsis.models.base import WindowClassifier
 from sepsis.training.fit import Trained, read_model
 
-NOBODY = -1  # subject of a stay whose subject was not said
+NOBODY = -1  # subject of a stay pushed without a subject
 MAX_STAYS, MAX_EVENTS, MAX_HOURS, MAX_STREAMS = 1000, 100_000, 8784.0, 8
 _INT64 = np.iinfo(np.int64)
 
@@ -28,24 +28,23 @@ class Scorer:
     """
     Live stays of one model.
 
-    After any pushes, in any order and any batches, `scores()` equals `score_hourly` of all the events
-    pushed, sorted by time, concept and value, of stays as long as their clocks say: to the last bit
-    for every model but the networks, and for those to 1e-6 (a causal network reads a whole stay in one
-    pass, and convolutions of another length sum in another order; a smoothed process shares a factor).
-    Networks in one push, and any model whose stay is pushed as a whole, agree to the last bit.
+    After any pushes, in any order and in any batches, `scores()` equals `score_hourly` of all pushed events
+    (sorted by time, concept and value) up to each stay's clock: to the last bit for every model except the
+    networks, and to 1e-6 for those (convolutions of another length sum in another order). A stay pushed as a
+    whole agrees to the last bit for every model.
 
     Parameters
     ----------
     model : Trained, WindowClassifier or path
         A model, or the folder of one.
     max_stays : int
-        Live stays at once; a new one beyond them is refused until another is discharged.
+        Live stays at once; another is refused until one is discharged.
     max_events : int
-        Events kept of one stay.
+        Events kept per stay.
     max_hours : float
         Longest stay; later times are refused, so that a time in seconds does not make a million hours.
     max_streams : int
-        DTW: stays for which a stream is kept, each twice the memory of the training values.
+        DTW only: stays with a stream of their own, each twice the memory of the training values.
 
     Attributes
     ----------
@@ -55,7 +54,7 @@ class Scorer:
 
     Notes
     -----
-    Not for several threads at once: guard it with a lock. Holds patients' data.
+    Not thread-safe: guard it with a lock. Holds patients' data.
 
     Examples
     --------
@@ -105,7 +104,7 @@ class Scorer:
 
     @property
     def ledger(self) -> pd.DataFrame:
-        """What became of the rows pushed, discharged stays included: concept, reason, rows."""
+        """Pushed rows by outcome, discharged stays included: concept, reason, rows."""
         rows = [(concept, reason, n) for (concept, reason), n in sorted(self._counts.items())]
         frame = pd.DataFrame(rows, columns=["concept", "reason", "rows"])
         return frame.astype({"concept": "str", "reason": "str", "rows": "int64"})
@@ -119,41 +118,41 @@ class Scorer:
         subject_id: int | None = None,
     ) -> pd.DataFrame:
         """
-        Take in new events of one stay; a refused push changes nothing.
+        Add new events of one stay; a refused push changes nothing.
 
         Parameters
         ----------
         stay_id : int
-            A stay not known so far is admitted.
+            A new id admits a new stay.
         events : DataFrame : time_h, concept, value; optional unit, stay_id, text
-            New events in any order, late ones too; `time_h` in hours since ICU admission. Equal rows are
-            rows again, as in batch: values of one variable at one time are averaged. Events later than
-            the clock are kept until it gets there.
+            New events in any order, including late ones; `time_h` in hours since ICU admission. Duplicates
+            count again, as in batch: values of one variable at one time are averaged. Events later than the
+            clock are kept until the clock reaches them.
         now_h : float, optional
-            The clock. It never goes back. Left out: it goes on to the latest event that is kept.
+            The clock; it never goes back. Default: the time of the latest kept event.
         subject_id : int, optional
-            Whose stay it is; to be said at the first push, -1 if it is not. A model that passes over
-            training stays of the same subject needs it, and must know people by their ids
-            (`Trained.model_of`): a stored one knows codes.
+            The patient; given at the first push, else -1. A model that excludes training stays of the same
+            subject needs it, and must know people by their ids (`Trained.model_of`): a stored model knows
+            codes.
 
         Returns
         -------
         changed : DataFrame
-            By the contract `scores`, and `revised`: a row for each full hour that is new, or whose answer
-            was replaced because an event came late (`revised` is true). No rows if there is none.
+            Contract `scores` plus `revised`: one row per full hour that is new, or whose risk was replaced
+            because an event came late (`revised` is true). May be empty.
 
         Raises
         ------
         ExportError
-            The events break their contract; see `Admission.admit`.
+            If the events break their contract; see `Admission.admit`.
         UsageError
-            An id is no 64-bit integer, or the clock is not a number of hours.
+            If an id is not a 64-bit integer, or the clock is not a number of hours.
         ConflictError
-            The stay is another subject's.
+            If the stay belongs to another subject.
         TooManyError
-            There are `max_stays` live stays, or `max_events` events of this one.
+            If there are `max_stays` live stays, or `max_events` events of this one.
         TooLateError
-            A time is later than `max_hours`.
+            If a time is later than `max_hours`.
         """
         stay_id = whole_number(stay_id, "stay_id")
         before = self._known_or_new(stay_id, subject_id)
@@ -161,7 +160,7 @@ class Scorer:
         clock_h = self._clock(now_h, charted)
         if len(before.charted) + len(charted) > self.max_events:
             raise TooManyError(
-                "events", "more than the stay may have", f"at most {self.max_events}",
+                "events", "too many for one stay", f"at most {self.max_events}",
                 "Discharge the stay, or raise max_events.",
             )  # fmt: skip
         now, first = before.later(charted, clock_h)
@@ -172,18 +171,18 @@ class Scorer:
 
     def scores(self, stay_id: int | None = None, *, as_given: bool = False) -> pd.DataFrame:
         """
-        Every full hour of one stay, or of all.
+        The risk of every full hour of one stay, or of all stays.
 
         Parameters
         ----------
         as_given : bool
-            What was first said of each hour, by what was known then, and `given_at_h`, the clock at which
-            it was; else what is said of it now.
+            True: the risks as first given, from what was known then, with `given_at_h`, the clock at that
+            time. False: the risks from what is known now.
 
         Returns
         -------
         scores : DataFrame
-            By the contract `scores`; a stay without a full hour has one row with the reason.
+            Contract `scores`; a stay without a full hour has one row with the reason.
         """
         chosen = self.stays if stay_id is None else (self._known(stay_id).stay_id,)
         if not chosen:
@@ -192,20 +191,20 @@ class Scorer:
         return pd.concat(parts, ignore_index=True)
 
     def clock_h(self, stay_id: int) -> float:
-        """How far the clock of a live stay is, in hours since ICU admission."""
+        """The clock of a live stay, in hours since ICU admission."""
         return self._known(stay_id).clock_h
 
     def subject_id(self, stay_id: int) -> int:
-        """Whose stay it is; -1 if it was not said."""
+        """The subject of a live stay; -1 if it was not given."""
         return self._known(stay_id).subject_id
 
     def n_events(self, stay_id: int) -> tuple[int, int]:
-        """Events kept of a live stay, and how many of them are stamped later than its clock."""
+        """Events kept of a live stay, and how many of them are later than its clock."""
         stay = self._known(stay_id)
         return len(stay.charted), int((stay.charted.time_h > stay.clock_h).sum())
 
     def discharge(self, stay_id: int) -> pd.DataFrame:
-        """Forget a stay; returns its `scores` for the last time."""
+        """Remove a stay; returns its final `scores`."""
         stay = self._known(stay_id)
         self._streams.forget(stay.stay_id)
         del self._stays[stay.stay_id]
@@ -220,19 +219,19 @@ class Scorer:
     @classmethod
     def restore(cls, folder: str | Path, model: Trained | WindowClassifier | str | Path, **limits) -> Scorer:
         """
-        A scorer that goes on to the bit from where `save` was called.
+        A scorer that continues, to the bit, from where `save` was called.
 
         Parameters
         ----------
         model : Trained, WindowClassifier or path
-            The model that the stays were scored with; another is refused.
+            The model the stays were scored with; another is refused.
         **limits
             As of `Scorer`.
 
         Raises
         ------
         ExportError
-            If the folder is not whole, was changed, or is of another model.
+            If the folder is incomplete, was changed, or belongs to another model.
         TooManyError
             If it holds more stays than `max_stays`.
         """
@@ -266,13 +265,13 @@ class Scorer:
             return Stay.admitted(stay_id, NOBODY if subject is None else subject)
         if subject is not None and subject != stay.subject_id:
             raise ConflictError(
-                "subject_id", "another than at the first push of this stay", "the same",
+                "subject_id", "differs from the first push of this stay", "the same subject",
                 "Discharge the stay and push it again.",
             )  # fmt: skip
         return stay
 
     def _clock(self, now_h: float | None, charted: Charted) -> float:
-        """The hour it is by what was said now; the stay's own clock may be later."""
+        """The clock according to this push; the stay's own clock may be later."""
         if now_h is None:
             return float(charted.time_h[-1]) if len(charted) else 0.0
         if isinstance(now_h, bool) or not isinstance(now_h, int | float | np.integer | np.floating):
@@ -287,7 +286,6 @@ class Scorer:
         return float(now_h)
 
     def _answered(self, now: Stay, first: int) -> Stay:
-        """The stay with the answers of the hours from `first` on."""
         last = full_hours(now.clock_h)
         if first > last:
             return now
@@ -328,7 +326,7 @@ def whole_number(value, name: str) -> int:
     except TypeError:
         number = None
     if number is None or not _INT64.min <= number <= _INT64.max:
-        raise UsageError(name, "is no 64-bit integer", "a whole number")
+        raise UsageError(name, "is not a 64-bit integer", "a whole number")
     return number
 
 

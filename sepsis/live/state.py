@@ -1,7 +1,7 @@
 """
-Live stays on disk: two tables, the stays and a manifest; no pickle, and whole or not at all.
+Live stays on disk: three Parquet tables and a manifest, without pickle, written atomically.
 
-What lies there is patients' data, as its manifest says: protect it as the export it came from.
+The folder holds patients' data: protect it as the export it came from.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def write_state(folder: str | Path, model: WindowClassifier, stays: list[Stay], 
     Raises
     ------
     UsageError
-        If the folder holds something else than earlier state, or cannot be written.
+        If the folder holds anything other than earlier state, or cannot be written.
     """
     stays = sorted(stays, key=lambda stay: stay.stay_id)
     tables = {
@@ -79,12 +79,12 @@ def write_state(folder: str | Path, model: WindowClassifier, stays: list[Stay], 
 
 def read_state(folder: str | Path, model: WindowClassifier) -> tuple[list[Stay], Counter]:
     """
-    What `write_state` wrote.
+    Read a folder of `write_state`.
 
     Raises
     ------
     ExportError
-        If a file is missing or was changed, the format is newer, or it is of another model.
+        If a file is missing or was changed, the format differs, or it belongs to another model.
     """
     folder = Path(folder)
     facts = read_manifest(folder, KIND)
@@ -125,7 +125,7 @@ def _stays(frames: dict[str, pd.DataFrame], n_concepts: int) -> list[Stay]:
 
 
 def model_hash(model: WindowClassifier) -> str:
-    """SHA-256 of a fitted model: its name, settings and all that it learned."""
+    """SHA-256 of a fitted model: its name, settings and learned state."""
     arrays, facts = model.state()
     digest = hashlib.sha256()
     said = {"model": model.name, "settings": plain_settings(model), "facts": facts}
@@ -138,7 +138,6 @@ def model_hash(model: WindowClassifier) -> str:
 
 
 def _together(stays: list[Stay], columns) -> pd.DataFrame:
-    """The same columns of every stay, one after the other."""
     parts = []
     for stay in stays:
         found = columns(stay)
@@ -159,6 +158,6 @@ def _read(folder: Path, name: str, hashes: dict[str, str]) -> pd.DataFrame:
 
 def _damaged(name: str) -> ExportError:
     return ExportError(
-        "live stays", f"{name} is missing, damaged or was changed", "what `Scorer.save` wrote",
+        "live stays", f"{name} is missing, damaged or was changed", "a folder written by `Scorer.save`",
         "Copy the folder again, or start without it.",
     )  # fmt: skip

@@ -1,5 +1,5 @@
 """
-One live stay: what was charted, what was said of each hour, and what is said now.
+One live stay: its charted values, the current risk of each hour, and the risk as first given.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pandas as pd
 from sepsis.cohort.windows import Windows, pack
 from sepsis.live.incoming import Charted
 
-NEAR_H = 1e-6  # an event this little after a full hour: models differ in which side it is on
+NEAR_H = 1e-6  # an event this close after a full hour: models differ in which hour it belongs to
 NO_RISK = "the model gives no risk"
 TOO_SHORT = "stay shorter than one hour, or without times"
 
@@ -20,7 +20,7 @@ TOO_SHORT = "stay shorter than one hour, or without times"
 @dataclass(frozen=True, eq=False)
 class Stay:
     """
-    A live stay after some pushes; never changed, only replaced.
+    A live stay after some pushes; immutable.
 
     Attributes
     ----------
@@ -28,11 +28,11 @@ class Stay:
     clock_h : float
         Now, in hours since ICU admission.
     charted : Charted
-        Everything that was admitted, also what is stamped later than the clock.
+        All accepted events, including those later than the clock.
     risk, risk_sd : ndarray, shape (T,)
-        Of hours 1 to T = floor(clock), by what is known now; NaN where there is none.
+        Risk at hours 1 to T = floor(clock) from what is known now; NaN if there is none.
     given, given_sd, given_at_h : ndarray, shape (T,)
-        What was first said of each hour, by what was known then, and the clock at which it was said.
+        Risk at each hour as first given, and the clock at that time.
     """
 
     stay_id: int
@@ -47,28 +47,28 @@ class Stay:
 
     @classmethod
     def admitted(cls, stay_id: int, subject_id: int) -> Stay:
-        """A stay of which nothing is known yet."""
+        """A new stay without events."""
         none = np.zeros(0)
         return cls(stay_id, subject_id, 0.0, Charted.of([], [], []), none, none, none, none, none)
 
     @property
     def n_hours(self) -> int:
-        """Full hours with an answer."""
+        """Full hours with a risk."""
         return len(self.risk)
 
     def later(self, charted: Charted, clock_h: float) -> tuple[Stay, int]:
         """
-        The stay with more events and a later clock, without answers for what has to be asked.
+        The stay with more events and a later clock, without the risks that must be computed again.
 
         Returns
         -------
         stay : Stay
-            With the answers of the hours before the first one to ask.
+            With the risks of the hours before `first`.
         first : int
-            The first full hour whose answer is new or may have changed; beyond the clock if there is none.
+            The first full hour whose risk is new or may have changed; beyond the clock if there is none.
         """
         first = self.n_hours + 1
-        waiting = self.charted.time_h[self.charted.time_h > self.n_hours]  # in no answer so far
+        waiting = self.charted.time_h[self.charted.time_h > self.n_hours]  # not used by any risk so far
         for time_h in (*charted.time_h[:1], *waiting[:1]):
             first = min(first, max(1, int(np.ceil(time_h - NEAR_H))))
         known = slice(0, first - 1)
@@ -80,7 +80,7 @@ class Stay:
         return now, first
 
     def answered(self, risk: np.ndarray, risk_sd: np.ndarray) -> Stay:
-        """The same with the answers of the hours from `n_hours` + 1 on; what was given stays given."""
+        """The same stay with the risks from hour `n_hours` + 1 on; risks already given are kept as given."""
         said = len(self.given)
         risk = np.concatenate([self.risk, risk])
         risk_sd = np.concatenate([self.risk_sd, risk_sd])
@@ -92,7 +92,7 @@ class Stay:
         )  # fmt: skip
 
     def window(self, concepts: tuple[str, ...]) -> Windows:
-        """All that was charted up to the last full hour, as batch scoring packs it."""
+        """All events up to the last full hour, packed as in batch scoring."""
         events = pd.DataFrame(
             {
                 "stay_id": np.full(len(self.charted), self.stay_id, np.int64),
@@ -107,10 +107,9 @@ class Stay:
 
     def rows(self, model: str, hours: np.ndarray | None = None, *, as_given: bool = False) -> pd.DataFrame:
         """
-        Answers by the contract `scores`; of some hours (from 1), or all.
+        Risks by the contract `scores`, of the given `hours` (counted from 1) or all.
 
-        A stay without a full hour has one row with the reason, if all were asked for. `as_given` adds
-        `given_at_h`.
+        A stay without a full hour has one row with the reason. `as_given` adds `given_at_h`.
         """
         if hours is None and not self.n_hours:
             hours, time_h = np.zeros(1, int), np.array([np.nan])
@@ -143,7 +142,7 @@ class Stay:
 
 def full_hours(clock_h: float) -> int:
     """
-    Full hours of a stay so long, counted as batch scoring counts them.
+    Full hours up to `clock_h`, counted as in batch scoring.
 
     Examples
     --------

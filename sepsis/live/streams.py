@@ -1,5 +1,5 @@
 """
-Streams of a DTW model for the stays that were pushed last: a new hour is then one row of every table.
+DTW streams of the most recently pushed stays: a new hour then costs one row of each DTW table.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from sepsis.models.dtw.live import LiveStay
 
 class Streams:
     """
-    At most so many streams, the one not used for longest going first.
+    A least-recently-used cache of streams.
 
-    A stream takes about twice the memory of the training values. A stay without one is asked as a whole,
-    which gives the same risks to the last bit and takes longer.
+    A stream takes about twice the memory of the training values. A stay without a stream is scored as a
+    whole: the same risks to the last bit, more slowly.
 
     Parameters
     ----------
     model : WindowClassifier
     most : int
-        0: none are kept.
+        Largest number of streams; 0 keeps none.
     """
 
     def __init__(self, model: WindowClassifier, most: int):
@@ -36,30 +36,30 @@ class Streams:
         self._kept: OrderedDict[int, LiveStay] = OrderedDict()
 
     def forget(self, stay_id: int) -> None:
-        """Drop the stream of a stay, if there is one."""
+        """Drop the stream of a stay, if any."""
         self._kept.pop(stay_id, None)
 
     def risks(self, X: Windows, first: int) -> np.ndarray | None:
         """
-        Risks of one stay from hour `first` to the end of its window, or None where a stream cannot serve.
+        Risks of one stay from hour `first` to the end of its window, or None if a stream cannot serve them.
 
         Parameters
         ----------
         X : Windows, length 1
             The whole stay, ending at a full hour.
         first : int
-            Hours before it are as they were when this was asked last.
+            Earlier hours have not changed since the last call.
 
         Notes
         -----
-        Only new hours are served: to begin a stream every hour so far is pushed, which takes longer than to
-        sweep the stay once. So a late event ends a stream, and a push of a single hour begins the next.
-        A stream serves up to `LOOKBACK_H` hours; longer windows lose their first hours. An event in the
-        first moment after a full hour is not served either: which hour it belongs to depends on when
-        one asks.
+        Only new hours are served, because starting a stream pushes every hour so far and takes longer than
+        one sweep of the stay. A late event therefore ends a stream, and the next push of a single hour starts
+        another. A stream serves up to `LOOKBACK_H` hours; longer windows lose their first hours. An event
+        within
+        `NEAR_H` after a full hour is not served either: its hour is ambiguous.
         """
         stay_id, last = int(X.stay_id[0]), int(X.end_h[0])
-        live = self._kept.pop(stay_id, None)  # put back when it has taken everything in
+        live = self._kept.pop(stay_id, None)  # put back once it is up to date
         if self._model is None or not self._most or last > LOOKBACK_H:
             return None
         past = X.time_h - np.floor(X.time_h)
@@ -81,7 +81,7 @@ class Streams:
 
 
 def _hours(X: Windows, start: int, last: int) -> list[dict[str, list[float]]]:
-    """What was charted in each hour from `start` to `last`, by concept, in the order of time."""
+    """Values charted in each hour from `start` to `last`, by concept, in time order."""
     hour = np.maximum(np.ceil(X.time_h - 1e-9).astype(int) - 1, 0)
     found = []
     for at in range(start, last):

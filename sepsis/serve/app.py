@@ -1,5 +1,5 @@
 """
-The endpoints and their OpenAPI: paths, answers and how errors become status codes.
+The endpoints and their OpenAPI description: paths, answers, and the status code of each error.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ STATUS = {UnknownStayError: 404, ConflictError: 409, TooManyError: 429}  # any o
 WAIT_S = "1"  # of Retry-After
 
 DESCRIPTION = f"""
-Risk that an ICU stay reaches Sepsis-3 onset, at every full hour, by what was charted up to it.
+Risk of Sepsis-3 onset during an ICU stay, at every full hour, from what was charted up to that hour.
 
 **{NOTICE}** Not for decisions on patients.
 
-`POST /score` scores whole stays and forgets them; `POST /stays/{{stay_id}}/events` takes what is new of a
-live stay and answers with the risks that are new or have changed. Both give what batch scoring gives.
-Every answer that is no success is `{{where, found, expected, todo}}` and repeats nothing that was sent.
+`POST /score` scores whole stays and keeps nothing. `POST /stays/{{stay_id}}/events` takes new events of a
+live stay and returns the risks that are new or have changed. Both equal batch scoring.
+Every error is `{{where, found, expected, todo}}` and repeats nothing that was sent.
 """
 _WHY = {
-    400: "Not JSON, or asked for under the name of another host.",
+    400: "Not JSON, or addressed to another host name.",
     401: "No valid token.",
     404: "No such live stay.",
     408: "The body did not arrive in time.",
-    409: "The stay is another subject's.",
+    409: "The stay belongs to another subject.",
     413: "The body is too large.",
-    422: "A field breaks its rule, or the events cannot be read.",
-    429: "There are as many live stays, or events of this one, as there may be.",
+    422: "A field is invalid, or the events cannot be read.",
+    429: "The limit of live stays, or of events of this stay, is reached.",
     500: "The service failed.",
     503: "Too many requests at once; see Retry-After.",
 }
@@ -53,12 +53,11 @@ _RETRY = {"Retry-After": {"description": "Seconds.", "schema": {"type": "string"
 
 
 def _answers(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """The refusals that any endpoint behind the gate may give, and those of its own."""
+    """The errors any endpoint behind the gate may return, and its own."""
     return _refusals(400, 401, 408, 413, 500, 503, *codes)
 
 
 def _refusals(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """Refusals as the OpenAPI says them."""
     said: dict[int | str, dict[str, Any]] = {}
     for code in sorted(codes):
         said[code] = {"model": messages.Refusal, "description": _WHY[code]}
@@ -76,19 +75,19 @@ def _service(request: Request) -> Service:
 
 @router.get("/health", responses=_refusals(400, 500), tags=["service"])
 async def health() -> messages.Health:
-    """Whether it runs; needs no token and says nothing else."""
+    """Whether the service is running; needs no token."""
     return messages.Health(status="ok")
 
 
 @router.get("/model", responses=_answers(), tags=["service"], response_model=messages.About)
 def model(request: Request) -> dict[str, Any]:
-    """The model, the variables it reads with their units, and the bounds of a request."""
+    """The model, its variables with units, and the limits of a request."""
     return _service(request).about()
 
 
 @router.post("/score", responses=_answers(422), tags=["batch"], response_model=messages.Scores)
 def score(request: Request, batch: messages.Batch) -> dict[str, Any]:
-    """A risk for every full hour of several stays, or the reason why there is none; nothing is kept."""
+    """A risk for every full hour of several stays, or the reason there is none; nothing is kept."""
     return _service(request).score(batch)
 
 
@@ -97,13 +96,13 @@ def score(request: Request, batch: messages.Batch) -> dict[str, Any]:
     response_model=messages.Changed,
 )  # fmt: skip
 def push(request: Request, stay_id: PathId, events: messages.Push) -> dict[str, Any]:
-    """Take in new events of a live stay, late ones too; the answers that are new or have changed."""
+    """Add new events of a live stay, including late ones; returns the risks that are new or have changed."""
     return _service(request).push(stay_id, events)
 
 
 @router.get("/stays/{stay_id}", responses=_answers(404, 422), tags=["live"], response_model=messages.LiveStay)
 def stay(request: Request, stay_id: PathId) -> dict[str, Any]:
-    """Everything said of a live stay: by what is known now, and as it was given at the time."""
+    """All risks of a live stay: from what is known now, and as first given."""
     return _service(request).stay(stay_id)
 
 
@@ -111,7 +110,7 @@ def stay(request: Request, stay_id: PathId) -> dict[str, Any]:
     "/stays/{stay_id}", responses=_answers(404, 422), tags=["live"], response_model=messages.Discharged
 )
 def discharge(request: Request, stay_id: PathId) -> dict[str, Any]:
-    """Forget a live stay, with its last risks."""
+    """Remove a live stay; returns its final risks."""
     return _service(request).discharge(stay_id)
 
 
@@ -122,15 +121,15 @@ def make_app(service: Service, token: str | None = None) -> FastAPI:
     Parameters
     ----------
     service : Service
-        Its live stays are stored when the application stops, if it has a folder for them.
+        Its live stays are stored when the application stops, if it has a state folder.
     token : str, optional
-        Asked of every request but those for /health.
+        Required from every request except those for /health.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
-        app.state.failed = True  # until they are stored, whatever may happen
+        app.state.failed = True  # until the live stays are stored
         try:
             service.save()
             app.state.failed = False
@@ -146,9 +145,9 @@ def make_app(service: Service, token: str | None = None) -> FastAPI:
         lifespan=lifespan,
         redirect_slashes=False,
         openapi_tags=[
-            {"name": "service", "description": "What runs here."},
+            {"name": "service", "description": "The running service."},
             {"name": "batch", "description": "Whole stays."},
-            {"name": "live", "description": "Stays as they come in."},
+            {"name": "live", "description": "Live stays."},
         ],
     )
     app.state.service, app.state.failed = service, False
@@ -171,19 +170,19 @@ def _refused(request: Request, error: Exception) -> JSONResponse:
 
 
 def _busy(request: Request, error: Exception) -> JSONResponse:
-    body = refusal("service", "is busy", todo="Ask again.")
+    body = refusal("service", "is busy", todo="Try again.")
     return JSONResponse(body, 503, {"Retry-After": WAIT_S})
 
 
 def _unreadable(request: Request, error: Exception) -> JSONResponse:
-    """400 where the body is no JSON, else 422; names of fields that the contract knows, and no content."""
+    """400 if the body is not JSON, else 422; names fields of the contract, never content."""
     assert isinstance(error, RequestValidationError)
     problems = error.errors()
     first = problems[0]
     where = ".".join(_place(part) for part in first["loc"]) or "body"
     if first["type"] == "json_invalid":
         return JSONResponse(refusal("body", "is not JSON", "a JSON object"), 400)
-    found = f"{len(problems)} fields break their rule; here: {first['type'].replace('_', ' ')}"
+    found = f"{len(problems)} invalid fields; the first: {first['type'].replace('_', ' ')}"
     return JSONResponse(refusal(where, found, "see /openapi.json"), 422)
 
 
@@ -195,32 +194,31 @@ _FIELDS = frozenset(
 
 
 def _place(part: int | str) -> str:
-    """A step of the path to a wrong field; a name that was sent may be anything, and is not repeated."""
+    """A step of the path to an invalid field; unknown names may be anything and are not repeated."""
     if isinstance(part, int):
         return str(part)
     return part if part in _FIELDS or part in ("body", "path") else "(unknown field)"
 
 
 def _other(request: Request, error: Exception) -> JSONResponse:
-    """No such path or method, and what FastAPI itself refuses."""
+    """Unknown paths and methods, and whatever FastAPI itself refuses."""
     assert isinstance(error, HTTPException)
-    found = {404: "no such path", 405: "does not take this method"}.get(error.status_code, "cannot be read")
+    found = {404: "no such path", 405: "method not allowed"}.get(error.status_code, "cannot be read")
     where = "body" if error.status_code == 400 else "path"
     headers = dict(error.headers or {})
-    if error.status_code == 405:  # the framework names the methods of the first route of the path only
+    if error.status_code == 405:  # the framework names only the methods of the path's first route
         headers = {"Allow": ", ".join(sorted(_methods(request)))}
     return JSONResponse(refusal(where, found, "see /openapi.json"), error.status_code, headers)
 
 
 def _methods(request: Request) -> set[str]:
-    """The methods that the path of a request takes."""
     routes = [route for route in router.routes if isinstance(route, APIRoute)]
     here = [route for route in routes if route.path_regex.match(request.scope["path"])]
     return {method for route in here for method in route.methods or ()}
 
 
 def _declare_token(app: FastAPI) -> None:
-    """Say in the OpenAPI that every path but /health asks for a bearer token."""
+    """Declare in the OpenAPI that every path except /health needs a bearer token."""
     plain = app.openapi
 
     def with_token() -> dict[str, Any]:

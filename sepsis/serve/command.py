@@ -28,23 +28,23 @@ def serve(
     limits: Limits | None = None,
 ) -> None:
     """
-    Serve a model folder over HTTP; returns when asked to stop (SIGINT, SIGTERM).
+    Serve a model folder over HTTP until stopped (SIGINT, SIGTERM).
 
     Parameters
     ----------
     host, port : str, int
-        Where to listen; port 0 takes a free one. Any host but this machine alone needs a token.
+        Address to listen on; port 0 picks a free one. Any host except loopback needs a token.
     token_file : path, optional
-        Text file with the token; else the variable SEPSIS_TOKEN.
+        Text file with the token; default: the variable SEPSIS_TOKEN.
     state : path, optional
-        Folder for the live stays between runs: patients' data.
+        Folder that keeps the live stays between runs: patients' data.
 
     Raises
     ------
     UsageError
-        Without a token where one is needed, if the extra `serve` is not installed, or the port is taken.
+        If a required token is missing, the extra `serve` is not installed, or the port is taken.
     ExportError
-        If the model or the state is not whole.
+        If the model or the state is incomplete.
     """
     token = read_token(token_file)
     require_safe(host, token)
@@ -67,7 +67,7 @@ def serve(
         shown = f"[{place[0]}]" if ":" in place[0] else place[0]
         log.info("Serving on http://%s:%s%s.", shown, place[1], "" if token is None else ", with a token")
         if not is_loopback(host):
-            log.warning("The network can reach it, unencrypted: put TLS before it.")
+            log.warning("Reachable from the network without encryption: put TLS in front of it.")
         _no_text_of_errors()
         config = uvicorn.Config(
             app, access_log=False, log_level="warning", log_config=None, server_header=False,
@@ -81,7 +81,7 @@ def serve(
 
 @contextmanager
 def _stopped_quietly() -> Iterator[None]:
-    """The server has stored its stays and then raises the signal again: being asked to stop is no failure."""
+    """The server stores its stays and then raises the signal again; a requested stop is not a failure."""
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
         yield
@@ -92,13 +92,13 @@ def _stopped_quietly() -> Iterator[None]:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A listening socket, taken before a model is read."""
+    """A listening socket, opened before the model is read."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
         listening = socket.socket(family, kind, protocol)
     except (OSError, OverflowError):
-        raise UsageError("--host", "is no address of this machine", "a name or address") from None
+        raise UsageError("--host", "is not an address of this machine", "a name or address") from None
     try:
         if sys.platform != "win32":
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -106,12 +106,12 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.listen(128)
     except (OSError, OverflowError):
         listening.close()
-        raise UsageError("--port", "cannot be listened to", "a free port", "Choose another.") from None
+        raise UsageError("--port", "is not available", "a free port", "Choose another.") from None
     return listening
 
 
 def _no_text_of_errors() -> None:
-    """Keep tracebacks of the server out of the log: their text may hold what was asked."""
+    """Keep the server's tracebacks out of the log: they may contain request content."""
 
     class NoText(logging.Filter):
         def filter(self, record: logging.LogRecord) -> bool:

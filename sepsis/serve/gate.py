@@ -1,7 +1,7 @@
 """
-What stands before every endpoint: token, number of requests, size of the body; and what may be logged.
+Checks before every endpoint: token, number of requests, body size; and the request log.
 
-Nothing that a request carries is written to a log or an answer: not its path, body or headers.
+No content of a request is logged or repeated in an answer: not its path, body or headers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sepsis.core.errors import SepsisError
 from sepsis.serve.settings import Limits, is_loopback
 
 log = logging.getLogger("sepsis.serve")
-OPEN = ("/health",)  # asked by who watches whether it runs, and says nothing else
+OPEN = ("/health",)  # for monitoring; no token needed
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -26,12 +26,12 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 def refusal(where: str, found: str, expected: str = "", todo: str = "") -> dict[str, str]:
-    """The body of every answer that is no success."""
+    """The body of every error answer."""
     return {"where": where, "found": found, "expected": expected, "todo": todo}
 
 
 def refusal_of(error: SepsisError) -> dict[str, str]:
-    """The same from an error of the package, which names no patient's id, value or text."""
+    """The same from an error of the package, which never contains a patient's id, value or text."""
     return refusal(error.where, error.found, error.expected, error.todo)
 
 
@@ -43,8 +43,8 @@ class Gate:
     ----------
     app : ASGI application
     token : str or None
-        Asked of every path but `OPEN`. None: requests must name this machine as host, so that no web
-        page can have a browser ask for it under another name.
+        Required for every path except `OPEN`. None: the Host header must name this machine, so that a web
+        page cannot reach the service through a browser under another name (DNS rebinding).
     limits : Limits
     """
 
@@ -54,17 +54,17 @@ class Gate:
         self._requests = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer, or hand on."""
+        """Refuse the request, or pass it on."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         answer = _Answer(send)
         try:
             await self._let_in(scope, receive, answer)
-        except Exception as error:  # its text may hold what was asked, so it says no more than where it was
+        except Exception as error:  # its text may contain request content, so only its place is logged
             log.error("A request failed inside the service: %s %s.", type(error).__name__, _place_of(error))
             if not answer.status:
-                await answer.refuse(500, refusal("service", "failed", todo="Tell who runs it."))
+                await answer.refuse(500, refusal("service", "failed", todo="Tell the operator."))
         route = getattr(scope.get("route"), "path", "(no route)")
         method = scope["method"] if scope["method"] in _METHODS else "(other)"
         log.info("%s %s %s", method, route, answer.status)
@@ -77,9 +77,9 @@ class Gate:
             await answer.refuse(401, body, unauthorised)
             return
         if self._token is None and not _names_this_machine(headers):
-            await answer.refuse(400, refusal("host", "is another name", "127.0.0.1, ::1 or localhost"))
+            await answer.refuse(400, refusal("host", "is not this machine", "127.0.0.1, ::1 or localhost"))
             return
-        if scope["path"] in OPEN:  # also when all places are taken: who watches must not think it is dead
+        if scope["path"] in OPEN:  # even when busy, so that monitoring does not take it for dead
             await self.app(scope, receive, answer)
             return
         if self._requests >= self.limits.max_requests:
@@ -101,7 +101,7 @@ class Gate:
         return hmac.compare_digest(given.strip(), self._token) and kind.lower() == b"bearer"
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive, answer: _Answer) -> bytes | None:
-        """The whole body, or None when it was refused or the client has gone."""
+        """The whole body, or None if it was refused or the client disconnected."""
         too_large = refusal("body", "is too large", f"at most {self.limits.max_body:,} bytes", "Send less.")
         said = headers.get(b"content-length", b"0")
         if said.isdigit() and int(said[:20]) > self.limits.max_body:
@@ -127,8 +127,6 @@ class Gate:
 
 
 class _Answer:
-    """What was sent, and with which status."""
-
     def __init__(self, send: Send):
         self._send, self.status = send, 0
 
@@ -149,7 +147,7 @@ class _Answer:
 
 
 def _place_of(error: Exception) -> str:
-    """Where an error was raised, and the last line of this package on the way: modules and lines alone."""
+    """Module and line that raised an error, and the last line of this package on the way."""
     frames = [
         (frame.f_globals.get("__name__", "?"), line) for frame, line in traceback.walk_tb(error.__traceback__)
     ]
@@ -170,7 +168,7 @@ def _names_this_machine(headers: dict[bytes, bytes]) -> bool:
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives the body once, then whatever comes."""
+    """A `receive` that returns the body once, then passes through."""
     given = False
 
     async def again() -> Message:

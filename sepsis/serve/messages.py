@@ -1,5 +1,5 @@
 """
-What is asked and answered over HTTP. Numbers are finite, ids are of 64 bits, unknown fields are refused.
+Request and answer schemas. Numbers are finite, ids have 64 bits, unknown fields are refused.
 """
 
 from __future__ import annotations
@@ -8,34 +8,32 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from sepsis.serve.settings import MOST_EVENTS, MOST_HOURS, MOST_STAYS
+from sepsis.serve.settings import MAX_EVENTS, MAX_HOURS, MAX_STAYS
 
 INT64 = {"ge": -(2**63), "le": 2**63 - 1}
 Id = Annotated[int, Field(**INT64)]
-Hours = Annotated[float, Field(ge=0, le=MOST_HOURS, allow_inf_nan=False)]
+Hours = Annotated[float, Field(ge=0, le=MAX_HOURS, allow_inf_nan=False)]
 
 
-class Asked(BaseModel):
-    """Base of what comes in: types are not guessed, and misspelt fields are refused."""
+class RequestBody(BaseModel):
+    """Base of requests: types are not guessed, and misspelt fields are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class Event(Asked):
+class Event(RequestBody):
     """One charted or laboratory value."""
 
     time_h: float = Field(
-        ge=-876_000, le=MOST_HOURS, allow_inf_nan=False, description="Hours since ICU admission."
+        ge=-876_000, le=MAX_HOURS, allow_inf_nan=False, description="Hours since ICU admission."
     )
     concept: str = Field(min_length=1, max_length=64, description="A variable of the vocabulary.")
-    value: float | None = Field(description="Its number; null: charted without one.", allow_inf_nan=False)
-    unit: str | None = Field(
-        None, max_length=32, description="Unit of `value`, converted by the vocabulary; null: its own."
-    )
+    value: float | None = Field(description="Its value; null: charted without one.", allow_inf_nan=False)
+    unit: str | None = Field(None, max_length=32, description="Unit of `value`; null: the vocabulary's unit.")
 
 
-class Push(Asked):
-    """What is new of a live stay."""
+class Push(RequestBody):
+    """New events of a live stay."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -51,24 +49,24 @@ class Push(Asked):
             ]
         }
     )
-    subject_id: Id | None = Field(None, description="Whose stay it is; to be said at the first push.")
+    subject_id: Id | None = Field(None, description="The patient; given at the first push.")
     now_h: Hours | None = Field(
-        None, description="Hours since ICU admission; null: the latest event that is kept. Never goes back."
+        None, description="Hours since ICU admission; null: time of the latest kept event. Never goes back."
     )
     events: list[Event] = Field(
-        default_factory=list, max_length=MOST_EVENTS, description="In any order; late ones too."
+        default_factory=list, max_length=MAX_EVENTS, description="In any order; late events are accepted."
     )
 
 
 class WholeStay(Push):
-    """All of one stay."""
+    """All events of one stay."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"stay_id": 7, "now_h": 2.0, "events": []}]})
     stay_id: Id
 
 
-class Batch(Asked):
-    """Several stays, scored and forgotten."""
+class Batch(RequestBody):
+    """Several stays to score; nothing is kept."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -86,11 +84,11 @@ class Batch(Asked):
             ]
         }
     )
-    stays: list[WholeStay] = Field(min_length=1, max_length=MOST_STAYS, description="Each stay once.")
+    stays: list[WholeStay] = Field(min_length=1, max_length=MAX_STAYS, description="Each stay once.")
 
 
 class Refusal(BaseModel):
-    """Why there is no answer: counts and names of fields, nothing of a patient."""
+    """Why a request was refused: counts and field names, no patient data."""
 
     where: str
     found: str
@@ -99,41 +97,41 @@ class Refusal(BaseModel):
 
 
 class Metadata(BaseModel):
-    """What gave the risks."""
+    """The model and version that produced the risks."""
 
     model: str = Field(description="Name of the model.")
-    model_hash: str = Field(description="SHA-256 of its settings and of what it learned.")
-    version: str = Field(description="Of the package.")
+    model_hash: str = Field(description="SHA-256 of its settings and learned state.")
+    version: str = Field(description="Version of the package.")
     notice: str
 
 
 class Risk(BaseModel):
-    """The answer for one full hour; a stay without one has one row with the reason."""
+    """The risk at one full hour; a stay without a full hour has one row with the reason."""
 
     stay_id: int
-    subject_id: int = Field(description="-1 if it was not said.")
+    subject_id: int = Field(description="-1 if it was not given.")
     time_h: float | None
     horizon_h: None = None
     model: str
     risk: float | None
     risk_sd: float | None
-    reason: str = Field(description="Why there is no risk; empty where there is one.")
+    reason: str = Field(description="Why there is no risk; empty if there is one.")
 
 
 class GivenRisk(Risk):
-    """What was first said of an hour, by what was known then."""
+    """The risk of an hour as first given."""
 
-    given_at_h: float | None = Field(description="The clock at which it was said.")
+    given_at_h: float | None = Field(description="The clock when it was given.")
 
 
 class ChangedRisk(Risk):
     """A risk that is new or has changed."""
 
-    revised: bool = Field(description="It replaces one that was given, because an event came late.")
+    revised: bool = Field(description="Replaces an earlier risk because an event came late.")
 
 
 class Counted(BaseModel):
-    """What became of the rows of a request."""
+    """Rows of a request by outcome."""
 
     concept: str
     reason: str
@@ -166,13 +164,13 @@ class LiveStay(BaseModel):
     subject_id: int
     clock_h: float
     events: int = Field(description="Events kept.")
-    waiting: int = Field(description="Those of them that are stamped later than the clock.")
-    scores: list[Risk] = Field(description="By what is known now.")
-    as_given: list[GivenRisk] = Field(description="By what was known when each was first given.")
+    waiting: int = Field(description="Of these, events later than the clock.")
+    scores: list[Risk] = Field(description="From what is known now.")
+    as_given: list[GivenRisk] = Field(description="As first given.")
 
 
 class Discharged(BaseModel):
-    """The last answer about a stay."""
+    """Final answer about a stay."""
 
     metadata: Metadata
     stay_id: int
@@ -180,33 +178,33 @@ class Discharged(BaseModel):
 
 
 class Health(BaseModel):
-    """It runs."""
+    """The service is running."""
 
     status: str
 
 
 class Variable(BaseModel):
-    """A variable that the model reads."""
+    """A variable the model reads."""
 
     concept: str
     name: str
     unit: str
-    plausible: str = Field(description="Values that are kept.")
+    plausible: str = Field(description="Plausible range; values outside are dropped.")
 
 
 class About(BaseModel):
-    """The model that is served, and the bounds of a request."""
+    """The served model and the limits of a request."""
 
     metadata: Metadata
     concepts: list[Variable]
     definition: str | None = Field(description="Label definition the model was fitted on.")
-    lookback_h: float | None = Field(description="History it reads; null: the whole stay.")
+    lookback_h: float | None = Field(description="Hours of history the model reads; null: the whole stay.")
     keeps_training_stays: bool
     limits: dict[str, float]
 
 
 def _whole(text):
-    """A path segment as an integer; what Python takes beside digits is refused."""
+    """A path segment as an integer; digits only."""
     if isinstance(text, str) and not (text.removeprefix("-").isascii() and text.removeprefix("-").isdigit()):
         raise ValueError("not a whole number")
     return text if len(str(text)) <= 20 else 2**63

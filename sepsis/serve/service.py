@@ -1,5 +1,5 @@
 """
-What the endpoints do, one request at a time: a scorer behind a lock, its answers as plain numbers.
+The work behind the endpoints, one request at a time: a scorer behind a lock, its answers as plain Python.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from sepsis.live import Scorer
 from sepsis.live.incoming import readable
 from sepsis.live.state import KIND, model_hash
 from sepsis.serve.messages import Batch, Event, Push
-from sepsis.serve.settings import MOST_EVENTS, MOST_HOURS, MOST_HOURS_ASKED, MOST_STAYS, NOTICE, Limits
+from sepsis.serve.settings import MAX_EVENTS, MAX_HOURS, MAX_HOURS_ASKED, MAX_STAYS, NOTICE, Limits
 from sepsis.training.fit import Trained
 
 SCORE = ["stay_id", "subject_id", "time_h", "horizon_h", "model", "risk", "risk_sd", "reason"]
 
 
 class BusyError(Exception):
-    """The model is taken for longer than a request may wait."""
+    """The model is in use for longer than a request may wait."""
 
 
 class Service:
@@ -38,20 +38,20 @@ class Service:
     trained : Trained
     limits : Limits
     state : path, optional
-        Folder that live stays are taken from at the start, if it is there, and written to by `save`.
+        Folder that live stays are restored from, if it exists, and written to by `save`.
 
     Raises
     ------
     ExportError
-        If the state is not whole, or of another model.
+        If the state is incomplete, or belongs to another model.
     UsageError
-        If its folder may not be written.
+        If its folder cannot be written.
     """
 
     def __init__(self, trained: Trained, limits: Limits, state: str | Path | None = None):
         self.trained, self.limits = trained, limits
         self.state = None if state is None else check_folder(state, KIND)
-        bounds: dict[str, Any] = {"max_stays": limits.max_stays, "max_hours": MOST_HOURS}
+        bounds: dict[str, Any] = {"max_stays": limits.max_stays, "max_hours": MAX_HOURS}
         if self.state is not None and (self.state / MANIFEST).exists():
             self.scorer = Scorer.restore(self.state, trained, **bounds)
         else:
@@ -65,13 +65,13 @@ class Service:
         self._lock = threading.Lock()
 
     def save(self) -> None:
-        """Write the live stays, if there is a folder for them."""
+        """Write the live stays, if there is a state folder."""
         if self.state is not None:
             with self._alone():
                 self.scorer.save(self.state)
 
     def about(self) -> dict[str, Any]:
-        """The model, its variables and the bounds of a request."""
+        """The model, its variables and the limits of a request."""
         model = self.trained.model
         known = readable(model.concepts_)
         return {
@@ -92,26 +92,28 @@ class Service:
                 "live_stays": self.limits.max_stays,
                 "body_bytes": self.limits.max_body,
                 "requests_at_once": self.limits.max_requests,
-                "events_a_request": MOST_EVENTS,
-                "stays_a_request": MOST_STAYS,
-                "hours_a_stay": MOST_HOURS,
-                "hours_a_request": MOST_HOURS_ASKED,
+                "events_a_request": MAX_EVENTS,
+                "stays_a_request": MAX_STAYS,
+                "hours_a_stay": MAX_HOURS,
+                "hours_a_request": MAX_HOURS_ASKED,
             },
         }
 
     def score(self, batch: Batch) -> dict[str, Any]:
-        """Every full hour of several stays, which are forgotten."""
+        """The risk of every full hour of several stays; nothing is kept."""
         if len({stay.stay_id for stay in batch.stays}) < len(batch.stays):
-            raise UsageError("stays", "a stay_id stands there twice", "each stay once")
-        if sum(len(stay.events) for stay in batch.stays) > MOST_EVENTS:
-            raise UsageError("stays", "too many events", f"at most {MOST_EVENTS} a request", "Ask in parts.")
-        hours = sum(_last_h(stay) for stay in batch.stays)
-        if hours > MOST_HOURS_ASKED:
+            raise UsageError("stays", "duplicate stay_id", "each stay once")
+        if sum(len(stay.events) for stay in batch.stays) > MAX_EVENTS:
             raise UsageError(
-                "stays", "too many hours", f"at most {MOST_HOURS_ASKED} a request", "Ask in parts."
+                "stays", "too many events", f"at most {MAX_EVENTS} per request", "Send several requests."
+            )
+        hours = sum(_last_h(stay) for stay in batch.stays)
+        if hours > MAX_HOURS_ASKED:
+            raise UsageError(
+                "stays", "too many hours", f"at most {MAX_HOURS_ASKED} per request", "Send several requests."
             )
         with self._alone():
-            scorer = Scorer(self.trained, max_stays=MOST_STAYS, max_hours=MOST_HOURS, max_streams=0)
+            scorer = Scorer(self.trained, max_stays=MAX_STAYS, max_hours=MAX_HOURS, max_streams=0)
             for stay in batch.stays:
                 scorer.push(stay.stay_id, table(stay.events), now_h=stay.now_h, subject_id=stay.subject_id)
         return {
@@ -136,7 +138,7 @@ class Service:
             }
 
     def stay(self, stay_id: int) -> dict[str, Any]:
-        """Everything said of a live stay."""
+        """All risks of a live stay."""
         with self._alone():
             events, waiting = self.scorer.n_events(stay_id)
             return {
@@ -151,7 +153,7 @@ class Service:
             }
 
     def discharge(self, stay_id: int) -> dict[str, Any]:
-        """Forget a live stay."""
+        """Remove a live stay."""
         with self._alone():
             scores = records(self.scorer.discharge(stay_id), SCORE)
         return {"metadata": self.metadata, "stay_id": stay_id, "scores": scores}
@@ -179,20 +181,18 @@ def table(events: list[Event]) -> pd.DataFrame:
 
 
 def records(frame: pd.DataFrame, columns: list[str]) -> list[dict[str, Any]]:
-    """Rows as plain Python; gaps as None."""
+    """Rows as dicts; gaps as None."""
     parts = [[None if value != value else value for value in frame[name].tolist()] for name in columns]
     return [dict(zip(columns, row, strict=True)) for row in zip(*parts, strict=True)]
 
 
 def _last_h(push: Push) -> float:
-    """How long a stay can be by what is pushed; events before admission make none shorter than nothing."""
     if push.now_h is not None:
         return push.now_h
     return max((0.0, *(event.time_h for event in push.events)))
 
 
 def _added(before: pd.DataFrame, after: pd.DataFrame) -> list[dict[str, Any]]:
-    """What a ledger has more than another."""
     key = ["concept", "reason"]
     both = after.merge(before, on=key, how="left", suffixes=("", "_before"))
     both["rows"] -= both.rows_before.fillna(0).astype(int)
@@ -201,7 +201,7 @@ def _added(before: pd.DataFrame, after: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _written(bounds: Interval) -> str:
     """
-    An interval as the vocabulary writes it; "" where there are no bounds.
+    An interval as the vocabulary writes it; "" if unbounded.
 
     Examples
     --------

@@ -1,5 +1,5 @@
 """
-What the service may be asked for, and who may ask.
+Limits of the service and its access rules.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from sepsis.core.errors import UsageError
 
 NOTICE = "Research software; not a medical device."
 TOKEN_VARIABLE = "SEPSIS_TOKEN"
-SHORTEST_TOKEN = 16
+MIN_TOKEN = 16
 LOOPBACK_NAMES = ("localhost",)
 
-MOST_HOURS = 2400  # of one stay: a hundred days
-MOST_EVENTS = 20_000  # of one request
-MOST_STAYS = 256  # of one request
-MOST_HOURS_ASKED = 24_000  # of all stays of one request: it keeps the others waiting
+MAX_HOURS = 2400  # of one stay: a hundred days
+MAX_EVENTS = 20_000  # of one request
+MAX_STAYS = 256  # of one request
+MAX_HOURS_ASKED = 24_000  # of all stays of one request, because other requests wait for it
 
 
 @dataclass(frozen=True)
 class Limits:
     """
-    Bounds of the running service.
+    Limits of the running service.
 
     Attributes
     ----------
     max_stays : int
-        Live stays at once; more are answered 429.
+        Live stays at once; beyond it, status 429.
     max_body_mb : float
-        Bytes of a request's body, in units of 2^20; more are answered 413.
+        Size of a request's body in MiB; beyond it, status 413.
     max_requests : int
-        Requests at once, waiting ones included; more are answered 503.
+        Requests at once, waiting ones included; beyond it, status 503.
     body_s, wait_s : float
         Seconds a body may take to arrive (then 408), and a request may wait for the model (then 503).
     """
@@ -60,7 +60,7 @@ class Limits:
 
 def is_loopback(host: str) -> bool:
     """
-    Whether a name or address is this machine alone.
+    Whether a name or address is the loopback of this machine.
 
     Examples
     --------
@@ -75,14 +75,14 @@ def is_loopback(host: str) -> bool:
 
 def read_token(path: str | Path | None, environment: Mapping[str, str] | None = None) -> str | None:
     """
-    The token that requests must carry, from a file or the variable SEPSIS_TOKEN; None if there is neither.
+    The token that requests must carry, from a file or the variable SEPSIS_TOKEN; None without either.
 
-    It is never taken from the command line, which every user of a machine can read.
+    Never from the command line, which every user of the machine can read.
 
     Raises
     ------
     UsageError
-        If the file cannot be read, or the token is short or not plain ASCII without blanks.
+        If the file cannot be read, or the token is too short or not printable ASCII without blanks.
     """
     where = "--token-file" if path is not None else TOKEN_VARIABLE
     if path is not None:
@@ -95,9 +95,9 @@ def read_token(path: str | Path | None, environment: Mapping[str, str] | None = 
         if found is None:
             return None
         token = found.strip()
-    if len(token) < SHORTEST_TOKEN or not all(33 <= ord(c) <= 126 for c in token):
+    if len(token) < MIN_TOKEN or not all(33 <= ord(c) <= 126 for c in token):
         raise UsageError(
-            where, "is no token that can be used", f"{SHORTEST_TOKEN} or more letters and digits",
+            where, "is not a valid token", f"{MIN_TOKEN} or more letters and digits",
             "Make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'",
         )  # fmt: skip
     return token
@@ -105,15 +105,15 @@ def read_token(path: str | Path | None, environment: Mapping[str, str] | None = 
 
 def require_safe(host: str, token: str | None) -> None:
     """
-    Refuse to listen to a network without a token.
+    Refuse to listen on a network without a token.
 
     Raises
     ------
     UsageError
-        If `host` is more than this machine and there is no token.
+        If `host` is not loopback and there is no token.
     """
     if token is None and not is_loopback(host):
         raise UsageError(
-            "--host", "is not this machine alone, and there is no token", "127.0.0.1, or a token",
+            "--host", "is reachable from the network, and there is no token", "127.0.0.1, or a token",
             f"Give --token-file, or set {TOKEN_VARIABLE}.",
         )  # fmt: skip

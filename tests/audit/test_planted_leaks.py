@@ -12,8 +12,8 @@ from sepsis.audit import CHECKS, audit_model
 from sepsis.audit.after_onset import hours_after_onset
 from sepsis.audit.after_stay import prediction_after_stay
 from sepsis.audit.at_risk import controls_not_at_risk
+from sepsis.audit.batch_invariance import risk_depends_on_batch
 from sepsis.audit.case import FAILED, HARD, NOTED, PASSED
-from sepsis.audit.companions import companions_change_the_risk
 from sepsis.audit.duplicates import duplicated_series
 from sepsis.audit.future import future_changes_the_risk
 from sepsis.audit.identity import identity_changes_the_risk
@@ -221,9 +221,9 @@ PLANTED = {
     "cases counted from after onset": (cases_count_from_later, hours_after_onset),
     "risks later than their horizon": (risks_given_later_than_they_say, hours_after_onset),
     "later values fill earlier gaps": (leaky(FillsBackwards), future_changes_the_risk),
-    "the last row of the padded batch": (leaky(ReadsThePaddedEnd), companions_change_the_risk),
-    "standardised by the batch": (leaky(StandardisesTheBatch), companions_change_the_risk),
-    "a state kept between calls": (leaky(RemembersWhoCameBefore), companions_change_the_risk),
+    "the last row of the padded batch": (leaky(ReadsThePaddedEnd), risk_depends_on_batch),
+    "standardised by the batch": (leaky(StandardisesTheBatch), risk_depends_on_batch),
+    "a state kept between calls": (leaky(RemembersWhoCameBefore), risk_depends_on_batch),
     "the model carries the export": (carrying, identity_changes_the_risk),
     "statistics of all splits": (statistics_of_everybody, learned_from_other_splits),
     "test stays among the neighbours": (fitted_on("dtw_knn"), learned_from_other_splits),

@@ -35,19 +35,19 @@ GOOD = {"time_h": [2.5], "concept": ["map"], "value": [80.0]}
 BAD = {
     "no value": ({"time_h": [1.0], "concept": ["map"]}, ExportError, "events: no column value."),
     "misspelt": ({**GOOD, "unti": ["mmHg"]}, ExportError, "1 unknown columns.*Did you mean 'unit'"),
-    "strange column": ({**GOOD, MARKER: [1]}, ExportError, "1 unknown columns.*Leave the others out"),
-    "no time": ({**GOOD, "time_h": [np.nan]}, ExportError, "events.time_h: 1 of 1 times are gaps"),
-    "endless time": ({**GOOD, "time_h": [np.inf]}, ExportError, "1 of 1 times are gaps or not finite"),
+    "strange column": ({**GOOD, MARKER: [1]}, ExportError, "1 unknown columns.*Remove the others"),
+    "no time": ({**GOOD, "time_h": [np.nan]}, ExportError, "events.time_h: 1 of 1 times are missing"),
+    "endless time": ({**GOOD, "time_h": [np.inf]}, ExportError, "1 of 1 times are missing or not finite"),
     "text for a time": ({**GOOD, "time_h": [MARKER]}, ExportError, "time_h: 1 of 1 rows are not numbers"),
     "text for a value": ({**GOOD, "value": [MARKER]}, ExportError, "value: 1 of 1 rows are not numbers"),
     "truth for a value": ({**GOOD, "value": [True]}, ExportError, "value: 1 of 1 rows are not numbers"),
     "huge integer": ({**GOOD, "value": [10**400]}, ExportError, "value: 1 of 1 rows are not numbers"),
     "no concept": ({**GOOD, "concept": [None]}, ExportError, "concept: 1 of 1 rows have no name"),
     "unknown unit": ({**GOOD, "unit": [MARKER]}, ExportError, "lead to: 1 map. Expected: map in 'mmHg'"),
-    "number for a unit": ({**GOOD, "unit": [7]}, ExportError, "does not lead to: 1 map"),
-    "another stay": ({**GOOD, "stay_id": [6]}, ExportError, "1 rows are of another stay"),
+    "number for a unit": ({**GOOD, "unit": [7]}, ExportError, "cannot convert: 1 map"),
+    "another stay": ({**GOOD, "stay_id": [6]}, ExportError, "1 rows belong to another stay"),
     "late time": ({**GOOD, "time_h": [49.0]}, TooLateError, "1 of 1 times are too late.*at most 48 hours"),
-    "many": ({c: v * 9 for c, v in GOOD.items()}, TooManyError, "more than the stay may have.*at most 10"),
+    "many": ({c: v * 9 for c, v in GOOD.items()}, TooManyError, "too many for one stay.*at most 10"),
 }  # fmt: skip
 
 
@@ -71,11 +71,11 @@ def test_a_refused_push_says_why_without_a_value_and_changes_nothing(scorer, mod
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda s: s.push(5.5), UsageError, "stay_id: is no 64-bit integer"),
-        (lambda s: s.push(True), UsageError, "stay_id: is no 64-bit integer"),
-        (lambda s: s.push(2**63), UsageError, "stay_id: is no 64-bit integer"),
-        (lambda s: s.push(5, subject_id="a"), UsageError, "subject_id: is no 64-bit integer"),
-        (lambda s: s.push(5, subject_id=8), ConflictError, "subject_id: another than at the first push"),
+        (lambda s: s.push(5.5), UsageError, "stay_id: is not a 64-bit integer"),
+        (lambda s: s.push(True), UsageError, "stay_id: is not a 64-bit integer"),
+        (lambda s: s.push(2**63), UsageError, "stay_id: is not a 64-bit integer"),
+        (lambda s: s.push(5, subject_id="a"), UsageError, "subject_id: is not a 64-bit integer"),
+        (lambda s: s.push(5, subject_id=8), ConflictError, "subject_id: differs from the first push"),
         (lambda s: s.push(5, now_h=float("nan")), UsageError, "now_h: is negative or not a number"),
         (lambda s: s.push(5, now_h="4"), UsageError, "now_h: is not a number"),
         (lambda s: s.push(5, now_h=49.0), TooLateError, "now_h: is too late. Expected: at most 48 hours"),
@@ -162,7 +162,7 @@ def test_units_are_converted_as_the_vocabulary_says_and_shares_to_percent():
     )  # fmt: skip
     assert np.allclose(celsius.scores().risk, fahrenheit.scores().risk, rtol=1e-12)
     whole_body = {"time_h": [1.0], "concept": ["norepinephrine"], "value": [4.0], "unit": ["mcg/min"]}
-    with pytest.raises(ExportError, match="for the whole body: 1 norepinephrine.*patient's weight"):
+    with pytest.raises(ExportError, match="not per kg: 1 norepinephrine.*patient's weight"):
         celsius.push(1, pd.DataFrame(whole_body))
 
 

@@ -117,9 +117,9 @@ def test_what_cannot_be_served_ends_in_a_documented_exit_code(folder):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         cases = [
-            (("--host", "0.0.0.0"), 2, "--host: is not this machine alone, and there is no token"),
+            (("--host", "0.0.0.0"), 2, "--host: is reachable from the network, and there is no token"),
             (("--token-file", "nowhere"), 2, "--token-file: cannot be read"),
-            (("--port", port), 2, "--port: cannot be listened to"),
+            (("--port", port), 2, "--port: is not available"),
             (("--port", "0", "--state", "labels"), 2, "was not written by this command"),
             (("--max-body-mb", "0"), 2, "--max-body-mb: is 0"),
         ]

@@ -1,8 +1,8 @@
 """
-Leak: a stay's risk depends on the others that are scored with it.
+Leak: a stay's risk depends on the other stays in its batch.
 
-A network read out at the last padded step, or statistics taken over the batch, tell a stay how long
-and how sick its companions are; at the bedside there are none.
+A network read out at the last padded step, or statistics taken over the batch, reveal how long and how
+sick the other stays are. At the bedside there is no batch.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from sepsis.audit.case import AuditCase, Finding, differing, hard
 from sepsis.cohort.windows import Windows, concatenate
 
 
-def companions_change_the_risk(case: AuditCase) -> Finding:
+def risk_depends_on_batch(case: AuditCase) -> Finding:
     """
-    Risks of the sample asked for alone, in another order, in halves, beside odd companions, and twice.
+    Risks of the sample scored alone, in another order, in halves, beside unusual stays, and twice.
     """
     members = case.sample
     X = case.windows(case.sample_events, members, members.reference_h)
@@ -37,7 +37,7 @@ def companions_change_the_risk(case: AuditCase) -> Finding:
     found = sum(counts.values())
     which = ", ".join(f"{way} {count:,}" for way, count in counts.items() if count)
     return hard(
-        "companions change the risk",
+        "batch invariance",
         found,
         f"{found:,} of {len(X) * len(ways):,} risks changed with the batch"
         + (f" ({which})" if which else ""),
@@ -49,7 +49,7 @@ def _risk(case: AuditCase, X: Windows) -> np.ndarray:
 
 
 def _odd(X: Windows) -> tuple[Windows, Windows]:
-    """A stay three times as long as the longest, all values doubled; and one without values."""
+    """A stay three times as long as the longest with doubled values, and a stay without values."""
     longest = X[int(np.argmax(np.diff(X.offsets)))]
     stretched = replace(
         longest,
