@@ -113,7 +113,7 @@ def test_what_a_push_counted_is_its_own(client):
         (json.dumps({MARKER: 1}), 422, "body.(unknown field): 1 invalid fields"),
         ('{"events": [{"time_h": 1, "concept": "map", "value": 1e400}]}', 422, "body.events.0.value: "),
         (HUGE, 422, "events.0.value: "),
-        ('{"events": [{"time_h": 1, "concept": "map"}]}', 422, "events.0.value: 1 fields"),
+        ('{"events": [{"time_h": 1, "concept": "map"}]}', 422, "events.0.value: 1 invalid fields"),
         (
             json.dumps({"events": [{"time_h": 1, "concept": "map", "value": 7.0, "unit": MARKER}]}), 422,
             "events.unit: rows that have a unit the vocabulary cannot convert: 1 map",
@@ -147,7 +147,7 @@ def test_unknown_paths_and_methods(client):
 
 def test_another_subject_for_a_live_stay_is_a_conflict(client):
     client.post("/stays/7/events", json={"subject_id": 1})
-    refused(client.post("/stays/7/events", json={"subject_id": 2}), 409, "subject_id: another than")
+    refused(client.post("/stays/7/events", json={"subject_id": 2}), 409, "subject_id: differs from")
 
 
 def test_limits_of_a_batch(client):
@@ -313,7 +313,7 @@ def test_a_token_comes_from_a_file_or_the_environment(tmp_path):
         assert not bad or bad not in str(error.value)
     with pytest.raises(UsageError, match="--token-file: cannot be read"):
         read_token(tmp_path / "none", {})
-    with pytest.raises(UsageError, match="SEPSIS_TOKEN: is no token"):
+    with pytest.raises(UsageError, match="SEPSIS_TOKEN: is not a valid token"):
         read_token(None, {"SEPSIS_TOKEN": ""})
 
 
