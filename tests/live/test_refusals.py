@@ -43,7 +43,7 @@ BAD = {
     "truth for a value": ({**GOOD, "value": [True]}, ExportError, "value: 1 of 1 rows are not numbers"),
     "huge integer": ({**GOOD, "value": [10**400]}, ExportError, "value: 1 of 1 rows are not numbers"),
     "no concept": ({**GOOD, "concept": [None]}, ExportError, "concept: 1 of 1 rows have no name"),
-    "unknown unit": ({**GOOD, "unit": [MARKER]}, ExportError, "cannot convert: 1 map. Expected: map in 'mmHg'"),
+    "unknown unit": ({**GOOD, "unit": [MARKER]}, ExportError, "convert: 1 map. Expected: map in 'mmHg'"),
     "number for a unit": ({**GOOD, "unit": [7]}, ExportError, "cannot convert: 1 map"),
     "another stay": ({**GOOD, "stay_id": [6]}, ExportError, "1 rows belong to another stay"),
     "late time": ({**GOOD, "time_h": [49.0]}, TooLateError, "1 of 1 times are too late.*at most 48 hours"),
