@@ -294,34 +294,8 @@ def test_without_a_token_only_this_machine_may_be_asked_for(serve):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.4", "icu.example.org"])
 def test_a_network_without_a_token_is_refused(host):
-    with pytest.raises(UsageError, match="--host: is reachable from the
-    network, and there is
-    no
-    token"
-        token")
-        as
-    er
-        err
-        er
-                err
-                erro
-                er er
-                                err er
-                                err
-                                erro
-                                erro error
-                                err
-                er
-                                err
-                                err
-                                                                erro err
-                                err
-                                                                erro
-                                                                erro error
-                                                                error
-                                error:
-                                require_safe(host,
-        None)
+    with pytest.raises(UsageError, match="--host: is reachable from the network") as error:
+        require_safe(host, None)
     assert error.value.exit_code == 2
     require_safe(host, TOKEN)
 
