@@ -1,5 +1,8 @@
 """
-Logistic regression on a few columns, by Newton's method, and what resampling does to it.
+Unpenalised logistic regression on a few columns, and its coefficients under resampling.
+
+The fit takes an offset (a calibration intercept holds the slope at 1) and returns NaN where no maximum
+exists. scikit-learn's has no offset and always returns numbers; statsmodels would be a dependency for it.
 """
 
 from __future__ import annotations
@@ -11,13 +14,18 @@ CLOSE = 1e-9
 
 
 def expit(x) -> np.ndarray:
-    """1 / (1 + exp(-x)), without overflow."""
+    """
+    1 / (1 + exp(-x)), without overflow.
+
+    `scipy.special` rounds the last bit differently, which moves intervals of risks that are nearly constant
+    (`docs/decisions.md`); so does its logit.
+    """
     return 0.5 * (1.0 + np.tanh(0.5 * np.asarray(x, dtype=float)))
 
 
 def logit(risk, nearest: float = 1e-6) -> np.ndarray:
     """
-    Log odds of a risk; risks nearer than `nearest` to 0 or 1 are taken to lie there.
+    Log odds of a risk, which is first clipped to [nearest, 1 - nearest].
 
     Examples
     --------
@@ -30,12 +38,12 @@ def logit(risk, nearest: float = 1e-6) -> np.ndarray:
 
 def fit_logistic(columns, is_case, offset=None) -> np.ndarray:
     """
-    Maximum-likelihood coefficients.
+    Maximum-likelihood coefficients, by Newton's method with step halving.
 
     Parameters
     ----------
     columns : array, shape (N, K)
-        With a column of ones, if an intercept is wanted.
+        With a column of ones for an intercept.
     is_case : array of bool, shape (N,)
     offset : array, shape (N,), optional
         Added to the linear predictor with coefficient 1.
@@ -43,8 +51,7 @@ def fit_logistic(columns, is_case, offset=None) -> np.ndarray:
     Returns
     -------
     beta : ndarray, shape (K,)
-        NaN where there is no maximum: one class alone, classes that a line parts, columns that
-        depend on each other.
+        NaN without a maximum: a single class, separable classes, or collinear columns.
     """
     x, y = np.asarray(columns, dtype=float), np.asarray(is_case, dtype=float)
     offset = np.zeros(len(y)) if offset is None else np.asarray(offset, dtype=float)
@@ -58,7 +65,7 @@ def fit_logistic(columns, is_case, offset=None) -> np.ndarray:
         if step is None:
             break
         scale = 1.0
-        while True:  # half a step, and half of that, until it is no step back
+        while True:  # halve the step until the loss no longer rises
             tried = beta + scale * step
             after = _loss(x @ tried + offset, y)
             if after <= loss + 1e-12 * abs(loss) or scale < 1e-6:
@@ -71,12 +78,11 @@ def fit_logistic(columns, is_case, offset=None) -> np.ndarray:
 
 
 def _loss(linear, y) -> float:
-    """Negative log-likelihood."""
     return float((np.logaddexp(0.0, linear) - y * linear).sum())
 
 
 def _solved(matrix, vector):
-    """Solution of a linear system; None where it has no steady one."""
+    """Solution of a linear system; None if it is ill-conditioned."""
     try:
         if not np.isfinite(matrix).all() or np.linalg.cond(matrix) > 1e13:
             return None
@@ -89,9 +95,8 @@ class OneStep:
     """
     Coefficients under resampling, by one Newton step from the fitted ones.
 
-    The step uses the resample's own gradient and curvature, both of which are sums over subjects, so
-    a resample costs a product of matrices and no fit; what it leaves out shrinks as 1 / N. Tested
-    against fitting every resample.
+    Gradient and curvature of a resample are sums over its subjects, so a resample costs one matrix product
+    instead of a fit. The error falls as 1 / N; tests compare it with a fit of every resample.
 
     Parameters
     ----------
@@ -119,7 +124,7 @@ class OneStep:
         )
 
     def __call__(self, weights) -> np.ndarray:
-        """Coefficients of every resample, shape (R, K); NaN where its curvature has no inverse."""
+        """Coefficients of each resample, shape (R, K); NaN if its curvature is singular."""
         k = len(self.beta)
         gradient = weights @ self.gradient
         curvature = (weights @ self.curvature).reshape(-1, k, k)

@@ -1,7 +1,7 @@
 """
-Maps from a model's risk to one that happens as often as it says, fitted on the validation split.
+Recalibration maps: intercept, Platt, isotonic; fitted on the validation split.
 
-A map is two short arrays, so it can be stored beside a model and applied without the package.
+A map is two short arrays, so it can be stored with a model and applied without this package.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ METHODS = ("intercept", "platt", "isotonic")
 @dataclass(frozen=True, eq=False)
 class Recalibration:
     """
-    One map.
+    One recalibration map.
 
     Attributes
     ----------
     method : str
-        "intercept": all log odds moved alike. "platt": log odds moved and stretched. "isotonic": any
-        rising steps, straight lines between them.
+        "intercept": shifts the log odds. "platt": shifts and scales the log odds. "isotonic": monotone and
+        piecewise linear in the risk.
     x, y : ndarray of float
-        intercept, platt: x is (2,), offset and slope of the log odds, and y is empty. isotonic: the
-        risk y[i] belongs to x[i].
+        intercept, platt: x holds offset and slope of the log odds, y is empty. isotonic: risk x[i] maps to
+        y[i].
 
     References
     ----------
@@ -45,25 +45,25 @@ class Recalibration:
     y: np.ndarray
 
     def apply(self, risk) -> np.ndarray:
-        """The recalibrated risk; NaN stays NaN."""
+        """Recalibrated risks; NaN stays NaN."""
         risk = np.asarray(risk, dtype=float)
         if self.method == "isotonic":
             return np.where(np.isnan(risk), np.nan, np.interp(risk, self.x, self.y))
         return expit(self.x[0] + self.x[1] * logit(risk))
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What to store: {"METHOD.x": ..., "METHOD.y": ...}."""
+        """The arrays to store: {"METHOD.x": ..., "METHOD.y": ...}."""
         return {f"{self.method}.x": self.x, f"{self.method}.y": self.y}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Recalibration:
         """
-        What `arrays` gave.
+        The inverse of `arrays`.
 
         Raises
         ------
         ExportError
-            If these are not the arrays of one map.
+            If the arrays are not those of one map.
         """
         methods = {name.rpartition(".")[0] for name in arrays}
         method = methods.pop() if len(methods) == 1 else ""
@@ -77,25 +77,25 @@ class Recalibration:
 
 def fit_recalibration(method: str, is_case, risk) -> Recalibration | None:
     """
-    The map that makes risks fit what happened.
+    Fit a recalibration map.
 
     Parameters
     ----------
     method : str
-        A name of `METHODS`.
+        One of `METHODS`.
     is_case : array of bool, shape (N,)
     risk : array of float, shape (N,)
-        Of people whom neither the model nor its judgement has seen.
+        Of subjects used neither for training nor for evaluation.
 
     Returns
     -------
     map : Recalibration or None
-        None where the data decide none: one class alone, or one that a line parts from the other.
+        None if the data determine no map: a single class, or separable classes.
 
     Raises
     ------
     UsageError
-        If there is no such method.
+        If the method is unknown.
     """
     if method not in METHODS:
         raise UsageError("recalibration", f"no method {method!r}", todo=nearest(method, METHODS))
@@ -103,7 +103,6 @@ def fit_recalibration(method: str, is_case, risk) -> Recalibration | None:
     if not len(risk) or is_case.all() or not is_case.any():
         return None
     x, ones = logit(risk), np.ones((len(risk), 1))
-    nothing = np.empty(0)
     if method == "isotonic":
         from sklearn.isotonic import IsotonicRegression
 
@@ -113,15 +112,11 @@ def fit_recalibration(method: str, is_case, risk) -> Recalibration | None:
         beta = np.append(fit_logistic(ones, is_case, offset=x), 1.0)
     else:
         beta = fit_logistic(np.concatenate([ones, x[:, None]], axis=1), is_case)
-    return None if np.isnan(beta).any() else Recalibration(method, beta, nothing)
+    return None if np.isnan(beta).any() else Recalibration(method, beta, np.empty(0))
 
 
 def maps_as_json(maps: Mapping[tuple[str, str], Recalibration]) -> dict[str, dict[str, Any]]:
-    """
-    Maps by model and method as JSON holds them: {model: {method: {"x": [...], "y": [...]}}}.
-
-    Every number is written so that it is read back to the bit.
-    """
+    """Maps by model and method for JSON: {model: {method: {"x": [...], "y": [...]}}}; floats round-trip."""
     nested: dict[str, dict[str, Any]] = {}
     for (model, method), made in maps.items():
         nested.setdefault(model, {})[method] = {"x": made.x.tolist(), "y": made.y.tolist()}
@@ -130,12 +125,12 @@ def maps_as_json(maps: Mapping[tuple[str, str], Recalibration]) -> dict[str, dic
 
 def read_recalibrations(path: str | Path) -> dict[tuple[str, str], Recalibration]:
     """
-    The maps that an evaluation left beside its page (`recalibration.json`), by model and method.
+    The maps of a report folder (`recalibration.json`), by model and method.
 
     Raises
     ------
     ExportError
-        If the file is missing or holds something else.
+        If the file is missing or invalid.
     """
     path = Path(path)
     try:
@@ -147,5 +142,5 @@ def read_recalibrations(path: str | Path) -> dict[tuple[str, str], Recalibration
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ExportError(
-            path.name, "not readable", "maps of risks as `sepsis evaluate` writes them", "Evaluate again."
+            path.name, "not readable", "recalibration maps of `sepsis evaluate`", "Evaluate again."
         ) from None

@@ -1,8 +1,8 @@
 """
-Thresholds on a risk that keep a limit: so much sensitivity or specificity, at most such a share of alerts.
+Thresholds of one risk per prediction: a minimum sensitivity or specificity, or a maximum alert rate.
 
-A threshold is one of the risks that occur; a risk at or above it is an alert. What it does elsewhere, and
-how sure that is, is the matter of `sepsis.evaluation.operating_points`.
+A threshold is an observed risk; a risk at or above it is an alert. These thresholds are stored with a model
+(`operating.json`). Thresholds of hourly alarms are chosen in `sepsis.evaluation.alarm_view`.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SLACK = 1e-9  # a share that equals its limit keeps it, whatever the last bit says
+SLACK = 1e-9  # a share equal to its limit meets it despite rounding
 
 
 @dataclass(frozen=True)
 class Limits:
     """
-    What is held fixed.
+    Limits that a threshold must meet.
 
     Attributes
     ----------
     sensitivity : sequence of float
-        At least this; the highest threshold that gives it is taken.
+        Minimum sensitivity; the highest threshold that reaches it is chosen.
     specificity, alert_rate : sequence of float
-        At least this specificity, at most this share of alerts; the lowest threshold is taken.
+        Minimum specificity, maximum share of alerts; the lowest threshold that meets it is chosen.
     partial_from : float
-        The partial area is that at specificities from here to 1.
+        Lowest specificity of the partial AUROC.
     """
 
     sensitivity: Sequence[float] = (0.8, 0.9)
@@ -42,14 +42,14 @@ LIMITS = Limits()
 @dataclass(frozen=True)
 class Threshold:
     """
-    One threshold and what it did where it was chosen.
+    A threshold and its rates on the data it was chosen on.
 
     Attributes
     ----------
     kind : "sensitivity", "specificity" or "alert rate"
     limit : float
     threshold : float or None
-        None: only no alert at all keeps the limit.
+        None if the limit is met only without any alert.
     sensitivity, false_positive_rate, alert_rate : float
     """
 
@@ -63,7 +63,7 @@ class Threshold:
 
 def choose_thresholds(is_case, risk, limits: Limits = LIMITS) -> list[Threshold]:
     """
-    The threshold of every limit.
+    One threshold per limit.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def choose_thresholds(is_case, risk, limits: Limits = LIMITS) -> list[Threshold]
     Returns
     -------
     thresholds : list of Threshold
-        Empty where a class is.
+        Empty if a class is empty.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def choose_thresholds(is_case, risk, limits: Limits = LIMITS) -> list[Threshold]
     if not is_case.any() or is_case.all():
         return []
     at = np.unique(risk)[::-1]
-    # alerts at each threshold, from the strictest; before it none at all
+    # alerts at each threshold from the highest risk down; the first entry is no alert at all
     found = [np.array([0, *np.cumsum(_counts(risk[part], at))]) for part in (is_case, ~is_case)]
     sensitivity, false_positive = found[0] / is_case.sum(), found[1] / (~is_case).sum()
     alerts = (found[0] + found[1]) / len(risk)
@@ -106,6 +106,6 @@ def choose_thresholds(is_case, risk, limits: Limits = LIMITS) -> list[Threshold]
 
 
 def _counts(risk: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """How many have each of the risks `at`, which descend."""
+    """Number of predictions at each of the descending risks `at`."""
     place = np.searchsorted(-at, -risk)
     return np.bincount(place, minlength=len(at))

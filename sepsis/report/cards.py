@@ -1,92 +1,50 @@
 """
-Model cards on the page: the Markdown that a model folder brings, as blocks that a template prints.
+Model cards on the page: Markdown from a model folder as HTML that cannot carry code or addresses.
 
-Only what our cards use is understood (headings, paragraphs, bullets, tables, bold and code);
-anything else is shown as the text it is, and all of it is escaped by the template.
+A card may come from anybody. Only headings, lists, tables, emphasis and code are read as Markdown; links,
+images and HTML are shown as escaped text.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
+from markupsafe import Markup
 
-SPAN = re.compile(r"\*\*(?P<strong>.+?)\*\*|`(?P<code>[^`]+)`")
-RULE = re.compile(r"^\|[\s:|-]+\|$")  # the line under a table's head
-
-
-@dataclass(frozen=True)
-class Span:
-    """A piece of a line: plain, strong or code."""
-
-    kind: str
-    text: str
+SYNTAX = ("heading", "list", "table", "emphasis", "backticks")
 
 
-@dataclass(frozen=True)
-class Block:
-    """heading or paragraph (one line of spans), list (a line per bullet), table (a row of cells each)."""
-
-    kind: str
-    lines: tuple[tuple[Span, ...], ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
-
-
-def blocks(markdown: str) -> list[Block]:
+def card_html(markdown: str, name: str) -> Markup:
     """
-    A card as blocks; its title, which the page prints itself, is left out.
+    A card without its title, which the page prints itself.
+
+    Parameters
+    ----------
+    name : str
+        Of the model, for the captions of tables.
 
     Examples
     --------
-    >>> [b.kind for b in blocks("# Model card: x\\n\\nSays **what**.\\n\\n- one\\n- two\\n")]
-    ['paragraph', 'list']
+    >>> print(card_html("# Model card: x\\n\\nSays **what**, <b>[here](https://x)</b>.", "x"))
+    <p>Says <strong>what</strong>, &lt;b&gt;[here](https://x)&lt;/b&gt;.</p>
     """
-    return [block for part in re.split(r"\n\s*\n", markdown.strip()) for block in _blocks_of(part)]
+    parser = MarkdownIt("zero").enable(list(SYNTAX))
+    parser.add_render_rule("table_open", _table_open)
+    parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
+    tokens = parser.parse(markdown)
+    titles = [k for k, token in enumerate(tokens) if token.type == "heading_open" and token.tag == "h1"]
+    title = {place for k in titles for place in (k, k + 1, k + 2)}
+    tokens = [token for k, token in enumerate(tokens) if k not in title]
+    for token in tokens:
+        token.attrs = {"scope": "col"} if token.type == "th_open" else {}
+        if token.type.startswith("heading_"):
+            token.tag = "h4"
+    return Markup(parser.renderer.render(tokens, parser.options, {"name": name}).strip())
 
 
-def _blocks_of(part: str) -> Iterator[Block]:
-    """Blocks of lines between two empty ones."""
-    lines = part.strip().splitlines()
-    while lines and lines[0].startswith("#"):
-        title = lines.pop(0)
-        if not title.startswith("# "):
-            yield Block("heading", (spans(title.lstrip("#").strip()),))
-    if not lines:
-        return
-    if all(line.startswith("|") for line in lines):
-        yield Block("table", rows=tuple(_cells(line) for line in lines if not RULE.match(line)))
-        return
-    bullets = [i for i, line in enumerate(lines) if line.startswith("- ")]
-    before = lines[: bullets[0]] if bullets else lines
-    if before:
-        yield Block("paragraph", (spans(" ".join(line.strip() for line in before)),))
-    if bullets:
-        ends = [*bullets[1:], len(lines)]
-        points = (" ".join(s.strip() for s in lines[a:b])[2:] for a, b in zip(bullets, ends, strict=True))
-        yield Block("list", tuple(spans(point) for point in points))
-
-
-def _cells(line: str) -> tuple[str, ...]:
-    """Cells of a table's line."""
-    return tuple(cell.strip() for cell in line.strip().strip("|").split("|"))
-
-
-def spans(line: str) -> tuple[Span, ...]:
-    """
-    A line's plain, strong and code pieces in order.
-
-    Examples
-    --------
-    >>> [(s.kind, s.text) for s in spans("a **b** `c`")]
-    [('plain', 'a '), ('strong', 'b'), ('plain', ' '), ('code', 'c')]
-    """
-    found, end = [], 0
-    for match in SPAN.finditer(line):
-        if match.start() > end:
-            found.append(Span("plain", line[end : match.start()]))
-        kind = str(match.lastgroup)
-        found.append(Span(kind, match.group(kind)))
-        end = match.end()
-    if end < len(line):
-        found.append(Span("plain", line[end:]))
-    return tuple(found)
+def _table_open(renderer, tokens, place, options, env) -> str:
+    label = escapeHtml(f"Table of the card of {env['name']}")
+    return (
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{label}"><table>'
+        f'<caption class="unseen">{label}</caption>\n'
+    )

@@ -13,11 +13,12 @@ from typing import Any
 import jinja2
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from sepsis.evaluation.risk_set import RiskSet
 from sepsis.report import tables
-from sepsis.report.cards import Block, blocks
+from sepsis.report.cards import card_html
 from sepsis.report.context import Shown
 from sepsis.report.elements import Chart, Section, number
 from sepsis.report.flow import FlowStep, flow_table
@@ -45,7 +46,7 @@ class Card:
 
     name: str
     flag: str
-    blocks: tuple[Block, ...]
+    html: Markup
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +123,7 @@ class Page:
                 f"{look.name} is no fair comparison: {CIRCULAR[look.model]}." for look in circular
             ),
             cards=[
-                Card(look.name, look.flag, tuple(blocks(self.cards[look.model])))
+                Card(look.name, look.flag, card_html(self.cards[look.model], look.name))
                 for look in looks
                 if look.model in self.cards
             ],
