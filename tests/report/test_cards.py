@@ -8,10 +8,7 @@ from sepsis.models.artifact.operating import Operating
 from sepsis.report.cards import card_html
 from tests.report.made_up import CARD
 
-TAGS = {
-    "p", "strong", "em", "code", "ul", "ol", "li", "h4", "div", "table", "caption", "thead", "tbody", "tr", "th",
-    "td",
-}  # fmt: skip
+TAGS = set("p strong em code ul ol li h4 div table caption thead tbody tr th td".split())
 
 
 def tags(html):
