@@ -8,7 +8,26 @@ from sepsis.models.artifact.operating import Operating
 from sepsis.report.cards import card_html
 from tests.report.made_up import CARD
 
-TAGS = set("p strong em code ul ol li h4 div table caption thead tbody tr th td".split())
+TAGS = set(
+    [
+        "p",
+        "strong",
+        "em",
+        "code",
+        "ul",
+        "ol",
+        "li",
+        "h4",
+        "div",
+        "table",
+        "caption",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+    ]
+)
 
 
 def tags(html):
