@@ -214,7 +214,7 @@ def aeon_elsewhere(python: str, x: list[np.ndarray], y: list[np.ndarray], folder
 
 
 def rates(queries: Series, train: Series, args: argparse.Namespace) -> dict:
-    """Cells a second of each candidate, or why there is none."""
+    """Cells a second of each candidate, or the reason for its absence."""
     out: dict = {}
     asked, among, cells = as_queries(queries), as_train(train), table_cells(queries, train)
     for name, options in (

@@ -18,7 +18,7 @@ process on the same data for a few resamples, and its time for all is extrapolat
 says so. Seconds are processor time.
 
 Prints one JSON object {"horizon": {...}, "hourly": {...}, "memory": {...}, "machine": {...}}. Not a timed
-test; the figures and their machine stand in docs/decisions.md.
+test; the figures and their machine are in docs/decisions.md.
 """
 
 from __future__ import annotations

@@ -9,12 +9,12 @@ For each size a made-up release in the shape of MIMIC-IV (`release.py`) is label
 another: every column of every file that the labels are made from, in the types that
 `data_schema/1_export.toml` declares (text where it names none), each value counted. Both are timed from
 start to end of the process. `peak_mb` is the largest resident memory of the labelling process, as the
-system counts it. The scan runs before and after; the mean of the two stands for it, so that a machine
+system counts it. The scan runs before and after; the mean of the two is used, so that a machine
 that is busy with something else is busy for both.
 
 Prints one JSON object {"sizes": [...], "growth": {...}}: per size rows, stays, seconds_label,
 seconds_scan, ratio, peak_mb, cpu_label, cpu_scan. Not a timed test; the figures and their machine
-stand in docs/decisions.md.
+are in docs/decisions.md.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ with the third power of the hours, so what it needs for "paper" hangs on its lon
 
 The original and exact_gp go stay by stay, so their cost adds up: with --stays K the stays are ranked by
 the multiplications that the formulation needs and divided into K groups; the middle one of each is timed (of
-the last the largest) and stands for its group in proportion to them (in the output as `timed_stays`).
+the last the largest) and represents its group in proportion to them (in the output as `timed_stays`).
 Seconds are CPU seconds of one thread, noise included; peak_mb is what the method adds to the process that
 runs it, each in one of its own (for these two: one stay at a time; for the others the whole batch).
 
@@ -360,7 +360,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--sizes", default="small,even,paper,heavy")
     parser.add_argument("--methods", default=",".join((*OURS, *SLOW)))
     parser.add_argument("--stays", type=int, default=8, help="stays that original and exact_gp are timed on")
-    parser.add_argument("--repeat", type=int, default=5, help="passes of the others; their median is told")
+    parser.add_argument("--repeat", type=int, default=5, help="passes of the others; the median is printed")
     parser.add_argument("--set-a", default="", help="training_setA.zip, for epochs per minute on 5,000 stays")
     parser.add_argument("--part", nargs="+", default=[], help=argparse.SUPPRESS)
     args = parser.parse_args(argv)

@@ -2,7 +2,7 @@
 A made-up release in the shape of MIMIC-IV, of any size, for benchmarks.
 
 A few hundred synthetic stays (`sepsis.synthetic.export`) are repeated under other ids and on other
-days, and surrounded by what a real release is mostly made of: chart rows of items that nobody asks
+days, and surrounded by what a real release is mostly made of: chart rows of items that no stage asks
 for, and laboratory rows, orders and cultures of people who never were in an ICU. Columns are those of
 the release (v3.1), so that a row is as wide; what the package does not read is filled with noise.
 
@@ -29,12 +29,12 @@ FIRST_ID = {"subject_id": 10_000_000, "hadm_id": 20_000_000, "stay_id": 30_000_0
 CROWDS = 100  # ids kept for each repetition: its own people, and up to 99 times as many without a stay
 WRITTEN = "complete"
 
-# Rows of noise beside each row of the synthetic export.
+# Rows of noise for each row of the synthetic export.
 NOISE = {"chartevents": 4.5, "inputevents": 80.0}
-# Rows of other people beside each row of the synthetic export.
+# Rows of other people for each row of the synthetic export.
 OTHERS = {"labevents": 7, "prescriptions": 40, "microbiologyevents": 60, "diagnoses_icd": 12,
           "admissions": 4, "patients": 4}  # fmt: skip
-LAB_NOISE = 1  # rows of other laboratory items beside each, in the same admission
+LAB_NOISE = 1  # rows of other laboratory items for each, in the same admission
 FOLDER = {"chartevents": "icu", "icustays": "icu", "inputevents": "icu", "outputevents": "icu",
           "procedureevents": "icu"}  # fmt: skip
 

@@ -42,7 +42,7 @@ class World:
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is trained and judged."""
+    """Sizes of training and test."""
 
     train: int = 500
     validation: int = 250

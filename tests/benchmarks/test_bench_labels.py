@@ -1,4 +1,4 @@
-"""The benchmark runs and prints what it promises; no clock is judged."""
+"""The benchmark runs and prints every figure; times are not checked."""
 
 import json
 import subprocess
@@ -37,7 +37,7 @@ def test_one_json_object_with_every_figure_of_each_size(measured):
     assert set(printed["growth"]) == {"rows", "seconds_label", "seconds_scan", "peak_mb"}
 
 
-def test_the_release_is_mostly_what_nobody_asks_for(measured):
+def test_most_of_the_release_is_rows_that_are_not_read(measured):
     _, release = measured
     charted = pd.read_csv(release / "icu" / "chartevents.csv.gz")
     assert list(charted.columns) == [

@@ -5,7 +5,7 @@ Reads one JSON object a line: `argv`; `kill_at`, the number of an operation on f
 kills itself; `kill_after`, seconds after which it is killed from outside. Writes one a line: `status` (the
 exit code, or minus the signal), `operations` and `seconds` of runs that ended by themselves.
 
-The imports start no threads, so a fork is safe; whatever does start some is called in the fork alone.
+The imports start no threads, so a fork is safe; calls that start threads happen only in the fork.
 """
 
 import json

@@ -1,8 +1,8 @@
 """
-Fifty kills at random moments of label, train, score and evaluate: nothing lost, the same bytes in the end.
+Fifty kills at random moments of label, train, score and evaluate: nothing is lost, the bytes are the same.
 
-Half of the kills fall before an operation on files, counted, where something half done would show; half fall
-at a moment, wherever the run is then. What is held is what comes out, whenever the kill came.
+Half of the kills come before a counted operation on files, where partial writes would show; half come
+at a random moment. The output must be the same in every case.
 """
 
 import json
@@ -42,7 +42,7 @@ COMMANDS = {  # name: (command, its output, a command that writes another output
     ),
 }
 KILLS = {"label": 10, "train": 16, "score": 8, "score hourly": 8, "evaluate": 8}
-IN_A_ROW = 2  # a run that goes on is killed again
+IN_A_ROW = 2  # a resumed run is killed again
 
 
 @dataclass
@@ -100,7 +100,7 @@ def test_the_kills_are_fifty():
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_killed_command_goes_on_and_ends_with_the_same_bytes(world, name):
+def test_a_killed_command_resumes_and_ends_with_the_same_bytes(world, name):
     argv, output, other = COMMANDS[name]
     whole, place = world.runs[name], world.root / output
     others = {p.name for p in world.root.iterdir()} - {output}
@@ -127,7 +127,7 @@ def test_a_killed_command_goes_on_and_ends_with_the_same_bytes(world, name):
             assert now in (before, whole["content"])
         assert world.run(argv)["status"] == 0, world.log.read_text()
         assert content(place) == whole["content"]
-        assert {p.name for p in world.root.iterdir()} == others | {output}, "something is left beside it"
+        assert {p.name for p in world.root.iterdir()} == others | {output}, "something is left over"
         _restore(kept, place)
     world.run(argv)
 

@@ -191,7 +191,7 @@ IN_A_FOLDER: dict[str, Callable[[Path], None]] = {
     "stays as Parquet with noise inside": _of_parquet(
         lambda content: content[:40] + bytes(len(content) // 2) + content[40 + len(content) // 2 :]
     ),
-    "stays as Parquet that is none": _of_parquet(lambda _: b"PAR1 and no more PAR1"),
+    "stays as invalid Parquet": _of_parquet(lambda _: b"PAR1 and no more PAR1"),
     "stays as Parquet with times as numbers": _as_parquet(
         lambda table: _column(table, "intime", lambda cells: pa.array([5.6e9] * len(cells)))
     ),
@@ -220,7 +220,7 @@ def challenge_2019() -> Iterator[Case]:
 
 
 def challenge_2012(first: str) -> Iterator[Case]:
-    """Records of PhysioNet 2012 and the outcomes beside them."""
+    """Records of PhysioNet 2012 and their outcomes."""
     yield from _records(b",", first, f"{first[:4]}*.txt")
     texts = {
         "Time": {**CELL["timestamp"], "negative": "-01:00", "minute 60": "01:60", "999 h": "999:00"},

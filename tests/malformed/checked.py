@@ -1,4 +1,4 @@
-"""One case through the command line: what it ended in, and whether anything was left behind."""
+"""One case through the command line: its exit code and message, and a check for leftovers."""
 
 import contextlib
 import io
@@ -19,7 +19,7 @@ from tests.malformed.cases import Case
 
 Arguments = Callable[[Path], list[str | Path]]
 DOCUMENTED = {0, 2, 10, 11, 12}
-LONGEST_S = 60  # a pipe without a writer would keep a reader for ever
+LONGEST_S = 60  # a pipe without a writer would block a reader for ever
 LONGEST_MESSAGE = 600
 
 
@@ -32,7 +32,7 @@ class Ended(NamedTuple):
 
 @contextlib.contextmanager
 def in_time() -> Iterator[None]:
-    """Fail where something waits for ever."""
+    """Fail instead of waiting for ever."""
 
     def stop(*_):
         raise AssertionError(f"not done after {LONGEST_S} s")

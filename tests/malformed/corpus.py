@@ -1,8 +1,8 @@
 """
-The kinds of input, the cases of each, and what each case ends in.
+The kinds of input, the cases of each kind, and the result of each case.
 
-`python -m tests.malformed.corpus [KIND ...]` runs the cases and writes down what they ended in, under
-`expected/`. The files are there to be read: a case that ends in something else is a change for users.
+`python -m tests.malformed.corpus [KIND ...]` runs the cases and writes their results to `expected/`.
+Read the difference: a changed result is a change for users.
 """
 
 import csv
@@ -58,7 +58,7 @@ def _label(export: Path, _: Path) -> list[str | Path]:
 
 
 def _model(place: Path) -> None:
-    """A model of made-up stays, beside the input."""
+    """A model of synthetic stays, next to the input."""
     cohort = CohortSettings(min_history_h=2, min_observations=1)
     small_study(place / "study", "logistic", stays=60, seed=4, part_stays=100, cohort=cohort)
 
@@ -158,7 +158,7 @@ def chosen(kind: str) -> list[Case]:
 
 
 def expected(kind: str) -> dict[str, Ended]:
-    """What each case of a kind is known to end in."""
+    """The recorded result of each case of a kind."""
     with (EXPECTED / f"{kind}.tsv").open(newline="") as file:
         rows = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
         return {name: Ended(int(code), said) for name, code, said in list(rows)[1:]}
@@ -180,13 +180,13 @@ class Sound:
         return self.kind.arguments(copy, self.place)
 
     def ended(self, case: Case, place: Path) -> Ended:
-        """What a case ends in."""
+        """The result of a case."""
         arguments: Arguments = self.arguments
         return ended(case, self.place / "sound", place, arguments, self.kind.out, self.counts)
 
 
 def main(kinds: list[str]) -> None:
-    """Run the cases of these kinds and write down what they ended in."""
+    """Run the cases of these kinds and write their results."""
     EXPECTED.mkdir(exist_ok=True)
     for kind in kinds or KINDS:
         rows, bad = [("case", "exit code", "message, or what the sound input's counts grew by")], 0

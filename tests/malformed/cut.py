@@ -99,7 +99,7 @@ def septic(content: bytes) -> bool:
 
 
 def cut_outcomes(outcomes: Path, records: Path) -> None:
-    """The rows of these records of PhysioNet 2012, beside them."""
+    """The outcomes of these records of PhysioNet 2012, next to them."""
     head, *rows = outcomes.read_text().splitlines()
     mine = {file.stem for file in records.glob("*.txt")}
     lines = [head, *(row for row in rows if row.split(",")[0] in mine)]

@@ -20,7 +20,7 @@ def test_every_end_that_is_written_down_is_a_documented_one():
     assert {end.code for end in ends} <= DOCUMENTED
     assert all(end.said for end in ends)
     refused = [end for end in ends if end.code]
-    assert len(refused) > len(ends) / 2, "a corpus that is mostly read is none of malformed inputs"
+    assert len(refused) > len(ends) / 2, "most malformed inputs should be refused"
 
 
 def test_no_damage_changes_nothing_and_a_damage_of_the_output_is_noticed(sound, tmp_path):

@@ -1,4 +1,4 @@
-"""Damaged records of the PhysioNet challenges: each ends as it is written down under `expected/`."""
+"""Damaged records of the PhysioNet challenges: each ends as recorded under `expected/`."""
 
 import pytest
 

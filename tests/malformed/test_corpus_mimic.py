@@ -1,4 +1,4 @@
-"""Damaged tables of MIMIC-III and MIMIC-IV: each ends as it is written down under `expected/`."""
+"""Damaged tables of MIMIC-III and MIMIC-IV: each ends as recorded under `expected/`."""
 
 import pytest
 

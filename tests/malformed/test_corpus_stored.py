@@ -1,4 +1,4 @@
-"""Damaged data of MEDS, labels and tables of scores: each ends as it is written down under `expected/`."""
+"""Damaged data of MEDS, labels and tables of scores: each ends as recorded under `expected/`."""
 
 import pytest
 

@@ -39,7 +39,7 @@ n_bootstrap = 5
 
 @dataclass(frozen=True)
 class Study:
-    """A marked export in `root`/export, and what the commands wrote beside it."""
+    """A marked export in `root`/export, and the outputs of the commands next to it."""
 
     root: Path
     markers: Markers
@@ -74,7 +74,7 @@ def study(tmp_path_factory):
     _damage(root / "export")
     made.at("messages").mkdir()
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)  # what a library drops where it stands is looked at too
+        patch.chdir(root)  # files that a library drops in the working directory are searched too
         _every_command(made)
     return made
 
@@ -90,7 +90,7 @@ def small(tmp_path_factory):
 
 
 def _damage(export: Path) -> None:
-    """Single records that cannot be read: they are counted, and the rest goes on."""
+    """Single records that cannot be read: they are counted, and the rest is processed."""
     charted, labs, stays = (read(export / f"{t}.csv.gz") for t in ("CHARTEVENTS", "LABEVENTS", "ICUSTAYS"))
     charted.loc[charted.index[charted.ITEMID == HEART_RATE][:1], "VALUENUM"] = WORDS["note"]
     labs.loc[labs.index[:2], "CHARTTIME"] = f"after {WORDS['note']}"

@@ -1,5 +1,5 @@
 """
-What is said when something is wrong with the records: counts and names of columns, nothing of a patient.
+Messages about faulty records give counts and column names, nothing of a patient.
 """
 
 import gzip
@@ -65,7 +65,7 @@ def cut_short(table):
 
 
 def no_units(folder):
-    """Cells of units that hold what stood beside them."""
+    """Unit cells that contain the neighbouring cell's content."""
     cells("LABEVENTS", "VALUEUOM", lambda f: f.HADM_ID, item=LACTATE)(folder)
     cells("LABEVENTS", "VALUEUOM", lambda f: f.CHARTTIME, item=PLATELETS)(folder)
     cells("LABEVENTS", "VALUEUOM", lambda f: f.VALUENUM, item=CREATININE)(folder)
@@ -126,7 +126,7 @@ def rewritten(change):
 
 
 def unreadable(folder, names):
-    """A file that may not be read; who is root may read all."""
+    """A file without read permission; root could read it, so the error is raised here."""
 
     def refuse(path, size, mtime):
         raise PermissionError(13, "Permission denied", str(path))

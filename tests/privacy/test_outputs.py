@@ -1,5 +1,5 @@
 """
-What of a patient stands where, once every command has run: the markers of an export, file by file.
+Where patient data occur after every command has run: the markers of an export, file by file.
 """
 
 import base64
@@ -33,7 +33,7 @@ LABELS = {  # data_schema/3_events.toml and 4_labels.toml
     "events/cultures.parquet": "stay specimen",
 }
 SCORES = "stay subject"  # data_schema/6_scores.toml
-# file: kinds of markers that stand in it, each by its contract; nothing of a patient stands anywhere else
+# file: kinds of markers that its contract allows; no other file may have any
 ALLOWED = {
     **{f"run/labels/{file}": kinds for file, kinds in LABELS.items()},
     "run/cohort/cohort.parquet": "stay subject",  # data_schema/5_cohort.toml
@@ -49,7 +49,7 @@ NETWORKS = {
 }
 
 
-def test_every_marker_stands_in_the_export(study):
+def test_the_export_has_every_kind_of_marker(study):
     found = set().union(*study.markers.by_file(study.at("export")).values())
     assert found == {*IDS, *WORDS, "value", "time"}
 
@@ -82,11 +82,11 @@ def _base64(array):
     return base64.b64encode(array.tobytes())
 
 
-def test_nothing_of_a_patient_stands_where_no_contract_has_it(study):
+def test_patient_data_occur_only_where_a_contract_allows_them(study):
     found = study.markers.by_file(study.root)
     ours = {file: kinds for file, kinds in found.items() if not file.startswith("export/")}
     assert ours == {file: set(kinds.split()) for file, kinds in ALLOWED.items()}
-    # a folder that was looked at and is clean, and nothing that was left half-written or dropped beside it
+    # clean folders were searched too, and nothing half-written was left over
     assert {path.name for path in study.root.iterdir()} == {
         "export", "comparison", "models", "scores", "meds", "report",
         "audit.json", "marked.toml", "run", "messages",
@@ -94,7 +94,7 @@ def test_nothing_of_a_patient_stands_where_no_contract_has_it(study):
     assert {path.name for path in study.at("models").iterdir()} == set(MODELS)
 
 
-def test_names_of_drugs_and_specimens_stand_in_the_table_of_orders_alone(small):
+def test_names_of_drugs_and_specimens_are_in_the_table_of_orders_alone(small):
     """Of definitions that look at single orders; no organism and no other text."""
     assert small.markers.by_file(small.at("labels")) == {
         file: set(kinds.split()) for file, kinds in {**LABELS, "orders.parquet": "stay drug specimen"}.items()
@@ -117,7 +117,7 @@ def test_single_records_that_cannot_be_read_were_counted(study):
     assert facts["excluded"]["listed twice with other values"] == 1
 
 
-def test_no_value_of_one_stay_stands_among_the_statistics(study):
+def test_statistics_contain_no_value_of_a_single_stay(study):
     """Neither the extreme of a variable, not even rounded, nor a variable that a single stay has."""
     extremes = dict(zip(("heart_rate", "lactate", "platelets"), EXTREMES.values(), strict=True))
     for name in MODELS:

@@ -81,12 +81,12 @@ def cut_weights(folder, markers):
 
 
 def other_file(folder, markers):
-    """A file that nobody listed, named after a stay."""
+    """An unlisted file, named after a stay."""
     (folder / f"{markers.ids['stay'][0]}.csv").write_text(NOTE)
 
 
 def facts_of_a_stay(folder, markers):
-    """A fact that is none, signed."""
+    """An invalid fact, signed."""
     file = folder / "model.json"
     note = json.loads(file.read_text())
     note["facts"] |= {"k": markers.ids["stay"][0], NOTE: VALUE}
@@ -153,7 +153,7 @@ SCORES = {
 
 
 @pytest.mark.parametrize("damage", SCORES)
-def test_scores_that_cannot_be_judged(study, tmp_path, damage):
+def test_scores_that_cannot_be_evaluated(study, tmp_path, damage):
     change, expected = SCORES[damage]
     scores = pd.read_parquet(study.at("scores", "logistic.parquet"))
     change(scores[scores.risk.notna()].reset_index(drop=True)).to_csv(tmp_path / "scores.csv", index=False)
