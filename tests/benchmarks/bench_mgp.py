@@ -32,6 +32,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import gpytorch
 import numpy as np
@@ -45,6 +46,10 @@ from sepsis.models.gp.noise import Noise
 from sepsis.models.gp.plan import Plan, plan_windows
 from sepsis.models.networks.bodies import groups_of_like_length
 from sepsis.models.networks.tcn import TCN
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.models.gp.exact_gp import ExactMGP
 
 CONCEPTS, SAMPLES = 44, 10
 SHORTEST, LONGEST = 7, 200  # grid hours that the reference admits
@@ -127,7 +132,7 @@ def original(adapter: MGPAdapter, plan: Plan) -> torch.Tensor:
 
 def exact_gp(adapter: MGPAdapter, plan: Plan) -> torch.Tensor:
     """One stay by GPyTorch's stock route."""
-    model = adapter.to_exact_gp(plan)
+    model = ExactMGP(adapter, plan)
     model.eval()
     grid_h = torch.from_numpy(plan.union_h[plan.grid_at]).float()
     inputs = torch.stack(

@@ -3,8 +3,8 @@ The Gaussian process adapter: irregular observations in, the process on an hourl
 
 Multi-task Gaussian process of Moor et al. 2019 (doi:10.48550/arXiv.1902.01659), after Futoma et al.
 2017 (arXiv:1706.04152): Cov(f_m(t), f_n(s)) = exp(-|t - s| / l) Kf[m, n], one noise per variable.
-gpytorch's kernels, likelihood, constraints and priors are its surface; the algebra is `gp_smooth`,
-`gp_filter` and `gp_moments`, with `gp_reference` as a slow twin.
+Parameters, constraints and priors are gpytorch's modules; the algebra is in `matheron`, `filter` and
+`moments`, with `reference` as a slow cross-check.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from sepsis.models.gp.noise import Noise
 from sepsis.models.gp.plan import Plan
 from sepsis.models.gp.reference import reference
 
-LENGTH_H = math.e  # start of the length scale, hours; median of the reference's exp(N(1, 0.1))
-NOISE = math.exp(-2.0)  # start of the noise variance of a z-score; median of its exp(N(-2, 0.1))
+# as in the code of Moor et al.
+LENGTH_H = math.e  # initial length scale, hours: the median of exp(N(1, 0.1))
+NOISE = math.exp(-2.0)  # initial noise variance of a z-score: the median of exp(N(-2, 0.1))
 SPREAD = 0.1  # of both, on the log scale
-JITTER = 0.1  # variance the reference adds to the posterior before sampling
+JITTER = 0.1  # variance added to the posterior before sampling
 VAR = 1e-6  # IndexKernel's own diagonal, pinned: Kf = L L^T as in the paper
 CHOICES = {
     "solver": ("chunk", "dense", "gpytorch"),
@@ -48,17 +49,16 @@ class MGPAdapter(gpytorch.Module):
     n_concepts : int
         C, the number of variables.
     solver : {"chunk", "dense", "gpytorch"}
-        All exact, and alike from the same noise. "chunk" is linear in the number of observations;
+        All are exact and give the same from the same noise. "chunk" is linear in the number of observations;
         "dense" is the textbook with autograd, "gpytorch" the same by gpytorch's kernels and solves.
     conditioning : {"smooth", "filter"}
         Each hour given the whole window, or given what was charted up to that hour.
     moments : {"sample", "mean_var"}
-        What comes out: posterior samples, or posterior mean and variance.
+        Return posterior samples, or posterior mean and variance.
     jitter : float
-        Variance of independent noise added to each value: the law of the reference, which adds
-        it to the posterior covariance.
+        Variance of independent noise added to each value, as Moor et al. add it to the posterior covariance.
     chunk : int
-        Observations factored together; changes the speed, not the result.
+        Observations factored together: affects speed only.
     """
 
     def __init__(
@@ -133,13 +133,13 @@ class MGPAdapter(gpytorch.Module):
         ----------
         plan : Plan, of B windows
         noise : Noise or None
-            What samples are made of; its S is their number. Without effect for "mean_var".
+            Of S samples; not used for "mean_var".
 
         Returns
         -------
         out : tensor, shape (sum of T, S, n_channels)
-            Hours of one window follow each other. Differentiable in every parameter. Without
-            observations: the prior. S is 1 for "mean_var"; its variances include the jitter.
+            Differentiable in every parameter. The prior for a window without observations. S is 1 for
+            "mean_var"; its variances include the jitter.
 
         Raises
         ------
@@ -149,51 +149,20 @@ class MGPAdapter(gpytorch.Module):
         if self.moments == "sample":
             assert noise is not None, "samples are made of noise"
             if self.solver != "chunk":
-                return reference(self, plan, noise)
+                return self._reference(plan, noise)
             sample = smooth_samples if self.conditioning == "smooth" else filter_samples
             given = (self.length_h, self.kf, self.lower, self.noise)
             return sample(plan, noise, *given, self.jitter, self.chunk)
         if self.solver != "chunk":
-            return reference(self, plan, None)
+            return self._reference(plan, None)
         moments = smooth_moments if self.conditioning == "smooth" else filter_moments
         return moments(plan, self.length_h, self.kf, self.noise, self.jitter, self.chunk)
+
+    def _reference(self, plan: Plan, noise: Noise | None) -> torch.Tensor:
+        kernels = (self.time_kernel, self.task_kernel) if self.solver == "gpytorch" else None
+        given = (self.jitter, self.conditioning, kernels)
+        return reference(plan, noise, lambda: (self.length_h, self.kf, self.lower, self.noise), *given)
 
     def log_marginal_likelihood(self, plan: Plan) -> torch.Tensor:
         """Exact log density of each window's values, shape (B,), float64; differentiable."""
         return log_marginal_likelihood(plan, self.length_h, self.kf, self.noise, self.chunk)
-
-    def log_prior(self) -> torch.Tensor:
-        """Log density of length scale and noise under their priors (the reference's starting law)."""
-        return sum(
-            (prior.log_prob(closure(module)).sum() for _, module, prior, closure, _ in self.named_priors()),
-            torch.zeros(()),
-        )
-
-    def to_exact_gp(self, plan: Plan, row: int = 0) -> ExactMGP:
-        """
-        The same process as a gpytorch model of one window, sharing these modules: the reference.
-
-        An average of k values is entered k times, which has the same posterior, but not the same
-        likelihood. Call it under `gpytorch.settings.detach_test_caches(False)`, or the noise gets no
-        gradient, and with `max_cholesky_size` above the number of observations, or it is not exact.
-        """
-        one = plan.take(row)
-        times = one.repeats.astype(int)
-        entered = (one.union_h[one.obs_at].repeat(times), one.concept.repeat(times), one.value.repeat(times))
-        time_h, concept, value = (torch.from_numpy(x).to(self.kf.dtype) for x in entered)
-        return ExactMGP(torch.stack([time_h, concept], dim=1), value, self)
-
-
-class ExactMGP(gpytorch.models.ExactGP):
-    """gpytorch's exact posterior; inputs are rows of (time in hours, variable index)."""
-
-    def __init__(self, inputs: torch.Tensor, value: torch.Tensor, adapter: MGPAdapter):
-        super().__init__(inputs, value, adapter.likelihood)
-        self.mean = gpytorch.means.ZeroMean()
-        self.time_kernel, self.task_kernel = adapter.time_kernel, adapter.task_kernel
-
-    def forward(self, inputs: torch.Tensor):
-        """Prior over the rows of `inputs`."""
-        tasks = inputs[..., 1:].long()
-        covariance = self.time_kernel(inputs[..., :1]) * self.task_kernel(tasks)
-        return gpytorch.distributions.MultivariateNormal(self.mean(inputs), covariance)

@@ -9,7 +9,7 @@ grid hour one can read
 - moments: x, which has filtered y, and diag(Kf + D);
 
 and on the way the exact log marginal likelihood of y. Nothing later than an hour has entered what is read
-there. The algebra is in `gp_kalman`. Cost is linear in the number of observations.
+there. The algebra is in `kalman`. Cost is linear in the number of observations.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from sepsis.models.gp.kalman import run_back, run_filter
+from sepsis.models.gp.kernel_interface import arrays, each_factored, gradients, parameters, rows_of
 from sepsis.models.gp.linalg import kernel
 from sepsis.models.gp.matheron import CHUNK
 from sepsis.models.gp.noise import Noise
 from sepsis.models.gp.plan import Plan
 from sepsis.models.gp.prior import path_gradient, prior_path, residuals, residuals_gradient
-from sepsis.models.gp.windows import arrays, check_sizes, each, gradients, parameters, refuse
 
 
 def filter_samples(
@@ -74,14 +74,12 @@ class Samples(Function):
     @staticmethod
     def forward(ctx, length_h, kf, lower, noise_variance, plan, noise, jitter, chunk):
         """Sample; the path is kept, the filter runs again on the way back."""
-        check_sizes(plan, len(kf), noise)
         given = parameters(length_h, kf, lower, noise_variance)
-        packed = (*arrays(plan), noise.prior, noise.observation, noise.jitter)
+        packed = (*arrays(plan, len(kf)), *noise.arrays(plan, len(kf)))
         path = np.empty(noise.prior.shape, noise.prior.dtype)
         out = np.empty(noise.jitter.shape)
-        failed = np.zeros(len(plan), np.bool_)
-        each(len(plan), lambda b: _sample(b, *packed, *given, jitter, chunk, path, out, failed))
-        refuse(failed)
+        taken = (*packed, *given, jitter, chunk, path, out)
+        each_factored(len(plan), lambda b, failed: _sample(b, *taken, failed))
         ctx.packed, ctx.given, ctx.chunk, ctx.path = packed, given, chunk, path
         ctx.like = (length_h, kf, lower, noise_variance)
         return torch.from_numpy(out).to(kf.dtype)
@@ -103,19 +101,12 @@ class Filter(Function):
     @staticmethod
     def forward(ctx, length_h, kf, noise_variance, plan, chunk):
         """Filter the values themselves."""
-        check_sizes(plan, len(kf))
         length, kf_array, _, variance = parameters(length_h, kf, kf, noise_variance)
-        packed = arrays(plan)
+        packed = arrays(plan, len(kf))
         shape = (int(plan.grid_offsets[-1]), len(kf_array))
         mean, spread, likelihood = np.empty(shape), np.empty(shape), np.empty(len(plan))
-        failed = np.zeros(len(plan), np.bool_)
-        each(
-            len(plan),
-            lambda b: _moments(
-                b, *packed, length, kf_array, variance, chunk, mean, spread, likelihood, failed
-            ),
-        )
-        refuse(failed)
+        taken = (*packed, length, kf_array, variance, chunk, mean, spread, likelihood)
+        each_factored(len(plan), lambda b, failed: _moments(b, *taken, failed))
         ctx.packed, ctx.given, ctx.chunk = packed, (length, kf_array, variance), chunk
         ctx.like = (length_h, kf, noise_variance)
         return torch.from_numpy(mean), torch.from_numpy(spread), torch.from_numpy(likelihood)
@@ -137,9 +128,7 @@ def _sample(
     prior, eps, xi, length_h, kf, lower, noise_variance, jitter, chunk, path, out, failed,
 ):  # fmt: skip
     """Sample window b; fills its rows of path and out."""
-    us = slice(union_offsets[b], union_offsets[b + 1])
-    os = slice(obs_offsets[b], obs_offsets[b + 1])
-    gs = slice(grid_offsets[b], grid_offsets[b + 1])
+    us, os, gs = rows_of(b, union_offsets, obs_offsets, grid_offsets)
     t, at, m, gat = union_h[us], obs_at[os], concept[os], grid_at[gs]
     path, out, xi = path[us], out[gs], xi[gs]
     width, size = prior.shape[1], prior.shape[2]
@@ -169,9 +158,7 @@ def _sample_adjoint(
     length_bar, kf_bar, lower_bar, noise_bar,
 ):  # fmt: skip
     """Gradients of window b, given those of its samples."""
-    us = slice(union_offsets[b], union_offsets[b + 1])
-    os = slice(obs_offsets[b], obs_offsets[b + 1])
-    gs = slice(grid_offsets[b], grid_offsets[b + 1])
+    us, os, gs = rows_of(b, union_offsets, obs_offsets, grid_offsets)
     t, at, m, gat = union_h[us], obs_at[os], concept[os], grid_at[gs]
     path, prior, eps, grad, repeats = path[us], prior[us], eps[os], grad[gs], repeats[os]
     width, size = prior.shape[1], prior.shape[2]
@@ -199,9 +186,7 @@ def _moments(
     length_h, kf, noise_variance, chunk, mean, spread, likelihood, failed,
 ):  # fmt: skip
     """Mean, variance and log density of window b."""
-    us = slice(union_offsets[b], union_offsets[b + 1])
-    os = slice(obs_offsets[b], obs_offsets[b + 1])
-    gs = slice(grid_offsets[b], grid_offsets[b + 1])
+    us, os, gs = rows_of(b, union_offsets, obs_offsets, grid_offsets)
     t, at, m, gat = union_h[us], obs_at[os], concept[os], grid_at[gs]
     size = len(kf)
     x_at, D_at = np.empty((len(gat), size, 1)), np.empty((len(gat), size, size))
@@ -224,9 +209,7 @@ def _moments_adjoint(
     length_bar, kf_bar, noise_bar,
 ):  # fmt: skip
     """Gradients of window b, given those of its moments and log density."""
-    us = slice(union_offsets[b], union_offsets[b + 1])
-    os = slice(obs_offsets[b], obs_offsets[b + 1])
-    gs = slice(grid_offsets[b], grid_offsets[b + 1])
+    us, os, gs = rows_of(b, union_offsets, obs_offsets, grid_offsets)
     t, at, m, gat = union_h[us], obs_at[os], concept[os], grid_at[gs]
     r = np.ascontiguousarray(value[os]).reshape(-1, 1)
     variance = noise_variance[m] / repeats[os]

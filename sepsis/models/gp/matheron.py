@@ -23,12 +23,12 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from sepsis.models.gp.cross import among, gather, spread
+from sepsis.models.gp.kernel_interface import arrays, each_factored, gradients, parameters, rows_of
 from sepsis.models.gp.linalg import add_crossed, add_product, kernel
 from sepsis.models.gp.markov import factor, innovations, solve, weights
 from sepsis.models.gp.noise import Noise
 from sepsis.models.gp.plan import Plan
 from sepsis.models.gp.prior import path_gradient, prior_path, residuals, residuals_gradient
-from sepsis.models.gp.windows import arrays, check_sizes, each, gradients, parameters, refuse
 
 CHUNK = 32  # observations factored together; any number gives the same answer
 
@@ -95,15 +95,10 @@ def cut_samples(
     assert len(plan) == 1, "one window at a time"
     hours = np.asarray(hours, np.int64)
     assert ((hours >= 1) & (hours <= plan.hours[0])).all(), "a cut lies within the window's grid"
-    check_sizes(plan, len(kf), noise)
     given = parameters(length_h, kf, lower, noise_variance)
     out = np.empty((int(hours.sum()), *noise.jitter.shape[1:]))
-    variance = given[3][plan.concept] / plan.repeats
-    done = _cut(
-        plan.union_h, plan.obs_at, plan.concept, plan.grid_at, plan.value, variance,
-        noise.prior, noise.observation, noise.jitter, *given[:3], float(jitter), int(chunk), hours, out,
-    )  # fmt: skip
-    refuse(np.array([not done]))
+    taken = (*arrays(plan, len(kf)), *noise.arrays(plan, len(kf)))
+    each_factored(1, lambda b, failed: _cut(*taken, *given, float(jitter), int(chunk), hours, out, failed))
     return torch.from_numpy(out).to(kf.dtype)
 
 
@@ -115,13 +110,11 @@ class Smooth(Function):
         """Sample; keep the factor for the way back, which makes the prior paths again."""
         given = parameters(length_h, kf, lower, noise_variance)
         n, c = len(plan.value), len(kf)
-        check_sizes(plan, c, noise)
         kept = np.empty((n, chunk)), np.empty((n, c)), np.empty((n, noise.n_samples))  # L, W, alpha
         out = torch.empty(noise.jitter.shape, dtype=kf.dtype)
-        failed = np.zeros(len(plan), np.bool_)
-        packed = (*arrays(plan), noise.prior, noise.observation, noise.jitter)
-        each(len(plan), lambda b: _sample(b, *packed, *given, jitter, chunk, *kept, out.numpy(), failed))
-        refuse(failed)
+        packed = (*arrays(plan, c), *noise.arrays(plan, c))
+        taken = (*packed, *given, jitter, chunk, *kept, out.numpy())
+        each_factored(len(plan), lambda b, failed: _sample(b, *taken, failed))
         ctx.kept, ctx.packed, ctx.given, ctx.chunk = kept, packed, given, chunk
         ctx.like = (length_h, kf, lower, noise_variance)
         return out.to(kf.device)
@@ -142,11 +135,7 @@ def _sample(
     prior, eps, xi, length_h, kf, lower, noise_variance, jitter, chunk, L, W, alpha, out, failed,
 ):  # fmt: skip
     """Sample window b; fills its rows of L, W, alpha and out."""
-    us, os, gs = (
-        slice(union_offsets[b], union_offsets[b + 1]),
-        slice(obs_offsets[b], obs_offsets[b + 1]),
-        slice(grid_offsets[b], grid_offsets[b + 1]),
-    )
+    us, os, gs = rows_of(b, union_offsets, obs_offsets, grid_offsets)
     t, at, m, gat = union_h[us], obs_at[os], concept[os], grid_at[gs]
     alpha, time = alpha[os], t[at]
     path = np.empty((len(t), prior.shape[1], prior.shape[2]), prior.dtype)
@@ -177,15 +166,20 @@ def _emit(gat, path, z, xi, kf, lower, jitter, out):
 
 
 @kernel
-def _cut(t, at, m, gat, value, variance, prior, eps, xi, length_h, kf, lower, jitter, chunk, hours, out):
-    """Samples of one window cut after each of `hours` grid hours, one after the other; False if no factor."""
+def _cut(
+    union_offsets, obs_offsets, grid_offsets, t, at, m, value, repeats, gat,
+    prior, eps, xi, length_h, kf, lower, noise_variance, jitter, chunk, hours, out, failed,
+):  # fmt: skip
+    """Samples of one window cut after each of `hours` grid hours, one after the other."""
+    variance = noise_variance[m] / repeats
     path = np.empty(prior.shape, prior.dtype)
     prior_path(t, prior, length_h, path)
     v = residuals(at, m, value, variance, eps, lower, path)
     time, grid_h = t[at], t[gat]
     L, W = np.empty((len(at), chunk)), np.empty((len(at), len(kf)))
     if not factor(time, m, variance, length_h, kf, chunk, L, W):
-        return False
+        failed[0] = True
+        return
     innovations(time, m, length_h, chunk, L, W, v)
     begin = 0
     for count in hours:
@@ -196,7 +190,6 @@ def _cut(t, at, m, gat, value, variance, prior, eps, xi, length_h, kf, lower, ji
         spread(time[:known], m[:known], grid_h[:count], length_h, alpha, z)
         _emit(gat[:count], path, z, xi[:count], kf, lower, jitter, out[begin : begin + count])
         begin += count
-    return True
 
 
 @kernel
@@ -206,11 +199,7 @@ def _adjoint(
     length_bar, kf_bar, lower_bar, noise_bar,
 ):  # fmt: skip
     """Gradients of window b, given those of its samples."""
-    us, os, gs = (
-        slice(union_offsets[b], union_offsets[b + 1]),
-        slice(obs_offsets[b], obs_offsets[b + 1]),
-        slice(grid_offsets[b], grid_offsets[b + 1]),
-    )
+    us, os, gs = rows_of(b, union_offsets, obs_offsets, grid_offsets)
     t, at, m, gat = union_h[us], obs_at[os], concept[os], grid_at[gs]
     prior, alpha, grad, repeats, time = prior[us], alpha[os], grad[gs], repeats[os], t[at]
     kf_bar, lower_bar, noise_bar = kf_bar[b], lower_bar[b], noise_bar[b]

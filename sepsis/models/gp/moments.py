@@ -1,8 +1,8 @@
 """
 Posterior mean and variance given the whole window, in time linear in the number of observations.
 
-The filter of `gp_kalman` runs through the window, the recursion of `gp_smoother` back. One window at a
-time, derivatives by hand, float64 inside, as in `gp_filter`.
+The filter of `kalman` runs through the window, the recursion of `rts_smoother` back. One window at a time,
+derivatives by hand, float64 inside, as in `filter`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from sepsis.models.gp.kalman import back_through, run_filter, steps_of
+from sepsis.models.gp.kernel_interface import arrays, each_factored, gradients, parameters
 from sepsis.models.gp.matheron import CHUNK
 from sepsis.models.gp.plan import Plan
 from sepsis.models.gp.rts_smoother import run_smoother, smoother_forwards
-from sepsis.models.gp.windows import arrays, check_sizes, each, gradients, parameters, refuse
 
 
 def smooth_moments(
@@ -42,14 +42,12 @@ class Smoother(Function):
     @staticmethod
     def forward(ctx, length_h, kf, noise_variance, plan, chunk):
         """There and back; nothing is kept, all of it runs again for the derivatives."""
-        check_sizes(plan, len(kf))
         length, kf_array, _, variance = parameters(length_h, kf, kf, noise_variance)
-        packed, given = arrays(plan), (length, kf_array, variance)
+        packed, given = arrays(plan, len(kf)), (length, kf_array, variance)
         shape = (int(plan.grid_offsets[-1]), len(kf_array))
         mean, spread = np.empty(shape), np.empty(shape)
-        failed = np.zeros(len(plan), np.bool_)
-        each(len(plan), lambda b: _moments(b, packed, given, chunk, mean, spread, failed))
-        refuse(failed)
+        taken = (packed, given, chunk, mean, spread)
+        each_factored(len(plan), lambda b, failed: _moments(b, *taken, failed))
         ctx.packed, ctx.given, ctx.chunk = packed, given, chunk
         ctx.like = (length_h, kf, noise_variance)
         return torch.from_numpy(mean), torch.from_numpy(spread)

@@ -1,6 +1,4 @@
-"""
-The standard normal numbers that samples of the process are made of: a window's own, whatever is beside it.
-"""
+"""The standard normal numbers that samples of the process are made of; each window has its own."""
 
 from __future__ import annotations
 
@@ -9,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from sepsis.models.gp.kernel_interface import each
 from sepsis.models.gp.plan import Plan
-from sepsis.models.gp.windows import each
 
-BLOCK = 16  # torch draws so many at a time, and a last part anew: in whole blocks any length begins alike
+BLOCK = 16  # torch draws in blocks and redraws a partial last one: whole blocks make any length begin alike
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,13 +35,21 @@ class Noise:
         """S."""
         return self.prior.shape[1]
 
+    def arrays(self, plan: Plan, n_concepts: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The three arrays as the kernels take them, which do not check bounds."""
+        rows = (len(plan.union_h), len(plan.value), len(plan.grid_at))
+        found = (len(self.prior), len(self.observation), len(self.jitter))
+        assert rows == found, f"noise of another plan: {found} instead of {rows} rows"
+        assert self.prior.shape[2] == self.jitter.shape[2] == n_concepts, "noise for other variables"
+        assert self.observation.shape[1] == self.jitter.shape[1] == self.n_samples, "uneven noise"
+        return self.prior, self.observation, self.jitter
+
     @classmethod
     def draw(cls, plan: Plan, n_samples: int, n_concepts: int, seeds: np.ndarray) -> Noise:
         """
         Numbers of every window, from its own seed.
 
-        Each stream begins at the window's first time, so a window that was cut earlier gets the first of
-        the numbers of the whole one.
+        They begin at the window's first time, so a window that ends earlier gets the first of them.
 
         Parameters
         ----------
@@ -63,7 +69,7 @@ class Noise:
 
 
 def _fill(numbers: np.ndarray, key: int) -> None:
-    """The first standard normal numbers of a generator, as many as there is room for."""
+    """Fill with the first numbers of a generator."""
     generator = torch.Generator().manual_seed(key)
     whole = numbers.size - numbers.size % BLOCK
     if whole:
@@ -73,7 +79,7 @@ def _fill(numbers: np.ndarray, key: int) -> None:
 
 
 def _key(seed: int, stream: int) -> int:
-    """A seed of its own for each stream of a window: torch's generator reads 32 bits of it (SplitMix64)."""
+    """The seed of one stream of a window, 32 bits as torch's generator reads (SplitMix64)."""
     z = (seed + (stream + 1) * 0x9E3779B97F4A7C15) % 2**64
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
     z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64

@@ -1,33 +1,36 @@
 """
 The same process by the textbook: dense matrices, one window at a time, derivatives by autograd.
 
-Slow, readable cross-checks of the kernels: from the same noise every solver makes the same samples. Dense
-matrices are float64 as in the kernels, gpytorch's are of the parameters' dtype.
+A slow cross-check of the kernels: from the same noise every solver makes the same samples. Dense matrices are
+float64 as in the kernels, gpytorch's are of the parameters' dtype.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 import torch
 
 from sepsis.models.gp.noise import Noise
 from sepsis.models.gp.plan import Plan
 
-if TYPE_CHECKING:
-    from sepsis.models.gp.adapter import MGPAdapter
 
-
-def reference(adapter: MGPAdapter, plan: Plan, noise: Noise | None) -> torch.Tensor:
+def reference(
+    plan: Plan, noise: Noise | None, parameters: Callable, jitter: float, conditioning: str, kernels=None
+) -> torch.Tensor:
     """
-    What `MGPAdapter.forward` gives, by the solver it names ("dense" or "gpytorch").
+    What `MGPAdapter.forward` gives; see there.
 
     Parameters
     ----------
     noise : Noise or None
         None gives moments.
+    parameters : callable
+        Gives length_h, kf, lower and noise_variance as in `smooth_samples`, anew for each window.
+    kernels : (time kernel, task kernel) or None
+        Use gpytorch's kernels and solves.
 
     Returns
     -------
@@ -35,53 +38,49 @@ def reference(adapter: MGPAdapter, plan: Plan, noise: Noise | None) -> torch.Ten
     """
     parts = []
     for b in range(len(plan)):
-        window = Window(adapter, plan, b)
-        if noise is None:
-            parts.append(window.moments())
-        else:
-            parts.append(window.samples(noise, plan, b))
-    return torch.cat(parts).to(adapter.kf.dtype)
+        length_h, kf, lower, noise_variance = parameters()
+        window = Window(plan.take(b), length_h, kf, lower, noise_variance, jitter, conditioning, kernels)
+        out = window.moments() if noise is None else window.samples(*_noise_of(noise, plan, b))
+        parts.append(out.to(kf.dtype))
+    return torch.cat(parts)
+
+
+def _noise_of(noise: Noise, plan: Plan, b: int):
+    offsets = (plan.union_offsets, plan.obs_offsets, plan.grid_offsets)
+    arrays = (noise.prior, noise.observation, noise.jitter)
+    return (torch.from_numpy(a[o[b] : o[b + 1]]) for a, o in zip(arrays, offsets, strict=True))
 
 
 class Window:
-    """One window of a plan: its times and the covariances between them."""
+    """One window: its times and the covariances between them."""
 
-    def __init__(self, adapter: MGPAdapter, plan: Plan, b: int):
-        self.adapter = adapter
-        one = plan.take(b)
-        kind = adapter.kf.dtype if adapter.solver == "gpytorch" else torch.float64
-        self.length_h, self.kf = adapter.length_h.to(kind), adapter.kf.to(kind)
+    def __init__(self, one: Plan, length_h, kf, lower, noise_variance, jitter, conditioning, kernels):
+        kind = kf.dtype if kernels else torch.float64
+        self.length_h, self.kf, self.lower = length_h.to(kind), kf.to(kind), lower.to(kind)
+        self.jitter, self.conditioning, self.kernels = jitter, conditioning, kernels
         self.union_h = torch.from_numpy(one.union_h)
         self.obs_at, self.grid_at = torch.from_numpy(one.obs_at), torch.from_numpy(one.grid_at)
         self.concept = torch.from_numpy(one.concept)
         self.value = torch.from_numpy(one.value).to(kind)
-        self.variance = adapter.noise.to(kind)[self.concept] / torch.from_numpy(one.repeats).to(kind)
+        self.variance = noise_variance.to(kind)[self.concept] / torch.from_numpy(one.repeats).to(kind)
         self.obs_h, self.grid_h = self.union_h[self.obs_at], self.union_h[self.grid_at]
 
-    def samples(self, noise: Noise, plan: Plan, b: int) -> torch.Tensor:
+    def samples(self, prior: torch.Tensor, eps: torch.Tensor, xi: torch.Tensor) -> torch.Tensor:
         """(T, S, C) by Matheron's rule."""
-        adapter, kind = self.adapter, self.value.dtype
-        prior, eps, xi = (
-            torch.from_numpy(array[offsets[b] : offsets[b + 1]]).to(kind)
-            for array, offsets in (
-                (noise.prior, plan.union_offsets),
-                (noise.observation, plan.obs_offsets),
-                (noise.jitter, plan.grid_offsets),
-            )
-        )
-        path = self._prior_path(prior) @ adapter.lower.to(kind).mT  # (U, S, C)
+        prior, eps, xi = prior.to(self.value), eps.to(self.value), xi.to(self.value)
+        path = self._prior_path(prior) @ self.lower.mT  # (U, S, C)
         at_obs = path[self.obs_at, :, self.concept]  # (N, S)
         r = self.value[:, None] - at_obs - self.variance.sqrt()[:, None] * eps
         update = []
         for n, hours in self._hours():
             alpha = self._solved(n, r[:n])
             update += [(self._cross(k, n).mT @ alpha).mT for k in hours]
-        return path[self.grid_at] + torch.stack(update) + math.sqrt(adapter.jitter) * xi
+        return path[self.grid_at] + torch.stack(update) + math.sqrt(self.jitter) * xi
 
     def moments(self) -> torch.Tensor:
         """(T, 1, 2 C): posterior mean and variance, jitter included."""
         rows = []
-        prior = self.kf.diagonal() + self.adapter.jitter
+        prior = self.kf.diagonal() + self.jitter
         for n, hours in self._hours():
             cross = torch.cat([self._cross(k, n) for k in hours], dim=1)  # (n, hours C)
             both = self._solved(n, torch.cat([self.value[:n, None], cross], dim=1))
@@ -97,7 +96,7 @@ class Window:
 
     def _known(self, k: int) -> int:
         """Observations that hour k may use: all, or those charted by then."""
-        if self.adapter.conditioning == "smooth":
+        if self.conditioning == "smooth":
             return len(self.value)
         return int((self.obs_h <= self.grid_h[k]).sum())
 
@@ -110,21 +109,23 @@ class Window:
 
     def _cross(self, k: int, n: int) -> torch.Tensor:
         """Covariance of the first n observations with all variables at hour k, shape (n, C)."""
-        adapter, hour = self.adapter, self.grid_h[k : k + 1]
-        if adapter.solver == "gpytorch":
-            time = adapter.time_kernel(self.obs_h[:n, None].to(self.value), hour[:, None].to(self.value))
-            return time.to_dense() * adapter.task_kernel.covar_matrix.to_dense()[self.concept[:n]]
+        hour = self.grid_h[k : k + 1]
+        if self.kernels:
+            time_kernel, task_kernel = self.kernels
+            time = time_kernel(self.obs_h[:n, None].to(self.value), hour[:, None].to(self.value))
+            return time.to_dense() * task_kernel.covar_matrix.to_dense()[self.concept[:n]]
         distance = (self.obs_h[:n] - hour).abs().to(self.value)
         return torch.exp(-distance / self.length_h)[:, None] * self.kf[self.concept[:n]]
 
     def _solved(self, n: int, rhs: torch.Tensor) -> torch.Tensor:
         """Ky^-1 rhs for the first n observations."""
-        adapter, m = self.adapter, self.concept[:n]
+        m = self.concept[:n]
         if n == 0:
             return rhs
-        if adapter.solver == "gpytorch":
-            time = adapter.time_kernel(self.obs_h[:n, None].to(self.value))
-            ky = (time * adapter.task_kernel(m[:, None])).add_diagonal(self.variance[:n])
+        if self.kernels:
+            time_kernel, task_kernel = self.kernels
+            time = time_kernel(self.obs_h[:n, None].to(self.value))
+            ky = (time * task_kernel(m[:, None])).add_diagonal(self.variance[:n])
             return ky.solve(rhs)
         distance = (self.obs_h[:n, None] - self.obs_h[None, :n]).abs()
         ky = torch.exp(-distance / self.length_h) * self.kf[m][:, m] + torch.diag(self.variance[:n])

@@ -7,13 +7,13 @@ and covariance P = Kf + D at an hour, the smoothed ones are
     x + P q,   P - P N P
 
 (Durbin and Koopman 2012, doi:10.1093/acprof:oso/9780199641178.001.0001, section 4.4). Both are 0 at the end.
-In the notation of `gp_kalman`, a chunk makes of them
+In the notation of `kalman`, a chunk makes of them
 
     g = V^-1 (r - Z x - E q),          q' = A q + Z^T g
     J = V^-1 E N,                      N' = A^2 N - A (Z^T J + J^T Z) + Z^T (V^-1 + V^-1 E N E^T V^-1) Z
 
 and time alone q' = A q, N' = A^2 N. Z has one entry a row, so a chunk of n costs n C^2, not C^3. Derivatives
-run over the steps once more in the order of time, then back through the filter (`gp_kalman.back_through`).
+run over the steps once more in the order of time, then back through the filter (`kalman.back_through`).
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ def _through_read(P, q, N, mean_bar, spread_bar, q_bar, N_bar, P_bar):
 
 
 @kernel
-def _through_step(V, E, a, whole, since, gap, m, r, x, q, N, q_bar, N_bar, rows_more, E_more, V_more):
+def _through_step(V, E, a, whole, elapsed, gap, m, r, x, q, N, q_bar, N_bar, rows_more, E_more, V_more):
     """
     From q' and N' of a chunk to q and N (in place), r - Z x, E and V; returns the length scale's, times its
     square, through a and the A that stands before J.
@@ -200,7 +200,7 @@ def _through_step(V, E, a, whole, since, gap, m, r, x, q, N, q_bar, N_bar, rows_
             both_bar[i, j] = a[i] * a[j] * N_bar[m[i], m[j]]
             on_both += both_bar[i, j] * both[i, j]
         g_bar[i, 0] = a[i] * q_bar[m[i]]
-        length_bar += (g_bar[i, 0] * g[i] + on_J + 2.0 * on_both) * since[i] + on_J * gap
+        length_bar += (g_bar[i, 0] * g[i] + on_J + 2.0 * on_both) * elapsed[i] + on_J * gap
     w, R = _times(inverse, g_bar), _times(inverse, J_bar)
     Q = _times(inverse, _times(both_bar, inverse))
     QYV = _times(_times(Q, Y), inverse)

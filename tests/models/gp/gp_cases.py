@@ -9,6 +9,7 @@ from sepsis.cohort.windows import Windows
 from sepsis.models.gp.adapter import MGPAdapter
 from sepsis.models.gp.noise import Noise
 from sepsis.models.gp.plan import Plan, plan_windows
+from sepsis.models.gp.reference import reference
 
 C = 3
 END_H = 64.0  # when the made-up predictions are made, hours since admission
@@ -128,16 +129,6 @@ def adapter(*, seed=0, length_h=3.0, dtype=torch.float64, **options) -> MGPAdapt
     return gp
 
 
-class WithLength:
-    """An adapter with a length scale that its constraint would not let it have."""
-
-    def __init__(self, gp, length_h):
-        self.gp, self.length_h = gp, length_h
-
-    def __getattr__(self, name):
-        return getattr(self.gp, name)
-
-
 def numbers(gp):
     """(length scale, Kf, noise variances) as an oracle takes them."""
     return gp.length_h.item(), gp.kf.detach().double().numpy(), gp.noise.detach().double().numpy()
@@ -189,3 +180,23 @@ def assert_same_gradients(ours, theirs, tolerance):
         scale = max(1.0, expected.abs().max().item())
         error = (ours[name].double() - expected.double()).abs().max().item() / scale
         assert error <= tolerance, f"{name}: {error:.1e}"
+
+
+def assert_right_at(length_h, conditioning, compute, samples=True):
+    """`compute(plan, noise, length, gp)` and its gradients are the textbook's at any length scale."""
+    plan = plan_of([irregular(60, 5), CASES["all before the grid"], CASES["none"]])
+    noise, found = noise_of(plan) if samples else None, []
+    for slow in (False, True):
+        gp = adapter()
+        length = torch.tensor(length_h, dtype=torch.float64, requires_grad=True)
+        if slow:
+            given = (length, gp.kf, gp.lower, gp.noise)
+            out = reference(plan, noise, lambda given=given: given, gp.jitter, conditioning)
+        else:
+            out = compute(plan, noise, length, gp)
+        torch.sin(out).sum().backward()
+        grads = [length.grad, gp.task_kernel.covar_factor.grad, gp.likelihood.noise_covar.raw_noise.grad]
+        assert all(torch.isfinite(g).all() for g in grads)
+        found.append([out.detach(), *grads])
+    for ours, theirs in zip(*found, strict=True):
+        assert (ours - theirs).abs().max() <= 1e-10 * max(1.0, theirs.abs().max())

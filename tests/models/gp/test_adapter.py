@@ -12,6 +12,7 @@ from sepsis.models.gp.adapter import CHOICES, MGPAdapter
 from sepsis.models.gp.filter import filter_moments, filter_samples, log_marginal_likelihood
 from sepsis.models.gp.matheron import cut_samples, smooth_samples
 from sepsis.models.gp.plan import plan_windows
+from tests.models.gp.exact_gp import ExactMGP, log_prior
 from tests.models.gp.gp_cases import (
     CASES,
     END_H,
@@ -67,7 +68,7 @@ def exactly():
 @pytest.mark.parametrize("name", ["many", "one observation", "averages of several"])
 def test_moments_and_their_gradients_are_those_of_gpytorchs_exact_posterior(name):
     case, gp = CASES[name], adapter(moments="mean_var")
-    exact = gp.to_exact_gp(case.plan).eval()
+    exact = ExactMGP(gp, case.plan).eval()
     inputs = np.stack([np.repeat(case.grid, C), np.tile(np.arange(C), case.hours)], axis=1)
     detach, size, fast = exactly()
     with detach, size, fast:
@@ -83,7 +84,7 @@ def test_moments_and_their_gradients_are_those_of_gpytorchs_exact_posterior(name
 @no_sparse_news
 def test_the_last_hour_of_the_filter_is_gpytorchs_posterior_there():
     case, gp = CASES["many"], adapter(conditioning="filter", moments="mean_var")
-    exact = gp.to_exact_gp(case.plan).eval()
+    exact = ExactMGP(gp, case.plan).eval()
     inputs = torch.tensor([[0.0, c] for c in range(C)], dtype=torch.float64)
     detach, size, fast = exactly()
     with detach, size, fast:
@@ -100,14 +101,14 @@ def test_the_last_hour_of_the_filter_is_gpytorchs_posterior_there():
 def test_likelihood_prior_and_their_gradients_are_those_of_gpytorch(row):
     """gpytorch divides by the number of observations, and adds the log density of the priors."""
     plan, gp = plan_of([irregular(70, 6), irregular(30, 4, seed=1)]), adapter()
-    exact = gp.to_exact_gp(plan, row).train()
+    exact = ExactMGP(gp, plan, row).train()
     objective = gpytorch.mlls.ExactMarginalLogLikelihood(gp.likelihood, exact)
     inputs, values = exact.train_inputs[0], exact.train_targets
     detach, size, fast = exactly()
     with detach, size, fast:
         theirs = objective(exact(inputs), values, inputs) * len(values)
         expected = gradients(gp, theirs)
-    ours = gp.log_marginal_likelihood(plan)[row] + gp.log_prior()
+    ours = gp.log_marginal_likelihood(plan)[row] + log_prior(gp)
     assert ours.item() == pytest.approx(theirs.item(), abs=1e-5)
     assert_same_gradients(gradients(gp, ours), expected, 1e-5)
 

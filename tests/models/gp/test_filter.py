@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 
 from sepsis.models.gp.filter import filter_moments, filter_samples
 from sepsis.models.gp.plan import plan_windows
-from sepsis.models.gp.reference import reference
 from tests.models.gp.gp_cases import (
     CASES,
     END_H,
     C,
-    WithLength,
     adapter,
+    assert_right_at,
     assert_same_gradients,
     gradients,
     irregular,
@@ -88,21 +87,13 @@ def test_gradcheck():
 
 @pytest.mark.parametrize("length_h", [0.01, 0.05, 1.0, 50.0, 1000.0, 8000.0])
 def test_right_at_any_length_scale(length_h):
-    plan = plan_of([irregular(60, 5), CASES["all before the grid"], CASES["none"]])
-    noise, found = noise_of(plan), []
-    for solver in ("chunk", "dense"):
-        gp = adapter(conditioning="filter", solver=solver)
-        length = torch.tensor(length_h, dtype=torch.float64, requires_grad=True)
-        if solver == "chunk":
-            out = filter_samples(plan, noise, length, gp.kf, gp.lower, gp.noise, gp.jitter)
-        else:
-            out = reference(WithLength(gp, length), plan, noise)
-        torch.sin(out).sum().backward()
-        grads = [length.grad, gp.task_kernel.covar_factor.grad, gp.likelihood.noise_covar.raw_noise.grad]
-        assert all(torch.isfinite(g).all() for g in grads)
-        found.append([out.detach(), *grads])
-    for ours, theirs in zip(*found, strict=True):
-        assert (ours - theirs).abs().max() <= 1e-10 * max(1.0, theirs.abs().max())
+    assert_right_at(
+        length_h,
+        "filter",
+        lambda plan, noise, length, gp: filter_samples(
+            plan, noise, length, gp.kf, gp.lower, gp.noise, gp.jitter
+        ),
+    )
 
 
 def earlier(gp, case, hours):

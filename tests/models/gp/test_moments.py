@@ -6,12 +6,11 @@ import torch
 
 from sepsis.models.gp.filter import filter_moments, filter_samples
 from sepsis.models.gp.matheron import smooth_samples
-from sepsis.models.gp.reference import reference
 from tests.models.gp.gp_cases import (
     CASES,
     C,
-    WithLength,
     adapter,
+    assert_right_at,
     assert_same_gradients,
     gradients,
     irregular,
@@ -65,21 +64,12 @@ def test_filter_gradients_are_those_of_dense_autograd(name, chunk):
 
 @pytest.mark.parametrize("length_h", [0.01, 0.05, 1.0, 50.0, 1000.0, 8000.0])
 def test_right_at_any_length_scale(length_h):
-    plan = plan_of([irregular(60, 5), CASES["all before the grid"], CASES["none"]])
-    found = []
-    for solver in ("chunk", "dense"):
-        gp = adapter(conditioning="filter", moments="mean_var", solver=solver)
-        length = torch.tensor(length_h, dtype=torch.float64, requires_grad=True)
-        if solver == "chunk":
-            out = filter_moments(plan, length, gp.kf, gp.noise, gp.jitter)
-        else:
-            out = reference(WithLength(gp, length), plan, None)
-        torch.sin(out).sum().backward()
-        grads = [length.grad, gp.task_kernel.covar_factor.grad, gp.likelihood.noise_covar.raw_noise.grad]
-        assert all(torch.isfinite(g).all() for g in grads)
-        found.append([out.detach(), *grads])
-    for ours, theirs in zip(*found, strict=True):
-        assert (ours - theirs).abs().max() <= 1e-10 * max(1.0, theirs.abs().max())
+    assert_right_at(
+        length_h,
+        "filter",
+        lambda plan, _, length, gp: filter_moments(plan, length, gp.kf, gp.noise, gp.jitter),
+        samples=False,
+    )
 
 
 def test_gradcheck():

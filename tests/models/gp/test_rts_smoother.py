@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 
 from sepsis.models.gp.filter import filter_moments
 from sepsis.models.gp.moments import smooth_moments
-from sepsis.models.gp.reference import reference
 from tests.models.gp.gp_cases import (
     CASES,
     C,
     Case,
-    WithLength,
     adapter,
+    assert_right_at,
     assert_same_gradients,
     gradients,
     irregular,
@@ -89,21 +88,12 @@ def test_gradcheck():
 
 @pytest.mark.parametrize("length_h", [0.01, 0.05, 1.0, 50.0, 1000.0, 8000.0])
 def test_right_at_any_length_scale(length_h):
-    plan = plan_of([irregular(60, 5), CASES["all before the grid"], CASES["none"]])
-    found = []
-    for solver in ("chunk", "dense"):
-        gp = adapter(moments="mean_var", solver=solver)
-        length = torch.tensor(length_h, dtype=torch.float64, requires_grad=True)
-        if solver == "chunk":
-            out = smooth_moments(plan, length, gp.kf, gp.noise, gp.jitter)
-        else:
-            out = reference(WithLength(gp, length), plan, None)
-        torch.sin(out).sum().backward()
-        grads = [length.grad, gp.task_kernel.covar_factor.grad, gp.likelihood.noise_covar.raw_noise.grad]
-        assert all(torch.isfinite(g).all() for g in grads)
-        found.append([out.detach(), *grads])
-    for ours, theirs in zip(*found, strict=True):
-        assert (ours - theirs).abs().max() <= 1e-10 * max(1.0, theirs.abs().max())
+    assert_right_at(
+        length_h,
+        "smooth",
+        lambda plan, _, length, gp: smooth_moments(plan, length, gp.kf, gp.noise, gp.jitter),
+        samples=False,
+    )
 
 
 def test_the_last_hour_is_the_filters_and_earlier_hours_are_surer():

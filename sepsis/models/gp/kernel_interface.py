@@ -1,0 +1,100 @@
+"""How the kernels are called: plan and parameters as arrays, one window after the other, gradients summed."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+
+from sepsis.models.gp.linalg import kernel
+from sepsis.models.gp.plan import Plan
+
+
+def parameters(length_h, kf, lower, noise_variance):
+    """
+    The parameters as float64 numpy.
+
+    Raises
+    ------
+    torch.linalg.LinAlgError
+        If one is not finite, or the length scale not positive. The factorisation would not notice: a
+        correlation that is NaN is set to 0.
+    """
+    length = float(length_h.detach())
+    tensors = [t.detach().cpu().double().contiguous().numpy() for t in (kf, lower, noise_variance)]
+    if not (0.0 < length < np.inf and all(np.isfinite(t).all() for t in tensors)):
+        raise torch.linalg.LinAlgError("a parameter of the Gaussian process is not finite, or not positive")
+    return length, *tensors
+
+
+def arrays(plan: Plan, n_concepts: int):
+    """A plan as the kernels take it; they do not check bounds."""
+    assert plan.concept.max(initial=0) < n_concepts, "a variable that the process does not have"
+    return (
+        plan.union_offsets, plan.obs_offsets, plan.grid_offsets, plan.union_h,
+        plan.obs_at, plan.concept, plan.value, plan.repeats, plan.grid_at,
+    )  # fmt: skip
+
+
+@kernel
+def rows_of(b, union_offsets, obs_offsets, grid_offsets):
+    """Rows of window b among all times, observations and grid hours."""
+    return (
+        slice(union_offsets[b], union_offsets[b + 1]),
+        slice(obs_offsets[b], obs_offsets[b + 1]),
+        slice(grid_offsets[b], grid_offsets[b + 1]),
+    )
+
+
+def each(windows: int, work) -> None:
+    """`work(b)` for each window, on as many threads as torch has; kernels release the interpreter lock."""
+    threads = min(torch.get_num_threads(), windows)
+    if threads <= 1:
+        for b in range(windows):
+            work(b)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, range(windows)))
+
+
+def each_factored(windows: int, work) -> None:
+    """
+    `work(b, failed)` for each window; it sets `failed[b]` where a covariance has no factor.
+
+    Raises
+    ------
+    torch.linalg.LinAlgError
+        If one has none.
+    """
+    failed = np.zeros(windows, np.bool_)
+    each(windows, lambda b: work(b, failed))
+    if failed.any():
+        raise torch.linalg.LinAlgError(
+            f"covariance of {int(failed.sum())} of {windows} windows not positive definite"
+        )
+
+
+def gradients(windows: int, like, work) -> tuple[torch.Tensor, ...]:
+    """
+    Gradients of parameters, over all windows.
+
+    Parameters
+    ----------
+    like : sequence of tensor
+        The parameters.
+    work : callable
+        `work(b, *parts)` adds the gradients of window b to `parts[k][b]`, zero at first and shaped as
+        parameter k.
+
+    Returns
+    -------
+    gradients : tuple of tensor
+        Of the parameters' dtype; windows are added in their order, whatever thread computed them.
+    """
+    parts = [np.zeros((windows, *t.shape)) for t in like]
+    each(windows, lambda b: work(b, *parts))
+    return tuple(
+        torch.from_numpy(np.asarray(p.sum(0))).to(t).reshape(t.shape)
+        for p, t in zip(parts, like, strict=True)
+    )
