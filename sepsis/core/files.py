@@ -194,7 +194,7 @@ def to_disk(path: Path) -> None:
     """
     for file in (path, *path.rglob("*")):
         if file.is_file():
-            with file.open("rb") as stream:
+            with file.open("r+b") as stream:  # Windows refuses it to one who only reads
                 os.fsync(stream.fileno())
 
 

@@ -130,8 +130,9 @@ def code_hash() -> str:
     """SHA-256 of the package's own source: a stage is up to date only for the code that made it."""
     digest = hashlib.sha256()
     package = Path(__file__).resolve().parents[1]
-    for path in sorted([*package.rglob("*.py"), *package.rglob("*.j2"), *folder().rglob("*.toml")]):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for root, pattern in ((package, "*.py"), (package, "*.j2"), (folder(), "*.toml")):
+        for path in sorted(root.rglob(pattern)):
+            digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 

@@ -3,17 +3,15 @@ Long work that can be killed: one run for an output at a time, and what it had f
 
 Beside an output `NAME` there may be
 
-    .NAME.lock       held by the run that writes it; of a killed run it stays, held by nobody
-    .NAME.work/      finished steps of a run that was stopped; the same command goes on from them
+    .NAME.lock       locked by the run that writes it; a killed run leaves the file, not the lock
+    .NAME.work/      finished steps of a run that was stopped; the same command continues from them
     .NAME.tmp-*      what a killed run was writing; removed by the next one
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +19,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from sepsis.core.errors import StoppedError, UsageError
 from sepsis.core.files import not_writable, recover, to_disk
@@ -47,10 +47,11 @@ def locked(path: str | Path) -> Iterator[Path]:
         yield path
         return
     made = not path.parent.exists()
+    hold = FileLock(file, mode=0o600, thread_local=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        hold = _hold(file)
-    except BlockingIOError:
+        hold.acquire(timeout=0.1)  # for a holder that ends at this moment
+    except Timeout:
         raise UsageError(
             str(path), "is being written by another run", "one run at a time",
             "Wait for it to end, or choose another --out.",
@@ -63,34 +64,12 @@ def locked(path: str | Path) -> Iterator[Path]:
         yield path
     finally:
         _held.discard(file)
-        file.unlink(missing_ok=True)  # while it is held: who waits for it finds that it is gone
-        os.close(hold)
+        with suppress(OSError):  # Windows removes no open file
+            file.unlink(missing_ok=True)  # while it is held: a run that waits for it finds that it is gone
+        hold.release()
         if made:
             with suppress(OSError):
                 path.parent.rmdir()  # only if nothing came of it
-
-
-def _hold(file: Path) -> int:
-    """
-    An open descriptor that holds the lock file; the system lets go of it when the process ends.
-
-    Raises
-    ------
-    BlockingIOError
-        If another process holds it.
-    """
-    while True:
-        hold = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(hold).st_ino == os.stat(file).st_ino:
-                return hold
-        except FileNotFoundError:
-            pass  # its last holder removed it between the two calls
-        except OSError:
-            os.close(hold)
-            raise
-        os.close(hold)
 
 
 @dataclass(frozen=True)

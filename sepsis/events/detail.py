@@ -1,5 +1,5 @@
 """
-Laboratory samples, antibiotic orders, cultures and CareVue rates with all their links to stays.
+Optional tables of `Events`: rows with all their links to stays, admissions, and antibiotics as administered.
 
 Most definitions need only what `extraction` gives to each stay. Those of mimic-code link by person,
 by sample, or by the time around an admission: these tables keep such rows and say how each is linked.
@@ -7,16 +7,13 @@ by sample, or by the time around an admission: these tables keep such rows and s
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
+from sepsis.core import schema
 from sepsis.events.antibiotics import judge_orders
 from sepsis.events.vocabulary import Vocabulary
 from sepsis.sources import Source
-from sepsis.sources.mimic import detail as raw
-from sepsis.sources.mimic.base import Mimic
 
 LABS = (
     "po2", "fio2_lab", "blood_gas_specimen", "hemoglobin_gas", "so2", "pco2", "aado2", "bicarbonate_gas",
@@ -24,17 +21,18 @@ LABS = (
 )  # fmt: skip
 AS_MEASURED = ("fio2_lab",)  # definitions disagree on its bounds, so it is not held to any here
 DRUGS = ("norepinephrine", "epinephrine", "dopamine", "dobutamine")
-CULTURE_BEFORE_S, CULTURE_AFTER_S = 5 * 86400.0, 3 * 86400.0  # around a stay; no definition looks further
+_DAY_S = 86400.0
+CULTURE_BEFORE_S, CULTURE_AFTER_S = 5 * _DAY_S, 3 * _DAY_S  # around a stay; no definition looks further
 
 
-def detail_tables(source: Source, vocabulary: Vocabulary) -> dict[str, pd.DataFrame | None]:
+def detail_tables(source: Source, vocabulary: Vocabulary) -> dict[str, pd.DataFrame]:
     """
-    The optional tables of `Events`.
+    The optional tables of `Events`; none where the kind of export has no `DETAIL_TABLES`.
 
     Writes
     ------
     lab_samples : stay_id, time_h, concept, value, text, sample, named, near_admission, near_stay
-        As `sources.detail.lab_samples`; `value` NaN where it is not plausible.
+        `value` is NaN where it is not plausible.
     orders : stay_id, order, time_h, date_only, drug, in_stay, in_<list>, systemic, name_is_systemic,
         drug_route_is_systemic
         One row per order of an antibiotic and ICU stay of its admission. `order` numbers the
@@ -45,16 +43,20 @@ def detail_tables(source: Source, vocabulary: Vocabulary) -> dict[str, pd.DataFr
         Rates as charted; `per_weight` those that are for the whole body.
     zero_rates : stay_id, start_h, end_h, concept, value
         Infusions charted at a rate of 0, which `Events.infusions` leaves out.
+    admissions : stay_id, admit_h, discharge_h, admission_type, service
+    administrations : stay_id, start_h, end_h, item
+        Doses of the items of `[antibiotics.given]`; MIMIC-III charts them in MetaVision only.
     """
-    if not isinstance(source, Mimic):
-        return dict.fromkeys(("lab_samples", "orders", "specimens", "carevue_rates", "zero_rates"))
-    links = raw.stay_links(source)
+    if not source.has_detail:
+        return {}
     return {
-        "lab_samples": _lab_samples(source, vocabulary, links),
-        "orders": _orders(source, vocabulary, links),
-        "specimens": _specimens(source, links),
+        "lab_samples": _lab_samples(source, vocabulary),
+        "orders": _orders(source, vocabulary),
+        "specimens": _specimens(source),
         "carevue_rates": _carevue_rates(source, vocabulary),
         "zero_rates": _zero_rates(source, vocabulary),
+        "admissions": _admissions(source),
+        "administrations": _administrations(source),
     }
 
 
@@ -64,10 +66,9 @@ def _items(source: Source, vocabulary: Vocabulary, concepts: tuple[str, ...], ta
     return pd.DataFrame(pairs, columns=["item", "concept"]).astype("str")
 
 
-def _lab_samples(source: Mimic, vocabulary: Vocabulary, links: pd.DataFrame) -> pd.DataFrame:
+def _lab_samples(source: Source, vocabulary: Vocabulary) -> pd.DataFrame:
     items = _items(source, vocabulary, LABS, "labs")
-    with source.explained("labs"):
-        rows = raw.lab_samples(source, [int(item) for item in items["item"].unique()], links)
+    rows = source.detail("lab_samples", items["item"].unique())
     rows = rows.astype({"item": "str"}).merge(items, on="item")
     for concept in LABS:
         bounds = vocabulary[concept].plausible
@@ -75,34 +76,24 @@ def _lab_samples(source: Mimic, vocabulary: Vocabulary, links: pd.DataFrame) -> 
             above = rows["value"] >= bounds.low if bounds.with_low else rows["value"] > bounds.low
             below = rows["value"] <= bounds.high if bounds.with_high else rows["value"] < bounds.high
             rows.loc[(rows["concept"] == concept) & ~(above & below), "value"] = np.nan
-    types: dict[str, Any] = {"stay_id": "int64", "time_h": "float64", "value": "float64", "sample": "float64"}
+    types: dict[str, str] = {"stay_id": "int64", "time_h": "float64", "value": "float64", "sample": "float64"}
     types |= dict.fromkeys(("named", "near_admission", "near_stay"), "bool")
     rows["concept"] = pd.Categorical(rows["concept"], categories=list(LABS))
     rows["text"] = rows["text"].where(rows["concept"] == "blood_gas_specimen")
-    columns = [
-        "stay_id",
-        "time_h",
-        "concept",
-        "sample",
-        "value",
-        "text",
-        "named",
-        "near_admission",
-        "near_stay",
-    ]
-    return rows[columns].astype(types).sort_values(columns[:6], ignore_index=True)
+    order = ["stay_id", "time_h", "concept", "sample", "value", "text"]
+    rows = rows[[*order, "named", "near_admission", "near_stay"]].astype(types)
+    return rows.sort_values(order, ignore_index=True)
 
 
-def _orders(source: Mimic, vocabulary: Vocabulary, links: pd.DataFrame) -> pd.DataFrame:
-    with source.explained("prescriptions"):
-        rows = raw.orders(source, links)
+def _orders(source: Source, vocabulary: Vocabulary) -> pd.DataFrame:
+    rows = source.detail("orders")
     keys = ["drug", "route", "drug_type"]
     judged = judge_orders(rows[keys].drop_duplicates(), vocabulary.antibiotics)
     judged["drug_route_is_systemic"] = (
         judged.groupby(["drug", "route"])["systemic"].transform("max").astype(bool)
     )
     rows = rows.merge(judged, on=keys)
-    stays = links.rename(columns={"known_stay": "stay_id", "known_hadm": "hadm_id"})
+    stays = source.detail("stay_links").rename(columns={"known_stay": "stay_id", "known_hadm": "hadm_id"})
     order = ["subject_id", "start_s", "stop_s", "drug", "hadm_id"]
     rows = rows.sort_values(order, na_position="first", kind="stable", ignore_index=True)
     rows["row"] = np.arange(len(rows))
@@ -115,12 +106,11 @@ def _orders(source: Mimic, vocabulary: Vocabulary, links: pd.DataFrame) -> pd.Da
     return rows.astype(dict.fromkeys(flags, "bool"))
 
 
-def _specimens(source: Mimic, links: pd.DataFrame) -> pd.DataFrame:
-    with source.explained("cultures"):
-        rows = raw.specimens(source, links)
+def _specimens(source: Source) -> pd.DataFrame:
+    rows, links = source.detail("specimens"), source.detail("stay_links")
     rows["date_only"] = rows["time_s"].isna()
     rows["time_s"] = rows["time_s"].fillna(rows["day_s"])
-    rows["day_s"] = rows["day_s"].fillna(pd.Series(raw.day_of(rows["time_s"].to_numpy(float)), rows.index))
+    rows["day_s"] = rows["day_s"].fillna(rows["time_s"].astype("float64") // _DAY_S * _DAY_S)
     rows = rows[rows["time_s"].notna()].merge(links, left_on="subject_id", right_on="known_subject")
     rows["named"] = (rows["hadm_id"] == rows["known_hadm"]).fillna(False).astype(bool)
     near = (rows["time_s"] >= rows["intime_s"] - CULTURE_BEFORE_S) & (
@@ -142,10 +132,9 @@ def _specimens(source: Mimic, links: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values(["stay_id", "day_h", "time_h", "sample", "specimen"], ignore_index=True)
 
 
-def _carevue_rates(source: Mimic, vocabulary: Vocabulary) -> pd.DataFrame:
+def _carevue_rates(source: Source, vocabulary: Vocabulary) -> pd.DataFrame:
     items = _items(source, vocabulary, DRUGS, "infusions")
-    with source.explained("infusions"):
-        rows = raw.carevue_chartings(source, [int(item) for item in items["item"]])
+    rows = source.detail("carevue_rates", items["item"])
     rows = rows.astype({"item": "str"}).merge(items, on="item")
     unit = rows["unit"].astype("str").str.lower().str.replace(" ", "")
     rows["per_weight"] = unit.isin(["mcgmin", "mcg/min"])
@@ -154,7 +143,7 @@ def _carevue_rates(source: Mimic, vocabulary: Vocabulary) -> pd.DataFrame:
     return rows[columns].astype(types).sort_values(columns[:4], ignore_index=True)
 
 
-def _zero_rates(source: Mimic, vocabulary: Vocabulary) -> pd.DataFrame:
+def _zero_rates(source: Source, vocabulary: Vocabulary) -> pd.DataFrame:
     items = _items(source, vocabulary, DRUGS, "infusions")
     table = source.raw("infusions", sorted(items["item"]))
     with source.explained("infusions"):
@@ -164,3 +153,16 @@ def _zero_rates(source: Mimic, vocabulary: Vocabulary) -> pd.DataFrame:
     columns = ["stay_id", "start_h", "end_h", "concept", "value"]
     types = {"stay_id": "int64", "start_h": "float64", "end_h": "float64", "value": "float64"}
     return rows[columns].astype(types).sort_values(columns, ignore_index=True)
+
+
+def _admissions(source: Source) -> pd.DataFrame:
+    types = {"stay_id": "int64", "admit_h": "float64", "discharge_h": "float64",
+             "admission_type": "str", "service": "str"}  # fmt: skip
+    return source.detail("admissions").astype(types).sort_values("stay_id", ignore_index=True)
+
+
+def _administrations(source: Source) -> pd.DataFrame:
+    items = schema.read_toml("2_concepts")["antibiotics"]["given"]["items"]
+    types = {"stay_id": "int64", "start_h": "float64", "end_h": "float64", "item": "str"}
+    doses = source.detail("administrations", [str(item) for item in items])
+    return doses[list(types)].astype(types).sort_values(list(types), ignore_index=True)

@@ -13,7 +13,6 @@ import pandas as pd
 from sepsis.core.errors import ExportError
 from sepsis.events.antibiotics import judge_orders, loose_pattern
 from sepsis.events.detail import detail_tables
-from sepsis.events.given import given_tables
 from sepsis.events.infusions import ASSUMED, harmonise_infusions
 from sepsis.events.measurements import LEDGER, refuse_unknown_units, spill_measured
 from sepsis.events.parts import EVENTS, PART_STAYS, EventParts, Spill, partition
@@ -103,7 +102,7 @@ def extract_parts(
         labels=_labels(source),
         ledger=_ledger(ledgers),
         lacks=source.lacks,
-        **(detail_tables(source, vocabulary) | given_tables(source) if detail else {}),
+        **(detail_tables(source, vocabulary) if detail else {}),
     )
     return EventParts(held, parts, lambda k: spill.read(k, ids))
 

@@ -39,12 +39,9 @@ class Events:
         Labels that the export brings itself (PhysioNet 2019).
     ledger : concept, reason, rows
         What became of the rows read: kept, implausible, no number, outside the stays, ...
-    admissions, administrations : DataFrame or None
-        The admission of every stay and the antibiotics that were given; see `sepsis.events.given`.
-        None under the same conditions as the next.
-    lab_samples, orders, specimens, carevue_rates, zero_rates : DataFrame or None
-        What definitions need that look beyond the stay and its admission; see `sepsis.events.detail`.
-        None where it was not asked for, or the export is not MIMIC.
+    lab_samples, orders, specimens, carevue_rates, zero_rates, admissions, administrations : DataFrame or None
+        What definitions read that look beyond the stay and its admission; see `sepsis.events.detail`.
+        None where it was not asked for, or the kind of export has none (all but MIMIC and MEDS).
     lacks : str
         What this kind of export never holds although labels need it (`Source.lacks`); "" where it holds all.
     """

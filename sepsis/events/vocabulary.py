@@ -15,6 +15,7 @@ from typing import Any
 
 from sepsis.core import schema
 from sepsis.core.errors import SettingsError, nearest
+from sepsis.sources import KINDS
 
 TABLES = ("charted", "labs", "outputs", "procedures", "infusions")
 _INTERVAL = re.compile(r"([\[(])\s*(-?[\d.]+)\s*,\s*(-?[\d.]+)\s*([\])])")
@@ -32,7 +33,7 @@ _RULES = (
     "text_in",
     "text_not_in",
 )
-SOURCES = ("mimic_iii", "mimic_iv", "physionet_2019", "physionet_2012", "eicu")
+SOURCES = tuple(dict.fromkeys(adapter.items_of for adapter in KINDS.values()))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,16 @@
-"""One adapter per kind of export; each hands out the same raw tables (`sepsis.sources.base`)."""
+"""
+Sources: one adapter for each kind of export; all hand out the same raw tables, in hours since ICU admission.
+
+In     an export: a folder, a zip, a DuckDB file or a PostgreSQL server
+Out    a `Source`: `raw(name)` is one of `RAW_TABLES`, an Ibis expression; `detail(name)` what only some
+       definitions read
+First  `base.py`: what every adapter answers; then the reader of the kind you know, `mimic/iii.py` say
+
+A new kind of export is a folder here with a subclass of `Source` (`TableSource` if an engine reads its
+tables), an entry in `KINDS` below, and data: its tables in `data_schema/1_export.toml`, its items in
+`2_concepts.toml`. No other module names the kinds. Each folder can be changed without reading the others;
+`engines/` (DuckDB, PostgreSQL, Spark) is shared by MIMIC, MEDS and eICU.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +18,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sepsis.core.errors import ExportError, SepsisError, UsageError, nearest
-from sepsis.sources.base import RAW_TABLES, Source
-from sepsis.sources.eicu.tables import EICU
+from sepsis.sources.base import DETAIL_TABLES, RAW_TABLES, Source
+from sepsis.sources.eicu.reader import EICU
 from sepsis.sources.engines.database import Database
 from sepsis.sources.engines.engine import ENGINES, chosen_engine, connect, is_duckdb_file, is_url, shown
-from sepsis.sources.engines.files import Files, find_files, read_header
-from sepsis.sources.meds.dataset import Meds
-from sepsis.sources.mimic.base import Mimic
+from sepsis.sources.engines.files import find_files
+from sepsis.sources.meds.reader import Meds
 from sepsis.sources.mimic.iii import MimicIII
 from sepsis.sources.mimic.iv import MimicIV
 from sepsis.sources.physionet.challenge2012 import PhysioNet2012
 from sepsis.sources.physionet.challenge2019 import PhysioNet2019
+from sepsis.sources.table_source import TableSource
 
-__all__ = ["ENGINES", "KINDS", "RAW_TABLES", "Source", "detect", "open_export", "shown"]
+__all__ = ["DETAIL_TABLES", "ENGINES", "KINDS", "RAW_TABLES", "Source", "detect", "open_export", "shown"]
 
-KINDS: dict[str, type[Source]] = {
-    c.kind: c for c in (MimicIII, MimicIV, PhysioNet2019, PhysioNet2012, Meds, EICU)
+KINDS: dict[str, type[Source]] = {  # a folder is of the first kind that recognises it
+    c.kind: c for c in (MimicIII, MimicIV, EICU, Meds, PhysioNet2012, PhysioNet2019)
 }
-_ONLY_III = {"inputevents_mv", "inputevents_cv", "procedureevents_mv"}
-_ONLY_IV = {"inputevents", "procedureevents"}
 
 
 def open_export(
@@ -36,7 +46,7 @@ def open_export(
     **options,
 ) -> Source:
     """
-    Open an export; nothing but names and headers is read.
+    Open an export; only names and headers are read.
 
     Parameters
     ----------
@@ -46,11 +56,11 @@ def open_export(
         (postgresql://HOST/DATABASE) that holds them; or a folder or zip of PhysioNet 2019
         or 2012; a MEDS dataset (data/**/*.parquet); eICU tables.
     kind : str, optional
-        "mimic_iii", "mimic_iv", "physionet_2019", "physionet_2012", "meds" or "eicu"; found out by default.
+        Key of `KINDS` ("mimic_iii", "physionet_2019", ...); detected by default.
     engine : str, optional
         Of `ENGINES`: what reads and joins the tables. By default "postgres" for a server, else "duckdb".
     schemas : sequence of str
-        Where a database holds the tables; found out by default.
+        Schemas of a database that hold the tables; detected by default.
     **options
         For the adapter: `limit` and `seed` of PhysioNet 2019 and 2012 (a seeded subset of the stays);
         `codes` of MEDS (a map of codes, see `data_schema/meds_codes.toml`).
@@ -58,7 +68,7 @@ def open_export(
     Raises
     ------
     ExportError
-        If nothing that is known is there, or a database cannot be opened.
+        If `path` holds no export of a known kind, or a database cannot be opened.
     UsageError
         If the kind or engine is unknown or cannot read this, or the adapter does not take an option.
     """
@@ -74,83 +84,66 @@ def open_export(
         return _from_database(path, kind, engine, schemas, options)
     kind = kind or detect(path)
     adapter = KINDS[kind]
-    if strange := set(options) - set(adapter.takes):
-        raise UsageError(", ".join(sorted(strange)), f"has no meaning for {kind}", todo="Leave it out.")
-    if issubclass(adapter, EICU) or (issubclass(adapter, Mimic) and adapter is not Meds):
-        return adapter(path, Files(connect(engine), Path(path)))
-    if engine != "duckdb":
-        raise UsageError(f"--engine {engine}", f"has no meaning for {kind}", todo="Leave it out.")
-    return adapter(path, **options)
+    if unknown := set(options) - set(adapter.takes):
+        raise UsageError(", ".join(sorted(unknown)), f"has no meaning for {kind}", todo="Leave it out.")
+    return adapter.open(path, engine, **options)
 
 
 def _from_database(
     path: str | Path, kind: str | None, engine: str, schemas: Sequence[str], options: dict
 ) -> Source:
-    """A MIMIC release in a database; the connection is closed where none is found."""
+    """A release in a database; the connection is closed if there is none."""
     connected = connect(engine, path)
     try:
         database = Database(connected, path, schemas)
-        return _adapter(database, kind, options)(path, database)
+        adapter = KINDS[kind or _kind_in(database)]
+        if options or not adapter.database_key:
+            raise UsageError(
+                ", ".join(options) or "kind", "has no meaning for a database", todo="Leave it out."
+            )
+        assert issubclass(adapter, TableSource)
+        database.choose(adapter.database_key, adapter.usual_schemas)
+        return adapter(path, database)
     except SepsisError:
         connected.close()
         raise
 
 
-def _adapter(database: Database, kind: str | None, options: dict) -> type[Mimic]:
-    """The adapter for what a database holds, which then knows where to look."""
-    if kind is None:
-        kinds = database.kinds()
-        if not kinds:
-            raise ExportError(
-                database.shown,
-                f"no schema of {', '.join(database.schemas) or 'the database'} holds a table of ICU stays",
-                "a table icustays with the column icustay_id (MIMIC-III) or stay_id (MIMIC-IV)",
-                "Load the release, or name its schemas with --schema.",
-            )
-        if len(kinds) > 1:
-            raise ExportError(
-                database.shown, f"holds {' and '.join(sorted(kinds))}", "one of them",
-                "Say which with --kind or --schema.",
-            )  # fmt: skip
-        kind = next(iter(kinds))
-    adapter = KINDS[kind]
-    if options or not issubclass(adapter, Mimic) or adapter is Meds:
-        raise UsageError(", ".join(options) or "kind", "has no meaning for a database", todo="Leave it out.")
-    database.choose(kind)
-    return adapter
+def _kind_in(database: Database) -> str:
+    """The kind of release that a database holds."""
+    keys = {kind: adapter.database_key for kind, adapter in KINDS.items() if adapter.database_key}
+    kinds = [kind for kind, key in keys.items() if database.holders(key)]
+    if not kinds:
+        raise ExportError(
+            database.shown,
+            f"no schema of {', '.join(database.schemas) or 'the database'} holds a table of ICU stays",
+            "a table icustays with the column icustay_id (MIMIC-III) or stay_id (MIMIC-IV)",
+            "Load the release, or name its schemas with --schema.",
+        )
+    if len(kinds) > 1:
+        raise ExportError(
+            database.shown, f"holds {' and '.join(kinds)}", "one of them",
+            "Choose one with --kind or --schema.",
+        )  # fmt: skip
+    return kinds[0]
 
 
 def detect(path: str | Path) -> str:
     """
-    The kind of an export, from its file names and the header of ICUSTAYS.
+    The kind of an export, from its file names and the headers of a few tables.
 
     Raises
     ------
     ExportError
-        If the path does not exist or holds nothing that is known; the message says what was sought.
+        If the path does not exist or holds no export of a known kind; the message says what was looked for.
     """
     path = Path(path)
     if not path.exists():
         raise ExportError(str(path), "no such file or folder", todo="Check the path you gave.")
     tables = find_files(path) if path.is_dir() else {}
-    if "icustays" in tables:
-        header = {column.lower() for column in read_header(tables["icustays"])}
-        if "icustay_id" in header:
-            return MimicIII.kind
-        if "stay_id" in header:
-            return MimicIV.kind
-    if _ONLY_III & set(tables):
-        return MimicIII.kind
-    if _ONLY_IV & set(tables):
-        return MimicIV.kind
-    if "patient" in tables and EICU.recognises(read_header(tables["patient"])):
-        return EICU.kind
-    if Meds.recognises(path):
-        return Meds.kind
-    if PhysioNet2012.recognises(path):
-        return PhysioNet2012.kind
-    if PhysioNet2019.recognises(path):
-        return PhysioNet2019.kind
+    for kind, adapter in KINDS.items():
+        if adapter.recognises(path, tables):
+            return kind
     raise ExportError(
         str(path),
         "not an export of a known kind",

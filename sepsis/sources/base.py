@@ -20,7 +20,7 @@ import ibis
 import pandas as pd
 import pyarrow as pa
 
-from sepsis.core.errors import ExportError
+from sepsis.core.errors import ExportError, UsageError
 from sepsis.sources.engines.checksums import packed_damage
 from sepsis.sources.engines.engine import Engine, connect, shown
 
@@ -91,6 +91,21 @@ RAW_TABLES: dict[str, dict[str, str]] = {
     },
 }
 
+DETAIL_TABLES = {  # what definitions read that look beyond a stay and its admission
+    "stay_links": "one row per stay: known_stay, known_subject, known_hadm, intime, intime_s, outtime_s, and "
+    "how far its admission (admission_from_s, admission_to_s) and the stay (stay_from_s, stay_to_s) reach",
+    "lab_samples": "laboratory rows near each stay of the person: stay_id, time_h, item, value, text, "
+    "sample, named (the row names the stay's admission), near_admission, near_stay",
+    "orders": "prescriptions in any admission of the persons: subject_id, hadm_id, start_s, stop_s, "
+    "date_only, drug, route, drug_type",
+    "specimens": "cultures in any admission of the persons: subject_id, hadm_id, sample, day_s, time_s "
+    "(null: the day alone is known), specimen, positive",
+    "carevue_rates": "CareVue's chartings of a drug, also without a rate: stay_id, time_h, item, value, "
+    "unit, stopped",
+    "admissions": "the admission of each stay: stay_id, admit_h, discharge_h, admission_type, service",
+    "administrations": "doses as MetaVision charts them: stay_id, start_h, end_h, item",
+}  # *_s are seconds since 1970, *_h hours since ICU admission
+
 
 class Source(ABC):
     """
@@ -105,10 +120,15 @@ class Source(ABC):
         tables stand: the kind itself, unless an adapter says otherwise.
     path : Path
         What was given to `open_export`.
+    has_detail : bool
+        Whether `detail` answers.
     brings_labels : bool
         Whether `raw("labels")` says which stays are septic.
     takes : tuple of str
         Options that `open_export` may hand on.
+    database_key, usual_schemas : str, tuple of str
+        For a release that may lie in a database: the column of its ICU stays that no other kind has, and
+        names of schemas that are preferred if several hold it. "" if it is never read from one.
     engine : str
         Of `sepsis.sources.engines.engine.ENGINES`: where the tables of `raw` live. The expressions use
         nothing that DuckDB, PostgreSQL and Spark read differently.
@@ -117,14 +137,16 @@ class Source(ABC):
 
     Notes
     -----
-    An adapter overrides `files`, `check` and `raw`; `dropped`, `options` and `explained` where it has
-    a use for them.
+    An adapter overrides `recognises`, `files`, `check` and `raw`; the others where it has a use for them.
     """
 
     kind: str = ""
     items_of: str = ""
+    has_detail: bool = False
     brings_labels: bool = False
     takes: tuple[str, ...] = ()
+    database_key: str = ""
+    usual_schemas: tuple[str, ...] = ()
 
     def __init_subclass__(cls, **settings):
         super().__init_subclass__(**settings)
@@ -140,6 +162,33 @@ class Source(ABC):
     def engine(self) -> str:
         """Name of the engine that runs the expressions of `raw`."""
         return self._engine.name
+
+    @classmethod
+    @abstractmethod
+    def recognises(cls, path: Path, tables: dict[str, Path]) -> bool:
+        """
+        Whether a folder or file is an export of this kind; asked in the order of `KINDS`.
+
+        Parameters
+        ----------
+        path : Path
+        tables : dict of lower-case name to file
+            What `engines.files.find_files` found in the folder.
+        """
+
+    @classmethod
+    def open(cls, path: str | Path, engine: str, **options) -> Source:
+        """
+        From a path; `options` are among `takes`.
+
+        Raises
+        ------
+        UsageError
+            If the kind is read without an engine and another than DuckDB is asked for.
+        """
+        if engine != "duckdb":
+            raise UsageError(f"--engine {engine}", f"has no meaning for {cls.kind}", todo="Leave it out.")
+        return cls(path, **options)
 
     @abstractmethod
     def files(self) -> list[Path]:
@@ -176,9 +225,20 @@ class Source(ABC):
             A needed file cannot be read, or a needed column is missing or not what it should be.
         """
 
+    def detail(self, name: str, items: Iterable[str] | None = None) -> pd.DataFrame:
+        """
+        One of `DETAIL_TABLES` in memory, where the kind of export has them (`has_detail`).
+
+        Parameters
+        ----------
+        items : iterable of str, optional
+            Item keys, for "lab_samples", "carevue_rates" and "administrations".
+        """
+        raise AssertionError(f"{self.kind} has no table {name}")
+
     def explained(self, name: str) -> AbstractContextManager[None]:
         """
-        Put around what reads `raw(name)`: an error of the query engine becomes an ExportError.
+        Wraps what reads `raw(name)`: an error of the query engine becomes an ExportError.
 
         Here it lets everything pass; an adapter that reads files lazily overrides it.
         """
@@ -208,7 +268,7 @@ class Source(ABC):
     def malformed(self, name: str, bad: int, total: int) -> ExportError:
         """The error of `refuse_malformed`."""
         return ExportError(
-            name, f"{bad:,} of {total:,} rows read hold a time or number that is none",
+            name, f"{bad:,} of {total:,} rows have an unparseable time or number",
             f"at most {MALFORMED_SHARE:.0%} of them", "Correct the export.",
         )  # fmt: skip
 

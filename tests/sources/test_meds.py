@@ -14,7 +14,7 @@ from sepsis.core.errors import ExportError, SettingsError, UsageError
 from sepsis.events import extract_events
 from sepsis.sources import open_export
 from sepsis.sources.meds.codes import load_codes
-from sepsis.sources.meds.dataset import Meds
+from sepsis.sources.meds.reader import Meds
 from sepsis.synthetic.export import write_synthetic
 from tests.sources.meds_writer import write_meds
 from tests.test_cli import sepsis as command

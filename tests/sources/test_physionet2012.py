@@ -170,7 +170,7 @@ BAD = {
     "another patient's record": (record(7), "1 of 3 files hold another RecordID than their name"),
     "a column cut off": (
         HEADER + "\n" + "01:00,HR\n" * 30,
-        r"30 of \d+ rows read hold a time or number that is none",
+        r"30 of \d+ rows have an unparseable time or number",
     ),
     "bytes that are no text": (HEADER.encode() + b"\n" + b"\xff\xfe\x00,\n" * 30, "30 of"),
 }

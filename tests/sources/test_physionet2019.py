@@ -98,7 +98,7 @@ def test_events_come_out_in_the_vocabulary_with_fio2_in_percent(folder):
 
 def test_a_zip_and_its_folder_hold_the_same(folder, tmp_path):
     archive = zipped(folder, tmp_path / "export.zip")
-    assert PhysioNet2019.recognises(archive)
+    assert PhysioNet2019.recognises(archive, {})
     for one, other in zip(frames(PhysioNet2019(folder)), frames(PhysioNet2019(archive)), strict=True):
         pd.testing.assert_frame_equal(one, other)
 

@@ -11,12 +11,6 @@ import ibis
 from sepsis.core.errors import ExportError, UsageError, nearest
 from sepsis.sources.engines.engine import Engine, is_duckdb_file, shown
 
-STAY_KEYS = {"icustay_id": "mimic_iii", "stay_id": "mimic_iv"}  # the column of ICUSTAYS tells the release
-# Names that the loaders of mimic-code give, and a database's own first schema; before any other
-USUAL = {
-    "mimic_iii": ("mimiciii", "mimiciii_clinical", "mimic_iii", "main", "public"),
-    "mimic_iv": ("mimiciv_icu", "mimic_icu", "mimiciv", "mimic_iv", "main", "public"),
-}
 _SYSTEM = ("information_schema", "pg_catalog", "pg_toast")
 
 
@@ -54,6 +48,11 @@ class Database:
         self.asked = [self._named(schema) for schema in schemas]
         self.found: dict[str, tuple[str, str]] = {}  # lower-case table: (schema, table)
 
+    @property
+    def on_server(self) -> bool:
+        """Whether there is no file of it."""
+        return self.file is None
+
     def _listed(self) -> list[tuple[str, str]]:
         here = "WHERE table_catalog = current_database()"
         query = f"SELECT table_schema, table_name FROM information_schema.tables {here} ORDER BY 1, 2"
@@ -68,22 +67,23 @@ class Database:
                 return name
         raise UsageError(f"--schema {schema}", "no such schema", todo=nearest(schema, self.schemas))
 
-    def kinds(self) -> dict[str, list[str]]:
-        """{kind of export: schemas whose table of ICU stays has that kind's key}."""
-        found: dict[str, list[str]] = {}
+    def holders(self, key: str) -> list[str]:
+        """Schemas whose table of ICU stays has this column."""
+        found = []
         for schema in self.asked or self.schemas:
             table = self.schemas[schema].get("icustays")
-            if table is None:
-                continue
-            columns = {column.lower() for column in self._stored(schema, table).columns}
-            for key, kind in STAY_KEYS.items():
-                if key in columns:
-                    found.setdefault(kind, []).append(schema)
+            if table and key in {column.lower() for column in self._stored(schema, table).columns}:
+                found.append(schema)
         return found
 
-    def choose(self, kind: str) -> None:
+    def choose(self, key: str, usual_schemas: Sequence[str]) -> None:
         """
         Settle which schemas are read.
+
+        Parameters
+        ----------
+        key, usual_schemas
+            `database_key` and `usual_schemas` of the adapter.
 
         Raises
         ------
@@ -92,12 +92,12 @@ class Database:
         """
         order = self.asked
         if not order:
-            holders = self.kinds().get(kind, [])
-            usual = [s for name in USUAL.get(kind, ()) for s in holders if s.lower() == name]
+            holders = self.holders(key)
+            usual = [s for name in usual_schemas for s in holders if s.lower() == name]
             if len(holders) > 1 and not usual:
                 raise ExportError(
                     self.shown, f"schemas {', '.join(holders)} each hold ICU stays", "one of them",
-                    "Say which with --schema.",
+                    "Choose one with --schema.",
                 )  # fmt: skip
             first = (usual or holders)[:1]
             order = [s for name in first for s in self._siblings(name)] or list(self.schemas)

@@ -195,7 +195,9 @@ def _duckdb(location: str | Path) -> Engine:
             ) from None  # fmt: skip
     connection.raw_sql("SET TimeZone = 'UTC'")
     connection.raw_sql("SET enable_progress_bar = false")  # DuckDB draws it on stdout, among the results
-    memory = min(DUCKDB_MEMORY, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
+    memory = DUCKDB_MEMORY
+    if hasattr(os, "sysconf"):  # not on Windows
+        memory = min(memory, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
     aside = Path(tempfile.gettempdir()) / f"sepsis-duckdb-{os.getpid()}-{id(connection)}"
     connection.raw_sql(f"SET memory_limit = '{memory // 2**20} MiB'")
     connection.raw_sql(f"SET temp_directory = '{str(aside).replace(chr(39), chr(39) * 2)}'")

@@ -8,27 +8,24 @@ equality and range joins, `lead` over a full order.
 from __future__ import annotations
 
 import functools
-import hashlib
 from abc import abstractmethod
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import ibis
 import pandas as pd
 
 from sepsis.core import schema
-from sepsis.core.errors import ExportError
-from sepsis.sources.base import LONGEST_STAY_H, RAW_TABLES, TOO_LONG, Source, lacking
-from sepsis.sources.engines.database import Database
-from sepsis.sources.engines.files import Files
-from sepsis.sources.engines.tables import ExportTables
+from sepsis.sources.base import LONGEST_STAY_H, TOO_LONG
+from sepsis.sources.engines.files import read_header
+from sepsis.sources.table_source import TableSource
 
 AGE_HIDDEN_ABOVE, AGE_IF_HIDDEN = 89.0, 91.4  # years; over 89 is hidden, and 91.4 is the median then
 DAYS_A_YEAR = 365.242
 DAY_S = 86400.0
 BEFORE_BIRTH, AFTER_DEATH = "before birth", "after death"
-_DICTIONARY = {"labs": "d_labitems"}  # the others stand in d_items
+STAY_KEYS = {"icustay_id", "stay_id"}
+NOT_AN_ORGANISM = (90856, 90760)  # org_itemid: NEGATIVE, CANCELLED
+_DICTIONARY = {"labs": "d_labitems"}  # the others are in d_items
 
 
 def seconds(time):
@@ -110,39 +107,30 @@ def end_of_life(outtime, dod):
     )
 
 
-class Mimic(Source):
+class Mimic(TableSource):
     """
     The tables of a MIMIC release, in files or a database.
 
     Attributes
     ----------
-    tables : ExportTables
-        The export's own tables.
     stay_key : str
         Name of the ICU stay id in the export.
-    sources : dict of raw table to tuple of str
-        The export's tables behind each raw table, for messages.
+    own_tables : set of str
+        Tables that no other kind has.
     """
 
+    item_type = int
     stay_key: str
-    sources: dict[str, tuple[str, ...]]
+    own_tables: frozenset[str] = frozenset()
 
-    def __init__(self, path: str | Path, store: Files | Database):
-        super().__init__(path, store.engine)
-        self.tables = ExportTables(store, self.kind)
-
-    def files(self) -> list[Path]:
-        """Files of the tables that `data_schema/1_export.toml` names; none of a server."""
-        return self.tables.store.paths(self.tables.contract)
-
-    def fingerprint(self) -> str:
-        """sha256 of the files' bytes (`Source.fingerprint`), or of the rows of a server's tables."""
-        store = self.tables.store
-        if not isinstance(store, Database) or store.file is not None:
-            return super().fingerprint()
-        contract = self.tables.contract
-        content = store.fingerprint({n: [*t["columns"], *t.get("optional", {})] for n, t in contract.items()})
-        return hashlib.sha256(f"{self.kind} {content}".encode()).hexdigest()
+    @classmethod
+    def recognises(cls, path: Path, tables: dict[str, Path]) -> bool:
+        """By the key of ICUSTAYS, or by a table that no other kind has."""
+        if "icustays" in tables:
+            header = {column.lower() for column in read_header(tables["icustays"])}
+            if header & STAY_KEYS:
+                return cls.stay_key in header
+        return bool(cls.own_tables & set(tables))
 
     def check(self) -> pd.DataFrame:
         """Tables and columns; and where the item dictionaries are there, each item of the vocabulary."""
@@ -167,26 +155,10 @@ class Mimic(Source):
         rows.append(pd.DataFrame(found, columns=["table", "column", "status", "required", "feeds"]))
         return pd.concat(rows, ignore_index=True)
 
-    @property
-    def problems(self) -> list[str]:
-        """Required tables and columns that are missing; the item dictionaries are not looked into."""
-        return lacking(self.tables.check())
-
-    def explained(self, name: str) -> AbstractContextManager[None]:
-        """Errors while reading a raw table name the export's file and what is wrong with it."""
-        return self.tables.explained(*self.sources.get(name, ()), *self.sources["stays"])
-
-    def malformed(self, name: str, bad: int, total: int) -> ExportError:
-        """The error of `refuse_malformed`, with the column and the count of its cells."""
-        for table in self.sources.get(name, ()):
-            if table in self.tables and (error := self.tables.bad_cells(table)):
-                return error
-        return super().malformed(name, bad, total)
-
     def dropped(self) -> pd.DataFrame:
         """Copies of rows in the tables behind the stays, which fall together."""
         counts = []
-        for name in self.sources["stays"]:
+        for name in self.tables_of["stays"]:
             table = self.tables[name]
             for kept, part in ((False, table), (True, table.distinct())):
                 counts.append(part.aggregate(rows=part.count()).mutate(concept=ibis.literal(name), kept=kept))
@@ -194,18 +166,6 @@ class Mimic(Source):
         copies = (found[False] - found[True]).rename("rows").reset_index()
         copies.insert(1, "reason", "copy of another row")
         return copies[copies.rows > 0]
-
-    def raw(self, name: str, items: Iterable[str] | None = None) -> ibis.Table:
-        """One of `RAW_TABLES`, made from the export's tables when it is executed."""
-        keys = None if items is None else [int(item) for item in items]
-        if name not in self.sources or keys == []:
-            return self.table(name)
-        if name == "stays":
-            self.tables.refuse_bad_ids(*self.sources[name])
-        with self.explained(name):
-            made = getattr(self, f"_{name}")
-            table = made() if keys is None else made(keys)
-        return table.select(**{column: table[column].cast(kind) for column, kind in RAW_TABLES[name].items()})
 
     @abstractmethod
     def _spans(self) -> ibis.Table:

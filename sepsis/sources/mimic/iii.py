@@ -8,7 +8,6 @@ from sepsis.sources.base import BAD_NUMBER
 from sepsis.sources.mimic.base import (
     DAY_S,
     DAYS_A_YEAR,
-    Mimic,
     end_of_life,
     first_of,
     hours,
@@ -17,12 +16,13 @@ from sepsis.sources.mimic.base import (
     seconds,
     unusable,
 )
+from sepsis.sources.mimic.detail import MimicDetail
 
 CAREVUE_LONGEST_H = 8.0  # a CareVue rate without a next row is not believed for longer
 _CAREVUE_ENDS = ("Stopped", "D/C'd")
 
 
-class MimicIII(Mimic):
+class MimicIII(MimicDetail):
     """
     MIMIC-III tables in one folder.
 
@@ -33,8 +33,10 @@ class MimicIII(Mimic):
     """
 
     kind = "mimic_iii"
-    stay_key = "icustay_id"
-    sources = {
+    stay_key = database_key = "icustay_id"
+    usual_schemas = ("mimiciii", "mimiciii_clinical", "mimic_iii", "main", "public")
+    own_tables = frozenset({"inputevents_mv", "inputevents_cv", "procedureevents_mv"})
+    tables_of = {
         "stays": ("icustays", "admissions", "patients"),
         "charted": ("chartevents",),
         "labs": ("labevents",),

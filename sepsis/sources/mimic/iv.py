@@ -6,7 +6,7 @@ import ibis
 
 from sepsis.sources.mimic.base import (
     DAY_S,
-    Mimic,
+    NOT_AN_ORGANISM,
     end_of_life,
     first_of,
     hours,
@@ -15,11 +15,10 @@ from sepsis.sources.mimic.base import (
     seconds,
     unusable,
 )
+from sepsis.sources.mimic.detail import MimicDetail
 
-NOT_AN_ORGANISM = (90856, 90760)  # org_itemid: NEGATIVE, CANCELLED
 
-
-class MimicIV(Mimic):
+class MimicIV(MimicDetail):
     """
     MIMIC-IV tables.
 
@@ -30,8 +29,10 @@ class MimicIV(Mimic):
     """
 
     kind = "mimic_iv"
-    stay_key = "stay_id"
-    sources = {
+    stay_key = database_key = "stay_id"
+    usual_schemas = ("mimiciv_icu", "mimic_icu", "mimiciv", "mimic_iv", "main", "public")
+    own_tables = frozenset({"inputevents", "procedureevents"})
+    tables_of = {
         "stays": ("icustays", "admissions", "patients"),
         "charted": ("chartevents",),
         "labs": ("labevents",),

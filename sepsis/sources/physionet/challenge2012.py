@@ -69,10 +69,9 @@ class PhysioNet2012(Source):
         contract = schema.read_toml("1_export")[self.kind]
         self.units: dict[str, str] = contract["records"]["units"]
 
-    @staticmethod
-    def recognises(path: str | Path) -> bool:
+    @classmethod
+    def recognises(cls, path: Path, tables: dict[str, Path]) -> bool:
         """Whether one of the first numbered .txt files begins with the challenge's header."""
-        path = Path(path)
         if path.is_file() and not zipfile.is_zipfile(path):
             return False
         names = [name for name in archive.names_in(path, SUFFIX) if Path(name).stem.isdigit()]

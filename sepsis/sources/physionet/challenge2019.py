@@ -65,14 +65,13 @@ class PhysioNet2019(Source):
         names = archive.names_in(self.path, SUFFIX)
         self._numbers = archive.drawn(archive.numbered(self.path, names, SUFFIX), limit, seed)
 
-    @staticmethod
-    def recognises(path: str | Path) -> bool:
+    @classmethod
+    def recognises(cls, path: Path, tables: dict[str, Path]) -> bool:
         """
         Whether `path` is a folder or a zip with at least one .psv file in it.
 
         A file named .zip that is none counts too: reading it then says that it is damaged.
         """
-        path = Path(path)
         if path.is_file() and not zipfile.is_zipfile(path):
             return path.suffix.lower() == ".zip"
         return bool(archive.names_in(path, SUFFIX))

@@ -80,7 +80,7 @@ class MedsTables:
     """
 
     forms = "{name}, made from the events"
-    file = None
+    on_server = False
 
     def __init__(self, engine: Engine, path: Path, codes: CodeMap):
         self.engine, self.path, self.shown, self.map = engine, path, str(path), codes
@@ -106,6 +106,10 @@ class MedsTables:
     def table(self, name: str, whole_numbers: set[str] | None = None) -> ibis.Table:
         """One table of MIMIC-IV, made from the events when it is executed."""
         return getattr(self, f"_{name}")
+
+    def fingerprint(self, columns: dict[str, list[str]]) -> str:
+        """Not asked for: files have bytes."""
+        raise NotImplementedError
 
     def damage(self, name: str) -> ExportError | None:
         """Nothing is known of one table's file; `failure` says what is wrong."""

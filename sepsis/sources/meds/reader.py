@@ -2,7 +2,7 @@
 The Medical Event Data Standard (MEDS): one long table of coded events, in Parquet files below data/.
 
 Arnrich et al., MEDS (2024), github.com/Medical-Event-Data-Standard. The events are put into the shape of
-MIMIC-IV's tables (`meds_tables`) by a map of codes (`data_schema/meds_codes.toml`, or the user's), and read
+MIMIC-IV's tables (`mimic_tables`) by a map of codes (`data_schema/meds_codes.toml`, or the user's), and read
 by the same rules.
 """
 
@@ -16,10 +16,10 @@ import pandas as pd
 from sepsis.core import schema
 from sepsis.sources.base import Source, lacking
 from sepsis.sources.engines.engine import connect
-from sepsis.sources.engines.tables import ExportTables
 from sepsis.sources.meds.codes import ITEMS_OF, load_codes
-from sepsis.sources.meds.tables import STANDARD, MedsTables, data_files
+from sepsis.sources.meds.mimic_tables import STANDARD, MedsTables, data_files
 from sepsis.sources.mimic.iv import MimicIV
+from sepsis.sources.table_source import TableSource
 
 _FEEDS = {
     "icu_admission": "stays", "icu_discharge": "stays", "hospital_admission": "link of events to stays, age",
@@ -55,18 +55,22 @@ class Meds(MimicIV):
     kind = "meds"
     takes = ("codes",)
     items_of = ITEMS_OF
+    database_key = ""
 
     def __init__(self, path: str | Path, codes: str | Path | None = None):
-        engine = connect("duckdb")
         self.codes_file = Path(codes) if codes is not None else None
-        self.store = MedsTables(engine, Path(path), load_codes(codes))
-        Source.__init__(self, path, engine)
-        self.tables = ExportTables(self.store, ITEMS_OF)
+        self.store = MedsTables(connect("duckdb"), Path(path), load_codes(codes))
+        super().__init__(path, self.store)
 
-    @staticmethod
-    def recognises(path: str | Path) -> bool:
+    @classmethod
+    def recognises(cls, path: Path, tables: dict[str, Path]) -> bool:
         """Whether the folder has Parquet files below data/."""
-        return bool(data_files(Path(path)))
+        return bool(data_files(path))
+
+    @classmethod
+    def open(cls, path: str | Path, engine: str, **options) -> Source:
+        """Its files are read by DuckDB alone."""
+        return super(TableSource, cls).open(path, engine, **options)
 
     @property
     def lacks(self) -> str:

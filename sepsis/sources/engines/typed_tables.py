@@ -9,8 +9,9 @@ with a table is found out after the engine has stumbled over it, so a sound expo
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
 
 import ibis
 import pandas as pd
@@ -18,9 +19,7 @@ import pandas as pd
 from sepsis.core import schema
 from sepsis.core.errors import ExportError
 from sepsis.sources.base import BAD_NUMBER, BAD_TIME
-from sepsis.sources.engines.database import Database
-from sepsis.sources.engines.files import Files
-from sepsis.sources.meds.tables import MedsTables
+from sepsis.sources.engines.engine import Engine
 
 MALFORMED = "malformed"  # a column beside those of the contract: what no row can be read from, or null
 FIRST_YEAR, LAST_YEAR = 1800, 2300
@@ -43,19 +42,62 @@ def _whole(number: ibis.Value) -> ibis.Value:
     return ((number % 1 == 0) & (number.abs() < 2.0**63)).fill_null(False)
 
 
-class ExportTables:
+class TableStore(Protocol):
+    """
+    What holds an export's tables, on its engine: `Files`, `Database` or `MedsTables`.
+
+    Attributes
+    ----------
+    shown : str
+        The place, for messages.
+    forms : str
+        How a missing table could be given, for messages.
+    """
+
+    engine: Engine
+    shown: str
+    forms: str
+
+    @property
+    def on_server(self) -> bool:
+        """Whether there are no files, so that rows make the fingerprint."""
+
+    def __contains__(self, name: str) -> bool: ...
+
+    def paths(self, names: Iterable[str]) -> list[Path]:
+        """Files of these tables."""
+
+    def where(self, name: str) -> str:
+        """What a table is called in messages."""
+
+    def header(self, name: str) -> list[str]:
+        """Column names as they are written."""
+
+    def table(self, name: str, whole_numbers: set[str] | None = None) -> ibis.Table:
+        """A table in the store's own types; DuckDB reads the CSV columns of `whole_numbers` as such."""
+
+    def damage(self, name: str) -> ExportError | None:
+        """What is wrong with a table's file as a file, if it is known."""
+
+    def failure(self, error: Exception, names: tuple[str, ...]) -> ExportError:
+        """The error of a query over these tables; the engine's own message may quote a row."""
+
+    def fingerprint(self, columns: dict[str, list[str]]) -> str:
+        """sha256 over the rows of tables, where the store is on a server."""
+
+
+class TypedTables:
     """
     The tables of one export that `data_schema/1_export.toml` names.
 
     Parameters
     ----------
-    store : Files, Database or MedsTables
-        What holds them, on its engine.
+    store : TableStore
     kind : str
         Section of `1_export.toml`.
     """
 
-    def __init__(self, store: Files | Database | MedsTables, kind: str):
+    def __init__(self, store: TableStore, kind: str):
         self.store, self.engine, self.kind = store, store.engine, kind
         self.contract: dict[str, dict[str, Any]] = schema.read_toml("1_export")[kind]
         self._read: dict[str, ibis.Table] = {}

@@ -7,17 +7,13 @@ wide tables; an infusion is charted as a rate at a time; there is no clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import ibis
-import pandas as pd
 
-from sepsis.core.errors import ExportError
-from sepsis.sources.base import LONGEST_STAY_H, RAW_TABLES, TOO_LONG, Source, lacking
-from sepsis.sources.engines.files import Files
-from sepsis.sources.engines.tables import ExportTables
+from sepsis.sources.base import LONGEST_STAY_H, TOO_LONG
+from sepsis.sources.engines.files import read_header
+from sepsis.sources.table_source import TableSource
 
 AGE_IF_HIDDEN = 91.4  # years; the export writes "> 89"
 RATE_HOLDS_H = 24.0  # a rate that is not charted again within a day has ended unseen
@@ -27,7 +23,7 @@ NOT_CONVERTIBLE = "rate by volume"
 CANCELLED = "order cancelled"
 
 
-class EICU(Source):
+class EICU(TableSource):
     """
     A folder of eICU tables (.csv, .csv.gz or .parquet; any letter case).
 
@@ -40,57 +36,20 @@ class EICU(Source):
     """
 
     kind = "eicu"
-    sources = {
+    tables_of = {
         "stays": ("patient",), "charted": ("vitalperiodic", "vitalaperiodic", "nursecharting"),
         "labs": ("lab",), "outputs": ("intakeoutput",), "infusions": ("infusiondrug",),
         "prescriptions": ("medication",), "cultures": ("microlab",),
     }  # fmt: skip
 
-    def __init__(self, path: str | Path, store: Files):
-        super().__init__(path, store.engine)
-        self.tables = ExportTables(store, self.kind)
+    @classmethod
+    def recognises(cls, path: Path, tables: dict[str, Path]) -> bool:
+        """By the key of its table `patient`."""
+        return "patient" in tables and "patientunitstayid" in {
+            column.lower() for column in read_header(tables["patient"])
+        }
 
-    @staticmethod
-    def recognises(header: Iterable[str]) -> bool:
-        """Whether a table `patient` with this header is eICU's."""
-        return "patientunitstayid" in {column.lower() for column in header}
-
-    def files(self) -> list[Path]:
-        """Files of the tables that `data_schema/1_export.toml` names."""
-        return self.tables.store.paths(self.tables.contract)
-
-    def check(self) -> pd.DataFrame:
-        """Tables and columns."""
-        return self.tables.check()
-
-    @property
-    def problems(self) -> list[str]:
-        """Required tables and columns that are missing."""
-        return lacking(self.check())
-
-    def explained(self, name: str) -> AbstractContextManager[None]:
-        """Errors while reading a raw table name the export's file and what is wrong with it."""
-        return self.tables.explained(*self.sources.get(name, ()), "patient")
-
-    def malformed(self, name: str, bad: int, total: int) -> ExportError:
-        """The error of `refuse_malformed`, with the column and the count of its cells."""
-        for table in self.sources.get(name, ()):
-            if table in self.tables and (error := self.tables.bad_cells(table)):
-                return error
-        return super().malformed(name, bad, total)
-
-    def raw(self, name: str, items: Iterable[str] | None = None) -> ibis.Table:
-        """One of `RAW_TABLES`, made from the export's tables when it is executed."""
-        wanted = None if items is None else sorted(set(items))
-        if name not in self.sources or wanted == []:
-            return self.table(name)
-        if name == "stays":
-            self.tables.refuse_bad_ids(*self.sources[name])
-        with self.explained(name):
-            table = getattr(self, f"_{name}")(wanted)
-        return table.select(**{column: table[column].cast(kind) for column, kind in RAW_TABLES[name].items()})
-
-    def _stays(self, items: None = None) -> ibis.Table:
+    def _stays(self) -> ibis.Table:
         rows = self.tables["patient"]
         hidden = rows.age.strip().startswith(">")
         person = ibis.dense_rank().over(ibis.window(order_by=rows.uniquepid)) + 1
@@ -131,7 +90,7 @@ class EICU(Source):
             exclusion=rows.malformed,
         )
 
-    def _charted(self, items: list[str] | None) -> ibis.Table:
+    def _charted(self, items: list[str] | None = None) -> ibis.Table:
         parts = [self._wide(name, items) for name in _WIDE]
         rows = self._at_stay("nursecharting")
         item = rows.nursingchartcelltypevallabel.concat("|", rows.nursingchartcelltypevalname)
@@ -143,7 +102,7 @@ class EICU(Source):
         )
         return ibis.union(*parts)
 
-    def _wide(self, name: str, items: list[str] | None) -> ibis.Table:
+    def _wide(self, name: str, items: list[str] | None = None) -> ibis.Table:
         """A wide table as rows, a gap making none."""
         rows = self._at_stay(name)
         contract = self.tables.contract[name]
@@ -160,7 +119,7 @@ class EICU(Source):
         rows = rows.filter(rows["value"].notnull() | rows.malformed.notnull())
         return self._measured(rows, rows[_WIDE[name]], rows["item"], rows["value"])
 
-    def _labs(self, items: list[str] | None) -> ibis.Table:
+    def _labs(self, items: list[str] | None = None) -> ibis.Table:
         rows = self._at_stay("lab")
         rows = rows if items is None else rows.filter(rows.labname.isin(items))
         return self._measured(
@@ -172,13 +131,13 @@ class EICU(Source):
             rows.labresulttext,
         )
 
-    def _outputs(self, items: list[str] | None) -> ibis.Table:
+    def _outputs(self, items: list[str] | None = None) -> ibis.Table:
         rows = self._at_stay("intakeoutput")
         rows = rows.filter(rows.cellpath.lower().contains("output"))
         rows = rows if items is None else rows.filter(rows.celllabel.isin(items))
         return self._measured(rows, rows.intakeoutputoffset, rows.celllabel, rows.cellvaluenumeric)
 
-    def _infusions(self, items: list[str] | None) -> ibis.Table:
+    def _infusions(self, items: list[str] | None = None) -> ibis.Table:
         """
         A rate holds until the drug's next dose at a later time, at most `RATE_HOLDS_H`.
 
@@ -211,7 +170,7 @@ class EICU(Source):
             ),
         )
 
-    def _prescriptions(self, items: None = None) -> ibis.Table:
+    def _prescriptions(self) -> ibis.Table:
         rows = self._at_stay("medication")
         cancelled = rows.drugordercancelled.lower() == "yes"
         return rows.select(
@@ -226,7 +185,7 @@ class EICU(Source):
             ),
         )
 
-    def _cultures(self, items: None = None) -> ibis.Table:
+    def _cultures(self) -> ibis.Table:
         """A specimen is one site at one time; its rows are organisms and their antibiotics."""
         rows = self._at_stay("microlab")
         grew = ~rows.organism.fill_null("").strip().lower().isin(_NO_ORGANISM)
