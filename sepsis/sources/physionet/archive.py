@@ -62,10 +62,7 @@ def numbered(path: Path, names: list[str], suffix: str) -> dict[str, int]:
     """
     if not names:
         raise ExportError(
-            str(path),
-            f"no {suffix} file in it",
-            f"one {suffix} file a patient",
-            "Check the path you gave.",
+            str(path), f"no {suffix} file in it", f"one {suffix} file a patient", "Check the path you gave."
         )
     ending = re.compile(rf"(?<![0-9])([0-9]{{1,18}}){re.escape(suffix)}$", re.IGNORECASE)
     found = {name: int(match.group(1)) for name in names if (match := ending.search(name))}
