@@ -1,10 +1,10 @@
 """
-How the made-up patients' bodies run: an hourly latent course of every variable, and its readings.
+Physiology of the synthetic patients: an hourly latent course of every variable, and its readings.
 
-A reading is a person's baseline, plus slow correlated noise (autoregressive in time, with a stress
-shared by the vital signs), plus what an illness adds, plus the noise of the instrument. Illnesses
-are the drift towards an event and harmless excursions (pain, fever after surgery, bleeding) that
-everyone may have: an excursion moves the same variables the same way, but passes.
+A reading is the person's baseline, plus slow autoregressive noise (partly shared by the vital signs), plus
+the effect of illness, plus measurement noise. Illness is the drift towards an event, and harmless excursions
+(pain, fever after surgery, bleeding) that any patient may have: an excursion moves the same variables in the
+same direction, but passes.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ EXCURSIONS = 3  # at most, per stay
 EXCURSION_SHARE = 0.3  # of the three, how many happen on average
 MEMORY = 0.93  # hourly autocorrelation of the slow noise
 AFFECTED = 0.65  # chance that an illness moves a given variable
-
-
 RISE = 0.6  # exponent of a rise: below 1, more of it comes early
 
 
@@ -75,7 +73,7 @@ SIGNALS = {
     "pf_ratio": Signal(455, 35, 20, 12, 50, 620, 0, -40),
     "urine_rate": Signal(85, 18, 14, 10, 4, 400, 0, -22, circulatory=True),
 }
-# Nobody who is not failing leaves these ranges (no SOFA points) ...
+# A patient without organ failure stays within these ranges (no SOFA points) ...
 NO_POINTS = {
     "map": (70, np.inf),
     "creatinine": (-np.inf, 1.1),
@@ -84,7 +82,7 @@ NO_POINTS = {
     "pf_ratio": (405, np.inf),
     "urine_rate": (36, np.inf),
 }
-# ... but for the one organ that may lack a point: its own baseline (mean, SD) and range.
+# ... except for the organ that may have one point: its own baseline (mean, SD) and range.
 ONE_POINT = {
     "cardiovascular": ("map", 79.0, 8.0, (-np.inf, np.inf)),
     "renal": ("creatinine", 1.5, 0.15, (1.2, 1.9)),
@@ -92,7 +90,7 @@ ONE_POINT = {
     "coagulation": ("platelets", 127.0, 9.0, (101, 149)),
     "respiration": ("pf_ratio", 350.0, 14.0, (312, 395)),
 }
-# A failing organ: where it is when it fails, where it goes (ranges drawn from), the side it stays on.
+# A failing organ: ranges of its level at failure and of its later level, and its bound.
 FAILING = {
     "creatinine": ("renal", (2.2, 2.8), (2.4, 4.8), (2.1, np.inf)),
     "bilirubin_total": ("liver", (2.2, 3.0), (2.6, 7.0), (2.1, np.inf)),
@@ -117,7 +115,7 @@ class Course:
     Attributes
     ----------
     illness : ndarray, shape (n, hours)
-        How ill a stay is at each hour of the grid, 0 (not at all) to 1 (as ill as measured for).
+        Severity of illness at each hour of the grid, 0 to 1.
     """
 
     def __init__(self, plan: pd.DataFrame, rng: np.random.Generator):
@@ -197,10 +195,9 @@ class Course:
         return shape, np.where(happens, rng.gamma(4.0, 0.25, (n, EXCURSIONS)), 0.0)
 
     def _run(self, name: str, signal: Signal) -> np.ndarray:
-        """The latent course of one variable, shape (n, hours)."""
         n, rng = len(self.plan), self.rng
         base = signal.mean + signal.between * self._person(n)
-        if name == "map":  # who may not lose this point is hypertensive
+        if name == "map":  # patients without a cardiovascular point are hypertensive
             base = base + 14.0
         for organ, (variable, mean, sd, _) in ONE_POINT.items():
             if variable == name:
@@ -215,7 +212,7 @@ class Course:
         return base[:, None] + signal.within * slow + signal.drift * add
 
     def _person(self, n: int) -> np.ndarray:
-        """A unit normal per stay, four fifths of whose variance the stays of one person share."""
+        """A standard normal per stay; stays of one person share four fifths of the variance."""
         subject = pd.factorize(self.plan.subject_id)[0]
         shared = self.rng.normal(size=subject.max() + 1)[subject]
         return np.sqrt(0.8) * shared + np.sqrt(0.2) * self.rng.normal(size=n)
@@ -224,7 +221,6 @@ class Course:
         return self.plan.spare_organ.to_numpy() == ORGANS.index(organ)
 
     def _failing(self, name, values, stay, time_h) -> np.ndarray:
-        """Readings of an organ after it has failed."""
         if name not in FAILING:
             return values
         organ = FAILING[name][0]
@@ -237,7 +233,7 @@ class Course:
         return np.where(fails, level * wobble, values)
 
     def _bounded(self, name, values, stay, time_h) -> np.ndarray:
-        """The ranges of `NO_POINTS`, `ONE_POINT` and `FAILING`, whichever holds for a reading."""
+        """Clip to the range of `NO_POINTS`, `ONE_POINT` or `FAILING` that applies to a reading."""
         if name not in NO_POINTS:
             return values
         low, high = (np.full(len(stay), bound) for bound in NO_POINTS[name])

@@ -1,8 +1,5 @@
 """
-A made-up MIMIC-style export with known onsets, to try everything on.
-
-People, courses, measurements and orders are drawn in `synthetic_plan`, `synthetic_course`,
-`synthetic_measure` and `synthetic_orders`; `synthetic_layout` writes them as a release would.
+A synthetic MIMIC-style export with known onsets.
 """
 
 from __future__ import annotations
@@ -29,12 +26,12 @@ def write_synthetic(
     out: str | Path, *, stays: int, seed: int, layout: str = "mimic-iii", case_share: float = 0.2
 ) -> Path:
     """
-    Write an export of made-up ICU stays, and the truth about them.
+    Write an export of synthetic ICU stays, and the truth about them.
 
     Parameters
     ----------
     out : path
-        Folder to write; absent or empty. It appears when everything in it is whole.
+        Folder to write; absent or empty. It appears only when it is complete.
     stays : int
         Number of ICU stays.
     seed : int
@@ -48,14 +45,14 @@ def write_synthetic(
     out : Path
         The tables as .csv.gz, and `truth.parquet`, one row per stay: stay_id, subject_id, hadm_id,
         is_case, onset_h (hours since ICU admission; null for controls), kind ("case"; "plain";
-        "infection": suspected, no organ fails; "organ": an organ fails, no infection then;
-        "chronic": failing from the start, no infection), event_h, drift_start_h, first_organ,
+        "infection": suspected infection without organ failure; "organ": organ failure without infection;
+        "chronic": organ failure from the start, no infection), event_h, drift_start_h, first_organ,
         culture_h, antibiotic_h (the intended pair, null if none), stay_h.
 
     Raises
     ------
     UsageError
-        `out` holds something already, or an argument makes no sense.
+        If `out` is not empty, or an argument is out of range.
     """
     out = Path(out)
     _check_arguments(out, stays, seed, layout, case_share)
@@ -76,11 +73,10 @@ def _check_arguments(out: Path, stays: int, seed: int, layout: str, case_share: 
     if not 0.0 <= case_share <= 1.0:
         raise UsageError("case_share", f"{case_share}", "a share from 0 to 1")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(str(out), "it holds something already", todo="Name a new or an empty folder.")
+        raise UsageError(str(out), "is not empty", todo="Name a new or an empty folder.")
 
 
 def _write(folder: Path, plan: pd.DataFrame, seed: int, layout: str) -> pd.DataFrame:
-    """All tables, batch by batch; returns the truth."""
     number = pd.factorize(plan.subject_id)[0] // BATCH_SUBJECTS
     truths = []
     with ExportWriter(folder, layout, seed) as writer:

@@ -1,4 +1,4 @@
-"""Item ids, texts and units that the made-up export writes: MetaVision's, which MIMIC-IV shares."""
+"""Item ids, texts and units of the synthetic export: those of MetaVision, which MIMIC-IV shares."""
 
 HEART_RATE, RESP_RATE, SPO2, TEMP_F, TEMP_C = 220045, 220210, 220277, 223761, 223762
 CUFF = {"sbp": 220179, "dbp": 220180, "map": 220181}

@@ -1,9 +1,9 @@
 """
-The made-up patients as the tables of a MIMIC release: names, columns and files of each layout.
+The synthetic patients as tables of a MIMIC release: names, columns and files of each layout.
 
-Both layouts carry the same patients. They differ where the releases differ: MIMIC-III knows the day
-of an antibiotic only, hides ages over 89 by 300 years and keeps erroneous rows marked as such;
-MIMIC-IV has the hour, `anchor_age`, and some laboratory rows without an admission.
+Both layouts have the same patients. They differ as the releases do: MIMIC-III has only the day of an
+antibiotic, shifts ages over 89 to 300 years and keeps rows marked as errors; MIMIC-IV has the hour,
+`anchor_age`, and some laboratory rows without an admission.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ COMPRESSION = 1  # the files are read once or twice; level 1 writes several time
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Some stays and all that was written about them, as the other synthetic modules make it."""
+    """Some stays with everything recorded about them."""
 
     plan: pd.DataFrame
     charted: pd.DataFrame
@@ -58,7 +58,7 @@ class ExportWriter(contextlib.ExitStack):
         Exists and is empty.
     layout : {"mimic-iii", "mimic-iv"}
     seed : int
-        Of what only one layout has (which rows are marked as errors, which lack an admission).
+        For what only one layout has (rows marked as errors, rows without an admission).
     """
 
     def __init__(self, folder: Path, layout: str, seed: int):
@@ -204,7 +204,7 @@ def _admissions(plan: pd.DataFrame) -> pd.DataFrame:
 
 
 def _diagnoses(plan: pd.DataFrame, sepsis: tuple, other: tuple) -> pd.DataFrame:
-    """Two codes an admission, the first a sepsis code where the admission was coded as such."""
+    """Two codes per admission; the first is a sepsis code if the admission was coded as sepsis."""
     last = plan.groupby("hadm_id", sort=False).last().reset_index()
     of = np.arange(len(last))
     first = np.where(last.sepsis_code, np.take(sepsis, of % len(sepsis)), np.take(other, of % len(other)))
@@ -250,7 +250,7 @@ def _inputs(plan, ids, rows) -> pd.DataFrame:
 
 
 def _no_carevue() -> pd.DataFrame:
-    """The columns of a table no MetaVision patient is in."""
+    """The empty CareVue table: every patient is in MetaVision."""
     columns = (
         "subject_id hadm_id icustay_id charttime itemid amount amountuom rate rateuom stopped "
         "originalamount originalamountuom originalrate originalrateuom"
@@ -271,7 +271,7 @@ def _procedures(plan, ids, rows) -> pd.DataFrame:
 
 
 def _prescriptions(plan, ids, rows, *, date_only: bool) -> pd.DataFrame:
-    """Orders: with the hour as MIMIC-IV has it, or with the day alone in MIMIC-III's columns."""
+    """Orders with the hour (MIMIC-IV) or with the day only (MIMIC-III)."""
     start, stop = (_clock(plan, rows.stay, hours) for hours in (rows.time_h, rows.stop_h))
     if date_only:
         start, stop = start.dt.normalize(), stop.dt.normalize()
@@ -293,7 +293,6 @@ def _cultures(plan, ids, rows) -> pd.DataFrame:
 
 
 def _specimen_ids(cultures: pd.DataFrame) -> np.ndarray:
-    """A number per row that no other row of the batch's patients has."""
     return cultures.subject_id.to_numpy() * 100 + cultures.groupby("subject_id").cumcount().to_numpy()
 
 

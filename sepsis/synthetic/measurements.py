@@ -1,10 +1,9 @@
 """
-What was written down about the made-up patients: charted rows, laboratory rows, outputs.
+Measurements of the synthetic patients: charted values, laboratory values, urine output.
 
-Charting is irregular: nurses come about every hour with jitter, skip, and leave gaps (a patient at
-the scanner); panels of laboratory values come every few hours, each with its own chance. The ill are
-measured a little more often, whatever they are ill with. One reading is forced: the one in which the
-first failing organ shows, at the event itself.
+Charting is irregular: about hourly with jitter, omissions and gaps; laboratory panels every few hours, each
+with its own probability. Sicker patients are measured a little more often, whatever the cause. One reading is
+forced: the first sign of organ failure, at the event itself.
 """
 
 from __future__ import annotations

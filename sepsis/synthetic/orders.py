@@ -1,10 +1,10 @@
 """
-What was ordered for the made-up patients: vasopressors, antibiotics, cultures, extubations.
+Orders of the synthetic patients: vasopressors, antibiotics, cultures, extubations.
 
-Cases get a culture and an antibiotic around the onset, in either order. So do infected patients whose
-organs hold, and, at other times or alone, some of everybody: whether a suspicion and a rise in SOFA
-meet is for the label rule to find out. Times are chosen so that the rule finds the same onset with
-the hour of an antibiotic (MIMIC-IV) and with its day alone (MIMIC-III).
+Cases have a culture and an antibiotic around the onset, in either order. So have infected patients without
+organ failure, and some others, at other times or only one of the two: the label rule must find out whether a
+suspicion coincides with a rise in SOFA. Times are chosen so that the rule finds the same onset with the hour
+of an antibiotic (MIMIC-IV) and with its day only (MIMIC-III).
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def infusions(plan: pd.DataFrame, course: Course, rng: np.random.Generator) -> p
     """
     Vasoactive drugs: stay, start_h, end_h, item, rate, unit, status.
 
-    Norepinephrine from the hour the circulation fails, in pieces as rates are changed, sometimes
-    another drug beside it; phenylephrine for a few of the others (no SOFA points). Some pieces were
-    corrected: the first version stays in the export as "Rewritten".
+    Norepinephrine from the hour of cardiovascular failure, one row per rate, sometimes with a second drug;
+    phenylephrine for a few others (no SOFA points). Some rows were corrected: the first version stays in the
+    export as "Rewritten".
     """
     fail_h, stay_h = plan.fail_cardiovascular_h.to_numpy(), plan.stay_h.to_numpy()
     who = np.flatnonzero(np.isfinite(fail_h) & (fail_h < stay_h - 1.0))
@@ -82,7 +82,7 @@ def _infusion(stay, start_h, end_h, item, rate, unit, status) -> pd.DataFrame:
 
 
 def extubations(plan: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """When the tube came out, where that was written down: stay, time_h, item."""
+    """Recorded extubations: stay, time_h, item."""
     end_h = plan.vent_end_h.to_numpy()
     who = np.flatnonzero((end_h < plan.stay_h.to_numpy() - 0.1) & (rng.random(len(plan)) < 0.8))
     return pd.DataFrame({"stay": who, "time_h": end_h[who], "item": EXTUBATION})
@@ -116,8 +116,8 @@ def antibiotics_and_cultures(
     _drug(drugs, who, antibiotic_h, rng.choice(FIRST_DRUGS, len(who)), rng)
     second = rng.random(len(who)) < 0.6
     _drug(drugs, who[second], antibiotic_h[second] + 0.5, rng.choice(SECOND_DRUGS, second.sum()), rng)
-    # The others: a culture alone, or an antibiotic alone, or eye drops, which treat no infection.
-    # None where the other stay of the admission counts on its own suspicion.
+    # Others get a culture alone, an antibiotic alone, or eye drops (no systemic treatment), unless another
+    # stay of the admission has a suspicion of its own.
     alone = np.flatnonzero(pairs.culture_h.isna() & ~plan.sibling_event & (kind != "case"))
     alone = alone[plan.stay_number.to_numpy()[alone] == 0]
     choice = rng.random(len(alone))
@@ -137,10 +137,10 @@ def antibiotics_and_cultures(
 
 def _pairs(plan: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     """
-    A culture and an antibiotic for cases, infected controls and a few with organ failure much later.
+    A culture and an antibiotic for cases, infected controls, and a few with organ failure much later.
 
-    Draws are tried until one fits: the suspicion lies in `EARLIEST_H`..`LATEST_H` of the event, read
-    with the antibiotic's hour and read with its midnight, and the two make a pair both ways.
+    The first draw that fits is taken: the suspicion lies in `EARLIEST_H`..`LATEST_H` of the event, with the
+    antibiotic's hour and with its midnight, and both make a pair with the culture.
     """
     n = len(plan)
     kind = plan.kind.to_numpy()
@@ -177,14 +177,11 @@ def _whole_minutes(plan: pd.DataFrame, hours: np.ndarray) -> np.ndarray:
 
 
 def _midnight(plan: pd.DataFrame, hours: np.ndarray) -> np.ndarray:
-    """Hours since admission of the midnight before."""
     of_day = ((plan.intime - plan.intime.dt.normalize()) / pd.Timedelta(hours=1)).to_numpy()[:, None]
     return np.floor((hours + of_day) / 24.0 + 1e-9) * 24.0 - of_day
 
 
 class _Table:
-    """Rows gathered piece by piece, of whatever columns."""
-
     def __init__(self):
         self._parts: list[pd.DataFrame] = []
 

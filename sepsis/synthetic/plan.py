@@ -1,10 +1,10 @@
 """
-Who the made-up patients are and what happens to them: one row per ICU stay, before any measurement.
+The synthetic patients and their clinical events: one row per ICU stay, before any measurement.
 
-Two rules keep the made-up task honest. Every stay, case or not, draws the hour at which something
-happens to it (`event_h`) and its length from the same distributions, so that neither tells the
-classes apart. And whoever is not yet failing scores at most one SOFA point (`spare_organ`), so
-that the first failing organ, two points or more at once, is the first rise a label rule can find.
+Two rules keep the task honest. Cases and controls draw the hour of their event (`event_h`) and their length
+of stay from the same distributions, so that neither separates the classes. And a patient without organ
+failure has at most one SOFA point (`spare_organ`), so that the first failing organ, two points or more at
+once, is the first rise a label rule can find.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ KINDS = ("case", "plain", "infection", "organ", "chronic")
 CONTROL_SHARES = {"plain": 0.60, "infection": 0.18, "organ": 0.17, "chronic": 0.05}
 
 FIRST_EVENT_H, LAST_EVENT_H = 8.0, 96.0
-HOURS_AFTER_EVENT = 14.0  # at least; a stay goes on after its onset
+HOURS_AFTER_EVENT = 14.0  # at least; a stay continues after its onset
 DRIFT_H = (5.0, 12.0)  # a drift begins this long before the event
 BETWEEN_STAYS_H = 48.0  # of one admission, at least: a suspicion in one does not reach the other
 SUBJECT_IDS, ADMISSION_IDS, STAY_IDS = 10_000, 100_000, 200_000
 
-# A failing organ shows in a laboratory value for three cases in ten only: an onset that is always the
-# hour of a draw could be told from the time since the last draw.
+# Organ failure shows in a laboratory value in only three cases of ten: if every onset were the hour of a
+# blood draw, the time since the last draw would predict it.
 _FIRST_ORGAN = {
     "respiration": 0.09,
     "coagulation": 0.05,
@@ -52,8 +52,8 @@ def plan_stays(stays: int, rng: np.random.Generator, *, case_share: float = 0.2)
         How many.
     rng : Generator
     case_share : float
-        Expected share of stays that become septic, a little less than asked for because at most one
-        stay of an admission is anything but "plain".
+        Expected share of stays that become septic; slightly fewer do, because only one stay of an admission
+        can differ from "plain".
 
     Returns
     -------
@@ -106,7 +106,7 @@ def _people(stays: int, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def _unique_ids(n: int, base: int, rng: np.random.Generator) -> np.ndarray:
-    """n different integers above `base`, in random order, from a range that grows with n."""
+    """n distinct integers above `base`, in random order, from a range that grows with n."""
     return base + 1 + rng.permutation(max(2 * n, 89_999))[:n]
 
 
@@ -134,8 +134,8 @@ def _clock(plan: pd.DataFrame, rng: np.random.Generator) -> None:
     """
     Wall-clock times; `event_h` and `stay_h` are moved to whole minutes of the clock.
 
-    Admissions of one person follow each other by a month or more; the second stay of an admission
-    begins at least `BETWEEN_STAYS_H` after the first has ended.
+    Admissions of one person are a month or more apart; the second stay of an admission begins at least
+    `BETWEEN_STAYS_H` after the end of the first.
     """
     n = len(plan)
     lead_h = np.minimum(0.5 + rng.exponential(12.0, n), 60.0)  # hospital, or ward, before the unit
@@ -170,12 +170,12 @@ def _clock(plan: pd.DataFrame, rng: np.random.Generator) -> None:
 
 
 def _organs(plan: pd.DataFrame, rng: np.random.Generator) -> None:
-    """Which organ fails first, which follow and when, and which may lack a point all along."""
+    """The first failing organ, those that follow and when, and the organ that may have one point."""
     n = len(plan)
     kind = plan.kind.to_numpy()
     first = rng.choice(6, size=n, p=list(_FIRST_ORGAN.values()))
     spare = rng.choice(6, size=n, p=list(_SPARE_ORGAN.values()))
-    # a rise of two must come from elsewhere than the point already lost; vasopressors give three
+    # a rise of two points must come from another organ; vasopressors give three
     clash = (spare == first) & (first != ORGANS.index("cardiovascular"))
     spare[clash] = ORGANS.index("cardiovascular")
     failing = np.isin(kind, ["case", "organ"])

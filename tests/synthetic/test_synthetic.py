@@ -92,11 +92,11 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_other_ones(tmp_path
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path):
     (tmp_path / "mine.txt").write_text("keep me")
-    with pytest.raises(UsageError, match="holds something already") as caught:
+    with pytest.raises(UsageError, match="is not empty") as caught:
         write_synthetic(tmp_path, stays=5, seed=0)
     assert caught.value.exit_code == 2
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
-    with pytest.raises(UsageError, match="holds something already"):
+    with pytest.raises(UsageError, match="is not empty"):
         write_synthetic(tmp_path / "mine.txt", stays=5, seed=0)
 
 
