@@ -1,9 +1,17 @@
 """
-Labels: suspicion of infection, hourly SOFA, onset, and who is a case or a control.
+Labels: hourly SOFA, suspicion of infection, onset, cases and controls.
 
-One stage: `label_stays` reads the `Events` of an export and a `Preset`, and writes four tables. What
-it computes are functions without path or clock in the modules beside it: `suspicion`, `sofa` (with
-`points`, `blood_gas`, `ventilation`, `gcs`, `urine` over `tracks`), `onset`, `attrition`.
+In: the `Events` of an export and a definition (`Preset`, a file of `data_schema/presets`).
+Out: the tables of `Labels`; `store` writes them as the folder that `sepsis label` leaves.
+
+Start with `label_stays` below, then read in the order of the data: `sofa_points` (the score table),
+`blood_gas`, `ventilation`, `gcs` and `urine` (the values that are scored), `sofa` (every hour),
+`antibiotics_cultures`, `suspicion`, `onset`, `attrition`. `definition` and `sofa_options` say what a preset
+can choose; `ragged` has the windows over irregular series. Nothing on this path imports `published_code`,
+which reproduces what mimic-code and others compute.
+
+A new preset needs no code. A rule changed in one module changes labels: `make test ROOM=labels` compares
+them with the output of the published code.
 """
 
 from __future__ import annotations
@@ -15,13 +23,16 @@ import pandas as pd
 
 from sepsis.core.errors import ExportError
 from sepsis.events.tables import Events
-from sepsis.labels.attrition import ATTRITION, judge_stays
-from sepsis.labels.courses import chosen_antibiotics, chosen_cultures
+from sepsis.labels.antibiotics_cultures import chosen_antibiotics, chosen_cultures
+from sepsis.labels.attrition import ATTRITION, classify_stays, further_reasons
 from sepsis.labels.definition import Preset
-from sepsis.labels.hourly import hourly_stay_sofa
 from sepsis.labels.onset import TIMES, exported_times, first_rise, onset_times
-from sepsis.labels.orders import order_suspicions, pairs_of
-from sepsis.labels.points import (
+from sepsis.labels.presets import load_preset, preset_names
+from sepsis.labels.published_code.admission_pooling import pool_by_admission
+from sepsis.labels.published_code.order_suspicions import order_suspicions, pairs_of
+from sepsis.labels.published_code.row_sofa import hourly_stay_sofa
+from sepsis.labels.sofa import COMPONENTS, hourly_sofa
+from sepsis.labels.sofa_points import (
     cardiovascular_points,
     cns_points,
     coagulation_points,
@@ -29,16 +40,7 @@ from sepsis.labels.points import (
     renal_points,
     respiration_points,
 )
-from sepsis.labels.pooling import pooled_by_admission
-from sepsis.labels.presets import load_preset, preset_names
-from sepsis.labels.selection import further_reasons
-from sepsis.labels.sofa import COMPONENTS, hourly_sofa
-from sepsis.labels.suspicion import (
-    earliest_pair,
-    suspected_infection,
-    suspicion_pairs,
-    suspicions_of,
-)
+from sepsis.labels.suspicion import earliest_pair, preset_pairs, suspected_infection, suspicion_pairs
 from sepsis.sources.base import refuse_unlabelable
 
 __all__ = [
@@ -55,16 +57,16 @@ ONSET = [
 @dataclass(frozen=True, eq=False)
 class Labels:
     """
-    What a definition says about an export; columns as in `data_schema/4_labels.toml`.
+    The labels of an export by one definition; columns as in `data_schema/4_labels.toml`.
 
     Attributes
     ----------
     onset : one row per stay of the export, included or not
     sofa : one row per stay with a suspicion and hour of its grid, or per hour of every stay
-    suspicion : every pair of antibiotic and culture that qualifies
-    attrition : one row per stay of the export, with the reason if it is left out
-    orders : one row per antibiotic order (or combination) of a stay and what it was paired with, or
-        None where the definition looks at pairs only
+    suspicion : every qualifying pair of antibiotic and culture
+    attrition : one row per stay of the export, with the reason for its exclusion
+    orders : one row per antibiotic order (or combination) of a stay and its cultures; None for definitions
+        that look at pairs only
     """
 
     onset: pd.DataFrame
@@ -80,22 +82,21 @@ def label_stays(events: Events, preset: Preset) -> Labels:
 
     Reads    events, as `sepsis.events` extracts them
     Writes   onset, sofa, suspicion, attrition
-    Rule     the preset's; SOFA at an hour reads nothing charted after it, the onset may: a later
-             antibiotic dates an earlier culture (`label_known_h` says when all was there).
+    Rule     the preset's. SOFA at an hour reads nothing charted after it. Onset may: a later antibiotic
+             dates an earlier culture, and `label_known_h` is the time from which the label is known.
 
     Raises
     ------
     ExportError
-        If the export can never be labelled (PhysioNet 2012), the preset takes labels from the export
-        and it has none, or the export has labels but neither antibiotics nor cultures to compute others
-        from.
+        If the export can never be labelled (PhysioNet 2012); if the preset takes the export's labels and
+        there are none; if the export has labels but no antibiotics and no cultures to compute others from.
     """
-    _check_labels_source(events, preset)
+    _require_labels_source(events, preset)
     if preset.onset.source == "export_labels":
         return _exported(events, preset)
     orders = None
     if preset.suspicion.per == "pair":
-        pairs = suspicions_of(
+        pairs = preset_pairs(
             chosen_antibiotics(events, preset.antibiotics),
             chosen_cultures(events.cultures, preset.cultures),
             preset.suspicion,
@@ -105,7 +106,7 @@ def label_stays(events: Events, preset: Preset) -> Labels:
         orders = order_suspicions(events, preset)
         pairs = pairs_of(orders)
     if preset.sofa.charted == "admission":
-        events = pooled_by_admission(events)
+        events = pool_by_admission(events)
     if preset.sofa.grid == "suspicion":
         first = earliest_pair(pairs)
         grid = first.assign(origin_h=first["suspicion_h"] - preset.sofa.grid_before_h).merge(
@@ -115,12 +116,11 @@ def label_stays(events: Events, preset: Preset) -> Labels:
     else:
         sofa = hourly_stay_sofa(events, preset.sofa)
     times = onset_times(sofa, pairs, events.stays, preset.onset, preset.sofa)
-    further = further_reasons(events, preset)
-    return _labels(judge_stays(events.stays, times, preset.cohort, further=further), sofa, pairs, orders)
+    onset = classify_stays(events.stays, times, preset.cohort, further=further_reasons(events, preset))
+    return _labels(onset, sofa, pairs, orders)
 
 
-def _check_labels_source(events: Events, preset: Preset) -> None:
-    """Refuse a preset that has nothing to work on in this export: nobody would be septic."""
+def _require_labels_source(events: Events, preset: Preset) -> None:
     refuse_unlabelable("events", events.lacks)
     if preset.onset.source == "export_labels" and events.labels is None:
         raise ExportError(
@@ -136,27 +136,19 @@ def _check_labels_source(events: Events, preset: Preset) -> None:
 
 
 def _exported(events: Events, preset: Preset) -> Labels:
-    """Labels that the export brings; its SOFA and suspicion are not known."""
-    assert events.labels is not None  # _check_labels_source
+    """The export's own labels; SOFA and suspicion stay empty."""
+    assert events.labels is not None  # _require_labels_source
     times = exported_times(events.labels, preset.onset)
     undatable = events.labels["first_labelled_h"].notna().to_numpy() & times["onset_h"].isna().to_numpy()
-    nobody = pd.DataFrame({"stay_id": np.array([], dtype=np.int64), "origin_h": np.array([], dtype=float)})
-    sofa = hourly_sofa(events.events.iloc[:0], events.infusions.iloc[:0], nobody, preset.sofa)
-    pairs = suspicions_of(events.antibiotics.iloc[:0], events.cultures.iloc[:0], preset.suspicion)
-    return _labels(
-        judge_stays(events.stays, times, preset.cohort, times.loc[undatable, "stay_id"]), sofa, pairs
-    )
+    no_stay = pd.DataFrame({"stay_id": np.array([], dtype=np.int64), "origin_h": np.array([], dtype=float)})
+    sofa = hourly_sofa(events.events.iloc[:0], events.infusions.iloc[:0], no_stay, preset.sofa)
+    pairs = preset_pairs(events.antibiotics.iloc[:0], events.cultures.iloc[:0], preset.suspicion)
+    onset = classify_stays(events.stays, times, preset.cohort, times.loc[undatable, "stay_id"])
+    return _labels(onset, sofa, pairs)
 
 
 def _labels(
     onset: pd.DataFrame, sofa: pd.DataFrame, pairs: pd.DataFrame, orders: pd.DataFrame | None = None
 ) -> Labels:
-    """The tables."""
     onset = onset.assign(stay_id=onset["stay_id"].astype(np.int64))
-    return Labels(
-        onset=onset[ONSET],
-        sofa=sofa,
-        suspicion=pairs.reset_index(drop=True),
-        attrition=onset[ATTRITION],
-        orders=orders,
-    )
+    return Labels(onset[ONSET], sofa, pairs.reset_index(drop=True), onset[ATTRITION], orders)

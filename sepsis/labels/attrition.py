@@ -1,5 +1,5 @@
 """
-Which stays are cases and controls, and why the others are neither.
+Cases and controls, and the reason why each other stay is left out.
 """
 
 from __future__ import annotations
@@ -9,12 +9,15 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from sepsis.labels.definition import CohortOptions
+from sepsis.core.errors import ExportError
+from sepsis.events.tables import Events
+from sepsis.labels.antibiotics_cultures import counted_antibiotics
+from sepsis.labels.definition import CohortOptions, Preset
 
 ATTRITION = ["stay_id", "subject_id", "included", "is_case", "exclusion"]
 
 
-def judge_stays(
+def classify_stays(
     stays: pd.DataFrame,
     times: pd.DataFrame,
     options: CohortOptions,
@@ -22,20 +25,20 @@ def judge_stays(
     further: Sequence[tuple[np.ndarray, str]] = (),
 ) -> pd.DataFrame:
     """
-    Every stay of the export with its times, its class, and its exclusion.
+    Every stay of the export with its times, its class and the reason if it is left out.
 
     Reads    stays(stay_id, subject_id, intime, outtime, stay_h, age, system, sepsis_code,
              exclusion), times(stay_id, onset_h, ...) of the stays that have any
-    Writes   onset: one row per stay, in the order of stay_id; the first reason that applies is its
-             `exclusion`, "" if there is none
-    Rule     is_case: an onset inside the stay (or anywhere, if the preset does not ask).
+    Writes   onset: one row per stay, in the order of stay_id; `exclusion` is the first reason that
+             applies, "" for a stay that is included
+    Rule     is_case: an onset inside the stay, or anywhere if `onset_inside_stay` is off.
 
     Parameters
     ----------
     undatable : Series, optional
-        Ids of stays whose exported label is there from the first row on.
+        Ids of stays whose exported label begins in the first row.
     further : sequence of (flags, reason)
-        As `selection.further_reasons` gives them.
+        As `further_reasons` returns them.
     """
     table = stays.sort_values("stay_id", ignore_index=True)
     table = table.merge(times, on="stay_id", how="left", validate="one_to_one")
@@ -66,20 +69,75 @@ def judge_stays(
     return table.assign(is_case=is_case, included=(exclusion == "").to_numpy(), exclusion=exclusion)
 
 
+def further_reasons(events: Events, preset: Preset) -> list[tuple[np.ndarray, str]]:
+    """
+    Reasons to leave stays out: length, kind of admission, and what came before the stay.
+
+    Reads    events.stays, antibiotics, admissions
+    Writes   (flags in the order of stay_id, reason) for each rule of `preset.cohort` that is on; a
+             stay with an unknown kind of admission or service is kept
+
+    Raises
+    ------
+    ExportError
+        If a rule needs the admission and the export does not have it.
+    """
+    options = preset.cohort
+    stays = events.stays.sort_values("stay_id", ignore_index=True)
+    stay_h = stays["stay_h"].to_numpy(float)
+    reasons: list[tuple[np.ndarray, str]] = []
+    if options.first_stay:
+        reasons.append((~first_of_admission(stays), "not the first stay of the admission"))
+    if options.admission_types_out or options.services_out:
+        if events.admissions is None:
+            raise ExportError(
+                f"preset {preset.name}", "the export has no kinds of admission and services",
+                "MIMIC with ADMISSIONS and SERVICES", "Choose another preset, or empty those lists.",
+            )  # fmt: skip
+        known = events.admissions.set_index("stay_id").reindex(stays["stay_id"])
+        for column, out in (
+            ("admission_type", options.admission_types_out), ("service", options.services_out),
+        ):  # fmt: skip
+            if out:
+                name = column.replace("_", " ")
+                reasons.append((known[column].isin(list(out)).to_numpy(bool), f"{name} {' or '.join(out)}"))
+    if options.no_antibiotic_before_stay:
+        before = stays["stay_id"].isin(_ordered_before(events, preset)).to_numpy(bool)
+        reasons.append((before, "an antibiotic before the day of admission to the unit"))
+    if options.stay_min_h:
+        reasons.append((stay_h < options.stay_min_h, f"stay shorter than {options.stay_min_h:g} h"))
+    if options.stay_max_h:
+        reasons.append((stay_h > options.stay_max_h, f"stay longer than {options.stay_max_h:g} h"))
+    return reasons
+
+
+def first_of_admission(stays: pd.DataFrame) -> np.ndarray:
+    """Whether each of stays(hadm_id, intime) is the first of its admission; True without an admission."""
+    first = stays.groupby("hadm_id", dropna=True)["intime"].transform("min")
+    return (stays["hadm_id"].isna() | stays["intime"].isna() | (stays["intime"] == first)).to_numpy(bool)
+
+
+def _ordered_before(events: Events, preset: Preset) -> pd.Series:
+    """Stays with a counted order on a day before the admission to the unit."""
+    orders = counted_antibiotics(events.antibiotics, preset.antibiotics)
+    intime = events.stays.set_index("stay_id")["intime"]
+    midnight_h = -((intime - intime.dt.normalize()).dt.total_seconds() / 3600.0)
+    return orders.loc[orders["time_h"] < orders["stay_id"].map(midnight_h), "stay_id"].drop_duplicates()
+
+
 def _too_young(table: pd.DataFrame, options: CohortOptions) -> np.ndarray:
-    """Age known, and not above the limit."""
     return (table["age"].astype(float) <= options.age_above_years).to_numpy(bool)
 
 
 def _other_system(table: pd.DataFrame, options: CohortOptions) -> np.ndarray:
-    """Charted in a system that is not kept; an export that names none loses no stay."""
+    """Charted in a system that is not kept; a stay without a named system is kept."""
     if not options.systems:
         return np.zeros(len(table), dtype=bool)
     return (table["system"].notna() & ~table["system"].isin(list(options.systems))).to_numpy(bool)
 
 
 def _coded(table: pd.DataFrame, options: CohortOptions) -> np.ndarray:
-    """Whether the admission carries a sepsis diagnosis, where the preset asks; unknown: no."""
+    """Whether the admission has a sepsis diagnosis, if the preset asks for it; unknown counts as no."""
     if not options.controls_without_sepsis_code:
         return np.zeros(len(table), dtype=bool)
     return table["sepsis_code"].fillna(False).to_numpy(bool)

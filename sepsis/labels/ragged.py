@@ -1,10 +1,9 @@
 """
-Time series of many stays laid end to end, and the windows over them.
+Ragged series: irregular measurements of many stays end to end, and windows over them.
 
-A `Track` holds one series of every stay in one flat array; a window is a range of positions in
-it. Nothing here loops over hours in Python: three small kernels find the ranges, their extremes
-and their sums in one pass. Times are whole seconds since ICU admission, so that a value charted
-exactly 24 h ago is inside a 24-hour window however the hours were rounded.
+A `RaggedSeries` has one series of every stay in one flat array; a window is a range of positions in it.
+Three small kernels find ranges, extremes and sums in one pass. Times are whole seconds since ICU
+admission, so that a value charted exactly 24 h ago is inside a 24-hour window whatever the rounding.
 """
 
 from __future__ import annotations
@@ -18,36 +17,36 @@ import pandas as pd
 from sepsis.core.jit import kernel
 
 HOUR_S = 3600
+EVER_S = 1 << 40  # a lookback longer than any stay
 
 
 @dataclass(frozen=True, eq=False)
-class Track:
+class RaggedSeries:
     """
     One series of S stays.
 
     Attributes
     ----------
     offsets : ndarray of int64, shape (S + 1,)
-        Stay s owns positions `offsets[s]:offsets[s + 1]`; an empty range is a stay without data.
+        Stay s has positions `offsets[s]:offsets[s + 1]`; the range is empty for a stay without data.
     time_s : ndarray of int64, shape (N,)
         Seconds since ICU admission, ascending inside a stay.
     value : ndarray of float64, shape (N,)
-        NaN only where the maker of the track says so.
     """
 
     offsets: np.ndarray
     time_s: np.ndarray
     value: np.ndarray
 
-    def keep(self, rows: np.ndarray) -> Track:
-        """The same stays with only the positions where `rows` is true."""
+    def keep(self, rows: np.ndarray) -> RaggedSeries:
+        """The same stays, reduced to the positions where `rows` is true."""
         counts = np.add.reduceat(np.append(rows, False).astype(np.int64), self.offsets[:-1])
         counts[self.offsets[:-1] == self.offsets[1:]] = 0
-        return Track(offsets_of(counts), self.time_s[rows], self.value[rows])
+        return RaggedSeries(offsets_of(counts), self.time_s[rows], self.value[rows])
 
-    def valued(self, value: np.ndarray) -> Track:
+    def valued(self, value: np.ndarray) -> RaggedSeries:
         """The same times with other values."""
-        return Track(self.offsets, self.time_s, value)
+        return RaggedSeries(self.offsets, self.time_s, value)
 
     @property
     def stay(self) -> np.ndarray:
@@ -55,9 +54,9 @@ class Track:
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
 
-class StayTracks:
+class StayEvents:
     """
-    The events of chosen stays, found by concept.
+    The events of chosen stays, by concept.
 
     Parameters
     ----------
@@ -79,9 +78,7 @@ class StayTracks:
 
     def rows(self, *concepts: str) -> pd.DataFrame:
         """
-        Rows of the concepts in the chosen stays: stay (its position), time_s, value, text, concept.
-
-        Sorted by stay and time; a concept that the export lacks has no rows.
+        Rows of the concepts: stay (its position), time_s, value, text, concept; sorted by stay and time.
         """
         found = [self._rows[c] for c in concepts if c in self._rows]
         rows = self._events.iloc[np.concatenate(found) if found else np.array([], dtype=np.int64)]
@@ -101,34 +98,33 @@ class StayTracks:
         )
         return table.iloc[np.lexsort((table["time_s"], table["stay"]))]
 
-    def values(self, *concepts: str) -> Track:
-        """Every number of the concepts, several at one time kept apart."""
+    def values(self, *concepts: str) -> RaggedSeries:
+        """Every number of the concepts; several at one time stay separate."""
         rows = self.rows(*concepts)
-        return self.track(rows[rows["value"].notna()])
+        return self.series(rows[rows["value"].notna()])
 
-    def track(self, rows: pd.DataFrame) -> Track:
-        """A track from rows(stay, time_s, value) that are sorted by stay and time."""
+    def series(self, rows: pd.DataFrame) -> RaggedSeries:
+        """The series of rows(stay, time_s, value), sorted by stay and time."""
         counts = np.bincount(rows["stay"].to_numpy(np.int64), minlength=len(self.stay_ids))
-        time_s, value = (
-            np.array(rows["time_s"], np.int64),
-            np.array(rows["value"], float),
-        )  # writable, for numba
-        return Track(offsets_of(counts), time_s, value)
+        # copies, because numba needs writable arrays
+        return RaggedSeries(
+            offsets_of(counts), np.array(rows["time_s"], np.int64), np.array(rows["value"], float)
+        )
 
 
 def seconds(hours: pd.Series | np.ndarray) -> np.ndarray:
-    """Hours as whole seconds, int64; the export has no finer times."""
+    """Hours as whole seconds, int64; exports have no finer times."""
     return np.rint(np.asarray(hours, dtype=float) * HOUR_S).astype(np.int64)
 
 
 def offsets_of(counts: np.ndarray) -> np.ndarray:
-    """Where each stay begins, and the end: shape (S + 1,)."""
+    """Where each stay begins, then the end: shape (S + 1,)."""
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
 def at(values: np.ndarray, index: np.ndarray) -> np.ndarray:
     """
-    `values[index]` as floats, NaN where the index is -1 (nothing in the window).
+    `values[index]` as floats, NaN where the index is -1 (an empty window).
 
     Examples
     --------
@@ -157,21 +153,20 @@ def ranges(lo: np.ndarray, hi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 @kernel
 def window_bounds(time_s, offsets, at_s, at_offsets, lookback_s):
     """
-    Range of positions charted in [at - lookback, at], both ends included, for every `at`.
+    Range of positions in [at - lookback, at], both ends included, for every `at`.
 
     Parameters
     ----------
     time_s, offsets : ndarray of int64
-        A track of S stays.
+        A ragged series of S stays.
     at_s, at_offsets : ndarray of int64, shape (M,) and (S + 1,)
-        When to look, ascending inside a stay.
+        Ends of the windows, ascending inside a stay.
     lookback_s : int
-        Length of the window in seconds.
 
     Returns
     -------
     lo, hi : ndarray of int64, shape (M,)
-        Half-open range [lo, hi); both rise with M, and lo == hi is an empty window.
+        Half-open range [lo, hi), neither bound decreasing; lo == hi is an empty window.
     """
     lo = np.empty(len(at_s), dtype=np.int64)
     hi = np.empty(len(at_s), dtype=np.int64)
@@ -189,14 +184,14 @@ def window_bounds(time_s, offsets, at_s, at_offsets, lookback_s):
 @kernel
 def lowest_in(value, lo, hi):
     """
-    Position of the lowest value of every range, the latest of equals; -1 if the range is empty.
+    Position of the lowest value of every range, the last of equals; -1 if the range is empty.
 
     Parameters
     ----------
     value : ndarray, shape (N,)
         No NaN. Negate it to find the highest.
     lo, hi : ndarray of int64, shape (M,)
-        Ranges [lo, hi) whose bounds never go back, as `window_bounds` makes them.
+        Ranges [lo, hi) with bounds that never decrease, as from `window_bounds`.
     """
     found = np.full(len(lo), -1, dtype=np.int64)
     queue = np.empty(len(value), dtype=np.int64)  # candidates, their values rising
@@ -217,7 +212,7 @@ def lowest_in(value, lo, hi):
 
 @kernel
 def sum_in(value, lo, hi):
-    """Sum over every range [lo, hi); 0 if it is empty. Added up anew each time: no drift."""
+    """Sum over every range [lo, hi), 0 if it is empty; each sum starts from zero, so no error builds up."""
     total = np.zeros(len(lo))
     for k in range(len(lo)):
         for i in range(lo[k], hi[k]):
@@ -228,21 +223,21 @@ def sum_in(value, lo, hi):
 @kernel
 def highest_running(start_s, end_s, value, offsets, at_s, at_offsets, lookback_s, by_start):
     """
-    Position of the highest rate among infusions that touch [at - lookback, at]; -1 if none does.
+    Position of the highest rate among infusions that touch [at - lookback, at]; -1 without one.
 
     Parameters
     ----------
     start_s, end_s, value, offsets : ndarray
         Infusions of S stays, in any order inside a stay.
     at_s, at_offsets : ndarray of int64
-        When to look, ascending inside a stay.
+        Ends of the windows, ascending inside a stay.
     by_start : bool
-        True counts only infusions that start in the window, as the reference code does.
+        True counts only infusions that start in the window, as the code of Moor et al. does.
 
     Returns
     -------
     found : ndarray of int64, shape (M,)
-        Of equal rates, the infusion that ends last.
+        Of equal rates, the infusion with the latest end.
     """
     found = np.full(len(at_s), -1, dtype=np.int64)
     for s in range(len(offsets) - 1):
@@ -257,19 +252,18 @@ def highest_running(start_s, end_s, value, offsets, at_s, at_offsets, lookback_s
     return found
 
 
-def latest(track: Track, at_s: np.ndarray, at_offsets: np.ndarray, within_h: float) -> np.ndarray:
-    """The last value charted in [at - within_h, at]; NaN if there is none, shape (M,)."""
-    lo, hi = window_bounds(track.time_s, track.offsets, at_s, at_offsets, int(within_h * HOUR_S))
-    return at(track.value, np.where(hi > lo, hi - 1, -1))
+def latest(series: RaggedSeries, at_s: np.ndarray, at_offsets: np.ndarray, within_h: float) -> np.ndarray:
+    """The last value charted in [at - within_h, at], shape (M,); NaN without one."""
+    lo, hi = window_bounds(series.time_s, series.offsets, at_s, at_offsets, int(within_h * HOUR_S))
+    return at(series.value, np.where(hi > lo, hi - 1, -1))
 
 
 def highest_per_time(rows: pd.DataFrame, concepts: Sequence[str]) -> pd.DataFrame:
     """
     One row per stay and time with a column for each concept: its highest value there.
 
-    Reads    rows(stay, time_s, concept, value) as `StayTracks.rows` makes them
-    Writes   wide(stay, time_s, *concepts), sorted; NaN where a concept has no value at that time,
-             no row where none has
+    Reads    rows(stay, time_s, concept, value), as from `StayEvents.rows`
+    Writes   wide(stay, time_s, *concepts), sorted; NaN where a concept has no value at that time
     """
     rows = rows[rows["value"].notna()]
     columns = {c: rows["value"].where(rows["concept"] == c) for c in concepts}

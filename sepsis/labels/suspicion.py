@@ -1,62 +1,23 @@
 """
 Suspicion of infection: an antibiotic and a culture near each other in time.
 
-Reads antibiotics and cultures of `Events`, writes pairs. Bounds are those of the reference code of
-Moor et al. 2019, which reads `C < A <= C + 72 h` (culture first) and `C - 24 h < A <= C`
-(antibiotic first) for a culture with a time.
+In: the antibiotics and cultures that count (`antibiotics_cultures`). Out: pairs. The bounds are those of
+the code of Moor et al. 2019: `C < A <= C + 72 h` (culture first) and `C - 24 h < A <= C` (antibiotic first)
+for a culture with a time.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
-from sepsis.labels.definition import AntibioticOptions, CultureOptions, SuspicionOptions
+from sepsis.labels.definition import SuspicionOptions
 from sepsis.labels.ragged import HOUR_S, offsets_of, ranges, seconds, window_bounds
 
 DAY_S = 24 * HOUR_S
 PAIR = ["stay_id", "suspicion_h", "antibiotic_h", "culture_h"]
-_SYSTEMIC = {
-    "none": "systemic",
-    "row": "systemic",
-    "name": "name_is_systemic",
-    "drug_and_route": "drug_route_is_systemic",
-}
-
-
-def counted_antibiotics(antibiotics: pd.DataFrame, options: AntibioticOptions) -> pd.DataFrame:
-    """
-    The antibiotic orders that a definition counts.
-
-    Reads    antibiotics(stay_id, time_h, systemic[, in_<names>, name_is_systemic])
-    Rule     the drug is on the list (where the export names drugs), and the order itself, or
-             another order of the same name, is systemic.
-    """
-    test = _SYSTEMIC[options.route_test]
-    if test not in antibiotics:
-        test = "systemic"
-    keep = antibiotics[test].fillna(False).to_numpy(bool) | (options.route_test == "none")
-    listed = f"in_{options.names}"
-    if listed in antibiotics:
-        keep = keep & antibiotics[listed].fillna(False).to_numpy(bool)
-    if options.begun == "in_stay" and "in_stay" in antibiotics:
-        keep = keep & antibiotics["in_stay"].to_numpy(bool)
-    return antibiotics[keep]
-
-
-def counted_cultures(cultures: pd.DataFrame, options: CultureOptions) -> pd.DataFrame:
-    """
-    The cultures that a definition counts.
-
-    Reads    cultures(stay_id, time_h, date_only, specimen, positive[, named])
-    """
-    if options.taken_in == "admission" and "named" in cultures:
-        cultures = cultures[cultures["named"].to_numpy(bool)]
-    if options.specimens:
-        cultures = cultures[cultures["specimen"].isin(list(options.specimens))]
-    if options.positive_only:
-        cultures = cultures[cultures["positive"].fillna(False).to_numpy(bool)]
-    return cultures
 
 
 def suspicion_pairs(
@@ -72,28 +33,24 @@ def suspicion_pairs(
     date_only: str = "moments",
 ) -> pd.DataFrame:
     """
-    Every antibiotic and culture that together make a suspicion of infection.
+    Every pair of antibiotic and culture that makes a suspicion of infection.
 
     Reads    antibiotics(stay_id, time_h), cultures(stay_id, time_h, date_only)
-    Writes   suspicion(stay_id, suspicion_h, antibiotic_h, culture_h), sorted, no row twice
+    Writes   suspicion(stay_id, suspicion_h, antibiotic_h, culture_h), sorted, without duplicates
     Rule     with A the antibiotic and C the culture: culture first if C < A <= C + culture_first_h,
-             antibiotic first if C - antibiotic_first_h < A <= C. A culture known by its day alone
+             antibiotic first if C - antibiotic_first_h < A <= C. A culture dated by the day alone
              (C its midnight) pairs if some moment of the day would: C < A < C + culture_first_h
-             + 24 h, and C - antibiotic_first_h < A <= C. An antibiotic known by its day alone
-             counts as given at its midnight. The suspicion is dated by the earlier of the two, or
-             by the culture.
+             + 24 h, and C - antibiotic_first_h < A <= C. An antibiotic dated by the day alone counts
+             as given at midnight. `time`: the suspicion is dated by the earlier of the two, or by the
+             culture. The other arguments are explained in `definition.SuspicionOptions`.
     Source   Seymour et al. 2016, doi:10.1001/jama.2016.0288; Moor et al. 2019
     """
     pairs = _near(antibiotics, cultures, culture_first_h, antibiotic_first_h)
     culture_first, antibiotic_first = branches(
-        (pairs["antibiotic_s"] - pairs["culture_s"]).to_numpy(),
-        pairs["date_only"].to_numpy(bool),
-        culture_first_s=int(culture_first_h * HOUR_S),
-        antibiotic_first_s=int(antibiotic_first_h * HOUR_S),
-        same_minute=same_minute,
-        closed=antibiotic_first_closed,
-        date_only=date_only,
-    )
+        (pairs["antibiotic_s"] - pairs["culture_s"]).to_numpy(), pairs["date_only"].to_numpy(bool),
+        culture_first_s=int(culture_first_h * HOUR_S), antibiotic_first_s=int(antibiotic_first_h * HOUR_S),
+        same_minute=same_minute, closed=antibiotic_first_closed, date_only=date_only,
+    )  # fmt: skip
     if not date_only_after_antibiotic:
         antibiotic_first &= ~pairs["date_only"].to_numpy(bool)
     pairs = pairs[culture_first | antibiotic_first]
@@ -125,13 +82,13 @@ def branches(
     Parameters
     ----------
     after_s : ndarray of int, shape (P,)
-        Seconds from the culture (of a day alone: its midnight) to the antibiotic; negative before it.
+        Seconds from the culture (its midnight, if only the day is known) to the antibiotic.
     day : ndarray of bool, shape (P,)
-        Whether the culture is known by its day alone.
+        Whether only the day of the culture is known.
     culture_first_s, antibiotic_first_s : int
         Longest times from the first event to the second.
     same_minute, closed, date_only
-        As `SuspicionOptions` names them.
+        As in `SuspicionOptions` (`closed`: `antibiotic_first_closed`).
 
     Examples
     --------
@@ -156,59 +113,36 @@ def branches(
     return np.where(day, day_first, first), np.where(day, day_then, then)
 
 
-def suspected_infection(
-    antibiotics: pd.DataFrame,
-    cultures: pd.DataFrame,
-    *,
-    culture_first_h: float = 72.0,
-    antibiotic_first_h: float = 24.0,
-    time: str = "earlier",
-    date_only_after_antibiotic: bool = True,
-) -> pd.DataFrame:
+def suspected_infection(antibiotics: pd.DataFrame, cultures: pd.DataFrame, **limits: Any) -> pd.DataFrame:
     """
     The earliest suspicion of infection: one row per stay that has one.
 
-    Reads, writes and rules as `suspicion_pairs`. Of pairs with the same suspicion time, the one
-    that was complete first decides.
+    Arguments and columns as in `suspicion_pairs`. Of pairs with the same suspicion time, the one that was
+    complete first is kept.
     """
-    return earliest_pair(
-        suspicion_pairs(
-            antibiotics,
-            cultures,
-            culture_first_h=culture_first_h,
-            antibiotic_first_h=antibiotic_first_h,
-            time=time,
-            date_only_after_antibiotic=date_only_after_antibiotic,
-        )
-    )
+    return earliest_pair(suspicion_pairs(antibiotics, cultures, **limits))
 
 
-def suspicions_of(
+def preset_pairs(
     antibiotics: pd.DataFrame, cultures: pd.DataFrame, options: SuspicionOptions
 ) -> pd.DataFrame:
-    """`suspicion_pairs` with the limits of a preset."""
+    """`suspicion_pairs` with the limits of a preset; `culture_h` is NaN where no culture is needed."""
     if options.whole_hours:
         antibiotics, cultures = (t.assign(time_h=np.floor(t["time_h"])) for t in (antibiotics, cultures))
     pairs = suspicion_pairs(
-        antibiotics,
-        cultures,
-        culture_first_h=options.culture_first_h,
-        antibiotic_first_h=options.antibiotic_first_h,
-        time=options.time,
-        date_only_after_antibiotic=options.date_only_after_antibiotic,
-        same_minute=options.same_minute,
-        antibiotic_first_closed=options.antibiotic_first_closed,
-        date_only=options.date_only,
-    )
+        antibiotics, cultures, culture_first_h=options.culture_first_h,
+        antibiotic_first_h=options.antibiotic_first_h, time=options.time,
+        date_only_after_antibiotic=options.date_only_after_antibiotic, same_minute=options.same_minute,
+        antibiotic_first_closed=options.antibiotic_first_closed, date_only=options.date_only,
+    )  # fmt: skip
     return pairs if options.culture_needed else _with_unpaired(pairs, antibiotics)
 
 
 def _with_unpaired(pairs: pd.DataFrame, antibiotics: pd.DataFrame) -> pd.DataFrame:
-    """The pairs, and every antibiotic that is in none: a suspicion by itself, without a culture."""
+    """The pairs, and each antibiotic outside them as a suspicion without a culture."""
     alone = antibiotics.loc[antibiotics["time_h"].notna(), ["stay_id", "time_h"]]
-    alone = (
-        alone.assign(antibiotic_h=seconds(alone["time_h"]) / HOUR_S).drop(columns="time_h").drop_duplicates()
-    )
+    alone = alone.assign(antibiotic_h=seconds(alone["time_h"]) / HOUR_S)
+    alone = alone.drop(columns="time_h").drop_duplicates()
     paired = pairs[["stay_id", "antibiotic_h"]].drop_duplicates().assign(paired=True)
     alone = alone.merge(paired, on=["stay_id", "antibiotic_h"], how="left")
     alone = alone[alone["paired"].isna()]
@@ -218,7 +152,7 @@ def _with_unpaired(pairs: pd.DataFrame, antibiotics: pd.DataFrame) -> pd.DataFra
 
 
 def earliest_pair(pairs: pd.DataFrame) -> pd.DataFrame:
-    """One pair per stay: the earliest suspicion, of equals the one complete first."""
+    """One pair per stay: the earliest suspicion; of several, the one that was complete first."""
     complete = pairs[["antibiotic_h", "culture_h"]].max(axis=1)
     order = pairs.assign(complete_h=complete).sort_values(
         ["stay_id", "suspicion_h", "complete_h", "antibiotic_h", "culture_h"]
@@ -236,14 +170,10 @@ def _near(
     a_place, c_place = (np.searchsorted(stay_ids, t["stay_id"]) for t in (a, c))
     a_offsets, c_offsets = (offsets_of(np.bincount(p, minlength=len(stay_ids))) for p in (a_place, c_place))
     ahead_s = int(antibiotic_first_h * HOUR_S)
-    lo, hi = window_bounds(
-        np.array(c["time_s"]),
-        c_offsets,
-        a["time_s"].to_numpy() + ahead_s,
-        a_offsets,
-        ahead_s + int(culture_first_h * HOUR_S) + DAY_S,
+    reach_s = ahead_s + int(culture_first_h * HOUR_S) + DAY_S
+    owner, member = ranges(
+        *window_bounds(np.array(c["time_s"]), c_offsets, a["time_s"].to_numpy() + ahead_s, a_offsets, reach_s)
     )
-    owner, member = ranges(lo, hi)
     return pd.DataFrame(
         {
             "stay_id": a["stay_id"].to_numpy()[owner],
@@ -255,17 +185,9 @@ def _near(
 
 
 def _timed(table: pd.DataFrame) -> pd.DataFrame:
-    """stay_id, time_s, date_only, sorted; rows without a time are no events."""
+    """stay_id, time_s, date_only, sorted; rows without a time are left out."""
     table = table[table["time_h"].notna()]
-    day = (
-        table["date_only"].fillna(False).to_numpy(bool)
-        if "date_only" in table
-        else np.zeros(len(table), bool)
-    )
-    return pd.DataFrame(
-        {
-            "stay_id": table["stay_id"].to_numpy(np.int64),
-            "time_s": seconds(table["time_h"]),
-            "date_only": day,
-        }
-    ).sort_values(["stay_id", "time_s", "date_only"], ignore_index=True)
+    day = table["date_only"].fillna(False) if "date_only" in table else np.zeros(len(table))
+    timed = pd.DataFrame({"stay_id": table["stay_id"].to_numpy(np.int64), "time_s": seconds(table["time_h"])})
+    timed["date_only"] = np.asarray(day, bool)
+    return timed.sort_values(["stay_id", "time_s", "date_only"], ignore_index=True)

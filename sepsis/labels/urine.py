@@ -1,10 +1,10 @@
 """
 Urine per day from entries at irregular times.
 
-*Intervals*: an entry is what was collected since the entry before (the first: since admission).
-The window's entries count with the time they stand for; when that makes a day, more or less, the
-sum is scaled to 24 h. *Span*: the reference code divides the sum by the time from the first entry
-to the last, which is one interval too short, and so overstates.
+*Intervals*: an entry is what was collected since the previous entry (the first: since admission). If the
+intervals of a window add up to about a day, the volume is scaled to 24 h. *Span*: the code of Moor et al.
+divides the volume by the time from the first entry to the last, which is one interval too short, so that
+it overstates.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sepsis.labels.definition import SofaOptions
-from sepsis.labels.ragged import HOUR_S, StayTracks, Track, at, sum_in, window_bounds
+from sepsis.labels.ragged import HOUR_S, RaggedSeries, StayEvents, at, sum_in, window_bounds
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +25,11 @@ class Urine:
     Attributes
     ----------
     ml_day : ndarray, shape (M,)
-        Millilitres per day, never negative; NaN where the entries do not tell.
+        Millilitres per day, never negative; NaN where the entries do not cover about a day.
     time_s : ndarray, shape (M,)
-        The last entry used, in seconds since admission; NaN where there is none.
+        The last entry used, in seconds since admission; NaN without one.
     has_entry : ndarray of bool, shape (M,)
-        Whether anything was charted as urine in the window.
+        Whether urine was charted in the window.
     """
 
     ml_day: np.ndarray
@@ -38,27 +38,27 @@ class Urine:
 
 
 def urine_per_day(
-    tracks: StayTracks, at_s: np.ndarray, at_offsets: np.ndarray, options: SofaOptions
+    stay_events: StayEvents, at_s: np.ndarray, at_offsets: np.ndarray, options: SofaOptions
 ) -> Urine:
     """
     Urine per day in the window before every moment.
 
     Parameters
     ----------
-    tracks : StayTracks
-        Concepts urine_output, and gu_irrigant_in, gu_irrigant_out, tube_feed_residual as the
-        options ask.
+    stay_events : StayEvents
+        Concepts urine_output and, if the options include them, gu_irrigant_in, gu_irrigant_out and
+        tube_feed_residual.
     at_s, at_offsets : ndarray of int64, shape (M,) and (S + 1,)
-        When to look, ascending inside a stay.
+        Ends of the windows, ascending inside a stay.
     """
     lookback_s = options.lookback_h * HOUR_S
-    entries = _entries(tracks, options)
+    entries = _entries(stay_events, options)
     if options.urine == "intervals":
-        entries = entries.keep(entries.time_s > 0)  # before admission nobody knows since when
+        entries = entries.keep(entries.time_s > 0)  # the interval of an earlier entry is unknown
     lo, hi = window_bounds(entries.time_s, entries.offsets, at_s, at_offsets, lookback_s)
     volume = sum_in(entries.value, lo, hi)
     if options.urine_net_of_irrigant:
-        irrigant = tracks.values("gu_irrigant_in")
+        irrigant = stay_events.values("gu_irrigant_in")
         bounds = window_bounds(irrigant.time_s, irrigant.offsets, at_s, at_offsets, lookback_s)
         volume = volume - sum_in(irrigant.value, *bounds)
     last_s = at(entries.time_s, np.where(hi > lo, hi - 1, -1))
@@ -74,31 +74,25 @@ def urine_per_day(
     return Urine(np.maximum(volume, 0.0) / days, last_s, hi > lo)
 
 
-def intervals(entries: Track, longest_s: int) -> np.ndarray:
+def intervals(entries: RaggedSeries, longest_s: int) -> np.ndarray:
     """
-    Seconds that each entry stands for: since the entry before, or since admission.
+    Seconds from the previous entry (or admission) to each entry, at most `longest_s`.
 
-    Parameters
-    ----------
-    entries : Track
-        One entry per time, all after admission.
-    longest_s : int
-        A longer gap counts as this much; what happened in the rest of it is not known.
+    `entries` has one entry per time, all after admission.
     """
     before = np.concatenate([[0], entries.time_s[:-1]])
     before[entries.offsets[:-1][entries.offsets[:-1] < len(before)]] = 0
     return np.minimum(entries.time_s - before, longest_s).astype(float)[: len(entries.time_s)]
 
 
-def _entries(tracks: StayTracks, options: SofaOptions) -> Track:
-    """Volume charted as output, one entry per stay and time."""
+def _entries(stay_events: StayEvents, options: SofaOptions) -> RaggedSeries:
     concepts = ["urine_output"]
     if options.urine_net_of_irrigant:
         concepts.append("gu_irrigant_out")
     if options.urine_includes_tube_feed_residual:
         concepts.append("tube_feed_residual")
-    rows = tracks.rows(*concepts)
+    rows = stay_events.rows(*concepts)
     if options.urine_entries_without_volume:
         rows = rows.assign(value=rows["value"].fillna(0.0))
     rows = rows[rows["value"].notna()]
-    return tracks.track(rows.groupby(["stay", "time_s"], sort=True, as_index=False)["value"].sum())
+    return stay_events.series(rows.groupby(["stay", "time_s"], sort=True, as_index=False)["value"].sum())

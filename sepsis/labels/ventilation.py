@@ -1,12 +1,12 @@
 """
-Was a patient on a ventilator at a given time?
+Whether a patient was on a ventilator at a given time.
 
-Evidence is charted: ventilator settings (`ventilator_mark`), an oxygen device that is not a
-ventilator (`oxygen_device_mark`), an extubation (`extubation_mark`).
+The evidence: ventilator settings (`ventilator_mark`), an oxygen device other than a ventilator
+(`oxygen_device_mark`), an extubation (`extubation_mark`).
 
-Two answers. The *state* looks back only: a ventilator setting holds for `gap_h`, or until an oxygen
-device or an extubation is charted. The *episodes* of the reference code need two marks, so whether a
-gas is ventilated may be known only hours later; they also end at the last mark.
+There are two rules. The *state* looks back only: a ventilator setting holds for `gap_h`, or until an
+oxygen device or an extubation is charted. The *episodes* of mimic-code need two marks, so that whether a
+gas is ventilated may be known only hours later; an episode ends at its last mark.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ import numpy as np
 import pandas as pd
 
 from sepsis.core.jit import kernel
-from sepsis.labels.ragged import HOUR_S, StayTracks, window_bounds
+from sepsis.labels.ragged import EVER_S, HOUR_S, StayEvents, window_bounds
 
 MARKS = {"ventilator_mark": "ventilator", "oxygen_device_mark": "oxygen", "extubation_mark": "extubated"}
-EVER_S = 1 << 40
 
 
 def ventilated_at(
-    tracks: StayTracks,
+    stay_events: StayEvents,
     at_s: np.ndarray,
     at_offsets: np.ndarray,
     *,
@@ -35,37 +34,37 @@ def ventilated_at(
 
     Parameters
     ----------
-    tracks : StayTracks
+    stay_events : StayEvents
         Concepts of `MARKS`.
     at_s, at_offsets : ndarray of int64, shape (M,) and (S + 1,)
         Moments in seconds since admission, ascending inside a stay.
     rule : "state" or "episodes"
     gap_h : float
-        Hours that a ventilator setting holds, or that may lie between two of one episode.
+        Hours that a ventilator setting holds, or that may lie between two marks of one episode.
     oxygen : str
         Concept that marks an oxygen device.
 
     Returns
     -------
     ventilated : ndarray of bool, shape (M,)
-        False where nothing was charted.
+        False without any charting.
     """
-    flags = _flags(tracks, oxygen)
-    track = tracks.track(flags.assign(value=0.0))
+    flags = _flags(stay_events, oxygen)
+    series = stay_events.series(flags.assign(value=0.0))
     on, device, out = (np.array(flags[name], bool) for name in MARKS.values())
     gap_s = int(gap_h * HOUR_S)
     if rule == "state":
-        return ventilated_state(track.time_s, on, device, out, track.offsets, at_s, at_offsets, gap_s)
-    stay, start_s, end_s = ventilation_episodes(track.time_s, on, device, out, track.offsets, gap_s)
-    starts = tracks.track(pd.DataFrame({"stay": stay, "time_s": start_s, "value": 0.0}))
+        return ventilated_state(series.time_s, on, device, out, series.offsets, at_s, at_offsets, gap_s)
+    stay, start_s, end_s = ventilation_episodes(series.time_s, on, device, out, series.offsets, gap_s)
+    starts = stay_events.series(pd.DataFrame({"stay": stay, "time_s": start_s, "value": 0.0}))
     lo, hi = window_bounds(starts.time_s, starts.offsets, at_s, at_offsets, EVER_S)
     return (hi > lo) & (at_s <= np.append(end_s, 0)[hi - 1])
 
 
-def _flags(tracks: StayTracks, oxygen: str) -> pd.DataFrame:
-    """One row per stay and time, a column of booleans for each kind of mark."""
+def _flags(stay_events: StayEvents, oxygen: str) -> pd.DataFrame:
+    """One row per stay and time, a column of booleans per kind of mark."""
     marks = {oxygen if name == "oxygen" else concept: name for concept, name in MARKS.items()}
-    rows = tracks.rows(*marks)
+    rows = stay_events.rows(*marks)
     flags = pd.DataFrame({name: rows["concept"] == concept for concept, name in marks.items()})
     return flags.groupby([rows["stay"], rows["time_s"]], sort=True).max().reset_index()
 
@@ -73,10 +72,10 @@ def _flags(tracks: StayTracks, oxygen: str) -> pd.DataFrame:
 @kernel
 def ventilated_state(time_s, ventilator, oxygen, extubated, offsets, at_s, at_offsets, gap_s):
     """
-    Ventilated by what was charted at or before each moment.
+    Whether each moment is ventilated by the marks up to it.
 
-    A ventilator mark wins over an oxygen device charted at the same time; an extubation ends the
-    ventilation after its own minute.
+    A ventilator mark overrides an oxygen device of the same time; an extubation ends the ventilation after
+    its own minute.
     """
     found = np.zeros(len(at_s), dtype=np.bool_)
     for s in range(len(offsets) - 1):
@@ -97,7 +96,7 @@ def ventilated_state(time_s, ventilator, oxygen, extubated, offsets, at_s, at_of
 @kernel
 def ventilation_episodes(time_s, ventilator, oxygen, extubated, offsets, gap_s):
     """
-    Episodes as the reference code builds them.
+    Episodes of ventilation by the rule of mimic-code.
 
     A new episode begins after an extubation, after an oxygen device without a ventilator mark, and
     with a ventilator mark more than `gap_s` after the last one. An episode has a ventilator mark

@@ -8,12 +8,12 @@ import pytest
 
 from sepsis.core.errors import ExportError
 from sepsis.labels import hourly_sofa, label_stays, load_preset
-from sepsis.labels.courses import at_hour, courses
-from sepsis.labels.forward_fill import carried
-from sepsis.labels.pooling import pooled_by_admission
-from sepsis.labels.ragged import StayTracks
-from sepsis.labels.selection import first_of_admission, further_reasons
-from sepsis.labels.suspicion import suspicions_of
+from sepsis.labels.antibiotics_cultures import at_hour, courses
+from sepsis.labels.attrition import first_of_admission, further_reasons
+from sepsis.labels.published_code.admission_pooling import pool_by_admission
+from sepsis.labels.published_code.lab_forward_fill import forward_fill
+from sepsis.labels.ragged import StayEvents
+from sepsis.labels.suspicion import preset_pairs
 from tests.labels.made_up import export, part
 from tests.tables import table
 
@@ -53,14 +53,14 @@ def test_where_no_culture_is_needed_an_antibiotic_without_one_is_a_suspicion_by_
     antibiotics = part("antibiotics", "stay_id | time_h\n 1 | 10.0\n 1 | 200.0\n 2 | 5.0")
     cultures = part("cultures", "stay_id | time_h\n 1 | 8.0")
     alone = load_preset("moor2019", **{"suspicion.culture_needed": False}).suspicion
-    found = suspicions_of(antibiotics, cultures, alone)
+    found = preset_pairs(antibiotics, cultures, alone)
     assert list(found.suspicion_h) == [8.0, 200.0, 5.0]
     assert list(found.culture_h.isna()) == [False, True, True]
-    assert len(suspicions_of(antibiotics, cultures, load_preset("moor2019").suspicion)) == 1
+    assert len(preset_pairs(antibiotics, cultures, load_preset("moor2019").suspicion)) == 1
 
 
 def test_doses_that_the_export_does_not_have_are_asked_for_in_vain():
-    with pytest.raises(ExportError, match="the export has no record of them"):
+    with pytest.raises(ExportError, match="the export has no record of doses"):
         label_stays(export(antibiotics=[{"stay_id": 1, "time_h": 3.0}]), load_preset("datasig_h1"))
 
 
@@ -74,8 +74,8 @@ def test_a_laboratory_value_is_read_again_whenever_anything_of_the_panel_is_draw
               1 |   40.0 | sodium     |   140   # within the stay
               1 |   80.0 | sodium     |   140   # after it, and over 48 h after the last value
     """)  # fmt: skip
-    tracks = StayTracks(events, np.array([1]))
-    found = carried(tracks.values("creatinine"), tracks, np.array([60 * 3600]))
+    stay_events = StayEvents(events, np.array([1]))
+    found = forward_fill(stay_events.values("creatinine"), stay_events, np.array([60 * 3600]))
     assert list(found.time_s / 3600) == [1.0, 5.0, 9.0, 40.0]
     assert list(found.value) == [2.0, 2.0, 1.0, 1.0]
 
@@ -90,7 +90,7 @@ STAYS = pd.DataFrame(
 
 def test_what_was_charted_in_one_stay_of_an_admission_reaches_the_other():
     made_up = export(stays=STAYS, events="stay_id | time_h | concept | value\n 1 | 5.0 | map | 60")
-    found = pooled_by_admission(made_up).events.sort_values("stay_id")
+    found = pool_by_admission(made_up).events.sort_values("stay_id")
     assert list(found.stay_id) == [1, 2]
     assert list(found.time_h) == [5.0, -43.0]
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sepsis.labels import load_preset, suspected_infection, suspicion_pairs
-from sepsis.labels.suspicion import counted_antibiotics, counted_cultures
+from sepsis.labels.antibiotics_cultures import counted_antibiotics, counted_cultures
 from tests.labels.made_up import part
 from tests.oracles import suspicion as oracle
 from tests.tables import table

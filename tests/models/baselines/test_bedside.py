@@ -10,7 +10,7 @@ from sepsis.cohort.windows import pack
 from sepsis.core.errors import SettingsError
 from sepsis.events.model_inputs import RATES
 from sepsis.events.vocabulary import load_vocabulary
-from sepsis.labels import points as label_points
+from sepsis.labels import sofa_points as label_points
 from sepsis.models.baselines.bedside import NEWS2, QSOFA, SIRS, WindowSOFA
 from sepsis.models.baselines.bedside_score import LEAST_SLOPE, rising_logistic
 from tests.models.made_up import made_up_windows

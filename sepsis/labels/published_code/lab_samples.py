@@ -14,7 +14,7 @@ import pandas as pd
 
 from sepsis.core import schema
 from sepsis.labels.definition import SofaOptions
-from sepsis.labels.ragged import HOUR_S, StayTracks, Track, seconds
+from sepsis.labels.ragged import HOUR_S, RaggedSeries, StayEvents, seconds
 
 MODEL_CHARTED = {"spo2", "fio2_chart"}  # terms of the arterial model that are not of the sample
 
@@ -59,11 +59,11 @@ def metavision_share(value: np.ndarray, *, least: float, least_share: float) -> 
     return np.where((value >= least) & (value <= 100), value, percent)
 
 
-def _charted_fio2(tracks: StayTracks, rule: str) -> pd.DataFrame:
+def _charted_fio2(stay_events: StayEvents, rule: str) -> pd.DataFrame:
     """stay, time_s, value of every charted FiO2 that the rule believes."""
     if rule == "vocabulary":
-        return tracks.rows("fio2_chart").dropna(subset=["value"])
-    rows = tracks.rows("fio2_metavision", "fio2_carevue_set", "fio2_carevue").dropna(subset=["value"])
+        return stay_events.rows("fio2_chart").dropna(subset=["value"])
+    rows = stay_events.rows("fio2_metavision", "fio2_carevue_set", "fio2_carevue").dropna(subset=["value"])
     value, concept = rows["value"].to_numpy(float), rows["concept"].to_numpy()
     if rule == "percent_or_share":
         found = np.where(
@@ -91,24 +91,24 @@ def _sample_fio2(value: np.ndarray, rule: str) -> np.ndarray:
 
 
 def sample_gases(
-    samples: pd.DataFrame, tracks: StayTracks, people: People, options: SofaOptions
+    samples: pd.DataFrame, stay_events: StayEvents, people: People, options: SofaOptions
 ) -> pd.DataFrame:
     """
     Every arterial gas with an oxygen pressure, near the stays.
 
-    Reads    samples, as `Events.lab_samples`; concepts of charted FiO2 and spo2 through `tracks`
+    Reads    samples, as `Events.lab_samples`; concepts of charted FiO2 and spo2 through `stay_events`
     Writes   gases(stay, time_s, pf), sorted; `pf` in mmHg, NaN without a FiO2
     Rule     `gases`, `sample_value`, `one_specimen`, `fio2_rule`, `arterial_*` of the options
     Source   mimic-code: bg (IV), pivoted_bg and pivoted_bg_art (III)
     """
-    gases = _by_sample(samples, tracks.stay_ids, options)
+    gases = _by_sample(samples, stay_events.stay_ids, options)
     key = people.subject if options.gases == "subject" else people.admission
     gases["fio2_lab"] = _sample_fio2(gases["fio2_lab"].to_numpy(float), options.fio2_rule)
-    fio2 = _charted_fio2(tracks, options.fio2_rule)
+    fio2 = _charted_fio2(stay_events, options.fio2_rule)
     charted = latest_charted(fio2, gases, key, people, within_h=options.fio2_match_h, several="max")
     keep = gases["specimen"].isin(list(options.arterial_specimens)).to_numpy(bool)
     if options.arterial_model != "off":
-        spo2 = tracks.rows("spo2").dropna(subset=["value"])
+        spo2 = stay_events.rows("spo2").dropna(subset=["value"])
         looked_back = {
             "fio2_chart": charted,
             "spo2": latest_charted(spo2, gases, key, people, within_h=2.0, several="mean"),
@@ -186,20 +186,22 @@ def _probability(gases: pd.DataFrame, looked_back: dict[str, np.ndarray]) -> np.
     return 1.0 / (1.0 + np.exp(-score))
 
 
-def lab_track(concept: str, samples: pd.DataFrame | None, tracks: StayTracks, options: SofaOptions) -> Track:
+def lab_series(
+    concept: str, samples: pd.DataFrame | None, stay_events: StayEvents, options: SofaOptions
+) -> RaggedSeries:
     """
     A laboratory value of the rows that a definition links to each stay.
 
     With `lab_value = "mean"` several results of one time are one, their mean.
     """
     if options.labs == "admission_or_time":
-        rows = tracks.rows(concept)
+        rows = stay_events.rows(concept)
     else:
         assert samples is not None  # Preset.reads_detail
         link = "named" if options.labs == "admission" else "near_admission"
         found = samples[(samples["concept"] == concept) & samples[link]]
-        found = found[found["stay_id"].isin(tracks.stay_ids) & found["time_h"].notna()]
-        stay = np.searchsorted(tracks.stay_ids, found["stay_id"].to_numpy(np.int64))
+        found = found[found["stay_id"].isin(stay_events.stay_ids) & found["time_h"].notna()]
+        stay = np.searchsorted(stay_events.stay_ids, found["stay_id"].to_numpy(np.int64))
         rows = pd.DataFrame(
             {"stay": stay, "time_s": seconds(found["time_h"]), "value": found["value"].to_numpy(float)}
         )
@@ -207,4 +209,4 @@ def lab_track(concept: str, samples: pd.DataFrame | None, tracks: StayTracks, op
     rows = rows[rows["value"].notna()]
     if options.lab_value == "mean":
         rows = rows.groupby(["stay", "time_s"], sort=True, as_index=False)["value"].mean()
-    return tracks.track(rows)
+    return stay_events.series(rows)

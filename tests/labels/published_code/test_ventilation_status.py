@@ -4,21 +4,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sepsis.labels.ragged import StayTracks
-from sepsis.labels.ventilation_status import status_spells, ventilated_by_status
+from sepsis.labels.published_code.ventilation_status import status_spells, ventilated_by_status
+from sepsis.labels.ragged import StayEvents
 from tests.tables import table
 
 CLOCK = np.array([0])
 
 
-def tracks(text):
+def charted(text):
     rows = table(text).assign(stay_id=1, value=np.nan)
     rows["text"] = rows["text"].where(rows["text"].notna(), None)
-    return StayTracks(rows, np.array([1]))
+    return StayEvents(rows, np.array([1]))
 
 
 def spells(text):
-    found = status_spells(tracks(text), CLOCK)
+    found = status_spells(charted(text), CLOCK)
     return [(s.status, s.start_s / 3600, s.end_s / 3600) for s in found.itertuples()]
 
 
@@ -64,9 +64,9 @@ def test_hours_are_told_apart_by_the_clock():
         0.0    | ventilator_mode | CMV/ASSIST
         13.5   | ventilator_mode | CMV/ASSIST
     """
-    assert len(status_spells(tracks(rows), np.array([0]))) == 1
+    assert len(status_spells(charted(rows), np.array([0]))) == 1
     assert (
-        len(status_spells(tracks(rows), np.array([2400]))) == 0
+        len(status_spells(charted(rows), np.array([2400]))) == 0
     )  # 00:40 and 14:10: fourteen changes of the hour
 
 
@@ -86,13 +86,13 @@ def test_a_device_goes_before_a_mode_and_texts_are_taken_as_they_stand():
         {"stay_id": 1, "time_h": [1.0, 1.0, 2.0, 2.0], "value": np.nan,
          "concept": ["oxygen_device", "oxygen_flow_mark"] * 2, "text": ["Bipap mask ", None] * 2}
     )  # fmt: skip
-    assert list(status_spells(StayTracks(rows, np.array([1])), CLOCK).status) == ["NonInvasiveVent"]
+    assert list(status_spells(StayEvents(rows, np.array([1])), CLOCK).status) == ["NonInvasiveVent"]
     rows["text"] = rows["text"].str.strip()
-    assert status_spells(StayTracks(rows, np.array([1])), CLOCK).empty
+    assert status_spells(StayEvents(rows, np.array([1])), CLOCK).empty
 
 
 def test_a_gas_at_either_end_of_a_spell_is_ventilated_and_other_kinds_of_help_are_not():
-    rows = tracks("""
+    rows = charted("""
         time_h | concept                  | text
         -------+--------------------------+----------
            1.0 | ventilator_mode_hamilton | APV (cmv)
@@ -102,7 +102,7 @@ def test_a_gas_at_either_end_of_a_spell_is_ventilated_and_other_kinds_of_help_ar
     at_s = (np.array([0.9, 1.0, 2.0, 3.0, 3.1, 6.0]) * 3600).round().astype(np.int64)
     # A single charting of invasive ventilation makes no spell.
     assert not ventilated_by_status(rows, np.zeros(6, np.int64), at_s, CLOCK).any()
-    rows = tracks("""
+    rows = charted("""
         time_h | concept                  | text
         -------+--------------------------+----------
            1.0 | ventilator_mode_hamilton | APV (cmv)

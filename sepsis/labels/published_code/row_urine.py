@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from sepsis.labels.definition import SofaOptions
-from sepsis.labels.ragged import HOUR_S, StayTracks, Track, sum_in, window_bounds
-from sepsis.labels.rows import Joined, Rows
+from sepsis.labels.published_code.hourly_rows import JoinedRows, Rows
+from sepsis.labels.ragged import HOUR_S, RaggedSeries, StayEvents, sum_in, window_bounds
 from sepsis.labels.urine import urine_per_day
 
 MEAN_OF_AT_LEAST = 12  # rows (ricu, urine24)
@@ -17,7 +17,7 @@ RATE_BACK_S = 23 * HOUR_S  # entries this long before an entry make its rate (mi
 
 
 def row_urine(
-    tracks: StayTracks, rows: Rows, joined: Joined, options: SofaOptions
+    stay_events: StayEvents, rows: Rows, joined: JoinedRows, options: SofaOptions
 ) -> tuple[np.ndarray, np.ndarray]:
     """
     Urine per day that each joined row is scored by.
@@ -30,21 +30,21 @@ def row_urine(
         Its last entry, in seconds since admission.
     """
     if options.urine == "row_sum":
-        hourly, time_s = _by_row(_net_entries(tracks), rows, "sum")
+        hourly, time_s = _by_row(_net_entries(stay_events), rows, "sum")
         return _sum_of_rows(hourly[joined.row], time_s[joined.row], joined, options.urine_rows)
     if options.urine == "row_mean":
-        hourly, time_s = _by_row(_net_entries(tracks), rows, "sum")
+        hourly, time_s = _by_row(_net_entries(stay_events), rows, "sum")
         return _mean_of_rows(hourly[joined.row], time_s[joined.row], joined, rows, options.urine_rows)
     if options.urine == "rate":
-        rate = urine_rates(tracks, options)
+        rate = urine_rates(stay_events, options)
         ml_day, time_s = _by_row(rate, rows, "max")
     else:
-        day = urine_per_day(tracks, rows.end_s, rows.offsets, options)
+        day = urine_per_day(stay_events, rows.end_s, rows.offsets, options)
         ml_day, time_s = day.ml_day, np.where(np.isnan(day.ml_day), np.nan, day.time_s)
     return ml_day[joined.row], time_s[joined.row]
 
 
-def urine_rates(tracks: StayTracks, options: SofaOptions) -> Track:
+def urine_rates(stay_events: StayEvents, options: SofaOptions) -> RaggedSeries:
     """
     Urine per day at each entry, from it and the entries of the 23 h before.
 
@@ -54,8 +54,8 @@ def urine_rates(tracks: StayTracks, options: SofaOptions) -> Track:
 
     Source: mimic-code IV, urine_output_rate and sofa.
     """
-    entries = _net_entries(tracks)
-    beats = tracks.rows("heart_rate_charted").groupby("stay")["time_s"].min()
+    entries = _net_entries(stay_events)
+    beats = stay_events.rows("heart_rate_charted").groupby("stay")["time_s"].min()
     first_s = pd.Series(entries.stay).map(beats).to_numpy(float)
     entries, first_s = entries.keep(~np.isnan(first_s)), first_s[~np.isnan(first_s)]
     stay = entries.stay
@@ -70,20 +70,20 @@ def urine_rates(tracks: StayTracks, options: SofaOptions) -> Track:
     return entries.valued(np.where(whole, volume / np.where(whole, hours, 1.0) * 24.0, np.nan))
 
 
-def _net_entries(tracks: StayTracks) -> Track:
+def _net_entries(stay_events: StayEvents) -> RaggedSeries:
     """Millilitres per stay and time, irrigant that went in subtracted; NaN where no row has a volume."""
-    rows = tracks.rows("urine_entry", "irrigant_entry")
+    rows = stay_events.rows("urine_entry", "irrigant_entry")
     irrigant = (rows["concept"] == "irrigant_entry") & (rows["value"] > 0)
     rows = rows.assign(value=rows["value"].where(~irrigant, -rows["value"]))
     net = rows.groupby(["stay", "time_s"], sort=True)["value"].sum(min_count=1)
-    return tracks.track(net.reset_index())
+    return stay_events.series(net.reset_index())
 
 
-def _by_row(track: Track, rows: Rows, how: str) -> tuple[np.ndarray, np.ndarray]:
+def _by_row(series: RaggedSeries, rows: Rows, how: str) -> tuple[np.ndarray, np.ndarray]:
     """The highest value or the sum of each row, and its latest time; NaN without any."""
-    place = rows.place(track.stay, track.time_s)
-    table = pd.DataFrame({"row": place, "value": track.value, "time_s": track.time_s})
-    by = table[(place >= 0) & ~np.isnan(track.value)].groupby("row")
+    place = rows.place(series.stay, series.time_s)
+    table = pd.DataFrame({"row": place, "value": series.value, "time_s": series.time_s})
+    by = table[(place >= 0) & ~np.isnan(series.value)].groupby("row")
     value, time_s = np.full(len(rows.hour), np.nan), np.full(len(rows.hour), np.nan)
     found = by["value"].agg(how)
     value[found.index], time_s[found.index] = found, by["time_s"].max()
@@ -91,7 +91,7 @@ def _by_row(track: Track, rows: Rows, how: str) -> tuple[np.ndarray, np.ndarray]
 
 
 def _sum_of_rows(
-    value: np.ndarray, time_s: np.ndarray, joined: Joined, count: int
+    value: np.ndarray, time_s: np.ndarray, joined: JoinedRows, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sum of each joined row and the `count` - 1 before it, NaN where none of them has an entry."""
     lo, hi = joined.window(count)
@@ -103,7 +103,7 @@ def _sum_of_rows(
 
 
 def _mean_of_rows(
-    hourly: np.ndarray, time_s: np.ndarray, joined: Joined, rows: Rows, count: int
+    hourly: np.ndarray, time_s: np.ndarray, joined: JoinedRows, rows: Rows, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """
     Mean of the last `count` rows times 24, of rows between a stay's first entry and its last.

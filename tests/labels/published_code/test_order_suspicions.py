@@ -8,7 +8,7 @@ import pytest
 
 from sepsis.core.errors import ExportError
 from sepsis.labels import load_preset
-from sepsis.labels.orders import order_suspicions, pairs_of
+from sepsis.labels.published_code.order_suspicions import order_suspicions, pairs_of
 from sepsis.labels.suspicion import branches
 from tests.labels.made_up import export
 from tests.tables import table

@@ -14,9 +14,10 @@ import pandas as pd
 
 from sepsis.core.errors import ExportError
 from sepsis.events.tables import Events
+from sepsis.labels.antibiotics_cultures import counted_antibiotics, counted_cultures
 from sepsis.labels.definition import Preset, SuspicionOptions
 from sepsis.labels.ragged import HOUR_S, offsets_of, ranges, seconds, window_bounds
-from sepsis.labels.suspicion import DAY_S, PAIR, branches, counted_antibiotics, counted_cultures
+from sepsis.labels.suspicion import DAY_S, PAIR, branches
 
 ORDERS = [
     "stay_id", "order", "antibiotic", "antibiotic_h", "culture_before_h", "culture_after_h", "suspicion_h",

@@ -9,7 +9,7 @@ import pandas as pd
 from sepsis.events.tables import Events
 
 
-def pooled_by_admission(events: Events) -> Events:
+def pool_by_admission(events: Events) -> Events:
     """
     The same export with what was charted in one stay of an admission also in its other stays.
 

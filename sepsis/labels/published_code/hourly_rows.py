@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from sepsis.labels.definition import SofaOptions
-from sepsis.labels.ragged import HOUR_S, StayTracks, offsets_of, seconds
-from sepsis.labels.samples import People
+from sepsis.labels.published_code.lab_samples import People
+from sepsis.labels.ragged import HOUR_S, StayEvents, offsets_of, seconds
 
 AROUND_H = 72.0  # "hospital_clock" begins so long before the admission to hospital, and ends so long after
 LEAD_ROWS = 24  # rows before the first hour, so that its day is whole
@@ -62,7 +62,7 @@ class Rows:
 
 
 @dataclass(frozen=True, eq=False)
-class Joined:
+class JoinedRows:
     """
     The rows as they are counted: J rows, each hour `repeats` times in turn, or once.
 
@@ -88,15 +88,15 @@ class Joined:
         return np.flatnonzero(np.append(self.row[1:] != self.row[:-1], True)[: len(self.row)])
 
 
-def joined_rows(rows: Rows, repeats: np.ndarray) -> Joined:
+def joined_rows(rows: Rows, repeats: np.ndarray) -> JoinedRows:
     """Each row `repeats` times."""
     row = np.repeat(np.arange(len(repeats)), repeats)
     starts = np.concatenate([[0], np.cumsum(repeats)])[rows.offsets[:-1]]
-    return Joined(row, starts[rows.stay][row])
+    return JoinedRows(row, starts[rows.stay][row])
 
 
 def hourly_rows(
-    tracks: StayTracks,
+    stay_events: StayEvents,
     stays: pd.DataFrame,
     people: People,
     options: SofaOptions,
@@ -108,7 +108,7 @@ def hourly_rows(
     A stay without the times that its grid needs has none.
     """
     clock_s = people.clock_s
-    begin_s, end_s, there = _spans(tracks, stays, options.grid, admissions)
+    begin_s, end_s, there = _spans(stay_events, stays, options.grid, admissions)
     if options.grid == "heart_rate":
         first_s = -(-(begin_s + clock_s) // HOUR_S) * HOUR_S - clock_s
         last = (end_s + clock_s) // HOUR_S - (begin_s + clock_s) // HOUR_S
@@ -121,17 +121,17 @@ def hourly_rows(
     offsets = offsets_of(np.where(there, np.maximum(last, 0) + 1 + LEAD_ROWS, 0))
     owner = np.repeat(np.arange(len(stays)), np.diff(offsets))
     hour = np.arange(offsets[-1]) - offsets[owner] - LEAD_ROWS
-    return Rows(tracks.stay_ids, first_s, offsets, hour, options.hour_holds)
+    return Rows(stay_events.stay_ids, first_s, offsets, hour, options.hour_holds)
 
 
 def _spans(
-    tracks: StayTracks, stays: pd.DataFrame, grid: str, admissions: pd.DataFrame | None
+    stay_events: StayEvents, stays: pd.DataFrame, grid: str, admissions: pd.DataFrame | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """When each stay's grid begins and ends, in seconds since admission, and whether that is known."""
     count = len(stays)
     begin_s, end_s = np.zeros(count, np.int64), np.full(count, -1, np.int64)
     if grid == "heart_rate":
-        beats = tracks.rows("heart_rate_charted").groupby("stay")["time_s"].agg(["min", "max"])
+        beats = stay_events.rows("heart_rate_charted").groupby("stay")["time_s"].agg(["min", "max"])
         begin_s[beats.index], end_s[beats.index] = beats["min"], beats["max"]
         return begin_s, end_s, np.isin(np.arange(count), beats.index)
     stay_h = stays["stay_h"].to_numpy(float)

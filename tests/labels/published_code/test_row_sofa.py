@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 
 from sepsis.labels import COMPONENTS, label_stays, load_preset
-from sepsis.labels.carevue import carevue_infusions, rates_by_weight
-from sepsis.labels.hourly import hourly_stay_sofa
-from sepsis.labels.hourly_urine import urine_rates
 from sepsis.labels.onset import onset_times
-from sepsis.labels.ragged import StayTracks
+from sepsis.labels.published_code.carevue_infusions import carevue_infusions, rates_by_weight
+from sepsis.labels.published_code.row_sofa import hourly_stay_sofa
+from sepsis.labels.published_code.row_urine import urine_rates
+from sepsis.labels.ragged import StayEvents
 from sepsis.sources.mimic.detail import reach
 from tests.labels.made_up import export
-from tests.labels.test_orders import with_orders
+from tests.labels.published_code.test_order_suspicions import with_orders
 from tests.tables import table
 
 IV, III = load_preset("mimic_code_iv"), load_preset("mimic_code_iii")
@@ -208,8 +208,8 @@ def test_which_charted_fio2_is_believed(rule, value, pf):
 def urine(text, preset=IV):
     rows = table(text).assign(stay_id=1, text=None)
     beats = pd.DataFrame({"stay_id": 1, "time_h": [0.0], "concept": "heart_rate_charted", "value": 80.0})
-    track = urine_rates(StayTracks(pd.concat([rows, beats]), np.array([1])), preset.sofa)
-    return dict(zip((track.time_s / 3600).round(2), track.value, strict=True))
+    series = urine_rates(StayEvents(pd.concat([rows, beats]), np.array([1])), preset.sofa)
+    return dict(zip((series.time_s / 3600).round(2), series.value, strict=True))
 
 
 def test_a_urine_rate_needs_entries_that_stand_for_22_to_30_hours():

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 
 from sepsis.core import schema
-from sepsis.labels.ragged import HOUR_S, StayTracks
+from sepsis.labels.ragged import HOUR_S, StayEvents
 
 KINDS = {"oxygen_device": "devices", "ventilator_mode": "modes", "ventilator_mode_hamilton": "hamilton_modes"}
 
 
-def status_spells(tracks: StayTracks, clock_s: np.ndarray) -> pd.DataFrame:
+def status_spells(stay_events: StayEvents, clock_s: np.ndarray) -> pd.DataFrame:
     """
     Spells of one status.
 
@@ -30,7 +30,7 @@ def status_spells(tracks: StayTracks, clock_s: np.ndarray) -> pd.DataFrame:
         Seconds of the clock hour at which each stay was admitted: hours are told apart by the clock.
     """
     rules = schema.read_toml("ventilation_status")
-    charted = _charted_status(tracks, rules)
+    charted = _charted_status(stay_events, rules)
     stay, time_s = charted["stay"].to_numpy(np.int64), charted["time_s"].to_numpy(np.int64)
     hour = (time_s + clock_s[stay]) // HOUR_S
     by_stay = charted.groupby("stay")
@@ -50,7 +50,7 @@ def status_spells(tracks: StayTracks, clock_s: np.ndarray) -> pd.DataFrame:
 
 
 def ventilated_by_status(
-    tracks: StayTracks, stay: np.ndarray, at_s: np.ndarray, clock_s: np.ndarray
+    stay_events: StayEvents, stay: np.ndarray, at_s: np.ndarray, clock_s: np.ndarray
 ) -> np.ndarray:
     """
     Whether each moment lies in a spell of invasive ventilation.
@@ -60,7 +60,7 @@ def ventilated_by_status(
     stay, at_s : ndarray of int64, shape (M,)
         Position of the stay, and seconds since its admission; any order.
     """
-    spells = status_spells(tracks, clock_s)
+    spells = status_spells(stay_events, clock_s)
     spells = spells[spells["status"] == schema.read_toml("ventilation_status")["ventilated"]]
     moments = pd.DataFrame({"moment": np.arange(len(at_s)), "stay": stay, "at_s": at_s})
     both = moments.merge(spells, on="stay")
@@ -68,11 +68,11 @@ def ventilated_by_status(
     return np.isin(np.arange(len(at_s)), inside["moment"])
 
 
-def _charted_status(tracks: StayTracks, rules: dict) -> pd.DataFrame:
+def _charted_status(stay_events: StayEvents, rules: dict) -> pd.DataFrame:
     """stay, time_s, status of every time at which a known device or mode was charted."""
-    rows = tracks.rows(*KINDS)
+    rows = stay_events.rows(*KINDS)
     rows = rows[rows["text"].notna()]
-    flow = tracks.rows("oxygen_flow_mark")[["stay", "time_s"]].drop_duplicates()
+    flow = stay_events.rows("oxygen_flow_mark")[["stay", "time_s"]].drop_duplicates()
     device = (rows["concept"] == "oxygen_device").to_numpy()
     with_flow = rows[device].merge(flow, on=["stay", "time_s"])
     latest_stored = with_flow.sort_values(["stay", "time_s", "value", "text"]).drop_duplicates(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sepsis.labels.ragged import HOUR_S, StayTracks, Track, at, offsets_of, window_bounds
+from sepsis.labels.ragged import HOUR_S, RaggedSeries, StayEvents, at, offsets_of, window_bounds
 
 PANEL = (
     "albumin", "bands", "bicarbonate", "bilirubin_total", "creatinine", "chloride", "glucose", "hematocrit",
@@ -17,31 +17,31 @@ LAST_HOLDS_H = 48.0  # or until the end of the stay, whichever is later
 EVER_S = 1 << 40
 
 
-def carried(track: Track, tracks: StayTracks, outtime_s: np.ndarray) -> Track:
+def forward_fill(series: RaggedSeries, stay_events: StayEvents, outtime_s: np.ndarray) -> RaggedSeries:
     """
-    A laboratory track with its values repeated at every time a part of the panel was drawn.
+    A laboratory series with its values repeated at every time a part of the panel was drawn.
 
     Parameters
     ----------
-    track : Track
+    series : RaggedSeries
         One concept's values.
     outtime_s : ndarray of int64, shape (S,)
         End of each stay; the last value holds until then, or for 48 h if that is later.
 
     Returns
     -------
-    Track
+    RaggedSeries
         One value per time, from the concept's first on. Nothing later than a time is read at it.
 
     Source: datasig-ac-uk/Sepsis_Label_Extraction, pivoted-lab-ffill.sql
     """
-    drawn = tracks.rows(*PANEL)[["stay", "time_s"]].drop_duplicates()
+    drawn = stay_events.rows(*PANEL)[["stay", "time_s"]].drop_duplicates()
     stay, time_s = drawn["stay"].to_numpy(np.int64), drawn["time_s"].to_numpy(np.int64)
-    offsets = offsets_of(np.bincount(stay, minlength=len(tracks.stay_ids)))
-    lo, hi = window_bounds(track.time_s, track.offsets, time_s, offsets, EVER_S)
+    offsets = offsets_of(np.bincount(stay, minlength=len(stay_events.stay_ids)))
+    lo, hi = window_bounds(series.time_s, series.offsets, time_s, offsets, EVER_S)
     found = np.where(hi > lo, hi - 1, -1)
-    value, since_s = at(track.value, found), at(track.time_s, found)
-    is_last = found == track.offsets[stay + 1] - 1
+    value, since_s = at(series.value, found), at(series.time_s, found)
+    is_last = found == series.offsets[stay + 1] - 1
     until_s = np.maximum(outtime_s[stay], since_s + LAST_HOLDS_H * HOUR_S)
     holds = (found >= 0) & (~is_last | (time_s < until_s) | (time_s == since_s))
-    return Track(offsets, time_s, value).keep(holds)
+    return RaggedSeries(offsets, time_s, value).keep(holds)
