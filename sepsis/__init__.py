@@ -9,7 +9,7 @@ The map, in the direction the data flows::
     events      concepts, units, plausible ranges -> events by hour since admission
     labels      SOFA, suspicion of infection, onset; definitions are files
     cohort      who is studied: inclusion, matched controls, splits by subject, windows
-    models      MGP-TCN, DTW k-NN, logistic regression, clinical scores, falsifiers: scikit-learn manners
+    models      MGP-TCN, DTW k-NN, logistic regression, bedside scores, negative controls
     training    cohort -> model folder
     scoring     model folder -> risks
     live        events of live stays as they come in -> the same risks; serve: over HTTP
@@ -24,17 +24,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from sepsis.models.registry import CLASSES
+
 if TYPE_CHECKING:
     from sepsis.evaluation import evaluate_scores as evaluate
     from sepsis.events import extract_events
     from sepsis.labels import label_stays as label
     from sepsis.labels import load_preset
     from sepsis.live import Scorer
-    from sepsis.models.baselines.logistic import Logistic
-    from sepsis.models.baselines.negative_controls import Clock
-    from sepsis.models.dtw.knn import DTWKNN
-    from sepsis.models.networks.mgp_tcn import MGPRNN, MGPTCN
-    from sepsis.models.networks.raw import RawGRU, RawTCN
     from sepsis.sources import open_export
 
 __version__ = "0.1.0"
@@ -47,18 +44,9 @@ _PUBLIC = {
     "label": "sepsis.labels:label_stays",
     "Scorer": "sepsis.live:Scorer",
     "evaluate": "sepsis.evaluation:evaluate_scores",
-    "MGPTCN": "sepsis.models.networks.mgp_tcn:MGPTCN",
-    "MGPRNN": "sepsis.models.networks.mgp_tcn:MGPRNN",
-    "RawTCN": "sepsis.models.networks.raw:RawTCN",
-    "RawGRU": "sepsis.models.networks.raw:RawGRU",
-    "DTWKNN": "sepsis.models.dtw.knn:DTWKNN",
-    "Logistic": "sepsis.models.baselines.logistic:Logistic",
-    "Clock": "sepsis.models.baselines.negative_controls:Clock",
+    **CLASSES,
 }
-__all__ = [
-    "MGPRNN", "MGPTCN", "Clock", "DTWKNN", "Logistic", "RawGRU", "RawTCN", "Scorer", "evaluate",
-    "extract_events", "label", "load_preset", "open_export",
-]  # fmt: skip
+__all__ = ["Scorer", "evaluate", "extract_events", "label", "load_preset", "open_export", *CLASSES]
 
 
 def __getattr__(name: str) -> Any:

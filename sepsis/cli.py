@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sepsis.core.errors import SepsisError, UsageError
+from sepsis.models.registry import names_by_kind
 
 if TYPE_CHECKING:
     from sepsis.pipeline.settings import ExportSettings
@@ -36,10 +37,6 @@ app = typer.Typer(
 
 INTERRUPTED = 130  # as a shell says that Ctrl-C ended a command
 
-MODEL_HELP = (
-    "mgp_tcn, dtw_knn, logistic; scores sirs, qsofa, news2, sofa; falsifiers clock, observation_count, "
-    "last_lab, demographics."
-)
 Export = Annotated[
     str,
     typer.Argument(
@@ -213,7 +210,7 @@ def compare(
 def train(
     export: Export,
     labels: Labels,
-    model: Annotated[str, typer.Option(help=MODEL_HELP, show_default=False)],
+    model: Annotated[str, typer.Option(help=names_by_kind(), show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder for the model.", show_default=False)],
     settings: Settings = None,
     change: Changes = None,
@@ -279,9 +276,9 @@ def score(
 ) -> None:
     """Give every stay a risk, or the reason why it has none."""
     from sepsis.labels.store import read_labels
+    from sepsis.models.artifact.read import read_model
     from sepsis.pipeline.stages import open_source, score_export
     from sepsis.scoring.settings import read_horizons
-    from sepsis.training.fit import read_model
 
     if hourly and horizons:
         raise UsageError("sepsis score", "both --hourly and --horizons", "one of them")
@@ -387,8 +384,8 @@ def audit(
     """Look for leaks: one check each, on any model folder; a failed hard check ends in exit code 13."""
     from sepsis.audit import findings_text, require_clean
     from sepsis.labels.store import read_labels
+    from sepsis.models.artifact.read import read_model
     from sepsis.pipeline.stages import audit_export, open_source
-    from sepsis.training.fit import read_model
 
     findings = audit_export(
         open_source(_export(export, kind, limit, engine, schema, meds_codes)),

@@ -6,11 +6,11 @@ from typing import NamedTuple
 from sepsis.cohort import select_cohort
 from sepsis.cohort.settings import CohortSettings
 from sepsis.labels.store import LabelFolder
+from sepsis.models.artifact.read import Trained, read_model
 from sepsis.pipeline.settings import ExportSettings
 from sepsis.pipeline.stages import concept_set, events_of, label_export, open_source, train_one
 from sepsis.sources.base import Source
 from sepsis.synthetic.export import write_synthetic
-from sepsis.training.fit import Trained, read_model
 from sepsis.training.settings import TrainSettings
 
 

@@ -14,8 +14,8 @@ import pandas as pd
 
 from sepsis.core.errors import NothingLeftError, UsageError
 from sepsis.evaluation.contract import TOLERANCE_H, checked_outcomes, checked_scores, rows_of_split
+from sepsis.models.registry import NEGATIVE_CONTROL, entry_of
 
-FALSIFIERS = ("clock", "observation_count", "last_lab", "demographics")  # know no physiology, last in tables
 NO_ROW = "no row in the scores"
 NO_REASON = "no reason given"
 AFTER_DISCHARGE = "predicted after discharge"
@@ -30,7 +30,7 @@ class RiskSet:
     Attributes
     ----------
     models : tuple of str, length M
-        Alphabetical, falsifiers last.
+        Alphabetical, negative controls last.
     horizons : ndarray of float, shape (H,)
         Ascending, in hours.
     stay_id, subject_id : ndarray of int64, shape (N,)
@@ -189,8 +189,8 @@ def _without_the_gone(rows: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
 
 
 def in_order(models) -> tuple[str, ...]:
-    """Alphabetical, falsifiers last."""
-    return tuple(sorted(models, key=lambda m: (m in FALSIFIERS, m)))
+    """Alphabetical, negative controls last."""
+    return tuple(sorted(models, key=lambda m: (entry_of(m).kind == NEGATIVE_CONTROL, m)))
 
 
 def _at_horizons(rows: pd.DataFrame, horizons) -> tuple[pd.DataFrame, np.ndarray]:

@@ -16,8 +16,8 @@ from sepsis.live.incoming import Admission, Charted
 from sepsis.live.refusals import ConflictError, TooLateError, TooManyError, UnknownStayError
 from sepsis.live.stay import NO_RISK, Stay, full_hours
 from sepsis.live.streams import Streams
+from sepsis.models.artifact.read import Trained, read_model
 from sepsis.models.base import WindowClassifier
-from sepsis.training.fit import Trained, read_model
 
 NOBODY = -1  # subject of a stay pushed without a subject
 MAX_STAYS, MAX_EVENTS, MAX_HOURS, MAX_STREAMS = 1000, 100_000, 8784.0, 8

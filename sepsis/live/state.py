@@ -22,7 +22,6 @@ from sepsis.core.provenance import file_hash, manifest, read_manifest
 from sepsis.live.incoming import Charted
 from sepsis.live.stay import Stay, full_hours
 from sepsis.models.base import WindowClassifier
-from sepsis.models.registry import plain_settings
 
 KIND = "live stays"
 FORMAT_VERSION = 1
@@ -128,7 +127,7 @@ def model_hash(model: WindowClassifier) -> str:
     """SHA-256 of a fitted model: its name, settings and learned state."""
     arrays, facts = model.state()
     digest = hashlib.sha256()
-    said = {"model": model.name, "settings": plain_settings(model), "facts": facts}
+    said = {"model": model.name, "settings": model.json_settings(), "facts": facts}
     digest.update(json.dumps(said, sort_keys=True).encode())
     for name in sorted(arrays):  # shapes are left out: stored scalars come back with one dimension
         array = np.ascontiguousarray(arrays[name])

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sepsis.cohort.settings import LOOKBACK_H
 from sepsis.cohort.windows import Windows
-from sepsis.core.errors import NothingLeftError
+from sepsis.core.errors import NothingLeftError, SettingsError
 from sepsis.core.pseudonyms import Pseudonyms
 
 
@@ -36,8 +36,6 @@ class WindowClassifier(ClassifierMixin, BaseEstimator, ABC):
     resumable: ClassVar[bool] = False  # whether `fit` takes a `work_dir` and goes on from what lies there
     # variables a model reads whatever set of the vocabulary was chosen; empty: those of the set
     reads: ClassVar[tuple[str, ...]] = ()
-    falsifier: ClassVar[bool] = False  # knows no physiology: whoever does not beat it has learned nothing
-    circular: ClassVar[str] = ""  # how the label is made of what the model reads; "": it is not
 
     @abstractmethod
     def fit(self, X: Windows, y, validation: tuple[Windows, np.ndarray] | None = None):
@@ -114,6 +112,18 @@ class WindowClassifier(ClassifierMixin, BaseEstimator, ABC):
     def restore(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]):
         """Set what `fit` would have set, from `state()`; returns self."""
 
+    def json_settings(self) -> dict[str, Any]:
+        """
+        The model's settings as JSON can hold them.
+
+        Raises
+        ------
+        SettingsError
+            For one that JSON cannot hold, say infinity or a `RandomState`.
+        """
+        given = self.get_params(deep=False)
+        return {key: _json_value(value, f"[models.{self.name}] {key}") for key, value in given.items()}
+
     def with_coded_ids(self, codes: Pseudonyms) -> WindowClassifier:
         """The model as it is stored: whatever it keeps of ids under their codes; self where it keeps none."""
         return self
@@ -154,6 +164,17 @@ class WindowClassifier(ClassifierMixin, BaseEstimator, ABC):
                 f"{len(self.concepts_)} (missing: {', '.join(missing) or 'none, the order differs'}). "
                 "Pack the windows with the model's own `concepts_`."
             )
+
+
+def _json_value(value: Any, where: str) -> Any:
+    if isinstance(value, np.generic):
+        return _json_value(value.item(), where)
+    if isinstance(value, tuple | list):
+        return [_json_value(v, where) for v in value]
+    if value is None or isinstance(value, str | int) or (isinstance(value, float) and np.isfinite(value)):
+        return value
+    found = f"is {value}" if isinstance(value, float) else f"is {type(value).__name__}"
+    raise SettingsError(where, found, "a finite number, a text, or a list of such")
 
 
 def probabilities(features: np.ndarray, coef: np.ndarray, intercept: float) -> np.ndarray:

@@ -1,8 +1,8 @@
 """
-The models by name, and how a fitted one is stored: settings and facts as JSON, arrays as safetensors.
+The models by name: the one place where a model is entered.
 
-Nothing in a stored model can run code: JSON and safetensors hold numbers and text only, and the
-class is looked up here, never named by the file.
+An entry says where the class is and what help, tables and reports call the model. Classes are imported
+when they are asked for, so `sepsis --help`, evaluation and reports read this table without waiting for torch.
 """
 
 from __future__ import annotations
@@ -10,51 +10,124 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
-import numpy as np
-from safetensors.numpy import save as save_arrays
+from sepsis.core.errors import SettingsError, nearest
 
-from sepsis.core.errors import ExportError, SettingsError, nearest
-from sepsis.core.files import whole_file, write_json
-from sepsis.models.artifact.arrays import read_arrays
-from sepsis.models.artifact.files import FORMAT_VERSION, parsed, read_plain, require_fields, require_version
-from sepsis.models.base import WindowClassifier
+if TYPE_CHECKING:
+    from sepsis.models.base import WindowClassifier
 
-# name on the command line: (module, class); the module is imported when the model is asked for,
-# so that the clock does not wait for torch
+MODEL, BEDSIDE_SCORE, NEGATIVE_CONTROL = "model", "bedside score", "negative control"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """
+    What is known of a model without importing it.
+
+    Attributes
+    ----------
+    place : str
+        "MODULE:CLASS", the module below `sepsis.models`; "" for a model of somebody else.
+    title : str
+        Name on the page.
+    kind : "model", "bedside score" or "negative control"
+        A negative control knows no physiology: a model that does not beat it has learned nothing.
+    circular : str
+        How the label is made of what the model reads; "" if it is not.
+    in_text : str
+        Name inside a sentence; the title where left out.
+    """
+
+    place: str
+    title: str
+    kind: str = MODEL
+    circular: str = ""
+    in_text: str = ""
+
+
 MODELS = {
-    "mgp_tcn": ("sepsis.models.networks.mgp_tcn", "MGPTCN"),
-    "mgp_rnn": ("sepsis.models.networks.mgp_tcn", "MGPRNN"),
-    "raw_tcn": ("sepsis.models.networks.raw", "RawTCN"),
-    "raw_gru": ("sepsis.models.networks.raw", "RawGRU"),
-    "dtw_knn": ("sepsis.models.dtw.knn", "DTWKNN"),
-    "logistic": ("sepsis.models.baselines.logistic", "Logistic"),
-    "sirs": ("sepsis.models.baselines.bedside", "SIRS"),
-    "qsofa": ("sepsis.models.baselines.bedside", "QSOFA"),
-    "news2": ("sepsis.models.baselines.bedside", "NEWS2"),
-    "sofa": ("sepsis.models.baselines.bedside", "WindowSOFA"),
-    "clock": ("sepsis.models.baselines.negative_controls", "Clock"),
-    "observation_count": ("sepsis.models.baselines.negative_controls", "ObservationCount"),
-    "last_lab": ("sepsis.models.baselines.negative_controls", "LastLab"),
-    "demographics": ("sepsis.models.baselines.negative_controls", "Demographics"),
+    "mgp_tcn": Entry("networks.mgp_tcn:MGPTCN", "MGP-TCN"),
+    "mgp_rnn": Entry("networks.mgp_tcn:MGPRNN", "MGP-RNN"),
+    "raw_tcn": Entry("networks.raw:RawTCN", "Raw-TCN"),
+    "raw_gru": Entry("networks.raw:RawGRU", "Raw-GRU"),
+    "dtw_knn": Entry("dtw.knn:DTWKNN", "DTW k-NN"),
+    "logistic": Entry("baselines.logistic:Logistic", "Logistic regression", in_text="logistic regression"),
+    "sirs": Entry("baselines.bedside:SIRS", "SIRS", BEDSIDE_SCORE),
+    "qsofa": Entry("baselines.bedside:QSOFA", "qSOFA", BEDSIDE_SCORE),
+    "news2": Entry("baselines.bedside:NEWS2", "NEWS2", BEDSIDE_SCORE),
+    "sofa": Entry("baselines.bedside:WindowSOFA", "SOFA", BEDSIDE_SCORE, circular="the label is made of it"),
+    "clock": Entry("baselines.negative_controls:Clock", "Clock", NEGATIVE_CONTROL, in_text="the clock"),
+    "observation_count": Entry(
+        "baselines.negative_controls:ObservationCount", "Observation count", NEGATIVE_CONTROL
+    ),
+    "last_lab": Entry("baselines.negative_controls:LastLab", "Last laboratory value", NEGATIVE_CONTROL),
+    "demographics": Entry("baselines.negative_controls:Demographics", "Demographics", NEGATIVE_CONTROL),
 }
+
+# the classes by the names of `import sepsis`
+CLASSES = {
+    entry.place.partition(":")[2]: f"sepsis.models.{entry.place}" for entry in MODELS.values()
+}  # fmt: skip
+
+
+def entry_of(name: str) -> Entry:
+    """
+    The entry of a model; of a model that is not known, one that repeats its name.
+
+    Examples
+    --------
+    >>> entry_of("clock").kind, entry_of("ours").title
+    ('negative control', 'ours')
+    """
+    return MODELS.get(name) or Entry("", name)
+
+
+def names_of(kind: str) -> tuple[str, ...]:
+    """
+    Names of the models of a kind, in the order of the table.
+
+    Examples
+    --------
+    >>> names_of("bedside score")
+    ('sirs', 'qsofa', 'news2', 'sofa')
+    """
+    return tuple(name for name, entry in MODELS.items() if entry.kind == kind)
+
+
+def names_by_kind() -> str:
+    """All names, as `--help` gives them."""
+    parts = [", ".join(names_of(MODEL))]
+    parts += [f"{kind}s {', '.join(names_of(kind))}" for kind in (BEDSIDE_SCORE, NEGATIVE_CONTROL)]
+    return "; ".join(parts) + "."
+
+
+def require_known(name: str, where: str) -> None:
+    """
+    Raise unless there is a model of that name.
+
+    Raises
+    ------
+    SettingsError
+        With the nearest known name.
+    """
+    if name not in MODELS:
+        raise SettingsError(where, f"no model {name!r}", todo=nearest(name, MODELS))
 
 
 def model_class(name: str) -> type[WindowClassifier]:
     """
-    The class of a model.
+    The class of a model, imported now.
 
     Raises
     ------
     SettingsError
         For an unknown name, with the nearest known one.
     """
-    if name not in MODELS:
-        raise SettingsError("--model", f"no model {name!r}", todo=nearest(name, MODELS))
-    module, cls = MODELS[name]
-    return getattr(importlib.import_module(module), cls)
+    require_known(name, "--model")
+    module, cls = MODELS[name].place.split(":")
+    return getattr(importlib.import_module(f"sepsis.models.{module}"), cls)
 
 
 def make_model(name: str, settings: dict[str, Any]) -> WindowClassifier:
@@ -77,7 +150,7 @@ def make_model(name: str, settings: dict[str, Any]) -> WindowClassifier:
         if not (_fits(value, default) or _is_named(value, hints.get(key))):
             raise SettingsError(f"{where} {key}", f"is {type(value).__name__}", type(default).__name__)
     made = cls(**settings)
-    plain_settings(made)  # raises before hours of work, not after them
+    made.json_settings()  # raises before hours of work, not after them
     return made
 
 
@@ -102,87 +175,3 @@ def _is_named(value: Any, hint: Any) -> bool:
     if isinstance(value, str):
         return str in named
     return isinstance(value, list | tuple) and Sequence in named
-
-
-def save_model(model: WindowClassifier, path: str | Path) -> None:
-    """Write `model.json` and `weights.safetensors` into an existing folder."""
-    path = Path(path)
-    settings = plain_settings(model)
-    arrays, facts = model.state()
-    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    with whole_file(path / "weights.safetensors") as temporary:
-        temporary.write_bytes(save_arrays(whole))
-    write_json(
-        {"format_version": FORMAT_VERSION, "model": model.name, "settings": settings, "facts": facts},
-        path / "model.json",
-    )
-
-
-def plain_settings(model: WindowClassifier) -> dict[str, Any]:
-    """
-    A model's settings as JSON can hold them.
-
-    Raises
-    ------
-    SettingsError
-        For one that JSON cannot hold, say infinity or a `RandomState`.
-    """
-    given = model.get_params(deep=False)
-    return {key: _plain(value, f"[models.{model.name}] {key}") for key, value in given.items()}
-
-
-def load_model(path: str | Path) -> WindowClassifier:
-    """
-    A fitted model from a folder that `save_model` wrote.
-
-    Raises
-    ------
-    ExportError
-        If a file is missing, damaged, of a newer format, names an unknown model, or holds what that
-        model cannot be.
-    """
-    path = Path(path)
-    return restored(read_plain(path, "model.json"), read_plain(path, "weights.safetensors"), path.name)
-
-
-def restored(note: bytes, weights: bytes, where: str) -> WindowClassifier:
-    """
-    A fitted model from the bytes of its two files.
-
-    Parameters
-    ----------
-    where : str
-        Name of the folder, for messages.
-
-    Raises
-    ------
-    ExportError
-        As `load_model`.
-    """
-    name = f"{where}/model.json"
-    facts = parsed(note, name)
-    require_version(facts.get("format_version", 1), name)
-    require_fields(facts, {"model": str, "settings": dict, "facts": dict}, name)
-    if facts["model"] not in MODELS:
-        raise ExportError(name, "names no known model", ", ".join(MODELS), "Upgrade, or train again.")
-    arrays = read_arrays(weights, f"{where}/weights.safetensors")
-    try:
-        return make_model(facts["model"], facts["settings"]).restore(arrays, facts["facts"])
-    except SettingsError as error:
-        raise ExportError(name, error.found, error.expected, "Upgrade, or train again.") from None
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
-        # whatever no check foresaw: its kind is named, since the fault may be ours; content is not repeated
-        found = f"does not hold what {facts['model']} stores ({type(error).__name__})"
-        raise ExportError(name, found, "a whole model folder", "Copy it again.") from None
-
-
-def _plain(value: Any, where: str) -> Any:
-    """A setting as JSON can hold it."""
-    if isinstance(value, np.generic):
-        return _plain(value.item(), where)
-    if isinstance(value, tuple | list):
-        return [_plain(v, where) for v in value]
-    if value is None or isinstance(value, str | int) or (isinstance(value, float) and np.isfinite(value)):
-        return value
-    found = f"is {value}" if isinstance(value, float) else f"is {type(value).__name__}"
-    raise SettingsError(where, found, "a finite number, a text, or a list of such")

@@ -30,6 +30,7 @@ from sepsis.events.store import load_events, load_parts
 from sepsis.events.tables import Events
 from sepsis.labels import load_preset
 from sepsis.labels.store import LabelFolder, read_labels
+from sepsis.models.artifact.read import read_model
 from sepsis.models.registry import make_model
 from sepsis.pipeline.settings import ExportSettings, Pipeline
 from sepsis.pipeline.stages import (
@@ -44,7 +45,6 @@ from sepsis.scoring.parts import Asked, score_parts, unscored, write_score_file
 from sepsis.scoring.settings import ScoreSettings
 from sepsis.sources import shown
 from sepsis.synthetic.export import TRUTH, write_synthetic
-from sepsis.training.fit import read_model
 
 
 @dataclass(frozen=True)

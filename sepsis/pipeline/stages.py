@@ -31,14 +31,16 @@ from sepsis.events.tables import Events
 from sepsis.events.vocabulary import concept_set
 from sepsis.labels import load_preset
 from sepsis.labels.store import LabelFolder, read_labels, write_labels
+from sepsis.models.artifact.read import Trained
+from sepsis.models.artifact.write import write_model
 from sepsis.models.registry import model_class
 from sepsis.pipeline.evaluate import evaluate_files
 from sepsis.pipeline.settings import ExportSettings
 from sepsis.scoring.export import score_export, scoring_cohort
 from sepsis.sources import open_export
 from sepsis.sources.base import Source
-from sepsis.training.finish import input_statistics, operating_of
-from sepsis.training.fit import Trained, train_model, write_model
+from sepsis.training.finish import finish
+from sepsis.training.fit import train_model
 from sepsis.training.settings import TrainSettings
 
 __all__ = [
@@ -128,13 +130,11 @@ def train_one(
     with locked(out) if first else nullcontext():
         fitted = _fit(out, known, cohort, model, model_settings, settings)
         if first:
-            write_model(
-                fitted, cohort, out,
-                stays=labels.onset, cohort_settings=cohort_settings, settings=settings,
-                labels_manifest=labels.manifest, seed=settings.seed,
-                statistics=input_statistics(fitted, known, cohort, settings),
-                operating=operating_of(fitted, known, cohort, cohort_settings),
+            finished = finish(
+                fitted, known, cohort, labels.onset,
+                cohort_settings=cohort_settings, settings=settings, labels=labels.manifest,
             )  # fmt: skip
+            write_model(finished, out)
             shutil.rmtree(_checkpoints(out), ignore_errors=True)
 
 

@@ -7,31 +7,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sepsis.evaluation.risk_set import FALSIFIERS
-
-MODEL_NAMES = {
-    "mgp_tcn": "MGP-TCN",
-    "mgp_rnn": "MGP-RNN",
-    "raw_tcn": "Raw-TCN",
-    "dtw_knn": "DTW k-NN",
-    "logistic": "Logistic regression",
-    "sirs": "SIRS",
-    "qsofa": "qSOFA",
-    "news2": "NEWS2",
-    "sofa": "SOFA",
-    "clock": "Clock",
-    "observation_count": "Observation count",
-    "last_lab": "Last laboratory value",
-    "demographics": "Demographics",
-}
-IN_TEXT = {"clock": "the clock", "logistic": "logistic regression"}  # inside a sentence
-CLINICAL = ("sirs", "qsofa", "news2", "sofa")  # scores of bedside medicine
-CIRCULAR = {"sofa": "the label is made of it"}  # comparators that know part of the answer, and why
+from sepsis.models.registry import BEDSIDE_SCORE, MODEL, NEGATIVE_CONTROL, entry_of, names_of
 
 GROUPS = {
-    "model": "Models",
-    "clinical": "Clinical scores",
-    "falsifier": "Falsifiers: know no physiology",
+    MODEL: "Models",
+    BEDSIDE_SCORE: "Clinical scores",
+    NEGATIVE_CONTROL: "Negative controls: know no physiology",
 }
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross")
 DASHES = ("solid", "dash", "dashdot")  # dotted is the line of chance
@@ -78,24 +59,18 @@ def model_name(model: str) -> str:
     >>> model_name("mgp_tcn"), model_name("ours")
     ('MGP-TCN', 'ours')
     """
-    return MODEL_NAMES.get(model, model)
+    return entry_of(model).title
 
 
 def in_text(model: str) -> str:
     """A model's name inside a sentence, not broken at its hyphen."""
-    return IN_TEXT.get(model, model_name(model)).replace("-", "\N{NON-BREAKING HYPHEN}")
-
-
-def kind_of(model: str) -> str:
-    """model, clinical or falsifier."""
-    if model in FALSIFIERS:
-        return "falsifier"
-    return "clinical" if model in CLINICAL else "model"
+    entry = entry_of(model)
+    return (entry.in_text or entry.title).replace("-", "\N{NON-BREAKING HYPHEN}")
 
 
 def reference_model(models: Sequence[str]) -> str:
-    """What the others are compared with: the first falsifier, else the last model."""
-    return next((m for m in FALSIFIERS if m in models), models[-1])
+    """What the others are compared with: the first negative control, else the last model."""
+    return next((m for m in names_of(NEGATIVE_CONTROL) if m in models), models[-1])
 
 
 def places(looks: Sequence[Style]) -> dict[str, float]:
@@ -116,7 +91,7 @@ def styles(models: Sequence[str]) -> tuple[Style, ...]:
     """
     How each model looks, in the order given.
 
-    Falsifiers are grey and open, clinical scores brown; models have a colour each. Where there are
+    Negative controls are grey and open, clinical scores brown; models have a colour each. Where there are
     more series than a figure can carry, the models and the reference are shown at first.
     """
     crowded = len(models) > SHOWN_AT_FIRST
@@ -124,15 +99,16 @@ def styles(models: Sequence[str]) -> tuple[Style, ...]:
     used = dict.fromkeys(GROUPS, 0)
     made = []
     for model in models:
-        kind = kind_of(model)
+        entry = entry_of(model)
+        kind = entry.kind
         turn, index = divmod(used[kind], len(SYMBOLS))
         used[kind] += 1
-        flag = f"circular: {CIRCULAR[model]}" if model in CIRCULAR else ""
+        flag = f"circular: {entry.circular}" if entry.circular else ""
         role, symbol, dash = f"series-{index}", SYMBOLS[index], DASHES[min(turn, len(DASHES) - 1)]
-        if kind == "falsifier":
+        if kind == NEGATIVE_CONTROL:
             role, symbol, dash = "series-plain", f"{symbol}-open", "dash"
-        elif kind == "clinical":
+        elif kind == BEDSIDE_SCORE:
             role, dash = "series-clinical", "dash" if flag else "solid"
-        shown = not crowded or kind == "model" or model == reference
-        made.append(Style(model, model_name(model), kind, flag, role, symbol, dash, shown))
+        shown = not crowded or kind == MODEL or model == reference
+        made.append(Style(model, entry.title, kind, flag, role, symbol, dash, shown))
     return tuple(made)

@@ -17,13 +17,14 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from sepsis.evaluation.risk_set import RiskSet
+from sepsis.models.registry import entry_of
 from sepsis.report import tables
 from sepsis.report.cards import card_html
 from sepsis.report.context import Shown
 from sepsis.report.elements import Chart, Section, number
 from sepsis.report.flow import FlowStep, flow_table
 from sepsis.report.horizon_sections import headline
-from sepsis.report.names import CIRCULAR, GROUPS, in_text, reference_model
+from sepsis.report.names import GROUPS, in_text, reference_model
 from sepsis.report.provenance import manifest_sections
 from sepsis.report.tripod import item_map
 
@@ -97,7 +98,7 @@ class Page:
         looks = self.shown.looks
         titles = {s.name: s.title for s in self.sections} | FIXED
         missing = {s.name for s in self.sections if s.missing}
-        circular = [look for look in looks if look.model in CIRCULAR]
+        circular = [look for look in looks if entry_of(look.model).circular]
         return _template().render(
             generator=GENERATOR,
             plotly_js=get_plotlyjs(),
@@ -120,7 +121,7 @@ class Page:
             coverage=tables.coverage_table(self.coverage),
             split=self.split,
             circular=" ".join(
-                f"{look.name} is no fair comparison: {CIRCULAR[look.model]}." for look in circular
+                f"{look.name} is no fair comparison: {entry_of(look.model).circular}." for look in circular
             ),
             cards=[
                 Card(look.name, look.flag, card_html(self.cards[look.model], look.name))
@@ -155,7 +156,7 @@ def verdict(shown: Shown) -> str:
     Which models rank cases better than the reference at the farthest horizon, in one sentence.
 
     Only a paired difference in AUPRC whose whole interval lies on one side of zero counts. Clinical
-    scores and falsifiers are not listed: the table has them.
+    scores and negative controls are not listed: the table has them.
     """
     if shown.horizon.empty:
         return "No fixed hours before onset could be judged."

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from sepsis.models.registry import NEGATIVE_CONTROL
 from sepsis.report.elements import Chart, interval, number
 from sepsis.report.figures import trace
 from sepsis.report.names import Style
@@ -124,7 +125,7 @@ def decision_curve_chart(curve: pd.DataFrame, looks: Sequence[Style]) -> Chart:
     for name, dash in STRATEGIES.items():
         rows = curve[curve.model == name].sort_values("threshold")
         hover = [f"<b>{name}</b><br>net benefit {number(y, 4)}" for y in rows.net_benefit]
-        plain = Style(name, name, "falsifier", "", "series-plain", "circle-open", dash, True)
+        plain = Style(name, name, NEGATIVE_CONTROL, "", "series-plain", "circle-open", dash, True)
         data.append(trace(plain, rows.threshold, rows.net_benefit, hover))
     top = float(np.nanmax(curve.net_benefit.to_numpy(float)))
     return Chart(

@@ -12,8 +12,9 @@ from typing import Any
 
 import pandas as pd
 
+from sepsis.models.registry import NEGATIVE_CONTROL, entry_of
 from sepsis.report.elements import NOTHING, Cell, Column, Table, count_cell, interval, number
-from sepsis.report.names import CIRCULAR, in_text, kind_of, model_name, reference_model
+from sepsis.report.names import in_text, model_name, reference_model
 
 METRIC_NAMES = {"auprc": "AUPRC", "auroc": "AUROC"}
 KEY = ["model", "metric", "horizon_h", "setting"]
@@ -163,7 +164,8 @@ def measure_cell(row: Any, digits: int = 3) -> Cell:
 
 def model_cell(model: str) -> Cell:
     """A model as a row's heading, with what a reader must know of it."""
-    flag = "circular" if model in CIRCULAR else "falsifier" if kind_of(model) == "falsifier" else ""
+    entry = entry_of(model)
+    flag = "circular" if entry.circular else NEGATIVE_CONTROL if entry.kind == NEGATIVE_CONTROL else ""
     return Cell(model_name(model), flag, key=model_name(model))
 
 

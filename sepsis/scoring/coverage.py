@@ -11,7 +11,7 @@ import pandas as pd
 from sepsis.events.model_inputs import RATES
 from sepsis.events.tables import Events
 from sepsis.events.units import UNKNOWN_UNIT
-from sepsis.training.fit import Trained
+from sepsis.models.artifact.read import Trained
 
 COLUMNS = ("concept", "unit", "status", "rows", "rows_refused", "share_of_training_values")
 OK, ABSENT, REFUSED, UNUSABLE = "ok", "absent", "unit refused", "no usable value"

@@ -23,6 +23,7 @@ from sepsis.core.work import locked, resumable
 from sepsis.events.store import load_parts, stored_state
 from sepsis.events.vocabulary import concept_set
 from sepsis.labels.store import LabelFolder, ledger_counts
+from sepsis.models.artifact.read import Trained
 from sepsis.scoring.input_check import check_inputs
 from sepsis.scoring.meds import require_clock, write_predictions_of
 from sepsis.scoring.parts import (
@@ -35,7 +36,6 @@ from sepsis.scoring.parts import (
 )
 from sepsis.scoring.settings import ScoreSettings
 from sepsis.sources.base import Source
-from sepsis.training.fit import Trained
 
 
 def score_export(

@@ -12,9 +12,9 @@ import pandas as pd
 from sepsis.events.model_inputs import events_for
 from sepsis.events.parts import EventParts
 from sepsis.models.artifact.input_statistics import ShiftCounter
+from sepsis.models.artifact.read import Trained
 from sepsis.scoring.coverage import Coverage, input_coverage
 from sepsis.scoring.parts import Asked
-from sepsis.training.fit import Trained
 
 STRONGLY = "strongly shifted"
 log = logging.getLogger("sepsis")

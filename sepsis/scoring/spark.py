@@ -20,9 +20,9 @@ from sepsis.core.errors import ExportError, StoppedError
 from sepsis.core.provenance import settings_hash
 from sepsis.core.work import Work
 from sepsis.events.store import load_parts
+from sepsis.models.artifact.read import Trained, read_model
 from sepsis.scoring.parts import Asked, score_parts, unscored
 from sepsis.sources.engines.engine import connect
-from sepsis.training.fit import Trained, read_model
 
 
 def score_on_spark(trained: Trained, place: Path, asked: Asked, work: Work) -> None:

@@ -57,8 +57,8 @@ def serve(
             "sepsis serve", f"needs {error.name}, which is not installed",
             todo="Install the extra: pip install 'sepsis[serve]'",
         ) from None  # fmt: skip
+    from sepsis.models.artifact.read import read_model
     from sepsis.serve.service import Service
-    from sepsis.training.fit import read_model
 
     listening = _listen(host, port)
     with listening:

@@ -20,9 +20,9 @@ from sepsis.events.vocabulary import Interval
 from sepsis.live import Scorer
 from sepsis.live.incoming import readable
 from sepsis.live.state import KIND, model_hash
+from sepsis.models.artifact.read import Trained
 from sepsis.serve.messages import Batch, Event, Push
 from sepsis.serve.settings import MAX_EVENTS, MAX_HOURS, MAX_HOURS_ASKED, MAX_STAYS, NOTICE, Limits
-from sepsis.training.fit import Trained
 
 SCORE = ["stay_id", "subject_id", "time_h", "horizon_h", "model", "risk", "risk_sd", "reason"]
 

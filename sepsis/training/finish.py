@@ -4,6 +4,9 @@ What is learned of a fitted model beside its weights: its inputs in training, it
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -13,11 +16,44 @@ from sepsis.events.model_inputs import DEMOGRAPHICS
 from sepsis.events.vocabulary import load_vocabulary
 from sepsis.models.artifact.input_statistics import InputStatistics, learn_statistics
 from sepsis.models.artifact.operating import Operating, learn_operating
+from sepsis.models.artifact.write import Fitted
 from sepsis.models.base import WindowClassifier
 from sepsis.training.fit import fit_horizons, horizon_windows
 from sepsis.training.settings import TrainSettings
 
 RISKS_AT_ONCE = 256  # stays; bounds the memory of the windows
+
+
+def finish(
+    model: WindowClassifier,
+    events: pd.DataFrame,
+    cohort: pd.DataFrame,
+    stays: pd.DataFrame,
+    *,
+    cohort_settings: CohortSettings,
+    settings: TrainSettings,
+    labels: dict[str, Any],
+) -> Fitted:
+    """
+    A fitted model with everything that `sepsis.models.artifact.write.write_model` puts into its folder.
+
+    Reads    events(stay_id, time_h, concept, value), cohort (contract `cohort`),
+             stays(stay_id, subject_id, intime, outtime, stay_h): every stay of the export
+
+    Parameters
+    ----------
+    labels : dict
+        Manifest of the labels.
+    """
+    return Fitted(
+        model=model,
+        statistics=input_statistics(model, events, cohort, settings),
+        operating=operating_of(model, events, cohort, cohort_settings),
+        cohort=cohort,
+        stays=stays,
+        settings={"cohort": asdict(cohort_settings), "train": asdict(settings)},
+        labels=labels,
+    )
 
 
 def input_statistics(

@@ -7,11 +7,11 @@ import pytest
 from sepsis.cohort import select_cohort
 from sepsis.cohort.settings import CohortSettings
 from sepsis.core.schema import read_table, write_table
+from sepsis.models.artifact.read import read_model
 from sepsis.pipeline.settings import ExportSettings
 from sepsis.pipeline.stages import concept_set, events_of, label_export, open_source, train_one
 from sepsis.scoring.predict import score_hourly
 from sepsis.synthetic.export import write_synthetic
-from sepsis.training.fit import read_model
 from sepsis.training.settings import TrainSettings
 from tests.test_cli import sepsis
 

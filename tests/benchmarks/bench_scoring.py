@@ -43,11 +43,11 @@ from sepsis.cohort import select_cohort  # noqa: E402 - after the path
 from sepsis.cohort.settings import CohortSettings  # noqa: E402
 from sepsis.core.work import resumable  # noqa: E402
 from sepsis.events.store import load_parts  # noqa: E402
+from sepsis.models.artifact.read import read_model  # noqa: E402
 from sepsis.pipeline.settings import ExportSettings  # noqa: E402
 from sepsis.pipeline.stages import concept_set, events_of, label_export, open_source, train_one  # noqa: E402
 from sepsis.scoring.parts import Asked, score_parts, write_score_file  # noqa: E402
 from sepsis.synthetic.export import write_synthetic  # noqa: E402
-from sepsis.training.fit import read_model  # noqa: E402
 from sepsis.training.settings import TrainSettings  # noqa: E402
 
 HORIZONS = tuple(float(h) for h in range(8))

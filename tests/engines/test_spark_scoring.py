@@ -11,8 +11,8 @@ import pytest
 
 from sepsis.cohort.settings import CohortSettings
 from sepsis.core.errors import StoppedError
+from sepsis.models.artifact.read import read_model
 from sepsis.scoring.export import score_export
-from sepsis.training.fit import read_model
 from tests.study import small_study
 
 # py4j leaves a connection to the Java machine open that it made for a thread of its own

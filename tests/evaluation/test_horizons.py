@@ -61,7 +61,7 @@ def test_row_order_changes_nothing():
     )
 
 
-def test_falsifiers_come_last():
+def test_negative_controls_come_last():
     scores, outcomes = study(models=("clock", "z_model", "a_model"))
     assert constant_risk_set(scores, outcomes).models == ("a_model", "z_model", "clock")
 

@@ -8,8 +8,9 @@ import pytest
 from sepsis.core.errors import ExportError, UsageError
 from sepsis.live import Scorer
 from sepsis.live.refusals import TooManyError
+from sepsis.models.artifact.read import load_model
+from sepsis.models.artifact.write import save_model
 from sepsis.models.dtw.knn import DTWKNN
-from sepsis.models.registry import load_model, save_model
 from tests.live.made_up import events_of, same_to_the_bit
 from tests.models.made_up import made_up_windows
 

@@ -16,11 +16,11 @@ from sepsis.evaluation import read_recalibrations
 from sepsis.events.model_inputs import events_for
 from sepsis.events.store import load_events
 from sepsis.labels.store import read_labels
+from sepsis.models.artifact.read import read_model
 from sepsis.pipeline.run import run_pipeline
 from sepsis.pipeline.settings import ExportSettings, Pipeline, change_settings, read_pipeline
 from sepsis.pipeline.stages import open_source
 from sepsis.scoring.predict import score_horizons, score_hourly
-from sepsis.training.fit import read_model
 from tests.test_cli import sepsis
 
 CHANGES = (

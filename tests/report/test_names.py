@@ -1,4 +1,5 @@
-from sepsis.report.names import CIRCULAR, SYMBOLS, reference_model, styles
+from sepsis.models.registry import entry_of
+from sepsis.report.names import SYMBOLS, reference_model, styles
 from tests.report.made_up import MANY
 
 
@@ -8,13 +9,13 @@ def test_models_are_told_apart_without_colour():
     assert looks[-1].role == "series-plain"
 
 
-def test_falsifiers_are_open_and_dashed_and_a_circular_score_is_flagged():
+def test_negative_controls_are_open_and_dashed_and_a_circular_score_is_flagged():
     by = {look.model: look for look in styles(MANY)}
-    assert by["observation_count"].kind == by["clock"].kind == "falsifier"
+    assert by["observation_count"].kind == by["clock"].kind == "negative control"
     assert by["clock"].symbol.endswith("-open")
     assert by["clock"].dash == "dash"
-    assert by["sofa"].kind == "clinical"
-    assert by["sofa"].flag == f"circular: {CIRCULAR['sofa']}"
+    assert by["sofa"].kind == "bedside score"
+    assert by["sofa"].flag == f"circular: {entry_of('sofa').circular}"
     assert [m for m, look in by.items() if look.flag] == ["sofa"]
 
 

@@ -168,7 +168,7 @@ def test_models_are_switched_in_groups_and_circular_ones_are_flagged(tmp_path):
     text = visible(Outline(html))
     assert "SOFA (circular)" in text
     assert "SOFA is no fair comparison: the label is made of it." in text
-    assert "Falsifiers: know no physiology" in text
+    assert "Negative controls: know no physiology" in text
 
 
 def test_every_heading_of_a_sortable_table_is_a_button(outline):

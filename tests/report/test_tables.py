@@ -62,7 +62,7 @@ def test_a_horizon_table_is_the_metrics_farthest_first():
     assert [c.title for c in table.columns] == ["Model", "7 h", "3 h", "0 h"]
     assert table.caption.endswith("80 stays, 20 cases, prevalence 0.250.")
     for model, (head, *cells) in zip(("mgp_tcn", "clock"), table.rows, strict=True):
-        assert head.interval == ("falsifier" if model == "clock" else "")
+        assert head.interval == ("negative control" if model == "clock" else "")
         for horizon, cell in zip((7.0, 3.0, 0.0), cells, strict=True):
             assert cell.text == f"{value(metrics, model, 'auprc', horizon):.3f}"
             assert cell.key == value(metrics, model, "auprc", horizon)

@@ -4,11 +4,11 @@ import pandas as pd
 import pytest
 from starlette.testclient import TestClient
 
+from sepsis.models.artifact.read import Trained
 from sepsis.models.baselines.logistic import Logistic
 from sepsis.serve.app import make_app
 from sepsis.serve.service import Service
 from sepsis.serve.settings import Limits
-from sepsis.training.fit import Trained
 from tests.models.made_up import made_up_windows
 
 HERE = "http://127.0.0.1"

@@ -21,6 +21,7 @@ from sepsis.core.errors import ExportError
 from sepsis.core.files import MANIFEST
 
 FORMAT_VERSION = 2
+CODED = "coded"  # what a manifest says of the ids in `cohort.parquet`; "clear" in format 1
 MB = 1 << 20
 # the files of a model folder, and the most bytes of each that are read
 LIMITS = {
@@ -121,12 +122,6 @@ def require_version(version: Any, where: str) -> None:
             where, f"model format {version}", f"at most {FORMAT_VERSION}",
             "It was written by a later release: upgrade.",
         )  # fmt: skip
-
-
-def require_model_named(name: str, manifest: Mapping[str, Any], where: str) -> None:
-    """Raise ExportError unless the manifest names the model that `model.json` does."""
-    if name != manifest["settings"]["model"]:
-        raise ExportError(where, "names another model than model.json", "one model", "Train again.")
 
 
 def require_fields(facts: Mapping[str, Any], fields: Mapping[str, type], where: str) -> None:

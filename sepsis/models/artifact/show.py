@@ -10,19 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sepsis.core.files import MANIFEST
-from sepsis.models.artifact.arrays import require_arrays, require_cohort
+from sepsis.models.artifact.arrays import read_arrays, require_cohort
 from sepsis.models.artifact.card import operating_lines
-from sepsis.models.artifact.files import (
-    NONE_STORED,
-    parsed,
-    read_folder,
-    require_fields,
-    require_model_named,
-    require_version,
-)
-from sepsis.models.artifact.input_statistics import InputStatistics, statistics_from
-from sepsis.models.artifact.operating import Operating, operating_from
+from sepsis.models.artifact.files import NONE_STORED
+from sepsis.models.artifact.input_statistics import InputStatistics
+from sepsis.models.artifact.operating import operating_from
+from sepsis.models.artifact.read import read_contents
 
 
 def model_facts(path: str | Path) -> dict[str, Any]:
@@ -39,23 +32,12 @@ def model_facts(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     ExportError
-        As `sepsis.training.fit.read_model`, but for what an array holds.
+        As `read_model`, except for what an array holds.
     """
-    path = Path(path)
-    facts, content = read_folder(path)
-    note = parsed(content["model.json"], f"{path.name}/model.json")
-    require_version(note.get("format_version", 1), f"{path.name}/model.json")
-    require_fields(note, {"model": str, "settings": dict, "facts": dict}, f"{path.name}/model.json")
-    require_model_named(note["model"], facts, f"{path.name}/{MANIFEST}")
-    require_arrays(content["weights.safetensors"], f"{path.name}/weights.safetensors")
-    stays = require_cohort(content["cohort.parquet"], f"{path.name}/cohort.parquet")
-    operating, statistics = Operating(), None
-    if "operating.json" in content:
-        where = f"{path.name}/operating.json"
-        operating = operating_from(parsed(content["operating.json"], where), where)
-    if "preprocessing.json" in content:
-        where = f"{path.name}/preprocessing.json"
-        statistics = statistics_from(parsed(content["preprocessing.json"], where), where)
+    found = read_contents(path)
+    facts, operating = found.manifest, found.operating
+    read_arrays(found.weights, found.where("weights.safetensors"))
+    stays = require_cohort(found.cohort, found.where("cohort.parquet"))
     old = facts["format_version"] == 1
     stored = operating.as_json()
     return {
@@ -69,7 +51,7 @@ def model_facts(path: str | Path) -> dict[str, Any]:
         "seed": facts["seed"],
         "stays": stays,
         "fitted_on": _rows(facts["fitted_on"]),
-        "variables": _variables(statistics, note["facts"]),
+        "variables": _variables(found.statistics, found.note["facts"]),
         "calibrator": stored["calibrator"],
         "why_no_calibrator": operating.why_none,
         "thresholds": stored["thresholds"],

@@ -207,7 +207,6 @@ class WindowSOFA(ClinicalScore):
 
     name = "sofa"
     title = "SOFA"
-    circular = "the label is made of it"
     reads = (
         "po2", "fio2_chart", "fio2_lab", *VENTILATOR, "platelets", "bilirubin_total", "map", *DRUGS, *GCS,
         "creatinine", "urine_output",

@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from sepsis.cohort.windows import Windows
 from sepsis.core.errors import SettingsError
 from sepsis.models.base import WindowClassifier, probabilities
+from sepsis.models.registry import entry_of
 from sepsis.models.state import Stored
 
 LEAST_SLOPE = 1e-3  # log-odds per point: a score that ranks the wrong way round keeps its order
@@ -88,8 +89,9 @@ class ClinicalScore(WindowClassifier):
         absent = [name for name, share in zip(self.components, self.charted_, strict=True) if share == 0]
         if absent:
             notes.append(f"**Partial score**: nothing was charted of {', '.join(absent)}.")
-        if self.circular:
-            notes.append(f"**Circular**: {self.circular}; it shows what the label knows, not a forecast.")
+        circular = entry_of(self.name).circular
+        if circular:
+            notes.append(f"**Circular**: {circular}; it shows what the label knows, not a forecast.")
         return notes
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

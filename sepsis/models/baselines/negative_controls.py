@@ -41,7 +41,7 @@ LABORATORY = (
 
 class FewNumbers(WindowClassifier):
     """
-    Base of the falsifiers: logistic regression on a cubic spline of each of a few numbers.
+    Base of the negative controls: logistic regression on a cubic spline of each of a few numbers.
 
     Knots lie at rounded quantiles of the training numbers, 5 % to 95 %; outside them the risk is
     constant. Where a number is not known, its mean contribution stands in, and if that happened in
@@ -52,7 +52,7 @@ class FewNumbers(WindowClassifier):
     n_knots : int
         At least 2; fewer are used where training numbers coincide.
     C : float
-        Inverse strength of the L2 penalty; weak by default, for a falsifier should be given its chance.
+        Inverse strength of the L2 penalty; weak by default, so that a negative control gets its chance.
 
     Attributes
     ----------
@@ -68,7 +68,6 @@ class FewNumbers(WindowClassifier):
     intercept_ : float
     """
 
-    falsifier = True
     numbers: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, n_knots: int = 5, C: float = 100.0):

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,9 +20,9 @@ from sepsis.cohort.settings import CohortSettings
 from sepsis.core.errors import ExportError
 from sepsis.models.artifact.input_statistics import learn_statistics
 from sepsis.models.artifact.operating import learn_operating
+from sepsis.models.artifact.read import load_model, read_model
 from sepsis.models.artifact.show import model_facts, shown_text
-from sepsis.models.registry import load_model, save_model
-from sepsis.training.fit import read_model, recalibrated, write_model
+from sepsis.models.artifact.write import Fitted, save_model, write_model
 from sepsis.training.settings import TrainSettings
 from tests.models.made_up import CONCEPTS, made_up_tables, made_up_windows
 from tests.models.test_estimators import ESTIMATORS
@@ -54,13 +55,12 @@ def written(model, out):
     X, y = made_up_windows(40, 1)
     fitted = clone(model).fit(X, y, validation=(X, y))
     missing = [int((~events[events.concept == c].stay_id.duplicated()).sum()) for c in CONCEPTS]
-    write_model(
-        fitted, cohort, out, stays=stays, cohort_settings=CohortSettings(), settings=TrainSettings(),
-        labels_manifest=LABELS, seed=0, operating=learn_operating(y, np.linspace(0.1, 0.9, 40), (0.0,)),
-        statistics=learn_statistics(
-            CONCEPTS, {"map": "mmHg"}, X.concept, X.value, 40 - np.array(missing), 40
-        ),
+    statistics = learn_statistics(
+        CONCEPTS, {"map": "mmHg"}, X.concept, X.value, 40 - np.array(missing), 40
     )  # fmt: skip
+    operating = learn_operating(y, np.linspace(0.1, 0.9, 40), (0.0,))
+    settings = {"cohort": asdict(CohortSettings()), "train": asdict(TrainSettings())}
+    write_model(Fitted(fitted, statistics, operating, cohort, stays, settings, LABELS), out)
     return fitted
 
 
@@ -133,9 +133,9 @@ def test_recalibrated_applies_the_stored_map_or_says_why_not(folder, copy, caplo
     trained = read_model(folder)
     risk = np.array([0.2, np.nan, 0.8])
     expected = trained.operating.calibrator.apply(risk)
-    assert np.array_equal(recalibrated(trained, risk), expected, equal_nan=True)
+    assert np.array_equal(trained.operating.recalibrated(risk), expected, equal_nan=True)
     old(copy)
-    assert np.array_equal(recalibrated(read_model(copy), risk), risk, equal_nan=True)
+    assert np.array_equal(read_model(copy).operating.recalibrated(risk), risk, equal_nan=True)
     assert "of an earlier format, which stored none" in caplog.text
 
 
@@ -225,7 +225,7 @@ def test_a_file_too_large_is_not_read(copy):
 
 
 def test_a_small_parquet_file_that_unpacks_to_much_is_refused(copy, monkeypatch):
-    monkeypatch.setattr("sepsis.models.artifact.arrays.MOST_ROWS", 100_000)
+    monkeypatch.setattr("sepsis.models.artifact.arrays.MAX_ROWS", 100_000)
     many = pq.read_table(copy / "cohort.parquet").take(pa.array(np.zeros(200_000, np.int64)))
     pq.write_table(many, copy / "cohort.parquet", compression="zstd")
     assert (copy / "cohort.parquet").stat().st_size < 100_000

@@ -7,13 +7,15 @@ from sklearn.base import clone
 from sepsis.cohort.windows import pack
 from sepsis.core.errors import SettingsError
 from sepsis.core.pseudonyms import Pseudonyms
+from sepsis.models.artifact.read import load_model
+from sepsis.models.artifact.write import save_model
 from sepsis.models.baselines.bedside import NEWS2
 from sepsis.models.baselines.logistic import Logistic
 from sepsis.models.baselines.negative_controls import Clock, Demographics, LastLab
 from sepsis.models.dtw.knn import DTWKNN
 from sepsis.models.networks.mgp_tcn import MGPRNN, MGPTCN
 from sepsis.models.networks.raw import RawGRU, RawTCN
-from sepsis.models.registry import load_model, make_model, save_model
+from sepsis.models.registry import make_model
 from tests.models.made_up import made_up_tables, made_up_windows
 
 TINY = {"hidden": 4, "levels": 2, "kernel_size": 3, "n_samples": 2, "max_epochs": 1, "threads": 1}

@@ -13,6 +13,7 @@ from sepsis.events.vocabulary import load_vocabulary
 from sepsis.labels import sofa_points as label_points
 from sepsis.models.baselines.bedside import NEWS2, QSOFA, SIRS, WindowSOFA
 from sepsis.models.baselines.bedside_score import LEAST_SLOPE, rising_logistic
+from sepsis.models.registry import entry_of
 from tests.models.made_up import made_up_windows
 from tests.oracles import clinical as oracle
 from tests.tables import table
@@ -211,7 +212,7 @@ def test_what_was_never_charted_stands_on_the_model_card():
 
 
 def test_only_sofa_is_flagged_circular():
-    assert [bool(score.circular) for score in SCORES] == [False, False, False, True]
+    assert [bool(entry_of(score.name).circular) for score in SCORES] == [False, False, False, True]
     X, y = made_up_windows(30, 1)
     assert "the label is made of it" in " ".join(WindowSOFA().fit(X, y).notes())
 

@@ -1,4 +1,4 @@
-"""The falsifiers: what each reads, and that it finds a cohort that leaks just that."""
+"""The negative controls: what each reads, and that it finds a cohort that leaks just that."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,6 @@ from sklearn.metrics import roc_auc_score
 
 from sepsis.cohort.windows import pack
 from sepsis.core.errors import SettingsError
-from sepsis.evaluation import risk_set
 from sepsis.events.model_inputs import DEMOGRAPHICS, events_for
 from sepsis.events.tables import Events
 from sepsis.events.vocabulary import load_vocabulary
@@ -18,10 +17,9 @@ from sepsis.models.baselines.negative_controls import (
     LastLab,
     ObservationCount,
 )
-from sepsis.models.registry import MODELS, model_class
 from tests.models.made_up import CONCEPTS, made_up_windows, windows_of
 
-FALSIFIERS = (Clock, ObservationCount, LastLab, Demographics)
+CONTROLS = (Clock, ObservationCount, LastLab, Demographics)
 
 
 def risks(model, X):
@@ -188,15 +186,10 @@ def test_an_export_without_demographics_is_told_and_the_risk_is_the_prevalence(c
 # --- all of them --------------------------------------------------------------------------------
 
 
-def test_the_falsifiers_are_marked_and_evaluation_knows_them():
-    marked = {name for name in MODELS if model_class(name).falsifier}
-    assert marked == {f.name for f in FALSIFIERS} == set(risk_set.FALSIFIERS)
-
-
-@pytest.mark.parametrize("falsifier", FALSIFIERS)
+@pytest.mark.parametrize("control", CONTROLS)
 @pytest.mark.parametrize(("setting", "value"), [("n_knots", 1), ("C", -1.0)])
-def test_a_setting_that_makes_no_sense_says_what_would(falsifier, setting, value):
+def test_a_setting_that_makes_no_sense_says_what_would(control, setting, value):
     X, y = made_up_windows(12, 10)
-    message = rf"\[models.{falsifier.name}\]: .*{setting} = {value}.* Expected: n_knots from 2, C above 0."
+    message = rf"\[models.{control.name}\]: .*{setting} = {value}.* Expected: n_knots from 2, C above 0."
     with pytest.raises(SettingsError, match=message):
-        falsifier(**{setting: value}).fit(X, y)
+        control(**{setting: value}).fit(X, y)

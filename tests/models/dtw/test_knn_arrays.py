@@ -13,8 +13,10 @@ from tslearn.utils import to_time_series_dataset
 
 import sepsis
 from sepsis.core.errors import SettingsError
+from sepsis.models.artifact.read import load_model
+from sepsis.models.artifact.write import save_model
 from sepsis.models.dtw.knn import DTWKNN
-from sepsis.models.registry import load_model, make_model, save_model
+from sepsis.models.registry import make_model
 from tests.models.made_up import CONCEPTS, made_up_windows, windows_of
 
 
