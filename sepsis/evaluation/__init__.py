@@ -1,11 +1,18 @@
 """
-How good the risks are: scores and outcomes in, tables of metrics out.
+Evaluation: scores and outcomes in, tables of metrics with intervals out.
 
-Three views of the same scores: one risk per stay at a fixed time before onset (`horizons`, the
-paper's), one per hour (`continuous`), and what a bedside alarm would have done (`alarms`,
-`alarm_view`, `lead_time`, `utility`). `risk_set`, `hours` and `reference` decide which stays, hours
-and control times are judged; `calibration`, `recalibration` and `net_benefit` ask what the numbers
-mean; `censoring` and `subgroups` ask again for a part of them; `intervals` says how sure all of it is.
+Open `evaluator` first: its class runs the views one after the other. `contract` checks the tables;
+`risk_set`, `hours` and `reference` decide which stays, hours and control times count. Views of one risk per
+stay at a fixed horizon: `horizons` (the paper's), `calibration`, `net_benefit`. Views of a risk every hour:
+`continuous`, `alarm_view`, `lead_time`, `utility`. `censoring` and `subgroups` repeat views on a part of the
+data; `intervals` resamples subjects.
+
+The threshold of an alarm: `settings` has its targets, `alarm_thresholds` chooses it on the validation split,
+`alarms` is the alarm policy, `alarm_view` reports it. `operating_points` gives rates at fixed sensitivity or
+specificity of single risks; thresholds stored with a model are chosen in `sepsis.calibration.thresholds`.
+
+A new measure needs its name in `data_schema/7_metrics.toml` and a row added by its view; nothing else
+changes.
 """
 
 from __future__ import annotations
@@ -18,12 +25,12 @@ from sepsis.calibration.recalibration import Recalibration, fit_recalibration, r
 from sepsis.core.errors import UsageError
 from sepsis.evaluation.alarms import AlarmRules, alarm_times
 from sepsis.evaluation.contract import checked_outcomes, checked_scores, complete_scores
-from sepsis.evaluation.evaluator import Table
+from sepsis.evaluation.evaluator import Evaluation, Evaluator, notes_on
 from sepsis.evaluation.horizons import horizon_metrics
 from sepsis.evaluation.risk_set import RiskSet, constant_risk_set
+from sepsis.evaluation.risk_table import RiskTable
 from sepsis.evaluation.settings import EvaluationSettings, judged_split
 from sepsis.evaluation.utility import physionet2019_utility
-from sepsis.evaluation.views import Evaluation, Judge, notes_on
 
 __all__ = [
     "AlarmRules",
@@ -51,13 +58,12 @@ def evaluate_all(
     Reads    scores(stay_id, subject_id, time_h, risk, [model, horizon_h, split, ...]), see
              `data_schema/6_scores.toml`;
              outcomes(stay_id, subject_id, is_case, included, exclusion, [onset_h, stay_h,
-             antibiotic_h, culture_h, suspicion_h, and columns that make subgroups])
+             antibiotic_h, culture_h, suspicion_h, and columns for subgroups])
     Writes   Evaluation: metrics (`data_schema/7_metrics.toml`), curves, coverage, notes
-    Rule     the horizon view reads rows with a horizon, or else the last hourly risk that is not
-             later; the continuous, alarm and utility views read hourly rows, and are left out with a
-             note where there are none. Alarm thresholds and recalibration are fitted on the
-             validation split; where it has no rows, thresholds are chosen on the judged ones, and
-             a note says so.
+    Rule     the horizon view reads rows with a horizon, else the last hourly risk at or before it; the
+             continuous, alarm and utility views read hourly rows and are omitted with a note without them.
+             Alarm thresholds and recalibration maps are fitted on the validation split; without it,
+             thresholds are chosen on the evaluated rows, with a note.
 
     Parameters
     ----------
@@ -88,7 +94,7 @@ def evaluate_all(
     outcomes = checked_outcomes(outcomes)
     checked = checked_scores(scores, outcomes)
     settings = replace(settings, split=judged_split(checked, settings.split))  # type: ignore[arg-type]
-    return Judge(Table(checked, outcomes, settings), notes_on(scores, checked)).evaluation()
+    return Evaluator(RiskTable(checked, outcomes, settings), notes_on(scores, checked)).evaluation()
 
 
 def evaluate_scores(
@@ -107,17 +113,16 @@ def evaluate_scores(
     Reads    scores (`data_schema/6_scores.toml`),
              outcomes(stay_id, subject_id, is_case, included, exclusion)
     Writes   metrics (`data_schema/7_metrics.toml`)
-    Rule     every figure is about the same stays: those with a risk from every model at every
-             horizon (`constant_risk_set` counts the others). Intervals resample subjects,
-             stratified by having an event: those of areas are symmetric in log odds, others are
-             percentiles; differences are paired.
+    Rule     every figure is about the same stays: those with a risk from every model at every horizon
+             (`constant_risk_set`). Intervals resample subjects, stratified by having an event: symmetric
+             in log odds for areas, percentiles otherwise; differences are paired.
 
     Parameters
     ----------
     split : str or None
-        Share of the cohort that is judged; None for all rows.
+        Split to evaluate; None for all rows.
     horizons : sequence of float, optional
-        Hours before the reference; all that the scores have where left out.
+        Hours before the reference; by default all in the scores.
     n_bootstrap : int
         Resamples; 0 for no intervals.
     level : float
@@ -128,10 +133,9 @@ def evaluate_scores(
     Returns
     -------
     metrics : DataFrame
-        `auroc`, `auprc` (step-wise average precision), `normalised_auprc` and `prevalence` of each
-        model, then `auroc_difference` and `auprc_difference` of each two models, named "A - B".
-        `low` and `high` are NaN where resampling says nothing: no resamples, or a lone subject in a
-        stratum. `evaluate_all` gives these rows and all others.
+        `auroc`, `auprc` (step-wise average precision), `normalised_auprc` and `prevalence` of each model,
+        then `auroc_difference` and `auprc_difference` of each pair, named "A - B". `low` and `high` are NaN
+        without resamples, or with a single subject in a stratum.
 
     Raises
     ------
@@ -140,7 +144,7 @@ def evaluate_scores(
     NothingLeftError
         If a class has no stays left.
     UsageError
-        If an argument makes no sense.
+        If an argument is invalid.
 
     References
     ----------

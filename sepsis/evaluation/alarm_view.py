@@ -1,110 +1,43 @@
 """
-The alarm view: what alarms find, how often they are right, and what they cost, at thresholds chosen
-on other people.
+The alarm view: sensitivity, precision, burden and lead time of alarms at each chosen threshold.
 
-A threshold is chosen on the validation split, for a recall of onsets or for a burden that a ward can
-bear, and carried to the judged split as it is.
+Thresholds come from `alarm_thresholds`, the alarm policy from `alarms`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 
+from sepsis.evaluation.alarm_thresholds import AlarmThreshold, candidate_thresholds
 from sepsis.evaluation.alarms import (
     ALARMS,
     ANY,
+    CASES,
+    CASES_ALARMED,
+    DAYS,
     FIRST_TRUE,
     FOUND,
     LATE,
     N_COUNTS,
+    STAYS,
     TIMELY_H,
     TRUE,
     AlarmRules,
-    alarm_counts,
-    patient_days,
-    thresholds_to_try,
-)
+    counts_per_stay,
+)  # fmt: skip
 from sepsis.evaluation.hours import Hours
 from sepsis.evaluation.intervals import Statistic, resampled, summed_by_unit, together, units_of
 from sepsis.evaluation.lead_time import Shuffles, weighted_median
 from sepsis.evaluation.rows import MetricRows, pairs, ratio
 
-SEARCHED = 400  # thresholds tried when one is chosen
 SWEPT = 160  # thresholds of the event precision-recall curve
 COMPARED = ("event_recall", "alarm_precision")
-CASES_ALARMED, DAYS, STAYS, CASES = -4, -3, -2, -1  # columns added to those of `alarm_counts`
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """
-    A threshold, what it was chosen for, and where.
-
-    Attributes
-    ----------
-    setting : str
-        "recall 0.8", "budget 20".
-    value : float
-        NaN where no threshold does what is asked.
-    chosen_on : str
-        "validation" or "judged".
-    n, n_events : int
-        Stays and cases it was chosen on.
-    """
-
-    model: str
-    setting: str
-    value: float
-    chosen_on: str
-    n: int
-    n_events: int
-
-
-def choose_thresholds(hours: Hours, recalls, budgets, rules: AlarmRules, chosen_on: str) -> list[Threshold]:
-    """
-    For each model the highest threshold with at least each recall, and the lowest within each budget.
-
-    Parameters
-    ----------
-    hours : Hours
-        Of the validation split.
-    recalls : sequence of float
-        Share of onsets found in their valid window.
-    budgets : sequence of float
-        Alarms per 100 patients and day.
-    """
-    chosen = []
-    n, n_events = len(hours.is_case), int(hours.is_case.sum())
-    for m, model in enumerate(hours.models):
-        thresholds = thresholds_to_try(hours, m, SEARCHED)
-        totals = np.stack([_per_stay(hours, m, t, rules)[0].sum(axis=0) for t in thresholds])
-        recall = ratio(totals[:, FOUND], totals[:, CASES])
-        burden = 100.0 * ratio(totals[:, ALARMS], totals[:, DAYS])
-        for setting, good in (
-            *((f"recall {r:g}", recall >= r - 1e-9) for r in recalls),
-            *((f"budget {b:g}", np.logical_and.accumulate(burden <= b + 1e-9)) for b in budgets),
-        ):
-            first = setting.startswith("recall")
-            at = np.flatnonzero(good)
-            value = float(thresholds[at[0 if first else -1]]) if len(at) else np.nan
-            chosen.append(Threshold(model, setting, value, chosen_on, n, n_events))
-    return chosen
-
-
-def _per_stay(hours: Hours, m: int, threshold: float, rules: AlarmRules) -> tuple[np.ndarray, np.ndarray]:
-    """Counts of `alarm_counts` with what they are divided by behind them, and lead times."""
-    counts, lead_h = alarm_counts(hours, m, threshold, rules)
-    case = hours.is_case.astype(float)
-    more = np.stack([case * counts[:, ANY], patient_days(hours), np.ones(len(case)), case], axis=1)
-    return np.concatenate([counts, more], axis=1), lead_h
 
 
 def alarm_metrics(
     hours: Hours,
-    thresholds: list[Threshold],
+    thresholds: list[AlarmThreshold],
     rules: AlarmRules,
     *,
     n_bootstrap: int,
@@ -121,20 +54,22 @@ def alarm_metrics(
     Parameters
     ----------
     shuffles : Shuffles, optional
-        Where given, the lead time of the same scores shuffled in time stands beside the lead time;
-        its interval is the spread over shuffles.
+        If given, the lead time of the scores shuffled in time is added; its interval is the spread over
+        shuffles.
 
     Returns
     -------
     metrics : DataFrame
-        n and n_events count stays and cases; of the row `threshold`, those it was chosen on.
+        n and n_events count stays and cases; in rows `threshold`, those that the threshold was chosen on.
     """
     unit, has_event = units_of(hours.subject_id, hours.is_case)
     rows = MetricRows("alarm", group, level, len(hours.is_case), int(hours.is_case.sum()), shown)
     statistics = {}
     for threshold in thresholds:
         if not np.isnan(threshold.value):
-            counts, lead_h = _per_stay(hours, hours.models.index(threshold.model), threshold.value, rules)
+            counts, lead_h = counts_per_stay(
+                hours, hours.models.index(threshold.model), threshold.value, rules
+            )
             statistics[threshold] = _rates_under_weights(counts, lead_h, unit, len(has_event))
     estimates = together(statistics)(np.ones((1, len(has_event)), np.int32))
     samples = resampled(has_event, n_bootstrap, random_state, together(statistics))
@@ -157,7 +92,6 @@ def alarm_metrics(
 
 
 def _rates_under_weights(counts, lead_h, unit, n_units: int) -> Statistic:
-    """Rates and median lead time of one threshold, as a function of resampling weights."""
     sums = summed_by_unit(unit, counts, n_units)
     led = np.flatnonzero(~np.isnan(lead_h))
 
@@ -170,35 +104,32 @@ def _rates_under_weights(counts, lead_h, unit, n_units: int) -> Statistic:
     return measures
 
 
-def _compared(thresholds, those_with_a_value) -> list[tuple[Threshold, Threshold]]:
-    """Every two models' thresholds of one setting."""
+def _compared(thresholds, with_value) -> list[tuple[AlarmThreshold, AlarmThreshold]]:
     found = []
     for setting in dict.fromkeys(t.setting for t in thresholds):
-        mine = [t for t in thresholds if t.setting == setting and t in those_with_a_value]
+        mine = [t for t in thresholds if t.setting == setting and t in with_value]
         found += [(mine[a], mine[b]) for a, b in pairs(len(mine))]
     return found
 
 
 def _mean(values: np.ndarray) -> float:
-    """Mean of the values there are; NaN for none."""
     there = values[~np.isnan(values)]
     return float(there.mean()) if len(there) else np.nan
 
 
 def alarm_rates(totals: np.ndarray) -> dict[str, np.ndarray]:
     """
-    Measures of summed counts.
+    Rates from summed counts.
 
     Parameters
     ----------
     totals : ndarray, shape (R, C)
-        Sums of the columns of `alarm_counts`, then cases alarmed before onset, patient-days, stays
-        and cases.
+        Sums of the columns of `counts_per_stay`.
 
     Returns
     -------
-    measures : dict of ndarray, shape (R,)
-        NaN where there is nothing to divide by.
+    rates : dict of ndarray, shape (R,)
+        NaN where a denominator is 0.
     """
     alarms, days, cases = totals[:, ALARMS], totals[:, DAYS], totals[:, CASES]
     timely = {
@@ -223,9 +154,8 @@ def event_average_precision(found, true, alarms, cases) -> np.ndarray:
     """
     Step-wise area under the event precision-recall curve.
 
-    Going from the highest threshold down, each gain in recall beyond the best so far counts with the
-    precision of the alarms there. With silence or a cap recall may fall as the threshold does; that
-    is no gain.
+    From the highest threshold down, each gain in recall over the best so far is weighted by the precision
+    there. With a refractory period or a cap, recall may fall as the threshold does; that counts as no gain.
 
     Parameters
     ----------
@@ -249,7 +179,7 @@ def sweep_thresholds(
     shown: bool = True, size: int = SWEPT,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:  # fmt: skip
     """
-    Every model over its thresholds: one number, and two curves.
+    Event AUPRC of every model, and its curves over thresholds.
 
     Returns
     -------
@@ -264,10 +194,10 @@ def sweep_thresholds(
     rows = MetricRows("alarm", group, level, len(hours.is_case), int(hours.is_case.sum()), shown)
     recall_parts, burden_parts = [], []
     for m, model in enumerate(hours.models):
-        thresholds = thresholds_to_try(hours, m, size)
+        thresholds = candidate_thresholds(hours, m, size)
         totals, by_subject = [], []
         for threshold in thresholds:
-            counts, _ = _per_stay(hours, m, threshold, rules)
+            counts, _ = counts_per_stay(hours, m, threshold, rules)
             totals.append(counts.sum(axis=0))
             sums = summed_by_unit(unit, counts[:, [FOUND, TRUE, ALARMS]], len(has_event))
             by_subject.append(sums.astype(np.float32).T)

@@ -1,10 +1,10 @@
 """
-From hourly risks to alarms: what a bedside rule would have rung, and what became of it.
+From hourly risks to alarms: the alarm policy of a bedside monitor, and whether each alarm was true.
 
-An alarm rings when the risk reaches the threshold. After it the stay is silent for some hours; where
-re-arming is asked for, the risk must first fall below a share of the threshold. An alarm is true if
-onset follows within the valid window, and false otherwise; from onset on it is neither, and counted
-apart, because the patient has what it warns of.
+An alarm is raised when the risk reaches the threshold. A refractory period without alarms follows; with
+hysteresis, the risk must also fall below a share of the threshold before the next alarm. An alarm is true if
+onset follows within the valid window, and false otherwise. Alarms at or after onset are neither; they are
+counted as late.
 """
 
 from __future__ import annotations
@@ -18,39 +18,40 @@ from sepsis.core.jit import kernel
 from sepsis.evaluation.contract import TOLERANCE_H
 from sepsis.evaluation.hours import Hours
 
-TIMELY_H = (1.0, 3.0, 6.0)  # an onset is found in time if an alarm rings at least so long before it
+TIMELY_H = (1.0, 3.0, 6.0)  # an alarm at least this long before onset is timely
 N_COUNTS = 6
 ALARMS, TRUE, FOUND, ANY, FIRST_TRUE, LATE = range(N_COUNTS)  # columns of `alarm_counts`
+CASES_ALARMED, DAYS, STAYS, CASES = -4, -3, -2, -1  # columns that `counts_per_stay` appends
 
 
 @dataclass(frozen=True)
 class AlarmRules:
     """
-    When an alarm rings, and when it counts.
+    The alarm policy.
 
     Attributes
     ----------
-    silence_h : float
-        Hours without a further alarm after one; 0: every hour may ring.
-    rearm_share : float, optional
-        The risk must have been below this share of the threshold before the next alarm; None: the
-        silence alone decides.
+    refractory_h : float
+        Refractory period: hours after an alarm without a further one; 0: none.
+    hysteresis : float, optional
+        Share of the threshold below which the risk must fall before the next alarm; None: the refractory
+        period alone decides.
     max_alarms : int, optional
-        Alarms of one stay at most; None: no limit.
+        Most alarms of a stay; None: no limit.
     window_h : float
-        An alarm is true if onset comes within so many hours after it.
+        An alarm is true if onset follows within this many hours.
     """
 
-    silence_h: float = 6.0
-    rearm_share: float | None = None
+    refractory_h: float = 6.0
+    hysteresis: float | None = None
     max_alarms: int | None = None
     window_h: float = 12.0
 
     def __post_init__(self):
-        if self.silence_h < 0:
-            raise UsageError("silence_h", f"is {self.silence_h:g}", "0 or more hours")
-        if self.rearm_share is not None and not 0 < self.rearm_share <= 1:
-            raise UsageError("rearm_share", f"is {self.rearm_share:g}", "a share of the threshold, up to 1")
+        if self.refractory_h < 0:
+            raise UsageError("refractory_h", f"is {self.refractory_h:g}", "0 or more hours")
+        if self.hysteresis is not None and not 0 < self.hysteresis <= 1:
+            raise UsageError("hysteresis", f"is {self.hysteresis:g}", "a share of the threshold, up to 1")
         if self.max_alarms is not None and self.max_alarms < 1:
             raise UsageError("max_alarms", f"is {self.max_alarms}", "1 or more, or None")
         if not self.window_h > 0:
@@ -58,22 +59,22 @@ class AlarmRules:
 
     @property
     def numbers(self) -> tuple[float, float, float, float]:
-        """What the kernels read; a missing limit is one that is never met."""
-        rearm = np.inf if self.rearm_share is None else self.rearm_share
+        """The policy as the kernels read it; infinity for a limit that is not set."""
+        rearm_below = np.inf if self.hysteresis is None else self.hysteresis
         most = np.inf if self.max_alarms is None else float(self.max_alarms)
-        return float(self.silence_h), float(rearm), most, float(self.window_h)
+        return float(self.refractory_h), float(rearm_below), most, float(self.window_h)
 
 
 def alarm_times(time_h, risk, threshold: float, rules: AlarmRules | None = None) -> np.ndarray:
     """
-    Hours at which an alarm rings in one stay.
+    Hours at which an alarm is raised in one stay.
 
     Parameters
     ----------
     time_h, risk : array of float, shape (T,)
-        In time order; a NaN risk rings nothing.
+        In time order; a NaN risk raises no alarm.
     rules : AlarmRules, optional
-        The usual ones where left out.
+        The defaults where left out.
 
     Returns
     -------
@@ -81,13 +82,13 @@ def alarm_times(time_h, risk, threshold: float, rules: AlarmRules | None = None)
 
     Examples
     --------
-    >>> alarm_times([1, 2, 3, 4, 5], [0.2, 0.7, 0.9, 0.8, 0.1], 0.5, AlarmRules(silence_h=2))
+    >>> alarm_times([1, 2, 3, 4, 5], [0.2, 0.7, 0.9, 0.8, 0.1], 0.5, AlarmRules(refractory_h=2))
     array([2., 4.])
     """
     time_h, risk = np.asarray(time_h, dtype=float), np.asarray(risk, dtype=float)
     rings = np.zeros(len(time_h), dtype=bool)
-    silence_h, rearm, most, _ = (rules or AlarmRules()).numbers
-    _ring(time_h, risk, threshold, silence_h, rearm, most, rings)
+    refractory_h, rearm_below, most, _ = (rules or AlarmRules()).numbers
+    _ring(time_h, risk, threshold, refractory_h, rearm_below, most, rings)
     return time_h[rings]
 
 
@@ -95,16 +96,16 @@ def alarm_counts(
     hours: Hours, model: int, threshold: float, rules: AlarmRules
 ) -> tuple[np.ndarray, np.ndarray]:
     """
-    What a threshold does in each stay.
+    Outcomes of the alarms of each stay at a threshold.
 
     Returns
     -------
     counts : ndarray of float, shape (N, 6 + len(TIMELY_H))
-        ALARMS before onset; TRUE ones; onset FOUND (0 or 1); ANY alarm before onset; whether the
-        first one is true; LATE: an alarm at or after onset and none before; then whether an alarm
-        in the valid window came at least 1, 3, 6 h before onset.
+        ALARMS before onset; TRUE ones; onset FOUND (0 or 1); ANY alarm before onset; whether the first alarm
+        is true; LATE: first alarm at or after onset; then whether a true alarm came at least 1, 3, 6 h before
+        onset.
     lead_h : ndarray of float, shape (N,)
-        Hours from the first alarm to onset; NaN for controls and where no alarm came before onset.
+        Hours from the first alarm to onset; NaN for controls and without an alarm before onset.
     """
     counts = np.zeros((len(hours.stay_id), N_COUNTS + len(TIMELY_H)))
     lead_h = np.full(len(hours.stay_id), np.nan)
@@ -115,69 +116,73 @@ def alarm_counts(
 
 def patient_days(hours: Hours) -> np.ndarray:
     """
-    Days under watch of each stay: from its first risk to onset, discharge or an hour after the last.
-
-    Returns
-    -------
-    days : ndarray of float, shape (N,)
+    Patient-days of each stay, shape (N,): from its first risk to onset, discharge or an hour after its last
+    risk.
     """
     first, last = hours.time_h[hours.start[:-1]], hours.time_h[hours.start[1:] - 1]
     end = np.fmin(np.fmin(hours.end_h, last + 1.0), hours.onset_h)
     return np.maximum(end - first, 0.0) / 24.0
 
 
-def thresholds_to_try(hours: Hours, model: int, size: int) -> np.ndarray:
+def counts_per_stay(hours: Hours, model: int, threshold: float, rules: AlarmRules):
     """
-    Risks worth a threshold, highest first: evenly spread over the highest risk of each stay, and over
-    all risks with more of the high ones.
+    `alarm_counts` with the denominators of the rates.
 
     Returns
     -------
-    thresholds : ndarray of float, shape (up to size,)
+    counts : ndarray, shape (N, 10 + K)
+        Then: cases alarmed before onset, patient-days, 1, 1 for cases.
+    lead_h : ndarray, shape (N,)
     """
-    risk = hours.risk[model]
-    peak = np.maximum.reduceat(risk, hours.start[:-1])
-    tail = 1.0 - np.geomspace(1.0 / max(2, len(risk)), 1.0, size // 2)
-    levels = [np.quantile(peak, np.linspace(0, 1, size // 4), method="higher"),
-              np.quantile(risk, tail, method="higher")]  # fmt: skip
-    if hours.is_case.any():
-        levels.append(np.quantile(peak[hours.is_case], np.linspace(0, 1, size // 4), method="higher"))
-    return np.unique(np.concatenate(levels))[::-1]
+    counts, lead_h = alarm_counts(hours, model, threshold, rules)
+    case = hours.is_case.astype(float)
+    more = np.stack([case * counts[:, ANY], patient_days(hours), np.ones(len(case)), case], axis=1)
+    return np.concatenate([counts, more], axis=1), lead_h
 
 
 @kernel
-def _ring(time_h, risk, threshold, silence_h, rearm_share, most, rings):
-    """Mark the hours of one stay at which an alarm rings."""
+def _ring(time_h, risk, threshold, refractory_h, rearm_below, most, rings):
     armed = True
-    silent_until = -np.inf
+    refractory_until = -np.inf
     rung = 0
     for i in range(len(time_h)):
         rings[i] = False
         if risk[i] >= threshold:
-            if armed and time_h[i] >= silent_until - TOLERANCE_H and rung < most:
+            if armed and time_h[i] >= refractory_until - TOLERANCE_H and rung < most:
                 rings[i] = True
                 rung += 1
-                silent_until = time_h[i] + silence_h
-                armed = rearm_share == np.inf
-        elif risk[i] < rearm_share * threshold:
+                refractory_until = time_h[i] + refractory_h
+                armed = rearm_below == np.inf
+        elif risk[i] < rearm_below * threshold:
             armed = True
 
 
 @kernel
 def _count(
-    start, time_h, risk, onset_h, threshold, silence_h, rearm_share, most, window_h, timely_h, counts, lead_h
+    start,
+    time_h,
+    risk,
+    onset_h,
+    threshold,
+    refractory_h,
+    rearm_below,
+    most,
+    window_h,
+    timely_h,
+    counts,
+    lead_h,
 ):
     """Fill counts (N, 6 + K) and lead_h (N,); see `alarm_counts`."""
     rings = np.zeros(len(time_h), dtype=np.bool_)
     for s in range(len(start) - 1):
         here = slice(start[s], start[s + 1])
         times = time_h[here]
-        _ring(times, risk[here], threshold, silence_h, rearm_share, most, rings[here])
+        _ring(times, risk[here], threshold, refractory_h, rearm_below, most, rings[here])
         for i in range(len(times)):
             if not rings[start[s] + i]:
                 continue
-            lead = onset_h[s] - times[i]  # NaN for controls: no comparison holds
-            if lead <= TOLERANCE_H:  # rings at onset or later
+            lead = onset_h[s] - times[i]  # NaN for controls, so every comparison is false
+            if lead <= TOLERANCE_H:  # at onset or later
                 if counts[s, ANY] == 0:
                     counts[s, LATE] = 1
                 break

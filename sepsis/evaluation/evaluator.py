@@ -1,196 +1,324 @@
 """
-Whose risks are judged, and at which hours: one split of a score table as the views see it.
+The evaluator: runs every view on one set of scores and collects metrics, curves and notes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from sepsis.core.errors import NothingLeftError, UsageError
-from sepsis.evaluation.censoring import censor_scores
+from sepsis.calibration.recalibration import METHODS, Recalibration, fit_recalibration
+from sepsis.core.errors import NothingLeftError
+from sepsis.evaluation.alarm_thresholds import AlarmThreshold, choose_alarm_thresholds
+from sepsis.evaluation.alarm_view import alarm_metrics, sweep_thresholds
+from sepsis.evaluation.around_onset import risk_around_onset, risk_at_horizons
+from sepsis.evaluation.calibration import calibration_metrics, reliability_curve
+from sepsis.evaluation.censoring import BEFORE_TREATMENT, TIMES, before_after
+from sepsis.evaluation.continuous import continuous_metrics
 from sepsis.evaluation.contract import rows_of_split
-from sepsis.evaluation.hours import Hours, hourly_risks
-from sepsis.evaluation.reference import (
-    HOURLY_HORIZONS,
-    risk_sets_of_hours,
-    rows_at_references,
-    warn_unchecked,
-)
-from sepsis.evaluation.risk_set import RiskSet, fixed_risk_set
+from sepsis.evaluation.horizons import horizon_metrics, operating_metrics
+from sepsis.evaluation.hours import Hours
+from sepsis.evaluation.lead_time import Shuffles, lead_time_curve
+from sepsis.evaluation.net_benefit import decision_curve, net_benefit_metrics
+from sepsis.evaluation.risk_set import RiskSet
+from sepsis.evaluation.risk_table import EvaluatedSplit, RiskTable
+from sepsis.evaluation.rows import MetricRows, metric_table
 from sepsis.evaluation.settings import EvaluationSettings
+from sepsis.evaluation.subgroups import large_enough, subgroups, too_many_values
+from sepsis.evaluation.utility import hours_follow_each_other, utility_metrics
 
-NO_HOURS = "No hourly scores: the continuous, alarm and utility views are left out."
-NO_ONSET = "The labels have no onset time (onset_h) of any case: hourly scores cannot be judged."
-MATCHED_HERE = (
-    "The scores do not say at which hour each control is matched, so controls were matched here to cases at "
-    "the absolute hour of onset, among those still in the unit."
-)
+VALIDATION = "validation"
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class Evaluation:
     """
-    One split as the views see it.
+    The result of `evaluate_all`.
 
     Attributes
     ----------
-    draws : list of RiskSet, or None
-        Fixed-horizon risks, one for each draw of the controls' hours; None where there are none.
-    hours : Hours or None
+    metrics : DataFrame
+        `data_schema/7_metrics.toml`.
+    curves : dict of DataFrame
+        event_precision_recall, burden_recall, lead_time, reliability, decision_curve, risk_around_onset, as
+        far as the scores allow.
+    risk_set : RiskSet or None
+        Stays of the fixed-horizon view, if there is one.
+    coverage : DataFrame
+        Stays missing from some or all figures.
+    thresholds : DataFrame
+        model, setting, threshold, chosen_on ("validation" or "judged"), n, n_events.
+    recalibrations : dict
+        By model and method, fitted on the validation split.
+    notes : list of str
+        Caveats for the reader: omitted views, thresholds chosen on the evaluated rows.
+    settings : EvaluationSettings
     """
 
-    draws: list[RiskSet] | None
-    hours: Hours | None
-
-    def only(self, stay_id) -> Judged:
-        """A part of the stays."""
-        draws = None if self.draws is None else [d.only(stay_id) for d in self.draws]
-        return Judged(draws, None if self.hours is None else self.hours.only(stay_id))
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """
-    A checked score table, its outcomes, and how it is to be judged.
-
-    Attributes
-    ----------
-    scores, outcomes : DataFrame
-        As `sepsis.evaluation.contract` leaves them.
-    """
-
-    scores: pd.DataFrame
-    outcomes: pd.DataFrame
+    metrics: pd.DataFrame
+    curves: dict[str, pd.DataFrame]
+    risk_set: RiskSet | None
+    coverage: pd.DataFrame
+    thresholds: pd.DataFrame
+    recalibrations: dict[tuple[str, str], Recalibration]
+    notes: list[str]
     settings: EvaluationSettings
 
-    def judged(self, split: str | None, notes: list[str], *, censor: bool = False) -> Judged:
-        """
-        The risks of a split at fixed horizons and by the hour.
+    def before_after(self) -> pd.DataFrame:
+        """Figures on all hours and on those before treatment (`sepsis.evaluation.censoring`)."""
+        return before_after(self.metrics)
 
-        Parameters
-        ----------
-        notes : list of str
-            What a reader must know is added to it.
-        censor : bool
-            Whether risks after treatment or suspicion are taken away.
 
-        Raises
-        ------
-        NothingLeftError
-            If there are fixed rows only, and they do not have cases and controls.
-        UsageError
-            If the control reference needs hourly scores, and there are none.
-        """
-        rows = rows_of_split(self.scores, split)
-        fixed, hourly = rows.horizon_h.notna(), rows.horizon_h.isna() & rows.time_h.notna()
-        hours, draws = None, None
-        cases = self.outcomes[self.outcomes.included & self.outcomes.is_case]
-        if hourly.any() and len(cases) and cases.onset_h.isna().all():
-            notes.append(NO_ONSET)
-        elif hourly.any():
-            try:
-                hours = hourly_risks(self.scores, self.outcomes, split=split)
-            except NothingLeftError as error:
-                notes.append(f"No hourly scores to judge: {error}")
-        else:
-            notes.append(NO_HOURS)
-        wanted = self.settings.control_reference
-        if wanted != "matched" and not hourly.any():
-            raise UsageError(
-                "control_reference", f"is {wanted!r} and the scores have no hourly rows", "hourly scores",
-                "Score with --hourly, or choose 'matched'.",
+@dataclass(eq=False)
+class Evaluator:
+    """
+    Runs the views in order; `evaluation` is the whole of it.
+
+    Attributes
+    ----------
+    table : RiskTable
+    notes : list of str
+    tables : list of DataFrame
+        Metrics so far.
+    """
+
+    table: RiskTable
+    notes: list[str]
+    tables: list[pd.DataFrame] = field(default_factory=list)
+
+    def evaluation(self) -> Evaluation:
+        """Run every view."""
+        evaluated = self.table.of_split(self.settings.split, self.notes)
+        validation = self.validation_split()
+        recalibrations = self.recalibrations(validation)
+        thresholds = self.thresholds(evaluated, validation)
+        curves: dict[str, pd.DataFrame] = {}
+        if evaluated.draws is not None:
+            curves |= self.fixed_views(evaluated.draws, recalibrations)
+        if evaluated.hours is not None:
+            curves |= self.hourly_views(evaluated.hours, validation, thresholds)
+        if not any(len(t) for t in self.tables):
+            raise NothingLeftError(
+                "scores", f"no view has cases and controls in {len(self.table.scores):,} rows "
+                f"({' '.join(self.notes)})",
+                "risks of both", "Score another split, or more stays.",
             )  # fmt: skip
-        try:
-            if wanted == "matched" and fixed.any():
-                draws = [self._at_fixed_rows(split, censor, notes)]
-            elif hours is not None:
-                draws = self.at_hours(hours, notes, censor=censor)
-        except NothingLeftError as error:
-            if hours is None and not censor:
-                raise
-            notes.append(f"No fixed-horizon view: {error}")
-        if hours is not None and hours.dropped:
-            notes.append(f"{hours.dropped:,} hours have no risk from some model and are left out for all.")
-        if censor and hours is not None:
-            hours = hours.before(hours.censor_h)
-        return Judged(draws, hours)
-
-    def _at_fixed_rows(self, split: str | None, censor: bool, notes: list[str]) -> RiskSet:
-        """The risk set of rows at fixed horizons, with models beside them that have hourly rows only."""
-        scores = self._with_hourly_models(split, notes)
-        if not self.settings.controls_at_risk and not censor:
-            warn_unchecked(notes)
-        if not censor:
-            return self._fixed(scores, split, self.settings.horizons)
-        scores = censor_scores(scores, self.outcomes)
-        rows = rows_of_split(scores, split)
-        horizons = self.settings.horizons or tuple(np.unique(rows.horizon_h.dropna()))
-        return _the_most_horizons(horizons, notes, lambda some: self._fixed(scores, split, some))
-
-    def _fixed(self, scores: pd.DataFrame, split: str | None, horizons) -> RiskSet:
-        """The risk set of fixed rows."""
-        at_risk = self.settings.controls_at_risk
-        return fixed_risk_set(scores, self.outcomes, split=split, horizons=horizons, controls_at_risk=at_risk)
-
-    def _with_hourly_models(self, split: str | None, notes: list[str]) -> pd.DataFrame:
-        """Scores, and fixed rows made of the hourly ones of models that have no others."""
-        rows = rows_of_split(self.scores, split)
-        fixed = rows[rows.horizon_h.notna()]
-        alone = rows[rows.horizon_h.isna() & rows.time_h.notna() & ~rows.model.isin(fixed.model.unique())]
-        if alone.empty:
-            return self.scores
-        horizons = self.settings.horizons or np.unique(fixed.horizon_h)
-        made = rows_at_references(hourly_risks(alone, self.outcomes, split=None), horizons)
-        people = fixed.drop_duplicates("stay_id").set_index("stay_id")[["subject_id", "split", "is_case"]]
-        made = made[made.stay_id.isin(people.index)].join(people, on="stay_id")
-        names = ", ".join(sorted(alone.model.unique()))
-        notes.append(f"Fixed-horizon risks of {names}: the last hourly one not later than each horizon.")
-        return pd.concat(
-            [self.scores, made[self.scores.columns.intersection(made.columns)]], ignore_index=True
+        if self.settings.censor:
+            self.before_treatment(evaluated, validation, thresholds)
+        self.groups(evaluated, thresholds)
+        return Evaluation(
+            metrics=pd.concat([t for t in self.tables if len(t)], ignore_index=True),
+            curves=curves,
+            risk_set=None if evaluated.draws is None else evaluated.draws[0],
+            coverage=_coverage(evaluated),
+            thresholds=pd.DataFrame(
+                [(t.model, t.setting, t.value, t.chosen_on, t.n, t.n_events) for t in thresholds],
+                columns=["model", "setting", "threshold", "chosen_on", "n", "n_events"],
+            ),
+            recalibrations=recalibrations,
+            notes=list(dict.fromkeys(self.notes)),
+            settings=self.settings,
         )
 
-    def at_hours(
-        self, hours: Hours, notes: list[str], *, horizons=None, censor: bool = False
-    ) -> list[RiskSet]:
-        """Fixed-horizon risks picked from hourly ones."""
+    @property
+    def settings(self) -> EvaluationSettings:
+        """Settings of the evaluation."""
+        return self.table.settings
+
+    @property
+    def interval(self) -> dict[str, Any]:
+        """Arguments of the resampling."""
         s = self.settings
-        reference = s.control_reference
-        if reference == "matched" and np.isnan(hours.reference_h[~hours.is_case]).all():
-            reference = "absolute"
-            notes.append(MATCHED_HERE)
+        return {"n_bootstrap": s.n_bootstrap, "level": s.level, "random_state": s.seed}
 
-        def picked(horizons) -> list[RiskSet]:
-            draws, said = risk_sets_of_hours(
-                hours, horizons, reference=reference, at_risk=s.controls_at_risk, n_draws=s.n_draws,
-                random_state=s.seed, censor=censor,
-            )  # fmt: skip
-            notes.extend(said)
-            return draws
-
-        horizons = horizons or s.horizons or HOURLY_HORIZONS
-        return _the_most_horizons(horizons, notes, picked) if censor else picked(horizons)
-
-
-def _the_most_horizons(horizons, notes: list[str], risk_set_at):
-    """
-    The risk set at as many far horizons as leave cases and controls.
-
-    Most cases are treated before onset, so near horizons have nobody left whom nobody suspected.
-    """
-    horizons = sorted(horizons)
-    for k in range(len(horizons)):
+    def validation_split(self) -> EvaluatedSplit | None:
+        """The validation split, unless it is the one evaluated."""
+        if self.settings.split in (None, VALIDATION) or not (self.table.scores.split == VALIDATION).any():
+            return None
         try:
-            found = risk_set_at(tuple(horizons[k:]))
-        except NothingLeftError:
-            if k + 1 == len(horizons):
-                raise
-            continue
-        if k:
-            notes.append(
-                f"Before treatment or suspicion, horizons below {horizons[k]:g} h lack cases or controls."
+            return self.table.of_split(VALIDATION, [])
+        except NothingLeftError:  # one class only
+            return None
+
+    def recalibrations(self, validation: EvaluatedSplit | None) -> dict[tuple[str, str], Recalibration]:
+        """A map per model and method, fitted on all horizons of the validation split together."""
+        if validation is None or validation.draws is None:
+            self.notes.append("No fixed-horizon rows of the validation split: risks are not recalibrated.")
+            return {}
+        there = validation.draws[0]
+        is_case = np.tile(there.is_case, len(there.horizons))
+        fitted = {
+            (model, method): fit_recalibration(method, is_case, there.risk[m].ravel())
+            for m, model in enumerate(there.models)
+            for method in METHODS
+        }
+        return {key: made for key, made in fitted.items() if made is not None}
+
+    def thresholds(
+        self, evaluated: EvaluatedSplit, validation: EvaluatedSplit | None
+    ) -> list[AlarmThreshold]:
+        """
+        Alarm thresholds (`alarm_thresholds`) from the validation split; without one, from the evaluated rows
+        with a note.
+        """
+        if evaluated.hours is None:
+            return []
+        s = self.settings
+        hours = _hours_to_choose_on(validation, evaluated.hours.models)
+        if hours is None:
+            self.notes.append(
+                "Alarm thresholds were chosen on the evaluated rows, because the validation split has no "
+                "hourly rows of cases: alarm and utility figures are optimistic, their intervals too narrow."
             )
-        return found
-    raise NothingLeftError("scores", "no horizon", "at least one")
+        on, where = (evaluated.hours, "judged") if hours is None else (hours, VALIDATION)
+        if not on.is_case.any():
+            return []
+        chosen = choose_alarm_thresholds(on, s.recalls, s.alert_budgets, s.alarm, where)
+        return [t for t in chosen if t.model in evaluated.hours.models]
+
+    def fixed_views(self, draws: list[RiskSet], recalibrations) -> dict[str, pd.DataFrame]:
+        """Views of one risk per stay and horizon."""
+        s, risk_set = self.settings, draws[0]
+        prevalence = s.target_prevalence
+        self.tables += [
+            horizon_metrics(draws, **self.interval),
+            operating_metrics(risk_set, target_prevalence=prevalence, **self.interval),
+            self.without_risk("all", risk_set.split_stay_id, risk_set),
+            calibration_metrics(risk_set, recalibrations, **self.interval),
+            net_benefit_metrics(
+                risk_set, s.net_benefit_thresholds, prevalence=prevalence, **self.interval
+            ),
+        ]  # fmt: skip
+        return {
+            "reliability": reliability_curve(risk_set, recalibrations),
+            "decision_curve": decision_curve(risk_set, prevalence),
+            "risk_around_onset": risk_at_horizons(risk_set, **self.interval),
+        }
+
+    def hourly_views(self, hours: Hours, validation, thresholds) -> dict[str, pd.DataFrame]:
+        """Views of a risk every hour."""
+        s = self.settings
+        self.extended(hours)
+        curves = {}
+        if not np.isnan(hours.reference_h[~hours.is_case]).all():
+            curves["risk_around_onset"] = risk_around_onset(hours, **self.interval)
+        if not hours.is_case.any() or hours.is_case.all():
+            self.notes.append("Hourly scores of one class only: the continuous and alarm views are omitted.")
+            return curves
+        self.tables.append(continuous_metrics(hours, s.windows_h, **self.interval))
+        shuffles = Shuffles.of(hours, s.seed)
+        self.tables.append(alarm_metrics(hours, thresholds, s.alarm, shuffles=shuffles, **self.interval))
+        swept, event, burden = sweep_thresholds(hours, s.alarm, **self.interval)
+        self.tables.append(swept)
+        curves |= {"event_precision_recall": event, "burden_recall": burden}
+        curves["lead_time"] = lead_time_curve(hours, thresholds, s.alarm, shuffles)
+        self.utility(hours, validation, "all")
+        return curves
+
+    def extended(self, hours: Hours) -> None:
+        """The horizon view at farther horizons, on the stays that reach them."""
+        horizons = self.settings.extended_horizons
+        if not horizons:
+            return
+        try:
+            draws = self.table.at_hours(hours, [], horizons=horizons)
+        except NothingLeftError as error:
+            self.notes.append(f"No extended horizons: {error}")
+            return
+        self.tables.append(horizon_metrics(draws, setting="extended", **self.interval))
+
+    def utility(self, hours: Hours, validation: EvaluatedSplit | None, group: str) -> None:
+        """The PhysioNet 2019 utility, if scores are hourly without gaps."""
+        there = _hours_to_choose_on(validation, hours.models)
+        on = hours if there is None else there
+        if not (hours_follow_each_other(hours) and hours_follow_each_other(on)):
+            self.notes.append("Hourly scores have gaps: the utility view is omitted.")
+            return
+        setting = "best on judged rows" if there is None else "best on validation"
+        self.tables.append(utility_metrics(hours, on, setting, group=group, **self.interval))
+
+    def before_treatment(self, evaluated: EvaluatedSplit, validation, thresholds) -> None:
+        """The main views on the hours before treatment or suspicion."""
+        if self.table.outcomes[list(TIMES)].isna().all(axis=None):
+            self.notes.append(
+                "The labels have no times of antibiotic, culture or suspicion: nothing is censored."
+            )
+            return
+        s = self.settings
+        said: list[str] = []
+        censored = self.table.of_split(s.split, said, censor=True)
+        self.notes += [note for note in said if note.startswith("Before treatment")]
+        if censored.draws is not None:
+            self.tables.append(horizon_metrics(censored.draws, group=BEFORE_TREATMENT, **self.interval))
+        elif evaluated.draws is not None:
+            self.notes.append("Before treatment or suspicion, no horizon has both cases and controls.")
+        hours = censored.hours
+        if hours is not None and hours.is_case.any() and not hours.is_case.all():
+            how: dict[str, Any] = {**self.interval, "group": BEFORE_TREATMENT}
+            self.tables.append(continuous_metrics(hours, s.windows_h, **how))
+            self.tables.append(alarm_metrics(hours, thresholds, s.alarm, **how))
+            self.utility(hours, validation, BEFORE_TREATMENT)
+
+    def groups(self, evaluated: EvaluatedSplit, thresholds) -> None:
+        """The headline measures by subgroup."""
+        s = self.settings
+        for column in too_many_values(self.table.outcomes, s.groups):
+            self.notes.append(f"Column {column} has too many values for subgroups.")
+        scored = rows_of_split(self.table.scores, s.split).stay_id
+        there = self.table.outcomes[self.table.outcomes.stay_id.isin(scored)]
+        for name, stay_id in subgroups(there, s.groups):
+            part = evaluated.only(stay_id)
+            if part.draws is not None and evaluated.draws is not None:
+                shown = large_enough(part.draws[0].is_case, s.min_group_stays, s.min_group_events)
+                how: dict[str, Any] = {**self.interval, "group": name, "differences": False, "shown": shown}
+                how["n_bootstrap"] *= shown
+                self.tables.append(horizon_metrics(part.draws, **how))
+                self.tables.append(self.without_risk(name, stay_id, evaluated.draws[0]))
+            if part.hours is not None:
+                shown = large_enough(part.hours.is_case, s.min_group_stays, s.min_group_events)
+                how = {**self.interval, "group": name, "differences": False, "shown": shown}
+                how["n_bootstrap"] *= shown
+                self.tables.append(continuous_metrics(part.hours, s.windows_h, **how))
+                self.tables.append(alarm_metrics(part.hours, thresholds, s.alarm, **how))
+
+    def without_risk(self, group: str, stay_id, risk_set: RiskSet) -> pd.DataFrame:
+        """Share of a group's stays for which some model has no risk."""
+        mine = np.isin(risk_set.split_stay_id, stay_id)
+        n, n_events = int(mine.sum()), int(risk_set.split_is_case[mine].sum())
+        shown = group == "all" or large_enough(
+            risk_set.split_is_case[mine], self.settings.min_group_stays, self.settings.min_group_events
+        )
+        rows = MetricRows("horizon", group, self.settings.level, n, n_events, shown)
+        lost = ~np.isin(risk_set.split_stay_id[mine], risk_set.stay_id)
+        rows.add("all", np.nan, "without_risk", lost.mean() if n else np.nan)
+        return metric_table(rows.rows)
+
+
+def _hours_to_choose_on(validation: EvaluatedSplit | None, models) -> Hours | None:
+    """Hours of the validation split, if they have cases and every model."""
+    hours = None if validation is None else validation.hours
+    usable = hours is not None and hours.is_case.any() and set(hours.models) >= set(models)
+    return hours if usable else None
+
+
+def _coverage(evaluated: EvaluatedSplit) -> pd.DataFrame:
+    parts = [] if evaluated.draws is None else [evaluated.draws[0].coverage]
+    if evaluated.hours is not None:
+        parts.append(evaluated.hours.coverage)
+    table = pd.concat(parts, ignore_index=True)
+    return table.drop_duplicates(["model", "horizon_h", "reason"], ignore_index=True)
+
+
+def notes_on(given: pd.DataFrame, scores: pd.DataFrame) -> list[str]:
+    """Notes on columns that a score table lacks."""
+    notes = []
+    if not (scores.split != "").any():
+        notes.append(
+            "The scores have no split: every scored stay is evaluated, including any the model was fitted on."
+        )
+    if "model" not in given.columns:
+        notes.append("The scores have no column model: the model is called 'model'.")
+    return notes

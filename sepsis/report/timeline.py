@@ -77,7 +77,7 @@ def timeline_chart(
         name="timeline",
         title="One stay and its alarms",
         caption=f"A case of middling length. Dots: alarms, at the threshold for {setting} and silenced for "
-        f"{rules.silence_h:g} h after each. Dashed: thresholds. Grey: where an alarm counts as right.",
+        f"{rules.refractory_h:g} h after each. Dashed: thresholds. Grey: where an alarm counts as right.",
         description=f"Risks of one stay by hours to onset, with alarms. {'; '.join(words)}.",
         data=data,
         layout={

@@ -6,23 +6,19 @@ from hypothesis import strategies as st
 
 from sepsis.core.errors import UsageError
 from sepsis.evaluation import AlarmRules, alarm_times, alarms
-from sepsis.evaluation.alarm_view import (
-    Threshold,
-    alarm_metrics,
-    choose_thresholds,
-    event_average_precision,
-    sweep_thresholds,
-)
-from sepsis.evaluation.alarms import alarm_counts, patient_days, thresholds_to_try
+from sepsis.evaluation.alarm_thresholds import AlarmThreshold, candidate_thresholds, choose_alarm_thresholds
+from sepsis.evaluation.alarm_view import alarm_metrics, event_average_precision, sweep_thresholds
+from sepsis.evaluation.alarms import alarm_counts, patient_days
 from tests.evaluation.made_up import as_stays, hourly_study, hours_of
 from tests.oracles import evaluation as oracle
 from tests.tables import table
 
+DEFAULTS = {"refractory": 6, "hysteresis": None, "most": None, "window": 12}  # of AlarmRules
 HOW = {"n_bootstrap": 0, "level": 0.95, "random_state": 0}
 rules = st.builds(
     AlarmRules,
-    silence_h=st.sampled_from([0.0, 1.0, 2.5, 6.0]),
-    rearm_share=st.sampled_from([None, 0.5, 1.0]),
+    refractory_h=st.sampled_from([0.0, 1.0, 2.5, 6.0]),
+    hysteresis=st.sampled_from([None, 0.5, 1.0]),
     max_alarms=st.sampled_from([None, 1, 3]),
     window_h=st.sampled_from([2.0, 12.0, 48.0]),
 )
@@ -46,32 +42,32 @@ COURSE = """
 """
 
 
-def test_every_hour_at_or_above_the_threshold_rings_without_silence():
-    assert rung(COURSE, 0.5, silence_h=0) == [2, 3, 4, 6, 7]
+def test_every_hour_at_or_above_the_threshold_alarms_without_a_refractory_period():
+    assert rung(COURSE, 0.5, refractory_h=0) == [2, 3, 4, 6, 7]
 
 
-def test_after_an_alarm_the_stay_is_silent_for_some_hours():
-    assert rung(COURSE, 0.5, silence_h=2) == [2, 4, 6]  # the hour at which silence ends may ring
-    assert rung(COURSE, 0.5, silence_h=3) == [2, 6]
-    assert rung(COURSE, 0.5, silence_h=99) == [2]
+def test_the_refractory_period_follows_an_alarm():
+    assert rung(COURSE, 0.5, refractory_h=2) == [2, 4, 6]  # an alarm may be raised as the period ends
+    assert rung(COURSE, 0.5, refractory_h=3) == [2, 6]
+    assert rung(COURSE, 0.5, refractory_h=99) == [2]
 
 
-def test_with_rearming_the_risk_must_first_fall_below_its_share_of_the_threshold():
-    assert rung(COURSE, 0.5, silence_h=0, rearm_share=1.0) == [2, 6]  # fell to 0.3 at hour 5
-    assert rung(COURSE, 0.5, silence_h=0, rearm_share=0.5) == [2]  # 0.3 is not below 0.25
-    assert rung(COURSE, 0.5, silence_h=5, rearm_share=1.0) == [2, 7]  # re-armed while silent
+def test_with_hysteresis_the_risk_must_first_fall_below_its_share_of_the_threshold():
+    assert rung(COURSE, 0.5, refractory_h=0, hysteresis=1.0) == [2, 6]  # fell to 0.3 at hour 5
+    assert rung(COURSE, 0.5, refractory_h=0, hysteresis=0.5) == [2]  # 0.3 is not below 0.25
+    assert rung(COURSE, 0.5, refractory_h=5, hysteresis=1.0) == [2, 7]  # re-armed in the refractory period
 
 
 def test_no_stay_rings_more_often_than_the_cap():
-    assert rung(COURSE, 0.5, silence_h=0, max_alarms=2) == [2, 3]
+    assert rung(COURSE, 0.5, refractory_h=0, max_alarms=2) == [2, 3]
 
 
-# One threshold (0.5), silence 2 h, window 4 h. Onset of stay 1 at 10.5, of stay 2 at 6.5.
+# One threshold (0.5), refractory period 2 h, window 4 h. Onset of stay 1 at 10.5, of stay 2 at 6.5.
 WARD = """
     stay_id | time_h | risk
     --------+--------+-----
           1 |      1 |  0.9   # 9.5 h before onset: too early, false
-          1 |      2 |  0.9   # silent
+          1 |      2 |  0.9   # refractory
           1 |      7 |  0.8   # 3.5 h before: true, 3 h in time, not 6 h
           1 |     10 |  0.8   # 0.5 h before: true, not even 1 h in time
           1 |     12 |  0.9   # after onset: counts for nothing
@@ -101,8 +97,8 @@ def ward():
 
 
 def test_a_ward_of_four_by_hand():
-    threshold = Threshold("m", "by hand", 0.5, "validation", 4, 2)
-    found = alarm_metrics(ward(), [threshold], AlarmRules(silence_h=2, window_h=4), **HOW)
+    threshold = AlarmThreshold("m", "by hand", 0.5, "validation", 4, 2)
+    found = alarm_metrics(ward(), [threshold], AlarmRules(refractory_h=2, window_h=4), **HOW)
     number = found.set_index("metric").estimate
     days = (9.5 + 5.5 + 3.5 + 24) / 24  # to onset, to onset, to discharge, to an hour after the last risk
     assert patient_days(ward()).sum() == pytest.approx(days)
@@ -119,17 +115,17 @@ def test_a_ward_of_four_by_hand():
 @given(rules=rules, threshold=st.floats(0.02, 0.8), seed=st.integers(0, 5))
 def test_measures_agree_with_stays_gone_through_one_by_one(rules, threshold, seed):
     hours = hours_of(*hourly_study(16, models=("m",), seed=seed))
-    found = alarm_metrics(hours, [Threshold("m", "", threshold, "validation", 0, 0)], rules, **HOW)
+    found = alarm_metrics(hours, [AlarmThreshold("m", "", threshold, "validation", 0, 0)], rules, **HOW)
     number = found.set_index("metric").estimate.drop("threshold").to_dict()
     expected = oracle.alarm_measures(
-        as_stays(hours), threshold, silence=rules.silence_h, rearm=rules.rearm_share, most=rules.max_alarms,
-        window=rules.window_h,
+        as_stays(hours), threshold, refractory=rules.refractory_h, hysteresis=rules.hysteresis,
+        most=rules.max_alarms, window=rules.window_h,
     )  # fmt: skip
     assert number == pytest.approx(expected, nan_ok=True)
 
 
 def test_compiled_and_plain_kernels_give_the_same_counts(monkeypatch):
-    hours, rules = hours_of(*hourly_study(12, models=("m",))), AlarmRules(rearm_share=0.9, max_alarms=2)
+    hours, rules = hours_of(*hourly_study(12, models=("m",))), AlarmRules(hysteresis=0.9, max_alarms=2)
     compiled = alarm_counts(hours, 0, 0.2, rules)
     monkeypatch.setattr(alarms, "_count", alarms._count.py_func)
     monkeypatch.setattr(alarms, "_ring", alarms._ring.py_func)
@@ -142,7 +138,7 @@ def test_nothing_later_than_an_hour_changes_whether_it_rings():
     rng = np.random.default_rng(0)
     for _ in range(50):
         time_h, risk = np.arange(30.0), rng.random(30)
-        rules = AlarmRules(silence_h=float(rng.integers(0, 8)), rearm_share=0.8)
+        rules = AlarmRules(refractory_h=float(rng.integers(0, 8)), hysteresis=0.8)
         whole = alarm_times(time_h, risk, 0.6, rules)
         assert np.array_equal(whole[whole < 15], alarm_times(time_h[:15], risk[:15], 0.6, rules))
 
@@ -150,10 +146,10 @@ def test_nothing_later_than_an_hour_changes_whether_it_rings():
 def test_the_threshold_for_a_recall_is_the_highest_that_reaches_it_on_validation():
     hours = hours_of(*hourly_study(80, models=("m",)))
     rules = AlarmRules()
-    (chosen,) = choose_thresholds(hours, [0.8], [], rules, "validation")
+    (chosen,) = choose_alarm_thresholds(hours, [0.8], [], rules, "validation")
     recall = [
-        oracle.alarm_measures(as_stays(hours), t, silence=6, rearm=None, most=None, window=12)["event_recall"]
-        for t in (chosen.value, *[t for t in thresholds_to_try(hours, 0, 400) if t > chosen.value])
+        oracle.alarm_measures(as_stays(hours), t, **DEFAULTS)["event_recall"]
+        for t in (chosen.value, *[t for t in candidate_thresholds(hours, 0, 400) if t > chosen.value])
     ]
     assert recall[0] >= 0.8
     assert max(recall[1:]) < 0.8
@@ -167,13 +163,13 @@ def test_the_threshold_for_a_recall_is_the_highest_that_reaches_it_on_validation
 
 def test_the_threshold_for_a_budget_stays_within_it_and_so_do_all_higher_ones():
     hours = hours_of(*hourly_study(80, models=("m",)))
-    (chosen,) = choose_thresholds(hours, [], [30.0], AlarmRules(), "validation")
-    tried = thresholds_to_try(hours, 0, 400)
+    (chosen,) = choose_alarm_thresholds(hours, [], [30.0], AlarmRules(), "validation")
+    tried = candidate_thresholds(hours, 0, 400)
     for threshold in tried[tried >= chosen.value]:
-        made = oracle.alarm_measures(as_stays(hours), threshold, silence=6, rearm=None, most=None, window=12)
+        made = oracle.alarm_measures(as_stays(hours), threshold, **DEFAULTS)
         assert made["alarms_per_100_patient_days"] <= 30
     below = tried[tried < chosen.value][0]
-    made = oracle.alarm_measures(as_stays(hours), below, silence=6, rearm=None, most=None, window=12)
+    made = oracle.alarm_measures(as_stays(hours), below, **DEFAULTS)
     assert made["alarms_per_100_patient_days"] > 30
 
 
@@ -181,7 +177,7 @@ def test_a_recall_that_no_threshold_reaches_has_no_threshold_and_no_figures():
     scores, outcomes = hourly_study(20, models=("m",))
     early = scores[scores.time_h < 3]  # nobody is scored in the 12 h before onset
     hours = hours_of(early, outcomes)
-    (chosen,) = choose_thresholds(hours, [0.8], [], AlarmRules(), "validation")
+    (chosen,) = choose_alarm_thresholds(hours, [0.8], [], AlarmRules(), "validation")
     assert np.isnan(chosen.value)
     found = alarm_metrics(hours, [chosen], AlarmRules(), **HOW)
     assert found.metric.tolist() == ["threshold"]
@@ -194,9 +190,7 @@ def test_the_event_curve_is_that_of_every_threshold_and_its_area_that_of_its_ste
     assert len(event) <= 60
     assert event.threshold.is_monotonic_decreasing
     for row in event.itertuples():
-        made = oracle.alarm_measures(
-            as_stays(hours), row.threshold, silence=6, rearm=None, most=None, window=12
-        )
+        made = oracle.alarm_measures(as_stays(hours), row.threshold, **DEFAULTS)
         assert row.recall == pytest.approx(made["event_recall"])
         assert row.precision == pytest.approx(made["alarm_precision"])
         assert row.precision_first == pytest.approx(made["first_alarm_precision"])
@@ -218,7 +212,7 @@ def test_models_are_compared_under_the_same_resamples():
     scores, outcomes = hourly_study(40, models=("a",))
     both = pd.concat([scores, scores.assign(model="b")], ignore_index=True)
     hours = hours_of(both, outcomes)
-    chosen = choose_thresholds(hours, [0.8], [], AlarmRules(), "validation")
+    chosen = choose_alarm_thresholds(hours, [0.8], [], AlarmRules(), "validation")
     found = alarm_metrics(hours, chosen, AlarmRules(), n_bootstrap=50, level=0.95, random_state=0)
     rows = found[found.model == "a - b"]
     assert rows.metric.tolist() == ["event_recall_difference", "alarm_precision_difference"]
@@ -230,8 +224,8 @@ def test_models_are_compared_under_the_same_resamples():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"silence_h": -1}, "silence_h"),
-        ({"rearm_share": 1.5}, "rearm_share"),
+        ({"refractory_h": -1}, "refractory_h"),
+        ({"hysteresis": 1.5}, "hysteresis"),
         ({"max_alarms": 0}, "max_alarms"),
         ({"window_h": 0}, "window_h"),
     ],

@@ -83,7 +83,7 @@ def test_without_validation_rows_thresholds_are_chosen_on_the_judged_ones_and_it
     scores, outcomes = hourly_study(80)
     found = evaluate_all(scores, outcomes, n_bootstrap=0)
     assert set(found.thresholds.chosen_on) == {"judged"}
-    assert any(note.startswith("Alarm thresholds were chosen on the judged rows") for note in found.notes)
+    assert any(note.startswith("Alarm thresholds were chosen on the evaluated rows") for note in found.notes)
     assert set(found.metrics[found.metrics["view"] == "utility"].setting) == {"best on judged rows"}
     assert found.recalibrations == {}
 
@@ -94,7 +94,7 @@ def test_the_least_table_of_any_model_is_judged(view):
     columns = ["stay_id", "subject_id", "time_h", "risk"] + ["horizon_h"] * (view == "fixed")
     found = evaluate_all(scores[columns], outcomes, n_bootstrap=10)
     assert set(found.metrics.model) <= {"model", "all"}
-    assert any("every scored stay is judged" in note for note in found.notes)
+    assert any("every scored stay is evaluated" in note for note in found.notes)
     views = set(found.metrics["view"])
     if view == "fixed":
         assert any(note.startswith("No hourly scores") for note in found.notes)
@@ -116,7 +116,7 @@ def test_a_model_with_hourly_rows_only_stands_beside_those_with_fixed_ones():
     assert found.risk_set.models == ("ours", "theirs")
     theirs = found.risk_set.risk[1]  # all are judged at 20, 17 and 13 h
     assert theirs == pytest.approx(np.array([0.20, 0.17, 0.13])[:, None] * np.ones(80))
-    assert any("theirs: the last hourly one not later" in note for note in found.notes)
+    assert any("theirs are the last hourly risk at or before" in note for note in found.notes)
 
 
 def test_groups_are_judged_alike_and_small_ones_are_named_without_figures(whole):
@@ -303,7 +303,7 @@ def test_hourly_scores_need_onset_times_and_the_message_says_so():
     both = both[both.stay_id.isin(labels.stay_id)].assign(is_case=lambda s: s.stay_id % 4 == 0)
     found = evaluate_all(both, labels, n_bootstrap=0)
     assert set(found.metrics["view"]) == {"horizon", "calibration", "net_benefit"}
-    assert any("hourly scores cannot be judged" in note for note in found.notes)
+    assert any("hourly scores cannot be evaluated" in note for note in found.notes)
 
 
 def test_risks_that_are_all_alike_or_all_or_nothing_are_judged_without_a_warning():

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sepsis.evaluation import AlarmRules
-from sepsis.evaluation.alarm_view import Threshold, choose_thresholds
+from sepsis.evaluation.alarm_thresholds import AlarmThreshold, choose_alarm_thresholds
 from sepsis.evaluation.alarms import alarm_counts
 from sepsis.evaluation.lead_time import Shuffles, lead_time_curve, lead_times, weighted_median
 from tests.evaluation.made_up import hourly_study, hours_of
@@ -36,7 +36,7 @@ def test_noise_lies_on_the_chance_line_and_a_signal_does_not(seed):
     rules, number = AlarmRules(), {}
     for signal in (0.0, 2.0):
         hours = hours_of(*hourly_study(400, models=("m",), signal=signal, seed=seed))
-        (chosen,) = choose_thresholds(hours, [0.8], [], rules, "validation")
+        (chosen,) = choose_alarm_thresholds(hours, [0.8], [], rules, "validation")
         shuffled = Shuffles.of(hours, random_state=1).medians(0, chosen.value, rules)
         lead = np.median(lead_times(hours, 0, chosen.value, rules))
         low, high = np.quantile(shuffled, [0.005, 0.995])
@@ -52,7 +52,7 @@ def test_noise_has_the_longer_lead_time_which_is_why_the_chance_line_is_shown():
     rules, lead = AlarmRules(), {}
     for signal in (0.0, 1.0, 2.0):
         hours = hours_of(*hourly_study(400, models=("m",), signal=signal))
-        (chosen,) = choose_thresholds(hours, [0.8], [], rules, "validation")
+        (chosen,) = choose_alarm_thresholds(hours, [0.8], [], rules, "validation")
         lead[signal] = np.median(lead_times(hours, 0, chosen.value, rules))
     assert lead[0.0] > lead[1.0] > lead[2.0]
 
@@ -60,7 +60,7 @@ def test_noise_has_the_longer_lead_time_which_is_why_the_chance_line_is_shown():
 def test_the_histogram_loses_nobody():
     hours = hours_of(*hourly_study(80))
     thresholds = [
-        Threshold(m, s, t, "validation", 0, 0) for m in hours.models for s, t in [("a", 0.2), ("b", 0.5)]
+        AlarmThreshold(m, s, t, "validation", 0, 0) for m in hours.models for s, t in [("a", 0.2), ("b", 0.5)]
     ]
     shuffles = Shuffles.of(hours, random_state=0, size=10)
     curve = lead_time_curve(hours, thresholds, AlarmRules(), shuffles)
@@ -80,7 +80,7 @@ def test_the_histogram_loses_nobody():
 def test_a_threshold_without_a_value_has_no_histogram():
     hours = hours_of(*hourly_study(8, models=("m",)))
     shuffles = Shuffles.of(hours, random_state=0, size=2)
-    nothing = [Threshold("m", "recall 0.8", np.nan, "validation", 0, 0)]
+    nothing = [AlarmThreshold("m", "recall 0.8", np.nan, "validation", 0, 0)]
     curve = lead_time_curve(hours, nothing, AlarmRules(), shuffles)
     assert curve.empty
     assert "events_shuffled" in curve

@@ -31,27 +31,27 @@ def operating_point(is_case, risk, weight, kind, limit):
     return found
 
 
-def ring(times, risks, threshold, silence, rearm, most):
+def ring(times, risks, threshold, refractory, hysteresis, most):
     """Hours at which an alarm rings in one stay."""
     rung, last, armed = [], None, True
     for time, risk in zip(times, risks, strict=True):
-        if rearm is not None and risk < rearm * threshold:
+        if hysteresis is not None and risk < hysteresis * threshold:
             armed = True
-        quiet = last is not None and time < last + silence - 1e-6
+        quiet = last is not None and time < last + refractory - 1e-6
         if risk >= threshold and armed and not quiet and (most is None or len(rung) < most):
             rung.append(time)
-            last, armed = time, rearm is None
+            last, armed = time, hysteresis is None
     return rung
 
 
-def alarm_measures(stays, threshold, *, silence, rearm, most, window):
+def alarm_measures(stays, threshold, *, refractory, hysteresis, most, window):
     """Every measure of the alarm view at one threshold."""
     cases = [s for s in stays if s["onset"] is not None]
     n_alarms = n_true = found = late = never = first_true = ever = 0
     timely = {1: 0, 3: 0, 6: 0}
     days, leads = 0.0, []
     for s in stays:
-        rung = ring(s["times"], s["risks"], threshold, silence, rearm, most)
+        rung = ring(s["times"], s["risks"], threshold, refractory, hysteresis, most)
         onset = math.inf if s["onset"] is None else s["onset"]
         early = [t for t in rung if t < onset - 1e-6]
         true = [t for t in early if onset - t <= window + 1e-6]

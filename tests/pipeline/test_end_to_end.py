@@ -79,7 +79,7 @@ def test_alarms_model_cards_and_a_made_up_stay_are_on_the_page(run):
 
 def test_a_run_chooses_thresholds_and_maps_on_hourly_and_fixed_rows_of_the_validation_split(run):
     everything = json.loads((run / "report" / "metrics.json").read_text())
-    assert not any("chosen on the judged rows" in note for note in everything["notes"])
+    assert not any("chosen on the evaluated rows" in note for note in everything["notes"])
     hourly = read_table(run / "scores" / "logistic_hourly.parquet", "scores")
     there = hourly[(hourly.split == "validation") & hourly.risk.notna()].drop_duplicates("stay_id")
     rows = [m for m in everything["metrics"] if (m["view"], m["metric"]) == ("alarm", "threshold")]

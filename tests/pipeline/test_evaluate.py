@@ -70,8 +70,8 @@ def test_a_table_of_four_columns_is_judged_as_a_whole_and_said_so(study, labels,
     everything = json.loads((tmp_path / "r" / "metrics.json").read_text())
     assert everything["manifest"]["split_hash"] == "unknown"
     assert {"continuous", "alarm", "utility"} <= {m["view"] for m in everything["metrics"]}
-    assert "The scores know no split: every scored stay is judged" in text
-    assert any("thresholds were chosen on the judged rows" in note for note in everything["notes"])
+    assert "The scores have no split: every scored stay is evaluated" in text
+    assert any("thresholds were chosen on the evaluated rows" in note for note in everything["notes"])
 
 
 def test_tables_of_several_models_stand_side_by_side_with_their_cards(study, labels, tmp_path):

@@ -49,7 +49,7 @@ def evaluated(n=120, models=MODELS, *, hourly=True, groups=True, n_bootstrap=100
         curves=curves(models) if hourly else {},
         risk_set=risk_set,
         coverage=risk_set.coverage,
-        notes=[] if hourly else ["There are no hourly scores: the continuous and alarm views are left out."],
+        notes=[] if hourly else ["No hourly scores: the continuous, alarm and utility views are omitted."],
         compared=compared(models) if hourly else pd.DataFrame(),
     )
 

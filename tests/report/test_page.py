@@ -231,7 +231,7 @@ def test_what_cannot_be_shown_is_left_out_with_the_reason(tmp_path):
     outline = Outline(html)
     text = visible(outline)
     assert text.count("The scores have no risks hour by hour, so this is left out") == 4
-    assert "Know before you read There are no hourly scores" in text
+    assert "Know before you read No hourly scores" in text
     assert "The labels bring no columns to make groups of" in text
     assert "no times of antibiotics, cultures or suspicion" in text
     assert {p.name for p in (tmp_path / "r" / "figures").iterdir()} == {"auprc.csv", "auroc.csv"}

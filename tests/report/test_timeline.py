@@ -5,7 +5,7 @@ from sepsis.evaluation import AlarmRules
 from sepsis.report.names import styles
 from sepsis.report.timeline import timeline_chart, typical_case
 
-RULES = AlarmRules(silence_h=3.0, window_h=6.0)
+RULES = AlarmRules(refractory_h=3.0, window_h=6.0)
 
 
 def hourly(stay_id, n, model="mgp_tcn", risk=None):

@@ -1,0 +1,92 @@
+"""
+Which threshold an alarm has: the one place where it is chosen.
+
+For each model, on the validation split: the highest threshold with at least a given recall of onsets
+(`recalls`), and the lowest one with at most a given burden (`alert_budgets`, alarms per 100 patient-days).
+Both lists are in `settings`; the test split is evaluated at these thresholds unchanged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sepsis.evaluation.alarms import ALARMS, CASES, DAYS, FOUND, AlarmRules, counts_per_stay
+from sepsis.evaluation.hours import Hours
+from sepsis.evaluation.rows import ratio
+
+SEARCHED = 400  # candidate thresholds
+
+
+@dataclass(frozen=True)
+class AlarmThreshold:
+    """
+    A threshold, the target it was chosen for, and the data it was chosen on.
+
+    Attributes
+    ----------
+    setting : str
+        "recall 0.8", "budget 20".
+    value : float
+        NaN if no threshold meets the target.
+    chosen_on : str
+        "validation" or "judged" (the evaluated split itself).
+    n, n_events : int
+        Stays and cases it was chosen on.
+    """
+
+    model: str
+    setting: str
+    value: float
+    chosen_on: str
+    n: int
+    n_events: int
+
+
+def choose_alarm_thresholds(
+    hours: Hours, recalls, budgets, rules: AlarmRules, chosen_on: str
+) -> list[AlarmThreshold]:
+    """
+    For each model the highest threshold with at least each recall, and the lowest within each budget.
+
+    Parameters
+    ----------
+    hours : Hours
+        Of the validation split.
+    recalls : sequence of float
+        Share of onsets found in their valid window.
+    budgets : sequence of float
+        Alarms per 100 patient-days.
+    """
+    chosen = []
+    n, n_events = len(hours.is_case), int(hours.is_case.sum())
+    for m, model in enumerate(hours.models):
+        thresholds = candidate_thresholds(hours, m, SEARCHED)
+        totals = np.stack([counts_per_stay(hours, m, t, rules)[0].sum(axis=0) for t in thresholds])
+        recall = ratio(totals[:, FOUND], totals[:, CASES])
+        burden = 100.0 * ratio(totals[:, ALARMS], totals[:, DAYS])
+        for setting, good in (
+            *((f"recall {r:g}", recall >= r - 1e-9) for r in recalls),
+            *((f"budget {b:g}", np.logical_and.accumulate(burden <= b + 1e-9)) for b in budgets),
+        ):
+            first = setting.startswith("recall")
+            at = np.flatnonzero(good)
+            value = float(thresholds[at[0 if first else -1]]) if len(at) else np.nan
+            chosen.append(AlarmThreshold(model, setting, value, chosen_on, n, n_events))
+    return chosen
+
+
+def candidate_thresholds(hours: Hours, model: int, size: int) -> np.ndarray:
+    """
+    Candidate thresholds, highest first, shape (up to size,): quantiles of the highest risk of each stay and
+    of each case, and of all risks, denser at the top.
+    """
+    risk = hours.risk[model]
+    peak = np.maximum.reduceat(risk, hours.start[:-1])
+    tail = 1.0 - np.geomspace(1.0 / max(2, len(risk)), 1.0, size // 2)
+    levels = [np.quantile(peak, np.linspace(0, 1, size // 4), method="higher"),
+              np.quantile(risk, tail, method="higher")]  # fmt: skip
+    if hours.is_case.any():
+        levels.append(np.quantile(peak[hours.is_case], np.linspace(0, 1, size // 4), method="higher"))
+    return np.unique(np.concatenate(levels))[::-1]
