@@ -1,258 +1,125 @@
 """
-The networks: what is read at every hour (a front end), a causal body, and one logit an hour.
+Causal bodies that read the hourly grid: temporal convolutions (Bai et al. 2018, arXiv:1803.01271) and
+recurrent units.
 
-Front end: posterior of the Gaussian process, or hourly bins. Body: temporal convolutions or recurrent
-units. So MGP-TCN, MGP-RNN, raw TCN and raw GRU are the same network with two parts exchanged.
+Differs from the reference implementation of Moor et al. where that leaks: channels are normalised at
+each hour by themselves, never over time, and an hour's output has seen that hour and those before it only.
+So neither later hours nor other stays can change a risk.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
 import torch
 from torch import nn
 
-from sepsis.models.gp.adapter import MGPAdapter
-from sepsis.models.gp.matheron import cut_samples
-from sepsis.models.gp.noise import Noise
-from sepsis.models.gp.plan import Plan
-from sepsis.models.networks.sequence_input import BinnedFront, missingness
-from sepsis.models.networks.tcn import TCN, Recurrent
 
-SPREAD = 1.3  # windows padded together differ in length by at most this factor
-LEVELS = {"tcn": 5, "gru": 1, "lstm": 1}  # of each body, where nothing is said
-CELLS = 60_000  # hours x samples in one group: bounds the memory of the body
-
-
-@dataclass(frozen=True)
-class Architecture:
+class CausalConv(nn.Module):
     """
-    Which parts a network is made of, and their sizes.
+    Dilated convolution that sees the present and the past: y[t] from x[t], x[t - d], x[t - 2 d], ...
 
-    Attributes
-    ----------
-    front : "mgp" or "binned"
-    body : "tcn", "gru" or "lstm"
-    channels : tuple of "mask", "since"
-        Given to the body beside the values.
-    solver, conditioning, moments
-        See `MGPAdapter`; without effect for the binned front.
-    hidden, levels, kernel_size, dropout
-        See `TCN` and `Recurrent` (levels: layers; no kernel).
+    Before the first hour there are zeros.
     """
 
-    front: str = "mgp"
-    body: str = "tcn"
-    channels: tuple[str, ...] = ()
-    solver: str = "chunk"
-    conditioning: str = "smooth"
-    moments: str = "sample"
-    hidden: int = 32
-    levels: int = 5
-    kernel_size: int = 5
-    dropout: float = 0.1
+    def __init__(self, n_in: int, n_out: int, kernel_size: int, dilation: int):
+        super().__init__()
+        self.pad = (kernel_size - 1) * dilation
+        self.conv = nn.Conv1d(n_in, n_out, kernel_size, dilation=dilation)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, n_in, T) -> (B, n_out, T)."""
+        return self.conv(nn.functional.pad(x, (self.pad, 0)))
 
 
-class ProcessFront(nn.Module):
+class ChannelNorm(nn.Module):
+    """Layer norm over the channels of each hour by itself."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, H, T) -> (B, H, T)."""
+        return self.norm(x.mT).mT
+
+
+class ResidualBlock(nn.Module):
+    """Two causal convolutions of one dilation, and a way past them."""
+
+    def __init__(self, n_in: int, hidden: int, kernel_size: int, dilation: int, dropout: float):
+        super().__init__()
+        steps: list[nn.Module] = []
+        for channels in (n_in, hidden):
+            steps += [
+                CausalConv(channels, hidden, kernel_size, dilation),
+                ChannelNorm(hidden),
+                nn.ReLU(),
+                nn.Dropout(dropout),
+            ]
+        self.steps = nn.Sequential(*steps)
+        self.past = nn.Conv1d(n_in, hidden, 1) if n_in != hidden else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, n_in, T) -> (B, H, T)."""
+        return torch.relu(self.steps(x) + self.past(x))
+
+
+class TCN(nn.Module):
     """
-    The Gaussian process adapter, with mask and time since the last value beside it if wanted.
+    Residual blocks of dilation 1, 2, 4, ...
 
     Parameters
     ----------
-    n_concepts : int
-        C.
-    architecture : Architecture
+    n_in : int
+        Channels of the input.
+    hidden : int
+        H, channels inside and of the output.
+    levels : int
+        Blocks; the dilation of block k is 2^k hours.
+    kernel_size : int
+    dropout : float
+        Share of channels' values set to zero in training.
     """
 
-    reads_process = True
-
-    def __init__(self, n_concepts: int, architecture: Architecture):
+    def __init__(self, n_in: int, *, hidden: int, levels: int, kernel_size: int, dropout: float = 0.0):
         super().__init__()
-        self.adapter = MGPAdapter(
-            n_concepts,
-            solver=architecture.solver,
-            conditioning=architecture.conditioning,
-            moments=architecture.moments,
+        self.kernel_size, self.levels = kernel_size, levels
+        widths = [n_in] + [hidden] * levels
+        self.blocks = nn.Sequential(
+            *(ResidualBlock(widths[k], widths[k + 1], kernel_size, 2**k, dropout) for k in range(levels))
         )
-        self.channels = tuple(architecture.channels)
-        self.n_channels = self.adapter.n_channels + n_concepts * len(self.channels)
-
-    def forward(self, plan: Plan, n_samples: int, seeds: np.ndarray) -> torch.Tensor:
-        """
-        The process on the grid.
-
-        Parameters
-        ----------
-        plan : Plan, of B windows
-        n_samples : int
-            S; taken as 1 for moments, which are not random.
-        seeds : ndarray of uint64, shape (B,)
-            Each window's own seed: its samples depend on nothing else.
-
-        Returns
-        -------
-        x : tensor, shape (sum of T, S, n_channels)
-        """
-        adapter, noise = self.adapter, None
-        if adapter.moments == "sample":
-            noise = Noise.draw(plan, n_samples, adapter.n_concepts, seeds)
-        return self._with_missingness(adapter(plan, noise), self._missingness(plan))
 
     @property
-    def shares_factor(self) -> bool:
-        """Whether `cut` has anything to gain on reading each cut window by itself."""
-        a = self.adapter
-        return (a.solver, a.conditioning, a.moments) == ("chunk", "smooth", "sample")
+    def receptive_field_h(self) -> int | None:
+        """Hours that can reach an hour's output, that hour included."""
+        return 1 + 2 * (self.kernel_size - 1) * (2**self.levels - 1)
 
-    def cut(self, plan: Plan, n_samples: int, seeds: np.ndarray, hours: np.ndarray) -> torch.Tensor:
-        """
-        The process of one window as it was at several earlier hours.
-
-        Parameters
-        ----------
-        hours : ndarray of int
-            How many of the window's grid hours remain.
-
-        Returns
-        -------
-        x : tensor, shape (sum of hours, S, n_channels)
-        """
-        a = self.adapter
-        noise = Noise.draw(plan, n_samples, a.n_concepts, seeds)
-        values = cut_samples(plan, noise, a.length_h, a.kf, a.lower, a.noise, a.jitter, hours, a.chunk)
-        extra = self._missingness(plan)  # looks back only: an earlier hour's is what it was
-        return self._with_missingness(values, np.concatenate([extra[:n] for n in hours]))
-
-    def _missingness(self, plan: Plan) -> np.ndarray:
-        return missingness(plan, self.adapter.n_concepts, self.channels)
-
-    def _with_missingness(self, values: torch.Tensor, extra: np.ndarray) -> torch.Tensor:
-        """`values` (sum of T, S, K) with the channels of missingness after them."""
-        if not self.channels:
-            return values
-        beside = torch.from_numpy(extra).to(values)
-        return torch.cat([values, beside[:, None].expand(-1, values.shape[1], -1)], dim=2)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, n_in, T) -> (B, H, T)."""
+        return self.blocks(x)
 
 
-class SequenceNetwork(nn.Module):
+class Recurrent(nn.Module):
     """
-    Front end, body, head: irregular observations in, one logit an hour out.
+    Recurrent units over the hours: GRU (Cho et al. 2014, arXiv:1406.1078) or LSTM (Hochreiter and
+    Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735; the body of Futoma et al. 2017).
 
     Parameters
     ----------
-    n_concepts : int
-        C.
-    architecture : Architecture
+    n_in, hidden, dropout
+        As in `TCN`; dropout lies between layers.
+    levels : int
+        Layers.
+    cell : "gru" or "lstm"
     """
 
-    def __init__(self, n_concepts: int, architecture: Architecture):
+    receptive_field_h = None  # all hours so far
+
+    def __init__(self, n_in: int, *, hidden: int, levels: int, dropout: float = 0.0, cell: str = "gru"):
         super().__init__()
-        a = architecture
-        self.architecture = a
-        self.front = _front(n_concepts, a)
-        self.body = _body(self.front.n_channels, a)
-        self.head = nn.Linear(a.hidden, 1)
+        kind = {"gru": nn.GRU, "lstm": nn.LSTM}[cell]
+        between = dropout if levels > 1 else 0.0
+        self.units = kind(n_in, hidden, levels, batch_first=True, dropout=between)
 
-    @property
-    def reads_process(self) -> bool:
-        """Whether there is a Gaussian process to learn."""
-        return self.front.reads_process
-
-    def forward(
-        self, plan: Plan, n_samples: int, seeds: np.ndarray, every_hour: bool = False
-    ) -> torch.Tensor:
-        """
-        Logits of every window, or of every hour.
-
-        Parameters
-        ----------
-        plan : Plan, of B windows
-        n_samples : int
-            S, posterior samples of each window; without effect where nothing is random (S = 1).
-        seeds : ndarray of uint64, shape (B,)
-        every_hour : bool
-            All grid hours instead of the last. Read off a smoothed process they have seen later
-            data: only the last is a prediction then.
-
-        Returns
-        -------
-        logits : tensor, shape (B, S), or (sum of T, S)
-        """
-        return self.logits(self.front(plan, n_samples, seeds), plan.hours, every_hour)
-
-    def logits(self, x: torch.Tensor, hours_of: np.ndarray, every_hour: bool = False) -> torch.Tensor:
-        """The same from what the front end made, (sum of T, S, n_channels), and T of each window."""
-        x = x.to(self.head.weight)
-        begins = np.concatenate([[0], np.cumsum(hours_of)])
-        parts, rows = [], []
-        for group in groups_of_like_length(hours_of, x.shape[1]):
-            picked, hours = begins[group], hours_of[group]
-            longest = int(hours.max())
-            place = np.minimum(np.arange(longest), hours[:, None] - 1) + picked[:, None]  # (G, T)
-            series = x[torch.from_numpy(place).to(x.device)]  # (G, T, S, K); padded by its last hour
-            series = series.permute(0, 2, 3, 1).flatten(0, 1)  # (G * S, K, T)
-            hidden = self.body(series)  # (G * S, H, T)
-            hidden = hidden.unflatten(0, (len(group), -1)).permute(0, 3, 1, 2)  # (G, T, S, H)
-            if every_hour:
-                own = np.arange(longest) < hours[:, None]
-                parts.append(hidden[torch.from_numpy(own).to(x.device)])
-                rows.append(place[own])
-            else:
-                index = torch.from_numpy(hours - 1).to(x.device)
-                parts.append(hidden[torch.arange(len(group), device=x.device), index])
-                rows.append(group)
-        back = np.argsort(np.concatenate(rows), kind="stable")
-        hidden = torch.cat(parts)[torch.from_numpy(back).to(x.device)]  # (rows, S, H)
-        # row by row: a matrix product may round a row by how many there are
-        return (hidden * self.head.weight[0]).sum(-1) + self.head.bias
-
-
-def _front(n_concepts: int, a: Architecture) -> ProcessFront | BinnedFront:
-    """What is read at every hour."""
-    return ProcessFront(n_concepts, a) if a.front == "mgp" else BinnedFront(n_concepts, a.channels)
-
-
-def _body(n_channels: int, a: Architecture) -> TCN | Recurrent:
-    """What looks back over the hours."""
-    if a.body == "tcn":
-        return TCN(n_channels, hidden=a.hidden, levels=a.levels, kernel_size=a.kernel_size, dropout=a.dropout)
-    return Recurrent(n_channels, hidden=a.hidden, levels=a.levels, dropout=a.dropout, cell=a.body)
-
-
-def shapes_of_weights(n_concepts: int, architecture: Architecture) -> dict[str, tuple[int, ...]]:
-    """
-    Shapes of the weights of body and head by their names in the network, without the memory they take.
-
-    A stored file whose arrays have other shapes can so be refused before a network of its size is made.
-    """
-    n_channels = _front(n_concepts, architecture).n_channels
-    with torch.device("meta"):
-        parts = {"body": _body(n_channels, architecture), "head": nn.Linear(architecture.hidden, 1)}
-    return {
-        f"{part}.{name}": tuple(tensor.shape)
-        for part, module in parts.items()
-        for name, tensor in module.state_dict().items()
-    }
-
-
-def groups_of_like_length(hours: np.ndarray, n_samples: int) -> list[np.ndarray]:
-    """
-    Positions of windows that are padded together, the longest first.
-
-    Examples
-    --------
-    >>> [g.tolist() for g in groups_of_like_length(np.array([5, 100, 6, 90]), 1)]
-    [[1, 3], [2, 0]]
-    """
-    order = np.argsort(-hours, kind="stable")
-    groups, start = [], 0
-    for stop in range(1, len(order) + 1):
-        longest = hours[order[start]]
-        full = stop < len(order) and (
-            longest > SPREAD * hours[order[stop]] or (stop + 1 - start) * longest * n_samples > CELLS
-        )
-        if stop == len(order) or full:
-            groups.append(order[start:stop])
-            start = stop
-    return groups
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, n_in, T) -> (B, H, T)."""
+        return self.units(x.mT)[0].mT

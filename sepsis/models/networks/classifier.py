@@ -20,7 +20,7 @@ from sepsis.cohort.windows import Windows
 from sepsis.core.errors import ExportError, SettingsError
 from sepsis.models.base import Standardiser, WindowClassifier
 from sepsis.models.gp.plan import SAME_H, Plan, plan_windows
-from sepsis.models.networks.bodies import Architecture, ProcessFront, SequenceNetwork, shapes_of_weights
+from sepsis.models.networks.sequence_network import Architecture, ProcessFront, SequenceNetwork, shapes_of_weights
 from sepsis.models.networks.hold_out import hold_out
 from sepsis.models.networks.schedule import LabelledPlan, Schedule
 from sepsis.models.networks.settings import check_network_settings

@@ -8,7 +8,7 @@ Learning to Detect Sepsis with a Multitask Gaussian Process RNN Classifier, ICML
 
 from __future__ import annotations
 
-from sepsis.models.networks.bodies import LEVELS, Architecture
+from sepsis.models.networks.sequence_network import LEVELS, Architecture
 from sepsis.models.networks.classifier import NetworkClassifier
 
 

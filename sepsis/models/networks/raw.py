@@ -6,7 +6,7 @@ What the adapter has to beat: the same bodies, the same training, the usual prep
 
 from __future__ import annotations
 
-from sepsis.models.networks.bodies import LEVELS, Architecture
+from sepsis.models.networks.sequence_network import LEVELS, Architecture
 from sepsis.models.networks.classifier import NetworkClassifier
 
 

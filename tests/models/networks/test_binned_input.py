@@ -5,7 +5,7 @@ import pytest
 
 from sepsis.cohort.windows import pack
 from sepsis.models.gp.plan import grid_lengths, plan_windows
-from sepsis.models.networks.sequence_input import BinnedFront, binned, filled_forward, missingness, since_last
+from sepsis.models.networks.binned_input import BinnedFront, binned, filled_forward, missingness, since_last
 from tests.models.made_up import CONCEPTS, made_up_windows
 from tests.tables import table
 
