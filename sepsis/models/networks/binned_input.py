@@ -1,7 +1,7 @@
 """
-What a network reads at every grid hour besides the Gaussian process: bins, whether, how long ago.
+Input without the Gaussian process: hourly bins, mask, and time since the last observation (delta).
 
-A grid hour t stands for what was charted in (t - 1 h, t]; everything here looks back only.
+Grid hour t covers the observations in (t - 1 h, t]; nothing here looks ahead.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from torch import nn
 
 from sepsis.models.gp.plan import Plan
 
-FAR_H = 24.0  # hours since the last value are given as log(1 + h) / log(1 + FAR_H): about 1 after a day
-CHANNELS = ("mask", "since")  # what can be handed on beside the values
+FAR_H = 24.0  # delta is scaled as log(1 + h) / log(1 + FAR_H): about 1 after a day
+CHANNELS = ("mask", "since")  # mask and delta, as settings call them
 
 
 def binned(plan: Plan, n_concepts: int) -> np.ndarray:
@@ -23,9 +23,13 @@ def binned(plan: Plan, n_concepts: int) -> np.ndarray:
     Returns
     -------
     bins : ndarray, shape (sum of T, C)
-        NaN where nothing was charted. What lies before a window's first grid hour belongs to that hour.
+        NaN without an observation. The first grid hour includes everything before it.
     """
-    place, total = _cells(plan, n_concepts)
+    owner = np.repeat(np.arange(len(plan)), plan.observations)
+    time_h = plan.union_h[plan.union_offsets[owner] + plan.obs_at]
+    back = np.minimum(np.floor(-time_h).astype(np.int64), plan.hours[owner] - 1)
+    place = (plan.grid_offsets[owner + 1] - 1 - back) * n_concepts + plan.concept
+    total = int(plan.grid_offsets[-1]) * n_concepts
     weight = np.bincount(place, weights=plan.repeats, minlength=total)
     summed = np.bincount(place, weights=plan.repeats * plan.value, minlength=total)
     out = np.full(total, np.nan)
@@ -33,18 +37,9 @@ def binned(plan: Plan, n_concepts: int) -> np.ndarray:
     return out.reshape(-1, n_concepts)
 
 
-def _cells(plan: Plan, n_concepts: int) -> tuple[np.ndarray, int]:
-    """Flat index into (sum of T, C) of each observation's grid hour and variable, and how many there are."""
-    owner = np.repeat(np.arange(len(plan)), plan.observations)
-    time_h = plan.union_h[plan.union_offsets[owner] + plan.obs_at]
-    back = np.minimum(np.floor(-time_h).astype(np.int64), plan.hours[owner] - 1)
-    row = plan.grid_offsets[owner + 1] - 1 - back
-    return row * n_concepts + plan.concept, int(plan.grid_offsets[-1]) * n_concepts
-
-
-def since_last(measured: np.ndarray, plan: Plan) -> np.ndarray:
+def delta_h(measured: np.ndarray, plan: Plan) -> np.ndarray:
     """
-    Grid hours since each variable was last charted: 0 in the hour itself.
+    Grid hours since the last observation of each variable: 0 in its own hour.
 
     Parameters
     ----------
@@ -52,8 +47,8 @@ def since_last(measured: np.ndarray, plan: Plan) -> np.ndarray:
 
     Returns
     -------
-    since : ndarray, shape (sum of T, C)
-        Infinite before the first value of the window.
+    delta : ndarray, shape (sum of T, C)
+        Infinite before the first observation of the window.
     """
     row = np.arange(len(measured))
     start = np.repeat(plan.grid_offsets[:-1], plan.hours)
@@ -61,21 +56,21 @@ def since_last(measured: np.ndarray, plan: Plan) -> np.ndarray:
     return np.where(last >= start[:, None], row[:, None] - last, np.inf)
 
 
-def filled_forward(bins: np.ndarray, since: np.ndarray) -> np.ndarray:
-    """Each gap takes the variable's last value before it, 0 (the training mean) before the first."""
-    known = np.isfinite(since)
-    row = np.arange(len(bins))[:, None] - np.where(known, since, 0).astype(np.int64)
+def forward_fill(bins: np.ndarray, delta: np.ndarray) -> np.ndarray:
+    """Gaps filled with the variable's last value (LOCF); 0, the training mean, before the first."""
+    known = np.isfinite(delta)
+    row = np.arange(len(bins))[:, None] - np.where(known, delta, 0).astype(np.int64)
     return np.where(known, np.take_along_axis(bins, row, axis=0), 0.0)
 
 
 def missingness(plan: Plan, n_concepts: int, channels: tuple[str, ...]) -> np.ndarray:
     """
-    Whether a variable was charted in the hour ("mask"), and how long ago it last was ("since").
+    Whether a variable was observed in the hour ("mask"), and the time since its last observation ("since").
 
     Returns
     -------
     extra : ndarray of float32, shape (sum of T, C * number of channels)
-        "since" is log(1 + h) / log(1 + 24), and 2 before the first value.
+        The time is log(1 + h) / log(1 + 24), and 2 before the first observation.
     """
     measured = ~np.isnan(binned(plan, n_concepts))
     parts = [np.zeros((len(measured), 0))]
@@ -83,15 +78,15 @@ def missingness(plan: Plan, n_concepts: int, channels: tuple[str, ...]) -> np.nd
         if name == "mask":
             parts.append(measured.astype(float))
         else:
-            since = since_last(measured, plan)
-            scaled = np.log1p(np.where(np.isfinite(since), since, 0.0)) / np.log1p(FAR_H)
-            parts.append(np.where(np.isfinite(since), scaled, 2.0))
+            delta = delta_h(measured, plan)
+            scaled = np.log1p(np.where(np.isfinite(delta), delta, 0.0)) / np.log1p(FAR_H)
+            parts.append(np.where(np.isfinite(delta), scaled, 2.0))
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 
 class BinnedFront(nn.Module):
     """
-    The raw input: hourly bins, filled forward, 0 before the first value, with mask and time since.
+    The raw input: hourly bins after forward fill, with mask and delta.
 
     Parameters
     ----------
@@ -110,6 +105,6 @@ class BinnedFront(nn.Module):
     def forward(self, plan: Plan, n_samples: int, seeds: np.ndarray) -> torch.Tensor:
         """(sum of T, 1, n_channels), float32; nothing is random."""
         bins = binned(plan, self.n_concepts)
-        values = filled_forward(bins, since_last(~np.isnan(bins), plan)).astype(np.float32)
+        values = forward_fill(bins, delta_h(~np.isnan(bins), plan)).astype(np.float32)
         extra = missingness(plan, self.n_concepts, self.channels)
         return torch.from_numpy(np.concatenate([values, extra], axis=1))[:, None]

@@ -1,10 +1,8 @@
 """
-Causal bodies that read the hourly grid: temporal convolutions (Bai et al. 2018, arXiv:1803.01271) and
-recurrent units.
+Causal bodies on the hourly grid: temporal convolutions (Bai et al. 2018, arXiv:1803.01271), recurrent units.
 
-Differs from the reference implementation of Moor et al. where that leaks: channels are normalised at
-each hour by themselves, never over time, and an hour's output has seen that hour and those before it only.
-So neither later hours nor other stays can change a risk.
+The output at an hour depends on that hour and earlier ones only, and channels are normalised within an hour,
+never over time as in the code of Moor et al. So neither later hours nor other stays can change a risk.
 """
 
 from __future__ import annotations
@@ -14,11 +12,7 @@ from torch import nn
 
 
 class CausalConv(nn.Module):
-    """
-    Dilated convolution that sees the present and the past: y[t] from x[t], x[t - d], x[t - 2 d], ...
-
-    Before the first hour there are zeros.
-    """
+    """Dilated causal convolution: y[t] from x[t], x[t - d], x[t - 2 d], ...; zeros before the first hour."""
 
     def __init__(self, n_in: int, n_out: int, kernel_size: int, dilation: int):
         super().__init__()
@@ -31,7 +25,7 @@ class CausalConv(nn.Module):
 
 
 class ChannelNorm(nn.Module):
-    """Layer norm over the channels of each hour by itself."""
+    """Layer norm over the channels of each hour."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -43,7 +37,7 @@ class ChannelNorm(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two causal convolutions of one dilation, and a way past them."""
+    """Two causal convolutions of one dilation, with a skip connection."""
 
     def __init__(self, n_in: int, hidden: int, kernel_size: int, dilation: int, dropout: float):
         super().__init__()
@@ -77,7 +71,7 @@ class TCN(nn.Module):
         Blocks; the dilation of block k is 2^k hours.
     kernel_size : int
     dropout : float
-        Share of channels' values set to zero in training.
+        Share of values set to zero in training.
     """
 
     def __init__(self, n_in: int, *, hidden: int, levels: int, kernel_size: int, dropout: float = 0.0):
@@ -90,7 +84,7 @@ class TCN(nn.Module):
 
     @property
     def receptive_field_h(self) -> int | None:
-        """Hours that can reach an hour's output, that hour included."""
+        """Hours that an output depends on, its own included."""
         return 1 + 2 * (self.kernel_size - 1) * (2**self.levels - 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -106,7 +100,7 @@ class Recurrent(nn.Module):
     Parameters
     ----------
     n_in, hidden, dropout
-        As in `TCN`; dropout lies between layers.
+        As in `TCN`; dropout is between layers.
     levels : int
         Layers.
     cell : "gru" or "lstm"

@@ -1,14 +1,12 @@
-"""
-What the networks share as estimators: windows to plans, training, risks, storing.
-"""
+"""The base of the networks as scikit-learn estimators: fit, predict, store."""
 
 from __future__ import annotations
 
 import hashlib
-from abc import abstractmethod
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -20,23 +18,29 @@ from sepsis.cohort.windows import Windows
 from sepsis.core.errors import ExportError, SettingsError
 from sepsis.models.base import Standardiser, WindowClassifier
 from sepsis.models.gp.plan import SAME_H, Plan, plan_windows
-from sepsis.models.networks.sequence_network import Architecture, ProcessFront, SequenceNetwork, shapes_of_weights
 from sepsis.models.networks.hold_out import hold_out
 from sepsis.models.networks.schedule import LabelledPlan, Schedule
+from sepsis.models.networks.sequence_network import (
+    LEVELS,
+    Architecture,
+    ProcessFront,
+    SequenceNetwork,
+    shapes_of_weights,
+)
 from sepsis.models.networks.settings import check_network_settings
 from sepsis.models.networks.training import log, train_network
 from sepsis.models.state import LARGEST, Stored
 
-HOLD_OUT = 0.1  # share of subjects kept for early stopping if the caller gives no validation
+HOLD_OUT = 0.1  # share of subjects held out for early stopping if the caller gives no validation
 
 
 class NetworkClassifier(WindowClassifier):
     """
-    Base of the networks; a subclass names its parts (`_architecture`) and stores its settings.
+    Base of the networks; a subclass names its `front` and `body` and stores its settings.
 
-    Each window is read alone and with the same seeded numbers when scoring, so its risk is the same to
-    the last bit whatever else is asked for. The weight that cases have in training is taken out of the
-    logits again: a risk is a probability at the training prevalence.
+    When scoring, each window is read alone and with the same seed, so its risk does not depend on the other
+    windows to the last bit. The weight of cases in training is removed from the logits: a risk is a
+    probability at the training prevalence.
 
     Attributes
     ----------
@@ -46,7 +50,7 @@ class NetworkClassifier(WindowClassifier):
     case_weight_ : float
         1 / prevalence of the training windows.
     seen_ : ndarray of bool, shape (C,)
-        Variables with any value in training; values of the others are left out.
+        Variables with a value in training; values of the others are dropped.
     history_ : list of dict
         Per epoch: epoch, train_loss, validation_loss, average_precision, seconds.
     standardiser_ : Standardiser
@@ -54,21 +58,24 @@ class NetworkClassifier(WindowClassifier):
     """
 
     resumable: ClassVar[bool] = True
-    _last: tuple[bytes, np.ndarray] | None = None  # hash of what was read last, and its risks
+    front: ClassVar[str]
+    body: ClassVar[str]
+    _last: tuple[bytes, np.ndarray] | None = None  # fingerprint of the last windows read, and their risks
 
-    @abstractmethod
     def _architecture(self) -> Architecture:
-        """The parts of this model's network, from its settings."""
+        given = _those_of(Architecture, self)
+        given |= {"channels": tuple(self.channels), "levels": self.levels or LEVELS[self.body]}
+        return Architecture(**given | {"front": self.front, "body": self.body})
 
     @property
     def is_causal(self) -> bool:
-        """Whether an hour's output depends on that hour and those before it only."""
+        """Whether an hour's output depends on that hour and earlier ones only."""
         a = self._architecture()
         return a.front != "mgp" or a.conditioning == "filter"
 
     @property
     def lookback_h(self) -> float:
-        """How far back a window reaches: all of the stay where one pass serves every hour."""
+        """Length of a window: the whole stay where one pass gives the risk at every hour."""
         return np.inf if self.is_causal else LOOKBACK_H
 
     def fit(
@@ -86,22 +93,22 @@ class NetworkClassifier(WindowClassifier):
         X : Windows, length B
         y : array of 0 and 1, shape (B,)
         validation : (Windows, array), optional
-            For early stopping only. None: one subject in ten, of each class, is held out of X. If
-            either class is missing there, `max_epochs` are trained and the last weights kept.
+            For early stopping only. None: one subject in ten, of each class, is held out of X. If a class is
+            missing there, `max_epochs` are trained and the last weights kept.
         work_dir : path, optional
-            Folder for checkpoints and logs. A run that was stopped goes on from there, and ends with the
-            same weights as one left alone.
+            Folder for checkpoints and logs. An interrupted run resumes from there and ends with the same
+            weights as an uninterrupted one.
 
         Raises
         ------
         NothingLeftError
             If a class has no windows.
         SettingsError
-            For a setting that makes no sense, or a `work_dir` of another run.
+            For an invalid setting, or a `work_dir` of another run.
         ExportError
             If a variable has values that are not finite.
         SepsisError
-            If the loss stops being a number.
+            If the loss becomes NaN or infinite.
         """
         self._check_settings()
         y = self._check_classes(y)
@@ -117,7 +124,7 @@ class NetworkClassifier(WindowClassifier):
         self.case_weight_ = float(len(y) / y.sum())
         with _torch_settings(self.threads, self.random_state):
             self.network_ = self._new_network().to(self.device)
-            self._say_receptive_field(X)
+            self._log_receptive_field(X)
             fitted = train_network(
                 self.network_,
                 LabelledPlan(self._plan(X), y),
@@ -133,7 +140,7 @@ class NetworkClassifier(WindowClassifier):
         """
         Mean risk over the posterior samples.
 
-        A window without observations is read from the prior (or from empty bins).
+        The risk of a window without observations comes from the prior (or from empty bins).
 
         Returns
         -------
@@ -152,10 +159,9 @@ class NetworkClassifier(WindowClassifier):
         """
         Risks of the same stays at several earlier times; see `WindowClassifier.predict_earlier`.
 
-        Where an hour depends on the past only, one pass over a window serves all times on its grid; a
-        smoothed process shares its factor between them (each has a pass of its own through the
-        body). Equal to asking for each time by itself, up to rounding in float32: convolutions
-        of another length may sum in another order.
+        Where an hour depends on the past only, one pass over a window serves all times on its grid; with a
+        smoothed process they share the factor. Equal to the risk of each time asked for alone, up to
+        rounding in float32: convolutions of another length may sum in another order.
         """
         end_h = np.asarray(end_h, dtype=float)
         self._check_concepts(X)
@@ -182,7 +188,7 @@ class NetworkClassifier(WindowClassifier):
         return risk, sd if self._width > 1 else None
 
     def state(self) -> tuple[dict[str, np.ndarray], dict]:
-        """Weights, means and SDs; facts: concepts, case weight, history without its seconds."""
+        """Weights, means and SDs; facts: concepts, case weight, history without seconds."""
         check_is_fitted(self, "network_")
         arrays = {
             f"network.{name}": tensor.detach().cpu().numpy().copy()
@@ -202,7 +208,7 @@ class NetworkClassifier(WindowClassifier):
         return arrays, facts
 
     def restore(self, arrays: dict[str, np.ndarray], facts: dict):
-        """Set what `fit` would have set."""
+        """Set the attributes that `fit` sets."""
         stored = Stored(self.name, arrays, facts)
         try:
             self._check_storable()
@@ -214,7 +220,7 @@ class NetworkClassifier(WindowClassifier):
         self.case_weight_ = float(stored.number("case_weight", least=1.0))
         self.history_ = stored.fact("history", list)
         if not all(isinstance(epoch, dict) for epoch in self.history_):
-            raise stored.wrong("history", "no list of epochs", "one object for each")
+            raise stored.wrong("history", "not a list of epochs", "one object for each epoch")
         self.standardiser_ = Standardiser(stored.array("mean", size), stored.array("sd", size, least=1e-12))
         self.seen_ = stored.array("seen", size, "uint8", least=0, most=1).astype(bool)
         for name, shape in shapes_of_weights(size[0], self._architecture()).items():
@@ -232,7 +238,7 @@ class NetworkClassifier(WindowClassifier):
 
     @property
     def _width(self) -> int:
-        """Risks read of one window: the samples, or one where nothing is random."""
+        """Risks of one window: one for each sample, or one where nothing is random."""
         a = self._architecture()
         return self.n_samples if a.front == "mgp" and a.moments == "sample" else 1
 
@@ -240,19 +246,17 @@ class NetworkClassifier(WindowClassifier):
         """
         Risk of every window and sample, shape (B, S).
 
-        The last answer is kept under a hash of what it came from: a score is asked for its mean and
-        then for its SD, and reading the windows is the cost of both.
+        The last result is kept, because `predict_proba` and `risk_sd` need the same one.
         """
         self._check_concepts(X)
-        key = self._fingerprint(X)
+        key, width = self._fingerprint(X), self._width
         if self._last is not None and self._last[0] == key:
             return self._last[1]
-        logits = np.empty((len(X), self._width))
+        logits = np.empty((len(X), width))
         with self._scoring():
             plans = self._plan(X)
             for row in range(len(X)):
-                one = plans.take(row)
-                logits[row] = self.network_(one, self._width, self._seed).double().numpy()[0]
+                logits[row] = self.network_(plans.take(row), width, self._seed).double().numpy()[0]
         risks = self._to_risk(logits)
         self._last = (key, risks)
         return risks
@@ -273,12 +277,12 @@ class NetworkClassifier(WindowClassifier):
 
     @property
     def _seed(self) -> np.ndarray:
-        """One seed for whatever window is read: its risk then depends on the window alone."""
+        """The same for every window, whose risk then depends on the window alone."""
         return np.array([self.random_state], np.uint64)
 
     @contextmanager
     def _scoring(self):
-        """One thread, so that sums are always taken in one order, and no gradients."""
+        """One thread, so that sums are always in the same order, and no gradients."""
         with _torch_settings(1, self.random_state), torch.no_grad():
             yield
 
@@ -303,27 +307,16 @@ class NetworkClassifier(WindowClassifier):
         return SequenceNetwork(len(self.concepts_), self._architecture())
 
     def _schedule(self, work_dir: str | Path | None) -> Schedule:
-        given = self.get_params(deep=False)
+        given = _those_of(Schedule, self)
+        given |= {"n_samples": self.get_params(deep=False).get("train_samples") or self._width}
         return Schedule(
-            learning_rate=self.learning_rate,
-            l2=self.l2,
-            batch_size=self.batch_size,
-            max_epochs=self.max_epochs,
-            patience=self.patience,
-            n_samples=given.get("train_samples") or self._width,
-            random_state=self.random_state,
-            clip_norm=self.clip_norm,
-            loss_hours=given.get("loss_hours", "last"),
-            likelihood_weight=given.get("likelihood_weight", 0.0),
-            pretrain_epochs=given.get("pretrain_epochs", 0),
-            devices=self.devices,
+            **given,
             accelerator="cpu" if self.device == "cpu" else "gpu",
             work_dir=None if work_dir is None else Path(work_dir),
             name=self.name,
         )
 
-    def _say_receptive_field(self, X: Windows) -> None:
-        """The hours a network can see, and a warning if windows are longer."""
+    def _log_receptive_field(self, X: Windows) -> None:
         field = self.network_.body.receptive_field_h
         longest = float((X.end_h - X.start_h).max())
         if field is None:
@@ -331,12 +324,13 @@ class NetworkClassifier(WindowClassifier):
         log.info("%s: receptive field %d h, longest training window %.0f h", self.name, field, longest)
         if field < longest:
             log.warning(
-                "%s: the network sees %d h of windows of up to %.0f h: raise levels or kernel_size",
+                "%s: the receptive field of %d h is shorter than the longest window, %.0f h: "
+                "raise levels or kernel_size",
                 self.name, field, longest,
             )  # fmt: skip
 
     def _check_validation(self, validation) -> LabelledPlan | None:
-        """Planned validation windows, or None if they cannot rank anything."""
+        """The planned validation windows; None if they are of one class."""
         if validation is None:
             return None
         X, y = validation
@@ -348,7 +342,7 @@ class NetworkClassifier(WindowClassifier):
         return LabelledPlan(self._plan(X), y)
 
     def _check_storable(self) -> None:
-        """Raise SettingsError for settings that no training accepts, and so no stored model has."""
+        """Raise SettingsError for settings that no stored model has, because training refuses them."""
         check_network_settings(
             self.name, self.get_params(deep=False), self._architecture().body, self.is_causal
         )
@@ -365,8 +359,8 @@ def _stored_tensor(stored: Stored, name: str, like: torch.Tensor, *, constant: b
     """
     A stored tensor of the shape and type of the network's own.
 
-    Scalars may come back with one dimension: safetensors writers differ there. A constant of the network
-    (the bounds of a parameter, which may be infinite) has to be the one it has.
+    Writers of safetensors may store a scalar with one dimension. A constant of the network (the bounds of a
+    parameter, which may be infinite) must equal the network's own.
     """
     dtype, shape = str(like.dtype).removeprefix("torch."), tuple(like.shape)
     if shape == () and stored.has(name) and stored.arrays[name].shape == (1,):
@@ -380,7 +374,7 @@ def _stored_tensor(stored: Stored, name: str, like: torch.Tensor, *, constant: b
 
 
 def _check_finite(X: Windows) -> None:
-    """Raise ExportError naming the variables with values that are not finite, and how many."""
+    """Raise ExportError that names the variables with values that are not finite, and counts them."""
     wrong = ~np.isfinite(X.value) | ~np.isfinite(X.time_h)
     if wrong.any():
         counts = np.bincount(X.concept[wrong], minlength=len(X.concepts))
@@ -390,9 +384,15 @@ def _check_finite(X: Windows) -> None:
         )
 
 
+def _those_of(cls: Any, model: NetworkClassifier) -> dict[str, Any]:
+    """The settings of a model that are fields of a dataclass."""
+    given = model.get_params(deep=False)
+    return {f.name: given[f.name] for f in fields(cls) if f.name in given}
+
+
 @contextmanager
 def _torch_settings(threads: int | None, seed: int):
-    """Threads and torch's own random numbers for a while; both are put back."""
+    """Threads and seed of torch for a while; both are restored."""
     before = torch.get_num_threads()
     if threads is not None:
         torch.set_num_threads(threads)

@@ -1,6 +1,4 @@
-"""
-Validation out of the training windows, where the caller gives none: whole subjects, of both classes.
-"""
+"""Validation windows taken from the training windows: whole subjects, of both classes."""
 
 from __future__ import annotations
 
@@ -9,12 +7,12 @@ import numpy as np
 
 def hold_out(subject_id: np.ndarray, y: np.ndarray, share: float, random_state: int) -> np.ndarray:
     """
-    A random share of the subjects with and of those without a case, for validation.
+    A random share of the subjects with a case and of those without one.
 
     Returns
     -------
     held : ndarray of bool, shape of `y`
-        Whole subjects. All False if a class has fewer than three subjects: too few to spare one.
+        All False if a class has fewer than three subjects.
     """
     rng = np.random.default_rng(random_state)
     cases = np.unique(subject_id[y == 1])

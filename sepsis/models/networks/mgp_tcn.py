@@ -8,7 +8,6 @@ Learning to Detect Sepsis with a Multitask Gaussian Process RNN Classifier, ICML
 
 from __future__ import annotations
 
-from sepsis.models.networks.sequence_network import LEVELS, Architecture
 from sepsis.models.networks.classifier import NetworkClassifier
 
 
@@ -16,9 +15,9 @@ class MGPTCN(NetworkClassifier):
     """
     Risk of sepsis from irregular observations.
 
-    The observations of a window, as z-scores, condition a multi-task Gaussian process; S samples of
-    its posterior on an hourly grid that ends at the prediction go through temporal convolutions; the risk
-    is the mean over the samples.
+    The observations of a window, as z-scores, condition a multi-task Gaussian process. S samples of its
+    posterior on an hourly grid that ends at the prediction go through temporal convolutions. The risk is the
+    mean over the samples.
 
     Parameters
     ----------
@@ -27,21 +26,20 @@ class MGPTCN(NetworkClassifier):
     train_samples : int or None
         The same in training; None: as many as `n_samples`.
     moments : {"sample", "mean_var"}
-        Hand on samples (the paper), or the posterior mean and variance (deterministic).
+        Input of the network: samples (the paper), or the posterior mean and variance (deterministic).
     conditioning : {"smooth", "filter"}
-        Each hour given the whole window up to the prediction (the paper), or given what was charted up
-        to that hour: one pass then gives a risk at every hour. They are two models: train with the one
-        that is used.
+        Each hour given the whole window up to the prediction (the paper), or given the observations up to
+        that hour, so that one pass gives a risk at every hour. They are two models.
     channels : sequence of {"mask", "since"}
-        Hand on as well whether a variable was charted in the hour, and how long ago it last was. A
-        Gaussian process alone throws away what it means that something was measured.
+        Added to the input: whether a variable was observed in the hour, and the time since its last
+        observation. The Gaussian process alone loses the information in being measured.
     solver : {"chunk", "dense", "gpytorch"}
-        How the process is conditioned: all exact; the last two are slow cross-checks.
+        All are exact; the last two are slow cross-checks.
     hidden, kernel_size : int
         Channels and taps of the network.
     levels : int or None
-        Residual blocks, or recurrent layers; None: 5 blocks, which with 5 taps see 249 h back, more than
-        the longest window (200 h), or 1 layer.
+        Residual blocks, or recurrent layers. None: 1 layer, or 5 blocks, whose receptive field with 5 taps is
+        249 h, more than the longest window (200 h).
     dropout : float
     learning_rate : float
         Adam's. 0.005 in the paper; 0.001 was a little better in a trial (881 windows, three seeds).
@@ -51,25 +49,25 @@ class MGPTCN(NetworkClassifier):
     patience : int
         Stop after this many epochs without a better average precision on validation.
     clip_norm : float
-        Longest gradient step.
+        Largest norm of the gradient; 0: no limit.
     loss_hours : {"last", "every"}
         Learn from the risk at the prediction, or from that of every hour of the window
-        (`conditioning="filter"` only), each window counting the same.
+        (`conditioning="filter"` only); each window has the same weight.
     likelihood_weight : float
         Weight of minus the log marginal likelihood per observation in the loss: a regulariser.
     pretrain_epochs : int
-        Epochs on the likelihood alone before.
+        Epochs on the likelihood alone before the first.
     device : {"cpu", "cuda"}
-        Where the network is trained; the process is always on the CPU, and so is scoring, so that risks
-        do not depend on the machine's GPU.
+        Where the network is trained. The process and all scoring stay on the CPU, so that risks do not
+        depend on the GPU.
     devices : int
         Processes to train with; the result is that of one, up to rounding.
     threads : int or None
-        Threads torch may use in training on the CPU; None: as it is set. A batch's tensors are small: a
-        second thread saves little on an idle machine, and on a busy one the two wait for each other
-        (seen: thirty times slower). Scoring uses one, so that risks do not depend on it.
+        Threads of torch in training on the CPU; None: unchanged. The tensors of a batch are small: a second
+        thread gains little on an idle machine, and on a busy one the two wait for each other (thirty times
+        slower was seen). Scoring always uses one.
     random_state : int
-        Seeds the weights, the order of batches, the samples in training and in scoring.
+        Seed of the weights, the order of batches and the samples.
 
     Attributes
     ----------
@@ -77,6 +75,7 @@ class MGPTCN(NetworkClassifier):
     """
 
     name = "mgp_tcn"
+    front = "mgp"
     body = "tcn"
 
     def __init__(
@@ -130,26 +129,12 @@ class MGPTCN(NetworkClassifier):
         self.threads = threads
         self.random_state = random_state
 
-    def _architecture(self) -> Architecture:
-        return Architecture(
-            front="mgp",
-            body=self.body,
-            channels=tuple(self.channels),
-            solver=self.solver,
-            conditioning=self.conditioning,
-            moments=self.moments,
-            hidden=self.hidden,
-            levels=self.levels or LEVELS[self.body],
-            kernel_size=self.kernel_size,
-            dropout=self.dropout,
-        )
-
 
 class MGPRNN(MGPTCN):
     """
-    The adapter of `MGPTCN` before long short-term memory (Futoma et al. 2017).
+    The adapter of `MGPTCN` with long short-term memory as body (Futoma et al. 2017).
 
-    Parameters are those of `MGPTCN`; `levels` are layers, and `kernel_size` is without effect.
+    Parameters are those of `MGPTCN`; `levels` are layers, and `kernel_size` has no effect.
     """
 
     name = "mgp_rnn"

@@ -1,12 +1,11 @@
 """
-The networks without the Gaussian process: hourly bins, filled forward, with a mask and the time since.
+The networks without the Gaussian process: hourly bins after forward fill (LOCF), with mask and delta.
 
-What the adapter has to beat: the same bodies, the same training, the usual preprocessing.
+The baselines of the adapter: the same bodies and training, with the usual preprocessing.
 """
 
 from __future__ import annotations
 
-from sepsis.models.networks.sequence_network import LEVELS, Architecture
 from sepsis.models.networks.classifier import NetworkClassifier
 
 
@@ -14,15 +13,16 @@ class RawTCN(NetworkClassifier):
     """
     Temporal convolutions on binned, forward-filled, masked input.
 
-    Nothing in it is random but the weights at the start, and an hour's output depends on that hour and
-    those before it, so one pass gives a risk at every hour.
+    Only the initial weights are random, and an hour's output depends on that hour and earlier ones, so one
+    pass gives a risk at every hour.
 
     Parameters
     ----------
     channels : sequence of {"mask", "since"}
-        Given beside the values: whether a variable was charted in the hour, how long ago it last was.
+        Added to the input: whether a variable was observed in the hour, and the time since its last
+        observation.
     loss_hours : {"last", "every"}
-        Learn from the risk at the prediction, or from that of every hour, each window counting the same.
+        Learn from the risk at the prediction, or from that of every hour; each window has the same weight.
     hidden, levels, kernel_size, dropout, learning_rate, l2, batch_size, max_epochs, patience, clip_norm,
     device, devices, threads, random_state
         As in `MGPTCN`.
@@ -33,6 +33,7 @@ class RawTCN(NetworkClassifier):
     """
 
     name = "raw_tcn"
+    front = "binned"
     body = "tcn"
 
     def __init__(
@@ -72,22 +73,11 @@ class RawTCN(NetworkClassifier):
         self.threads = threads
         self.random_state = random_state
 
-    def _architecture(self) -> Architecture:
-        return Architecture(
-            front="binned",
-            body=self.body,
-            channels=tuple(self.channels),
-            hidden=self.hidden,
-            levels=self.levels or LEVELS[self.body],
-            kernel_size=self.kernel_size,
-            dropout=self.dropout,
-        )
-
 
 class RawGRU(RawTCN):
     """
-    Gated recurrent units on the input of `RawTCN`, whose parameters it has; `levels` are layers, and
-    `kernel_size` is without effect.
+    Gated recurrent units on the input of `RawTCN`, with the same parameters; `levels` are layers, and
+    `kernel_size` has no effect.
     """
 
     name = "raw_gru"

@@ -22,25 +22,25 @@ class Schedule:
     learning_rate : float
         Adam's.
     l2 : float
-        Weight decay of the weight matrices of body and head; biases, norms and the process have none.
+        Weight decay of the weight matrices of body and head, not of biases, norms or the process.
     batch_size, max_epochs : int
     patience : int
         Stop after this many epochs without a better average precision on validation.
     n_samples : int
         S, posterior samples of a window.
     random_state : int
-        Seeds order, samples and dropout; see `network_seeds`.
+        Seeds order, samples and dropout; see `seeds`.
     clip_norm : float
-        Longest gradient: stops a rare far-out value from throwing the weights away. 0: no limit.
+        Largest norm of the gradient, so that an outlier cannot ruin the weights. 0: no limit.
     loss_hours : "last" or "every"
-        Which hours' logits the loss reads. In "every" a window counts once: the mean over its hours,
-        each of which has the window's class.
+        Hours whose logits enter the loss. With "every", each hour has the window's class and a window counts
+        once, by the mean over its hours.
     likelihood_weight : float
-        Adds this times minus the log marginal likelihood per observation to the loss.
+        Weight in the loss of minus the log marginal likelihood per observation.
     pretrain_epochs : int
-        Epochs before the first in which the process alone learns, from the likelihood.
+        Epochs on the likelihood alone before the first; only the process is trained.
     devices : int
-        Processes on this machine; `torchrun` overrules it.
+        Processes on this machine; `torchrun` overrides it.
     accelerator : "cpu" or "gpu"
     work_dir : Path or None
         Folder for checkpoints, metrics.csv and, if it is installed, TensorBoard's events. A run that was
@@ -92,8 +92,8 @@ class Fit:
         per observation), validation_loss, average_precision, length_h, gradient_norm (mean before
         clipping), seconds; None where it does not apply. Epochs below 0 are pre-training.
     best_epoch : int
-        Whose weights the network has: the first of the highest average precision, or without
-        validation the last.
+        Epoch of the network's weights: the first of the highest average precision; the last without
+        validation.
     resumed : bool
         Whether an interrupted run was resumed.
     """

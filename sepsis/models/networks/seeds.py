@@ -1,8 +1,8 @@
 """
-Where a training run's random numbers come from: each is a function of what it is for.
+Seeds of a training run: functions of epoch, batch and window.
 
-No stream runs through a run, so a run that was interrupted draws what one left alone draws, and a
-window's noise does not depend on the batch it is in, nor on the process that reads it.
+No generator is carried through a run, so an interrupted run draws the same numbers as an uninterrupted one,
+and a window's noise depends neither on its batch nor on the process that reads it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ _MASK = 2**64 - 1
 
 
 def order_of_epoch(count: int, random_state: int, epoch: int) -> np.ndarray:
-    """Positions 0 to count - 1 in the order of an epoch, shape (count,)."""
+    """Permutation of 0 to count - 1 for an epoch, shape (count,)."""
     return np.random.default_rng([random_state & _MASK, 1, epoch & _MASK]).permutation(count)
 
 
 def training_seeds(rows: np.ndarray, random_state: int, epoch: int) -> np.ndarray:
     """
-    A seed for the samples of each window in one epoch of training.
+    Seed of each window's samples in one epoch of training.
 
     Parameters
     ----------
@@ -34,12 +34,12 @@ def training_seeds(rows: np.ndarray, random_state: int, epoch: int) -> np.ndarra
 
 
 def validation_seeds(rows: np.ndarray, random_state: int) -> np.ndarray:
-    """The same for validation: every epoch reads a window with the same noise."""
+    """The same for validation; the noise of a window is the same in every epoch."""
     return _hashed(rows, random_state, 3, 0)
 
 
 def dropout_seed(random_state: int, epoch: int, batch: int, process: int) -> int:
-    """What torch is seeded with before a batch: decides which values dropout sets to zero."""
+    """Seed of torch's generator before a batch, for dropout."""
     key = [random_state & _MASK, 4, epoch & _MASK, batch, process]
     return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
 

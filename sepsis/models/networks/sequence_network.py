@@ -1,8 +1,8 @@
 """
-The networks: what is read at every hour (a front end), a causal body, and one logit an hour.
+The networks: a front end that gives the input of every hour, a causal body, and one logit an hour.
 
-Front end: posterior of the Gaussian process, or hourly bins. Body: temporal convolutions or recurrent
-units. So MGP-TCN, MGP-RNN, raw TCN and raw GRU are the same network with two parts exchanged.
+Front end: the Gaussian process adapter, or hourly bins. Body: temporal convolutions or recurrent units.
+MGP-TCN, MGP-RNN, raw TCN and raw GRU are combinations of these.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from sepsis.models.gp.plan import Plan
 from sepsis.models.networks.binned_input import BinnedFront, missingness
 from sepsis.models.networks.bodies import TCN, Recurrent
 
-SPREAD = 1.3  # windows padded together differ in length by at most this factor
-LEVELS = {"tcn": 5, "gru": 1, "lstm": 1}  # of each body, where nothing is said
+SPREAD = 1.3  # largest ratio of lengths among windows that are padded together
+LEVELS = {"tcn": 5, "gru": 1, "lstm": 1}  # default of each body
 CELLS = 60_000  # hours x samples in one group: bounds the memory of the body
 
 
 @dataclass(frozen=True)
 class Architecture:
     """
-    Which parts a network is made of, and their sizes.
+    Parts of a network and their sizes.
 
     Attributes
     ----------
     front : "mgp" or "binned"
     body : "tcn", "gru" or "lstm"
     channels : tuple of "mask", "since"
-        Given to the body beside the values.
+        Added to the input of the body; see `missingness`.
     solver, conditioning, moments
-        See `MGPAdapter`; without effect for the binned front.
+        See `MGPAdapter`; no effect on the binned front.
     hidden, levels, kernel_size, dropout
         See `TCN` and `Recurrent` (levels: layers; no kernel).
     """
@@ -55,15 +55,7 @@ class Architecture:
 
 
 class ProcessFront(nn.Module):
-    """
-    The Gaussian process adapter, with mask and time since the last value beside it if wanted.
-
-    Parameters
-    ----------
-    n_concepts : int
-        C.
-    architecture : Architecture
-    """
+    """The Gaussian process adapter of C variables, with the channels that the architecture adds."""
 
     reads_process = True
 
@@ -86,9 +78,9 @@ class ProcessFront(nn.Module):
         ----------
         plan : Plan, of B windows
         n_samples : int
-            S; taken as 1 for moments, which are not random.
+            S; 1 for moments, which are not random.
         seeds : ndarray of uint64, shape (B,)
-            Each window's own seed: its samples depend on nothing else.
+            One for each window, on which alone its samples depend.
 
         Returns
         -------
@@ -101,7 +93,7 @@ class ProcessFront(nn.Module):
 
     @property
     def shares_factor(self) -> bool:
-        """Whether `cut` has anything to gain on reading each cut window by itself."""
+        """Whether `cut` is faster than a forward pass for each of the cut windows."""
         a = self.adapter
         return (a.solver, a.conditioning, a.moments) == ("chunk", "smooth", "sample")
 
@@ -112,7 +104,7 @@ class ProcessFront(nn.Module):
         Parameters
         ----------
         hours : ndarray of int
-            How many of the window's grid hours remain.
+            Number of grid hours that each cut keeps.
 
         Returns
         -------
@@ -121,14 +113,13 @@ class ProcessFront(nn.Module):
         a = self.adapter
         noise = Noise.draw(plan, n_samples, a.n_concepts, seeds)
         values = cut_samples(plan, noise, a.length_h, a.kf, a.lower, a.noise, a.jitter, hours, a.chunk)
-        extra = self._missingness(plan)  # looks back only: an earlier hour's is what it was
+        extra = self._missingness(plan)  # of an hour: the same in every window that reaches it
         return self._with_missingness(values, np.concatenate([extra[:n] for n in hours]))
 
     def _missingness(self, plan: Plan) -> np.ndarray:
         return missingness(plan, self.adapter.n_concepts, self.channels)
 
     def _with_missingness(self, values: torch.Tensor, extra: np.ndarray) -> torch.Tensor:
-        """`values` (sum of T, S, K) with the channels of missingness after them."""
         if not self.channels:
             return values
         beside = torch.from_numpy(extra).to(values)
@@ -137,13 +128,9 @@ class ProcessFront(nn.Module):
 
 class SequenceNetwork(nn.Module):
     """
-    Front end, body, head: irregular observations in, one logit an hour out.
+    Front end, body, head: irregular observations of C variables in, one logit an hour out.
 
-    Parameters
-    ----------
-    n_concepts : int
-        C.
-    architecture : Architecture
+    The names of its weights are part of stored models.
     """
 
     def __init__(self, n_concepts: int, architecture: Architecture):
@@ -169,11 +156,11 @@ class SequenceNetwork(nn.Module):
         ----------
         plan : Plan, of B windows
         n_samples : int
-            S, posterior samples of each window; without effect where nothing is random (S = 1).
+            S, posterior samples of each window; 1 where nothing is random.
         seeds : ndarray of uint64, shape (B,)
         every_hour : bool
-            All grid hours instead of the last. Read off a smoothed process they have seen later
-            data: only the last is a prediction then.
+            All grid hours instead of the last. With a smoothed process, earlier hours depend on later data:
+            only the last is a prediction.
 
         Returns
         -------
@@ -182,7 +169,7 @@ class SequenceNetwork(nn.Module):
         return self.logits(self.front(plan, n_samples, seeds), plan.hours, every_hour)
 
     def logits(self, x: torch.Tensor, hours_of: np.ndarray, every_hour: bool = False) -> torch.Tensor:
-        """The same from what the front end made, (sum of T, S, n_channels), and T of each window."""
+        """The same from the output of the front end, (sum of T, S, n_channels), and T of each window."""
         x = x.to(self.head.weight)
         begins = np.concatenate([[0], np.cumsum(hours_of)])
         parts, rows = [], []
@@ -190,7 +177,7 @@ class SequenceNetwork(nn.Module):
             picked, hours = begins[group], hours_of[group]
             longest = int(hours.max())
             place = np.minimum(np.arange(longest), hours[:, None] - 1) + picked[:, None]  # (G, T)
-            series = x[torch.from_numpy(place).to(x.device)]  # (G, T, S, K); padded by its last hour
+            series = x[torch.from_numpy(place).to(x.device)]  # (G, T, S, K), padded with the last hour
             series = series.permute(0, 2, 3, 1).flatten(0, 1)  # (G * S, K, T)
             hidden = self.body(series)  # (G * S, H, T)
             hidden = hidden.unflatten(0, (len(group), -1)).permute(0, 3, 1, 2)  # (G, T, S, H)
@@ -204,17 +191,15 @@ class SequenceNetwork(nn.Module):
                 rows.append(group)
         back = np.argsort(np.concatenate(rows), kind="stable")
         hidden = torch.cat(parts)[torch.from_numpy(back).to(x.device)]  # (rows, S, H)
-        # row by row: a matrix product may round a row by how many there are
+        # not a matrix product, whose rounding may depend on the number of rows
         return (hidden * self.head.weight[0]).sum(-1) + self.head.bias
 
 
 def _front(n_concepts: int, a: Architecture) -> ProcessFront | BinnedFront:
-    """What is read at every hour."""
     return ProcessFront(n_concepts, a) if a.front == "mgp" else BinnedFront(n_concepts, a.channels)
 
 
 def _body(n_channels: int, a: Architecture) -> TCN | Recurrent:
-    """What looks back over the hours."""
     if a.body == "tcn":
         return TCN(n_channels, hidden=a.hidden, levels=a.levels, kernel_size=a.kernel_size, dropout=a.dropout)
     return Recurrent(n_channels, hidden=a.hidden, levels=a.levels, dropout=a.dropout, cell=a.body)
@@ -222,9 +207,9 @@ def _body(n_channels: int, a: Architecture) -> TCN | Recurrent:
 
 def shapes_of_weights(n_concepts: int, architecture: Architecture) -> dict[str, tuple[int, ...]]:
     """
-    Shapes of the weights of body and head by their names in the network, without the memory they take.
+    Shapes of the weights of body and head by their names in the network, without allocating them.
 
-    A stored file whose arrays have other shapes can so be refused before a network of its size is made.
+    A stored model of other shapes is refused before memory is taken for it.
     """
     n_channels = _front(n_concepts, architecture).n_channels
     with torch.device("meta"):
@@ -238,7 +223,7 @@ def shapes_of_weights(n_concepts: int, architecture: Architecture) -> dict[str, 
 
 def groups_of_like_length(hours: np.ndarray, n_samples: int) -> list[np.ndarray]:
     """
-    Positions of windows that are padded together, the longest first.
+    Positions of the windows of each group that is padded together, the longest first.
 
     Examples
     --------

@@ -1,6 +1,4 @@
-"""
-Whether the settings of a network make sense, before hours of work and before a stored one takes memory.
-"""
+"""Checks of the settings of a network, before hours of work and before memory is taken for a stored one."""
 
 from __future__ import annotations
 
@@ -10,27 +8,20 @@ from typing import Any
 import numpy as np
 
 from sepsis.core.errors import SettingsError
+from sepsis.models.gp.adapter import CHOICES as ADAPTER_CHOICES
 
-CHOICES = {
-    "moments": ("sample", "mean_var"),
-    "conditioning": ("smooth", "filter"),
-    "solver": ("chunk", "dense", "gpytorch"),
-    "loss_hours": ("last", "every"),
-    "device": ("cpu", "cuda"),
-}
+CHOICES = ADAPTER_CHOICES | {"loss_hours": ("last", "every"), "device": ("cpu", "cuda")}
 AT_LEAST_ONE = (
     "n_samples", "hidden", "levels", "kernel_size", "batch_size", "max_epochs", "patience", "devices",
 )  # fmt: skip
-MOST = {  # far beyond what anybody trains, and no machine's memory
-    "n_samples": 10_000, "hidden": 65_536, "levels": 24, "kernel_size": 4_096,
-}  # fmt: skip
-MOST_FIELD_H = 1_000_000  # that a convolution may look back over
 NOT_NEGATIVE = ("learning_rate", "l2", "dropout", "clip_norm", "likelihood_weight", "pretrain_epochs")
+MAX = {"n_samples": 10_000, "hidden": 65_536, "levels": 24, "kernel_size": 4_096}  # far beyond any in use
+MAX_FIELD_H = 1_000_000  # receptive field of a convolution, about
 
 
 def check_network_settings(name: str, given: Mapping[str, Any], body: str, is_causal: bool) -> None:
     """
-    Raise for a setting that makes no sense.
+    Raise for an invalid setting.
 
     Parameters
     ----------
@@ -47,11 +38,6 @@ def check_network_settings(name: str, given: Mapping[str, Any], body: str, is_ca
     ------
     SettingsError
     """
-    _check_choices(name, given, is_causal)
-    _check_sizes(name, given, body)
-
-
-def _check_choices(name: str, given: Mapping[str, Any], is_causal: bool) -> None:
     for setting, value in given.items():
         if setting in CHOICES and value not in CHOICES[setting]:
             raise SettingsError(name, f"{setting} = {value!r}", f"one of {', '.join(CHOICES[setting])}")
@@ -59,25 +45,25 @@ def _check_choices(name: str, given: Mapping[str, Any], is_causal: bool) -> None
             raise SettingsError(name, f"{setting} = {value}", "1 or more")
         if setting in NOT_NEGATIVE and not 0 <= value < np.inf:
             raise SettingsError(name, f"{setting} = {value}", "0 or more")
-    for channel in given["channels"]:
-        if channel not in ("mask", "since"):
-            raise SettingsError(name, f"channels has {channel!r}", "mask, since or none")
-    if given.get("loss_hours") == "every" and not is_causal:
-        raise SettingsError(
-            name, "loss_hours = 'every' with conditioning = 'smooth'", "'last'",
-            "A smoothed hour has seen later ones: set conditioning = 'filter'.",
-        )  # fmt: skip
-
-
-def _check_sizes(name: str, given: Mapping[str, Any], body: str) -> None:
-    for setting, most in MOST.items():
-        if (given.get(setting) or 0) > most:
-            raise SettingsError(name, f"{setting} = {given[setting]}", f"at most {most}")
-    field = (given.get("kernel_size") or 1) * 2 ** (given.get("levels") or 0)
-    if body == "tcn" and field > MOST_FIELD_H:
-        raise SettingsError(
-            name, f"kernel_size = {given['kernel_size']} with levels = {given['levels']}",
-            f"{MOST_FIELD_H} h looked back over in all",
-        )  # fmt: skip
+        if setting in MAX and (value or 0) > MAX[setting]:
+            raise SettingsError(name, f"{setting} = {value}", f"at most {MAX[setting]}")
     if not 0 <= given["random_state"] < 2**63:
         raise SettingsError(name, f"random_state = {given['random_state']}", "a whole number from 0")
+    for channel in given["channels"]:
+        if channel not in ("mask", "since"):
+            raise SettingsError(name, f"channels has {channel!r}", "mask or since")
+    _check_together(name, given, body, is_causal)
+
+
+def _check_together(name: str, given: Mapping[str, Any], body: str, is_causal: bool) -> None:
+    if given["loss_hours"] == "every" and not is_causal:
+        raise SettingsError(
+            name, "loss_hours = 'every' with conditioning = 'smooth'", "'last'",
+            "A smoothed hour depends on later ones: set conditioning = 'filter'.",
+        )  # fmt: skip
+    field_h = given["kernel_size"] * 2 ** (given["levels"] or 0)
+    if body == "tcn" and field_h > MAX_FIELD_H:
+        raise SettingsError(
+            name, f"kernel_size = {given['kernel_size']} with levels = {given['levels']}",
+            f"a receptive field of at most {MAX_FIELD_H} h",
+        )  # fmt: skip

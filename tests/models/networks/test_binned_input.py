@@ -5,7 +5,7 @@ import pytest
 
 from sepsis.cohort.windows import pack
 from sepsis.models.gp.plan import grid_lengths, plan_windows
-from sepsis.models.networks.binned_input import BinnedFront, binned, filled_forward, missingness, since_last
+from sepsis.models.networks.binned_input import BinnedFront, binned, delta_h, forward_fill, missingness
 from tests.models.made_up import CONCEPTS, made_up_windows
 from tests.tables import table
 
@@ -46,9 +46,9 @@ def test_gaps_take_the_last_value_and_nothing_from_later_or_from_other_windows()
     X, _ = made_up_windows(2, 0)
     plan = plan_windows(X, X.value)
     object.__setattr__(plan, "grid_offsets", np.array([0, 3, 5]))
-    since = since_last(~np.isnan(bins), plan)
+    since = delta_h(~np.isnan(bins), plan)
     assert since[:, 0].tolist() == [np.inf, 0.0, 1.0, np.inf, 0.0]
-    assert filled_forward(bins, since)[:, 0].tolist() == [0.0, 2.0, 2.0, 0.0, 5.0]
+    assert forward_fill(bins, since)[:, 0].tolist() == [0.0, 2.0, 2.0, 0.0, 5.0]
 
 
 def test_mask_and_time_since_are_channels_of_their_own():

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from sepsis.models.gp.plan import plan_windows
-from sepsis.models.networks.sequence_network import Architecture, SequenceNetwork, groups_of_like_length
 from sepsis.models.networks.bodies import TCN, Recurrent
+from sepsis.models.networks.sequence_network import Architecture, SequenceNetwork, groups_of_like_length
 from tests.models.made_up import made_up_windows
 
 SMALL = {"hidden": 6, "levels": 2, "kernel_size": 3, "dropout": 0.0}

@@ -232,8 +232,8 @@ def test_validation_of_one_class_is_said_and_not_used(caplog):
     [
         ({"moments": "median"}, "moments = 'median'. Expected: one of sample, mean_var"),
         ({"conditioning": "both"}, "conditioning = 'both'. Expected: one of smooth, filter"),
-        ({"channels": ("mask", "age")}, "channels has 'age'. Expected: mask, since or none"),
-        ({"loss_hours": "every"}, "A smoothed hour has seen later ones: set conditioning = 'filter'."),
+        ({"channels": ("mask", "age")}, "channels has 'age'. Expected: mask or since"),
+        ({"loss_hours": "every"}, "A smoothed hour depends on later ones: set conditioning = 'filter'."),
         ({"learning_rate": float("nan")}, "learning_rate = nan. Expected: 0 or more"),
         ({"n_samples": 0}, "n_samples = 0. Expected: 1 or more"),
     ],
@@ -330,7 +330,7 @@ def test_a_network_that_cannot_see_its_windows_says_so(caplog):
     with caplog.at_level(logging.INFO):
         RawTCN(hidden=4, levels=1, kernel_size=2, max_epochs=1).fit(X, y)
     assert "receptive field 3 h, longest training window 14 h" in caplog.text
-    assert "the network sees 3 h of windows of up to 14 h" in caplog.text
+    assert "the receptive field of 3 h is shorter than the longest window, 14 h" in caplog.text
 
 
 def test_training_leaves_torch_and_the_folder_as_they_were(tmp_path, monkeypatch, capsys):

@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from sepsis.models.gp.plan import plan_windows
-from sepsis.models.networks.sequence_network import Architecture, SequenceNetwork
-from sepsis.models.networks.schedule import LabelledPlan, Schedule
 from sepsis.models.networks.binned_input import BinnedFront
 from sepsis.models.networks.bodies import TCN
+from sepsis.models.networks.schedule import LabelledPlan, Schedule
+from sepsis.models.networks.sequence_network import Architecture, SequenceNetwork
 from tests.models.made_up import made_up_windows
 
 N_CONCEPTS, CASE_WEIGHT = 3, 2.5
