@@ -44,8 +44,8 @@ from sepsis.models.gp.adapter import MGPAdapter
 from sepsis.models.gp.matheron import cut_samples
 from sepsis.models.gp.noise import Noise
 from sepsis.models.gp.plan import Plan, plan_windows
-from sepsis.models.networks.sequence_network import groups_of_like_length
 from sepsis.models.networks.bodies import TCN
+from sepsis.models.networks.sequence_network import groups_of_like_length
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
