@@ -27,11 +27,11 @@ from typing import TYPE_CHECKING, Any
 from sepsis.models.registry import CLASSES
 
 if TYPE_CHECKING:
-    from sepsis.evaluation import evaluate_scores as evaluate
     from sepsis.events import extract_events
     from sepsis.labels import label_stays as label
     from sepsis.labels import load_preset
     from sepsis.live import Scorer
+    from sepsis.pipeline.evaluate import evaluate
     from sepsis.sources import open_export
 
 __version__ = "0.1.0"
@@ -43,7 +43,7 @@ _PUBLIC = {
     "load_preset": "sepsis.labels:load_preset",
     "label": "sepsis.labels:label_stays",
     "Scorer": "sepsis.live:Scorer",
-    "evaluate": "sepsis.evaluation:evaluate_scores",
+    "evaluate": "sepsis.pipeline.evaluate:evaluate",
     **CLASSES,
 }
 __all__ = ["Scorer", "evaluate", "extract_events", "label", "load_preset", "open_export", *CLASSES]

@@ -5,6 +5,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ import sepsis
 from sepsis.cli import app
 from sepsis.core import schema
 from sepsis.models.registry import MODELS, model_class
-from sepsis.pipeline.run import STAGES
+from sepsis.pipeline import run as pipeline_run
+from sepsis.pipeline.stages import STAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), schema.folder() / "decisions.md"]
@@ -112,11 +114,36 @@ def test_every_public_method_has_a_docstring_unless_it_overrides_one():
     assert not missing
 
 
-def test_the_stages_of_the_map_are_there_in_the_order_of_the_data():
-    for stage in STAGES:
-        module, name = stage.calls.split(":")
-        assert callable(getattr(importlib.import_module(module), name)), stage.command
-    written: set[str] = set()
-    for stage in STAGES:
+def called_by(function):
+    """The functions of the contents page that a piece of code loads or names."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    return {
+        node.slice.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "STAGES"
+    }
+
+
+def test_the_commands_are_those_of_the_contents_page_and_call_what_it_says():
+    commands = {c.callback.__name__: c for c in app.registered_commands}
+    commands |= {
+        f"{group.name} {c.callback.__name__}": c
+        for group in app.registered_groups
+        for c in group.typer_instance.registered_commands
+    }
+    shown = [stage for stage in STAGES.values() if not stage.within]
+    assert list(commands) == [stage.command for stage in shown]
+    for stage in shown:
+        assert commands[stage.command].help == stage.help
+        assert called_by(inspect.unwrap(commands[stage.command].callback)) == {stage.command}
+
+
+def test_the_stages_are_in_the_order_of_the_data_and_a_run_calls_them():
+    written = {"export"}  # there is one already, or `synth` makes it
+    for stage in STAGES.values():
+        assert callable(stage.load()), stage.command
         assert set(stage.reads.split()) <= written, stage.command
-        written.add(stage.writes)
+        written |= set(stage.writes.split())
+    for name in ("synth", "label", "train", "score", "evaluate"):
+        function = STAGES[name].load()
+        assert getattr(pipeline_run, function.__name__) is function, name

@@ -77,7 +77,7 @@ def settings(section: str) -> Callable[[type[T]], type[T]]:
 
     def decorate(cls: type[T]) -> type[T]:
         made: Any = dataclass(cls, frozen=True, config=STRICT)
-        made.from_pydantic = made.__init__
+        made._checked = made.__init__
 
         @wraps(made.__init__)
         def __init__(self: T, *args: Any, **values: Any) -> None:
@@ -92,7 +92,7 @@ def settings(section: str) -> Callable[[type[T]], type[T]]:
 def _fill(empty: Any, where: str, *args: Any, **values: Any) -> None:
     """Check values and set them on a new object."""
     try:
-        empty.from_pydantic(*map(_tuples, args), **{name: _tuples(value) for name, value in values.items()})
+        empty._checked(*map(_tuples, args), **{name: _tuples(value) for name, value in values.items()})
     except ValidationError as error:
         raise _first(error, type(empty), where) from None
 
@@ -163,7 +163,7 @@ def checked_arguments(cls: Any, values: Mapping[str, Any], where: str) -> dict[s
     sepsis.core.errors.SettingsError: [models.dtw_knn] k: is str. Expected: int. Correct the value.
     """
     known = inspect.signature(cls).parameters
-    hints = typing.get_type_hints(cls.__init__ if inspect.isclass(cls) else cls)  # type: ignore[misc]
+    hints = typing.get_type_hints(cls.__init__ if inspect.isclass(cls) else cls)
     made = {}
     for name, value in values.items():
         if name not in known:

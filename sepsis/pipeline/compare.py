@@ -1,6 +1,5 @@
 """
-`sepsis compare`: an export read once, labelled by several definitions, and what they make of it on disk;
-`sepsis check --preset`: what a definition finds in a known release, beside what it should.
+The stage `compare`: an export is read once and labelled by several definitions.
 """
 
 from __future__ import annotations
@@ -20,8 +19,7 @@ from sepsis.core.work import locked
 from sepsis.events import extract_export
 from sepsis.events.parts import EventParts
 from sepsis.labels import Preset, load_preset
-from sepsis.labels.compare import WALK, compare, counts, walk
-from sepsis.labels.release_counts import expected_against_found, release_of, releases
+from sepsis.labels.compare import WALK, compare, walk
 from sepsis.labels.store import label_parts, lose_first_onset
 from sepsis.report.comparison import counts_table, pairs_table, render_comparison
 from sepsis.sources.base import Source
@@ -159,43 +157,3 @@ def onset_table(events: EventParts, preset: Preset) -> pd.DataFrame:
     found = [(labels.onset, labels.attrition) for labels in label_parts(events, preset)]
     onsets, _ = lose_first_onset(events, preset, [o for o, _ in found], [a for _, a in found])
     return pd.concat(onsets, ignore_index=True).sort_values("stay_id", kind="stable", ignore_index=True)
-
-
-def check_counts(source: Source, preset: str) -> str:
-    """
-    Expected against found counts of a definition, as text, for a release that is known.
-
-    Raises
-    ------
-    ExportError
-        If the export cannot be used.
-    """
-    definition = load_preset(preset)
-    source.require_labelable()
-    source.require_usable()
-    release = release_of(source.kind, row_counts(source))
-    if release is None:
-        return f"{definition.name}: the export is no release with known counts, so nothing is expected of it"
-    with TemporaryDirectory() as aside:
-        events = extract_export(source, Path(aside) / "events", detail=definition.reads_detail)
-        found = counts(onset_table(events, definition))
-        if events.held.labels is not None:
-            found["labelled"] = int(events.held.labels["first_labelled_h"].notna().sum())
-    table = expected_against_found(release, definition.name, found)
-    if table.empty:
-        return f"{release.name}: no count of {definition.name} is known"
-    return f"{release.name}, {definition.name}\n{table.to_string(index=False)}"
-
-
-def row_counts(source: Source) -> dict[str, int]:
-    """Rows of the tables by which releases are recognised; the big ones are not read."""
-    wanted = {table for release in releases() if release.kind == source.kind for table in release.rows}
-    tables = getattr(source, "tables", {})
-    found = {
-        name: int(source.fetch(tables[name].count().as_table()).iloc[0, 0])
-        for name in wanted
-        if name in tables
-    }
-    if "stays" in wanted:
-        found["stays"] = len(source.fetch(source.raw("stays").select("stay_id")))
-    return found

@@ -1,5 +1,5 @@
 """
-From score files and a labels folder to the report folder.
+The stage `evaluate`: score files and labels go in, measures and the report folder come out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sepsis.core.files import check_folder
 from sepsis.core.provenance import frame_hash, manifest
 from sepsis.core.work import locked
 from sepsis.evaluation import Evaluation, EvaluationSettings, evaluate_all
-from sepsis.labels.store import LabelFolder
+from sepsis.labels.store import LabelFolder, read_labels
 from sepsis.report import Context, write_report
 from sepsis.report.elements import Chart
 from sepsis.report.names import styles
@@ -26,6 +26,52 @@ from sepsis.report.tables import models_of
 from sepsis.report.timeline import timeline_chart
 
 MADE_UP_NOTE = "The records are made up; so is the single stay that is shown."
+
+
+def evaluate(
+    scores: pd.DataFrame | Path | str | Sequence[Path | str],
+    labels: LabelFolder | pd.DataFrame | Path | str,
+    settings: EvaluationSettings | None = None,
+    *,
+    groups: Path | None = None,
+    **changes: Any,
+) -> Evaluation:
+    """
+    Judge scores of any models: the measures of `sepsis evaluate`, without the page.
+
+    Parameters
+    ----------
+    scores : DataFrame, path or sequence of paths
+        A table as `sepsis.evaluation.evaluate_all` reads it, or score files.
+    labels : LabelFolder, path or DataFrame
+        A folder written by `sepsis label`, or a table of outcomes.
+    settings : EvaluationSettings, optional
+    groups : path, optional
+        With a labels folder: CSV or Parquet with stay_id and columns to make groups of, besides age and sex
+        of the export.
+    **changes
+        Single settings by name, say `n_bootstrap=0`.
+
+    Raises
+    ------
+    As `sepsis.evaluation.evaluate_all`; ExportError also if files cannot be read or do not belong together.
+
+    Examples
+    --------
+    >>> outcomes = pd.DataFrame({"stay_id": range(8), "subject_id": range(8), "is_case": [True, False] * 4,
+    ...                          "onset_h": [9.0, None] * 4, "included": True, "exclusion": ""})
+    >>> scores = pd.DataFrame([{"stay_id": s, "subject_id": s, "time_h": t, "risk": (t + s % 2) / 20}
+    ...                        for s in range(8) for t in range(1, 13)])
+    >>> sorted(evaluate(scores, outcomes, horizons=[0, 1], n_bootstrap=0).metrics.view.unique())
+    ['alarm', 'calibration', 'continuous', 'horizon', 'net_benefit', 'utility']
+    """
+    folder = read_labels(labels) if isinstance(labels, str | Path) else labels
+    onset_hash = None if isinstance(folder, pd.DataFrame) else folder.manifest["onset_hash"]
+    if not isinstance(scores, pd.DataFrame):
+        paths = [scores] if isinstance(scores, str | Path) else scores
+        scores = read_score_files([Path(path) for path in paths], onset_hash).scores
+    outcomes = folder if isinstance(folder, pd.DataFrame) else with_groups(folder, groups)
+    return evaluate_all(scores, outcomes, settings, **changes)
 
 
 def evaluate_files(
@@ -63,7 +109,7 @@ def evaluate_files(
     with locked(out):
         files = read_score_files(score_files, labels.manifest["onset_hash"])
         outcomes = with_groups(labels, groups_file)
-        evaluation = evaluate_all(files.scores, outcomes, settings)
+        evaluation = evaluate(files.scores, outcomes, settings)
         split = evaluation.settings.split
         timeline = one_stay(files.scores, labels.onset, evaluation) if settings.show_stay or made_up else None
         context = Context(

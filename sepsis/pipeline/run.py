@@ -1,70 +1,39 @@
 """
-The stages in order: what each calls, what it reads and what it writes.
+`sepsis run`: the stages of a pipeline file in order, each skipped if it is up to date.
 
-`run_pipeline` does all of them for one pipeline file under one run folder and skips what is up to
-date; the single commands call the same functions one at a time.
+It calls the same functions as the single commands (`sepsis.pipeline.stages`), so their outputs are the same
+to the byte.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from sepsis.cohort import select_cohort, split_hash
-from sepsis.cohort.settings import SPLITS
 from sepsis.core.errors import SettingsError, UsageError
-from sepsis.core.files import MANIFEST, whole_folder, write_json
-from sepsis.core.progress import progress
-from sepsis.core.provenance import file_hash, manifest, settings_hash, versions
-from sepsis.core.schema import read_table, write_table
-from sepsis.core.work import locked, resumable
-from sepsis.events.store import load_events, load_parts
-from sepsis.events.tables import Events
+from sepsis.core.files import MANIFEST, write_json
+from sepsis.core.provenance import file_hash, settings_hash, versions
+from sepsis.core.work import locked
 from sepsis.labels import load_preset
 from sepsis.labels.store import LabelFolder, read_labels
 from sepsis.models.artifact.read import read_model
 from sepsis.models.registry import make_model
+from sepsis.pipeline.evaluate import evaluate_files
+from sepsis.pipeline.label import label_export
 from sepsis.pipeline.settings import ExportSettings, Pipeline
-from sepsis.pipeline.stages import (
-    concept_set,
-    evaluate_files,
-    label_export,
-    open_source,
-    train_one,
-)
-from sepsis.scoring.export import score_facts
-from sepsis.scoring.parts import Asked, score_parts, unscored, write_score_file
-from sepsis.scoring.settings import ScoreSettings
+from sepsis.pipeline.source import open_source
+from sepsis.pipeline.train import Study, select_study, train_export
+from sepsis.scoring.export import score_export
 from sepsis.sources import shown
+from sepsis.sources.base import Source
 from sepsis.synthetic.export import TRUTH, write_synthetic
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One step of a run: its name, what it calls, and the folders it reads and writes."""
-
-    command: str
-    calls: str
-    reads: str
-    writes: str
-
-
-STAGES = (
-    Stage("synth", "sepsis.synthetic.export:write_synthetic", "", "export"),
-    Stage("label", "sepsis.labels:label_stays", "export", "labels"),
-    Stage("select", "sepsis.cohort:select_cohort", "labels", "cohort"),
-    Stage("train", "sepsis.training.fit:train_model", "labels cohort", "models"),
-    Stage("score", "sepsis.scoring.predict:score_horizons", "labels cohort models", "scores"),
-    Stage("evaluate", "sepsis.evaluation:evaluate_scores", "labels cohort scores", "report"),
-)
 
 
 class Run:
@@ -144,33 +113,67 @@ def _run_stages(pipeline: Pipeline, run: Run) -> Path:
         raise SettingsError("[models]", "no model", "at least one of [models.mgp_tcn], [models.dtw_knn], ...")
     export = _export_stage(pipeline, run)
     source = open_source(export)
-    definition = load_preset(pipeline.labels.preset, **pipeline.labels.switches)
-    labels_at, cohort_at = run.out / "labels", run.out / "cohort"
+    preset, switches = pipeline.labels.preset, pipeline.labels.switches
+    labels_at, page = run.out / "labels", run.out / "report" / "index.html"
     run.chain = run.stage(
-        "label", [definition.settings(), _place(export), source.fingerprint()], labels_at,
-        lambda: label_export(
-            source, labels_at, preset=pipeline.labels.preset, switches=pipeline.labels.switches
-        ),
+        "label",
+        [load_preset(preset, **switches).settings(), _place(export), source.fingerprint()], labels_at,
+        lambda: label_export(source, labels_at, preset=preset, switches=switches),
     )  # fmt: skip
     labels = read_labels(labels_at)
-    events = load_events(labels_at / "events")
-    run.chain = run.stage(
-        "select", [asdict(pipeline.cohort), pipeline.train.concept_set], cohort_at,
-        lambda: write_cohort(pipeline, labels, events, cohort_at),
-    )  # fmt: skip
-    cohort = read_table(cohort_at / "cohort.parquet", "cohort")
-    made = [_train_and_score(pipeline, name, run, labels, events, cohort) for name in pipeline.models]
-    score_files = [file for files, _ in made for file in files]
-    keys = [key for _, some in made for key in some]
-    page = run.out / "report" / "index.html"
+    study = cache(lambda: select_study(source, labels, pipeline))  # only if a model is to be fitted
+    files: dict[Path, str] = {}
+    for name in pipeline.models:
+        files |= _model_stages(pipeline, name, run, source, labels, study, export.engine)
     run.stage(
-        "evaluate", [asdict(pipeline.evaluate), keys], page,
+        "evaluate", [asdict(pipeline.evaluate), list(files.values())], page,
         lambda: evaluate_files(
-            score_files, labels, run.out / "report", pipeline.evaluate,
+            list(files), labels, page.parent, pipeline.evaluate,
             {"pipeline": public_settings(pipeline)}, made_up=bool(pipeline.synth.stays),
         ),
     )  # fmt: skip
     return page
+
+
+def _model_stages(
+    pipeline: Pipeline,
+    name: str,
+    run: Run,
+    source: Source,
+    labels: LabelFolder,
+    study: Callable[[], Study],
+    engine: str,
+) -> dict[Path, str]:
+    """Fit a model and score with it; the score files, with the keys of the stages that wrote them."""
+    model_at, settings = run.out / "models" / name, pipeline.models[name]
+    trained = run.stage(
+        f"train {name}", [asdict(pipeline.cohort), asdict(pipeline.train), settings], model_at,
+        lambda: train_export(source, labels, model_at, model=name, pipeline=pipeline, study=study),
+    )  # fmt: skip
+
+    def score(suffix: str, asked: dict[str, Any]) -> tuple[Path, str]:
+        file = run.out / "scores" / f"{name}{suffix.replace(' ', '_')}.parquet"
+        key = run.stage(
+            f"score {name}{suffix}", asked, file, after=trained,
+            work=lambda: score_export(
+                source, read_model(model_at), file, labels=labels, engine=engine, **asked
+            ),
+        )  # fmt: skip
+        return file, key
+
+    return dict(score(suffix, asked) for suffix, asked in _score_files(pipeline, name).items())
+
+
+def _score_files(pipeline: Pipeline, model: str) -> dict[str, dict[str, Any]]:
+    """What the score files of a model hold, by the end of their names: arguments of `score_export`."""
+    score = pipeline.score
+    asked: dict[str, dict[str, Any]] = {"": {"horizons": score.horizons, "splits": score.splits}}
+    if score.hourly and model not in score.hourly_except:
+        asked[" hourly"] = {
+            "horizons": None, "splits": score.splits,
+            "stays": score.hourly_stays, "stays_seed": score.hourly_seed,
+        }  # fmt: skip
+    return asked
 
 
 def _place(export: ExportSettings) -> dict[str, Any]:
@@ -185,18 +188,18 @@ def _export_stage(pipeline: Pipeline, run: Run) -> ExportSettings:
         if not export.path:
             raise SettingsError("[export] path", "is empty", "a folder or zip", "Set it, or [synth] stays.")
         return export
+    if export.path:
+        raise SettingsError("[export] path", "is set, and [synth] stays too", "one of them")
     where = run.out / "export"
     run.chain = run.stage(
         "synth", asdict(synth), where,
         lambda: _write_synthetic_again(where, synth.stays, synth.seed, synth.layout),
     )  # fmt: skip
-    return ExportSettings(path=str(where), limit=export.limit, limit_seed=export.limit_seed)
+    return replace(export, path=str(where))
 
 
 def _write_synthetic_again(where: Path, stays: int, seed: int, layout: str) -> None:
     """The synthetic export of a run; an earlier one made by the run is replaced."""
-    import shutil
-
     if where.exists():
         if not (where / TRUTH).exists():
             raise UsageError(str(where), "exists and is not a synthetic export", todo="Remove it.")
@@ -204,99 +207,6 @@ def _write_synthetic_again(where: Path, stays: int, seed: int, layout: str) -> N
         where.rename(aside)
         shutil.rmtree(aside)
     write_synthetic(where, stays=stays, seed=seed, layout=layout)
-
-
-def write_cohort(pipeline: Pipeline, labels: LabelFolder, events: Events, out: Path) -> None:
-    """Select the cohort and write it with its manifest."""
-    concepts = concept_set(pipeline.train.concept_set)
-    cohort = select_cohort(labels.onset, events.events, concepts, pipeline.cohort)
-    with whole_folder(out, "cohort") as temporary:
-        write_table(cohort, temporary / "cohort.parquet", "cohort", {"split_hash": split_hash(cohort)})
-        write_json(
-            manifest(
-                "cohort",
-                settings=asdict(pipeline.cohort),
-                inputs={"onset": labels.manifest["onset_hash"]},
-                split_hash=split_hash(cohort),
-                seed=pipeline.cohort.seed,
-            ),
-            temporary / MANIFEST,
-        )
-
-
-def _train_and_score(
-    pipeline: Pipeline, name: str, run: Run, labels, events: Events, cohort
-) -> tuple[list[Path], list[str]]:
-    """One model of a pipeline from fit to score files: these, and the keys of the stages that wrote them."""
-    model_at, folder = run.out / "models" / name, run.out / "scores"
-    key = run.stage(
-        f"train {name}", [pipeline.models[name], asdict(pipeline.train)], model_at,
-        lambda: train_one(
-            events, labels, cohort, model_at, model=name, model_settings=pipeline.models[name],
-            cohort_settings=pipeline.cohort, settings=pipeline.train,
-        ),
-    )  # fmt: skip
-    inputs = {"export": labels.manifest["inputs"]["export"], "onset": labels.manifest["onset_hash"]}
-    horizons, splits = pipeline.score.horizons, pipeline.score.splits
-    fixed = {"horizons": horizons, "splits": splits}
-
-    def score(file: Path, settings: dict[str, Any], asked: Asked) -> None:
-        trained = read_model(model_at)
-        parts = load_parts(labels.path / "events")
-        with resumable(file, ["score", settings, inputs, trained.manifest, versions()]) as work:
-            left = progress(unscored(work, len(parts)), f"score {name}")
-            score_parts(trained.model_of(labels.onset), parts, asked, work, left)
-            write_score_file(
-                work,
-                len(parts),
-                len(parts.held.stays),
-                file,
-                score_facts(trained, inputs=inputs, settings=settings),
-            )
-
-    file = folder / f"{name}.parquet"
-    at_horizons = {**fixed, "hourly": False}
-    keys = [
-        run.stage(
-            f"score {name}", fixed, file, after=key,
-            work=lambda: score(file, at_horizons, Asked(horizons, splits, cohort)),
-        )
-    ]  # fmt: skip
-    if not pipeline.score.hourly or name in pipeline.score.hourly_except:
-        return [file], keys
-    wanted = hourly_stays(pipeline.score, cohort)
-    limits = {
-        "splits": pipeline.score.splits,
-        "stays": pipeline.score.hourly_stays,
-        "stays_seed": pipeline.score.hourly_seed,
-        "hourly": True,
-    }
-    hourly = folder / f"{name}_hourly.parquet"
-    keys.append(
-        run.stage(
-            f"score {name} hourly", limits, hourly, after=key,
-            work=lambda: score(hourly, limits, Asked(None, cohort=cohort, wanted=wanted)),
-        )
-    )  # fmt: skip
-    return [file, hourly], keys
-
-
-def hourly_stays(settings: ScoreSettings, cohort: pd.DataFrame) -> np.ndarray:
-    """
-    The stays of the cohort that are scored hour by hour: the same for every model.
-
-    Those of the splits that are scored at all; of these, people drawn by a seed until `hourly_stays`
-    are reached, so that alarms are judged on the case mix of the cohort.
-    """
-    members = cohort[cohort.in_cohort & cohort.split.isin(list(settings.splits or SPLITS))]
-    members = members.sort_values("stay_id")
-    if not settings.hourly_stays or len(members) <= settings.hourly_stays:
-        return members.stay_id.to_numpy()
-    people = np.random.default_rng(settings.hourly_seed).permutation(members.subject_id.unique())
-    drawn = members.assign(place=members.subject_id.map({p: k for k, p in enumerate(people)}))
-    drawn = drawn.sort_values(["place", "stay_id"])
-    last = drawn.place.iloc[settings.hourly_stays - 1]  # with all stays of the last person
-    return np.sort(drawn.stay_id[drawn.place <= last].to_numpy())
 
 
 def public_settings(pipeline: Pipeline) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class ScoreFiles:
         return {str(f["model"]): f.get("fitted", {}) for f in self.facts if "model" in f}
 
 
-def read_score_files(files: Sequence[Path], onset_hash: str) -> ScoreFiles:
+def read_score_files(files: Sequence[Path], onset_hash: str | None) -> ScoreFiles:
     """
     Read score files and see that they belong together.
 
@@ -61,8 +61,8 @@ def read_score_files(files: Sequence[Path], onset_hash: str) -> ScoreFiles:
     ----------
     files : sequence of Path
         Parquet or CSV; of a file without a column `model` the file's name stands for it.
-    onset_hash : str
-        Of the labels they are judged by.
+    onset_hash : str, optional
+        Of the labels they are judged by; None: not known, and not compared.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def read_score_files(files: Sequence[Path], onset_hash: str) -> ScoreFiles:
             "scores of one cohort", "Train them with the same labels, settings and seed.",
         )  # fmt: skip
     for file, fact in zip(files, facts, strict=True):
-        if fact.get("inputs", {}).get("onset") not in (None, onset_hash):
+        if onset_hash is not None and fact.get("inputs", {}).get("onset") not in (None, onset_hash):
             raise ExportError(
                 file.name, "the horizons count from other labels than these", "scores made with these labels",
                 "Score again with --labels, or give the labels that were scored with.",

@@ -14,13 +14,13 @@ from sepsis.events.parts import EventParts
 from sepsis.models.artifact.input_statistics import ShiftCounter
 from sepsis.models.artifact.read import Trained
 from sepsis.scoring.coverage import Coverage, input_coverage
-from sepsis.scoring.parts import Asked
+from sepsis.scoring.request import ScoringRequest
 
 STRONGLY = "strongly shifted"
 log = logging.getLogger("sepsis")
 
 
-def check_inputs(trained: Trained, parts: EventParts, asked: Asked) -> dict[str, Any]:
+def check_inputs(trained: Trained, parts: EventParts, request: ScoringRequest) -> dict[str, Any]:
     """
     Say in the log what is missing and what has shifted; one part of the stays is in memory at a time.
 
@@ -34,7 +34,7 @@ def check_inputs(trained: Trained, parts: EventParts, asked: Asked) -> dict[str,
     coverage = input_coverage(trained, parts.held)
     for line in _lacking(coverage):
         log.info(line)
-    shift = _shift(trained, parts, asked)
+    shift = _shift(trained, parts, request)
     for line in _far(shift):
         log.info(line)
     return {
@@ -45,15 +45,15 @@ def check_inputs(trained: Trained, parts: EventParts, asked: Asked) -> dict[str,
     }
 
 
-def _shift(trained: Trained, parts: EventParts, asked: Asked) -> pd.DataFrame | None:
+def _shift(trained: Trained, parts: EventParts, request: ScoringRequest) -> pd.DataFrame | None:
     """Every part counted: of stays scored at horizons up to their reference, else the whole stay."""
     if trained.statistics is None:
         return None
     counter = ShiftCounter(trained.statistics)
     for part in parts:
         stays = part.stays[["stay_id"]]
-        if asked.horizons is not None and asked.cohort is not None:
-            members = asked.cohort[asked.cohort.in_cohort & asked.cohort.stay_id.isin(stays.stay_id)]
+        if request.horizons is not None and request.cohort is not None:
+            members = request.cohort[request.cohort.in_cohort & request.cohort.stay_id.isin(stays.stay_id)]
             stays = members[["stay_id"]].assign(end_h=members.reference_h)
         counter.add(events_for(part, trained.model.concepts_), stays)
     return counter.report()

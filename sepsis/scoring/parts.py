@@ -5,7 +5,7 @@ Scores of a whole export: part by part into one Parquet file, and on from where 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,12 @@ from sepsis.events.store import extract_in, stored_fingerprint
 from sepsis.events.tables import Events
 from sepsis.models.base import WindowClassifier
 from sepsis.scoring.predict import score_horizons, score_hourly
+from sepsis.scoring.request import ScoringRequest
 from sepsis.sources.base import Source
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoreSummary:
     """
     What a score file holds.
 
@@ -47,32 +48,6 @@ class Scored:
     reasons: dict[str, int]
 
 
-@dataclass(frozen=True, eq=False)
-class Asked:
-    """
-    What is asked of a model.
-
-    Attributes
-    ----------
-    horizons : tuple of float, or None
-        Hours before the reference; None: a risk at every full hour.
-    splits : tuple of str
-        Splits to score at horizons; empty: all.
-    cohort : DataFrame or None
-        Contract `cohort` for horizons; for every hour what is known of splits and references, if anything.
-    wanted : ndarray of int or None
-        Stays to score hour by hour; None: all.
-    recalibrate : callable or None
-        From risks to the risks that are stored; None: the model's own. Their SD has no meaning then.
-    """
-
-    horizons: tuple[float, ...] | None
-    splits: tuple[str, ...] = ()
-    cohort: pd.DataFrame | None = None
-    wanted: np.ndarray | None = None
-    recalibrate: Callable[[np.ndarray], np.ndarray] | None = None
-
-
 def events_place(source: Source, stored: Path | None, work: Work) -> Path:
     """
     Where the events of an export lie in parts: beside its labels if those are of this export, else they
@@ -84,7 +59,11 @@ def events_place(source: Source, stored: Path | None, work: Work) -> Path:
 
 
 def score_parts(
-    model: WindowClassifier, parts: EventParts, asked: Asked, work: Work, numbers: Iterable[int] | None = None
+    model: WindowClassifier,
+    parts: EventParts,
+    request: ScoringRequest,
+    work: Work,
+    numbers: Iterable[int] | None = None,
 ) -> None:
     """
     Score each part that `work` has not yet; one part is in memory at a time.
@@ -96,27 +75,29 @@ def score_parts(
     """
     for k in range(len(parts)) if numbers is None else numbers:
         if not work.has(step_of(k)):
-            scores = score_part(model, parts[k], asked)
+            scores = score_part(model, parts[k], request)
             rows = checked_arrow(scores, "scores", f"scores of part {k}", None)
             with work.step(step_of(k)) as folder:
                 write_rows(rows, folder / "scores.arrow")
 
 
-def score_part(model: WindowClassifier, part: Events, asked: Asked) -> pd.DataFrame:
+def score_part(model: WindowClassifier, part: Events, request: ScoringRequest) -> pd.DataFrame:
     """Scores of the stays of a part (contract `scores`), at least one row for each of them."""
     known = events_for(part, model.concepts_)
-    if asked.horizons is None:
-        scores = score_hourly(model, known, part.stays, asked.cohort, wanted=asked.wanted)
+    if request.horizons is None:
+        scores = score_hourly(model, known, part.stays, request.cohort, wanted=request.wanted)
     else:
-        assert asked.cohort is not None
-        here = asked.cohort[asked.cohort.stay_id.isin(part.stays.stay_id)]
-        scores = score_horizons(model, known, here, horizons=asked.horizons, splits=asked.splits)
-    if asked.recalibrate is None:
+        assert request.cohort is not None
+        here = request.cohort[request.cohort.stay_id.isin(part.stays.stay_id)]
+        scores = score_horizons(model, known, here, horizons=request.horizons, splits=request.splits)
+    if request.recalibrate is None:
         return scores
-    return scores.assign(risk=asked.recalibrate(scores.risk.to_numpy()), risk_sd=np.nan)
+    return scores.assign(risk=request.recalibrate(scores.risk.to_numpy()), risk_sd=np.nan)
 
 
-def write_score_file(work: Work, n_parts: int, n_stays: int, out: Path, facts: dict[str, Any]) -> Scored:
+def write_score_file(
+    work: Work, n_parts: int, n_stays: int, out: Path, facts: dict[str, Any]
+) -> ScoreSummary:
     """
     The scores of all parts as one file, a row group for each.
 
@@ -151,7 +132,7 @@ def write_score_file(work: Work, n_parts: int, n_stays: int, out: Path, facts: d
                 "sepsis score", f"no stay gets a risk ({named})", "at least one", "See --split."
             )
         assert stays == n_stays, "a stay was lost"
-    return Scored(risks, stays, with_risk, dict(reasons))
+    return ScoreSummary(risks, stays, with_risk, dict(reasons))
 
 
 def unscored(work: Work, n_parts: int) -> list[int]:

@@ -21,11 +21,12 @@ from sepsis.core.provenance import settings_hash
 from sepsis.core.work import Work
 from sepsis.events.store import load_parts
 from sepsis.models.artifact.read import Trained, read_model
-from sepsis.scoring.parts import Asked, score_parts, unscored
+from sepsis.scoring.parts import score_parts, unscored
+from sepsis.scoring.request import ScoringRequest
 from sepsis.sources.engines.engine import connect
 
 
-def score_on_spark(trained: Trained, place: Path, asked: Asked, work: Work) -> None:
+def score_on_spark(trained: Trained, place: Path, request: ScoringRequest, work: Work) -> None:
     """
     Score the parts of a place that `work` has not yet, each in a task of its own.
 
@@ -55,7 +56,7 @@ def score_on_spark(trained: Trained, place: Path, asked: Asked, work: Work) -> N
         model = _model(model_at, version).model_of(parts.held.stays)
         for batch in batches:
             numbers = [todo[row] for row in batch["id"]]
-            score_parts(model, parts, asked, mine, numbers)
+            score_parts(model, parts, request, mine, numbers)
             yield pd.DataFrame({"part": numbers})
 
     tasks = session.range(0, len(todo), 1, len(todo))

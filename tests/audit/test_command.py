@@ -4,12 +4,13 @@ import json
 
 import pytest
 
-from sepsis.cohort import select_cohort
 from sepsis.cohort.settings import CohortSettings
 from sepsis.core.schema import read_table, write_table
 from sepsis.models.artifact.read import read_model
-from sepsis.pipeline.settings import ExportSettings
-from sepsis.pipeline.stages import concept_set, events_of, label_export, open_source, train_one
+from sepsis.pipeline.label import label_export
+from sepsis.pipeline.settings import ExportSettings, Pipeline
+from sepsis.pipeline.source import events_of, open_source
+from sepsis.pipeline.train import train_export
 from sepsis.scoring.predict import score_hourly
 from sepsis.synthetic.export import write_synthetic
 from sepsis.training.settings import TrainSettings
@@ -26,11 +27,8 @@ def study(tmp_path_factory):
     label_export(source, out / "other_labels", preset="moor2019", switches={"onset.rise_points": 3})
     events = events_of(source, labels)
     chosen = CohortSettings(min_observations=1)
-    cohort = select_cohort(labels.onset, events.events, concept_set("moor44"), chosen)
-    train_one(
-        events, labels, cohort, out / "model", model="logistic", model_settings={}, cohort_settings=chosen,
-        settings=TrainSettings(min_values=10),
-    )  # fmt: skip
+    pipeline = Pipeline("audit", cohort=chosen, train=TrainSettings(min_values=10))
+    cohort = train_export(source, labels, out / "model", model="logistic", pipeline=pipeline)
     scores = score_hourly(read_model(out / "model").model, events.events, events.stays.head(30), cohort)
     write_table(scores, out / "hourly.parquet", "scores")
     write_table(scores.assign(time_h=scores.time_h + 1000), out / "late.parquet", "scores")

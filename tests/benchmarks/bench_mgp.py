@@ -282,8 +282,8 @@ def epochs_per_minute(zip_file: str, stays: int) -> dict:
     """Training epochs of MGP-TCN on stays of PhysioNet 2019, windows of at most 48 h, defaults otherwise."""
     from sepsis.cohort.windows import pack
     from sepsis.events import extract_events
+    from sepsis.events.vocabulary import concept_set
     from sepsis.models.networks.mgp_tcn import MGPTCN
-    from sepsis.pipeline.stages import concept_set
     from sepsis.sources import open_export
 
     events = extract_events(open_export(zip_file, kind="physionet-2019", limit=stays, seed=0))

@@ -28,6 +28,7 @@ import shutil
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -39,14 +40,15 @@ import pyarrow.parquet as pq
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from sepsis.cohort import select_cohort  # noqa: E402 - after the path
-from sepsis.cohort.settings import CohortSettings  # noqa: E402
 from sepsis.core.work import resumable  # noqa: E402
 from sepsis.events.store import load_parts  # noqa: E402
 from sepsis.models.artifact.read import read_model  # noqa: E402
-from sepsis.pipeline.settings import ExportSettings  # noqa: E402
-from sepsis.pipeline.stages import concept_set, events_of, label_export, open_source, train_one  # noqa: E402
-from sepsis.scoring.parts import Asked, score_parts, write_score_file  # noqa: E402
+from sepsis.pipeline.label import label_export  # noqa: E402
+from sepsis.pipeline.settings import ExportSettings, Pipeline  # noqa: E402
+from sepsis.pipeline.source import open_source  # noqa: E402
+from sepsis.pipeline.train import select_study, train_export  # noqa: E402
+from sepsis.scoring.parts import score_parts, write_score_file  # noqa: E402
+from sepsis.scoring.request import ScoringRequest  # noqa: E402
 from sepsis.synthetic.export import write_synthetic  # noqa: E402
 from sepsis.training.settings import TrainSettings  # noqa: E402
 
@@ -66,15 +68,12 @@ def prepare(root: Path, stays: int) -> None:
     export = write_synthetic(root / "export", stays=stays, seed=1, case_share=0.3)
     source = open_source(ExportSettings(str(export)))
     labels = label_export(source, root / "labels", preset="moor2019", switches={}, part_stays=1000)
-    events = events_of(source, labels)
-    cohort_settings, settings = CohortSettings(), TrainSettings(min_values=60, fit_horizons_h=(0.0,))
-    concepts = concept_set(settings.concept_set)
-    cohort = select_cohort(labels.onset, events.events, concepts, cohort_settings)
-    for task, (name, given) in MODELS.items():
-        train_one(
-            events, labels, cohort, root / task, model=name, model_settings=given,
-            cohort_settings=cohort_settings, settings=settings,
-        )  # fmt: skip
+    pipeline = Pipeline(
+        "bench", train=TrainSettings(min_values=60, fit_horizons_h=(0.0,)), models=dict(MODELS.values())
+    )
+    study = cache(lambda: select_study(source, labels, pipeline))
+    for task, (name, _) in MODELS.items():
+        train_export(source, labels, root / task, model=name, pipeline=pipeline, study=study)
 
 
 def repeat_events(stored: Path, place: Path, size: int) -> None:
@@ -138,9 +137,11 @@ def child(root: str, place: str, task: str, out: str) -> None:
     score_warm(model, parts, task)
     model.predict_earlier = timed  # type: ignore[method-assign]
     began = time.perf_counter()
-    asked = Asked(None) if task == "hourly" else Asked(HORIZONS, cohort=cohort_of(parts.held.stays))
+    request = ScoringRequest(None)
+    if task != "hourly":
+        request = ScoringRequest(HORIZONS, cohort=cohort_of(parts.held.stays))
     with resumable(out, task) as work:
-        score_parts(model, parts, asked, work)
+        score_parts(model, parts, request, work)
         scored = write_score_file(work, len(parts), len(parts.held.stays), Path(out), {})
     seconds = time.perf_counter() - began
     row = {

@@ -50,6 +50,7 @@ from sepsis.cohort import select_cohort  # noqa: E402 - after the path
 from sepsis.cohort.settings import CohortSettings  # noqa: E402
 from sepsis.cohort.windows import Windows, pack  # noqa: E402
 from sepsis.evaluation import evaluate_scores  # noqa: E402
+from sepsis.events.vocabulary import concept_set  # noqa: E402
 from sepsis.labels.store import read_labels  # noqa: E402
 from sepsis.models.dtw.distance import Neighbours  # noqa: E402
 from sepsis.models.dtw.knn import DTWKNN  # noqa: E402
@@ -57,8 +58,9 @@ from sepsis.models.dtw.selection import own_subjects, select  # noqa: E402
 from sepsis.models.dtw.series import NO_SUBJECT, Queries, Train  # noqa: E402
 from sepsis.models.dtw.stacking import fit_stack  # noqa: E402
 from sepsis.models.dtw.votes import average_share, case_share, first_k, precision_above_chance  # noqa: E402
+from sepsis.pipeline.label import label_export  # noqa: E402
 from sepsis.pipeline.settings import ExportSettings  # noqa: E402
-from sepsis.pipeline.stages import concept_set, events_of, label_export, open_source  # noqa: E402
+from sepsis.pipeline.source import events_of, open_source  # noqa: E402
 from sepsis.scoring.predict import score_horizons  # noqa: E402
 from sepsis.training.fit import horizon_windows, train_model  # noqa: E402
 from sepsis.training.settings import TrainSettings  # noqa: E402

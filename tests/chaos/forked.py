@@ -23,11 +23,12 @@ def main(root: str, log: str) -> None:
 
     import sepsis.models.dtw.knn
     import sepsis.models.networks.mgp_tcn
-    import sepsis.pipeline.stages
+    import sepsis.pipeline.label
+    import sepsis.pipeline.run
     import sepsis.report
     from sepsis.cli import app  # noqa: F401
 
-    sepsis.pipeline.stages.label_export.__kwdefaults__["part_stays"] = 12  # a small export has many parts
+    sepsis.pipeline.label.label_export.__kwdefaults__["part_stays"] = 12  # a small export has many parts
     print("ready", flush=True)
     for line in sys.stdin:
         asked = json.loads(line)

@@ -11,9 +11,7 @@ from sepsis.core.errors import ExportError, UsageError
 from sepsis.core.files import whole_file, whole_folder, write_json
 from sepsis.core.work import locked, resumable
 from sepsis.pipeline.run import _write_synthetic_again
-from sepsis.pipeline.stages import _fit
 from sepsis.synthetic.export import TRUTH, write_synthetic
-from sepsis.training.settings import TrainSettings
 
 HOLD = """
 import sys, time
@@ -179,18 +177,6 @@ def test_a_step_that_was_not_finished_is_not_there(tmp_path):
         assert not work.has("a")
 
 
-def test_epochs_of_another_version_are_not_gone_on_from(tmp_path, monkeypatch):
-    places = []
-    monkeypatch.setattr(
-        "sepsis.pipeline.stages.train_model", lambda *_, work_dir, **__: places.append(work_dir)
-    )
-    for version in ("1", "2", "1"):
-        monkeypatch.setattr("sepsis.pipeline.stages.versions", lambda version=version: {"sepsis": version})
-        _fit(tmp_path / "model", None, None, "clock", {}, TrainSettings())
-    assert places[0] == places[2] != places[1]
-    assert {place.parent for place in places} == {tmp_path / ".model.training"}
-
-
 def test_a_run_killed_while_it_removes_its_made_up_export_can_be_run_again(tmp_path, monkeypatch):
     def killed(folder, **_):
         (folder / TRUTH).unlink()
@@ -209,7 +195,7 @@ def test_a_run_killed_while_it_removes_its_made_up_export_can_be_run_again(tmp_p
 FULL = """
 import resource, sys
 sys.argv = ["sepsis", *sys.argv[1:]]
-import numba, torch, pyarrow, duckdb, sepsis.pipeline.stages  # what they write themselves is not the question
+import numba, torch, pyarrow, duckdb, sepsis.pipeline.run  # what they write themselves is not the question
 resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
 from sepsis.cli import main
 main()

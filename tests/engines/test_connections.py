@@ -7,7 +7,7 @@ import pytest
 from sepsis.core.errors import ExportError, UsageError
 from sepsis.pipeline.run import public_settings
 from sepsis.pipeline.settings import ExportSettings, Pipeline
-from sepsis.pipeline.stages import open_source
+from sepsis.pipeline.source import open_source
 from sepsis.sources import open_export
 from sepsis.sources.engines.engine import chosen_engine, shown
 from tests.engines.servers import PASSWORD, USER, load_duckdb, load_postgres

@@ -9,7 +9,7 @@ import pyarrow.parquet
 import pytest
 
 from sepsis.labels.store import LabelFolder
-from sepsis.pipeline.stages import label_export
+from sepsis.pipeline.label import label_export
 from sepsis.sources import open_export
 from sepsis.sources.engines.files import find_files
 from tests.engines.servers import load_duckdb, load_postgres

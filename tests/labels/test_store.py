@@ -15,8 +15,9 @@ from sepsis.events.extraction import extract_events, extract_parts
 from sepsis.events.store import load_events, stored_fingerprint
 from sepsis.labels import label_stays, load_preset
 from sepsis.labels.store import lose_first_onset, read_labels
+from sepsis.pipeline.label import label_export
 from sepsis.pipeline.settings import ExportSettings
-from sepsis.pipeline.stages import label_export, open_source
+from sepsis.pipeline.source import open_source
 from sepsis.synthetic.export import write_synthetic
 
 ORDER = {

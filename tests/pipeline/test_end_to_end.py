@@ -19,7 +19,7 @@ from sepsis.labels.store import read_labels
 from sepsis.models.artifact.read import read_model
 from sepsis.pipeline.run import run_pipeline
 from sepsis.pipeline.settings import ExportSettings, Pipeline, change_settings, read_pipeline
-from sepsis.pipeline.stages import open_source
+from sepsis.pipeline.source import open_source
 from sepsis.scoring.predict import score_horizons, score_hourly
 from tests.test_cli import sepsis
 
@@ -48,6 +48,11 @@ def run(tmp_path_factory):
     page = run_pipeline(read_pipeline("demo", CHANGES), out, log.append)
     assert page == out / "report" / "index.html"
     return out
+
+
+def cohort_of(run):
+    """The cohort that every model of the run was fitted on."""
+    return read_model(run / "models" / "clock").cohort_of(read_labels(run / "labels").onset)
 
 
 def test_the_run_ends_with_a_page_that_names_every_model_and_its_manifest(run):
@@ -101,7 +106,7 @@ def test_every_stay_of_the_export_is_in_labels_cohort_and_scores(run):
     labels = read_labels(run / "labels")
     assert sorted(labels.onset.stay_id) == sorted(truth.stay_id)
     assert sorted(labels.attrition.stay_id) == sorted(truth.stay_id)
-    cohort = read_table(run / "cohort" / "cohort.parquet", "cohort")
+    cohort = cohort_of(run)
     assert sorted(cohort.stay_id) == sorted(truth.stay_id)
     for model in MODELS:
         scores = read_table(run / "scores" / f"{model}.parquet", "scores")
@@ -137,7 +142,7 @@ def test_the_sofa_of_a_window_is_nearly_that_of_the_labels(run):
 @pytest.mark.parametrize("name", MODELS)
 def test_deleting_the_future_changes_no_risk(run, name):
     model = read_model(run / "models" / name).model
-    cohort = read_table(run / "cohort" / "cohort.parquet", "cohort")
+    cohort = cohort_of(run)
     some = cohort[cohort.in_cohort & (cohort.split == "test")].head(12)
     events = events_for(load_events(run / "labels" / "events"), model.concepts_)
     whole = score_horizons(model, events, some, horizons=(0, 3))
@@ -172,7 +177,7 @@ def test_people_of_the_training_export_keep_their_split_under_other_labels(run, 
     done = sepsis("score", run / "export", *model, "--labels", labels, "--out", scores)
     assert done.returncode == 0, done.stderr
     assert sepsis("score", run / "export", *model, "--hourly", "--out", hourly).returncode == 0
-    cohort = read_table(run / "cohort" / "cohort.parquet", "cohort")
+    cohort = cohort_of(run)
     known = cohort[cohort.in_cohort].drop_duplicates("subject_id").set_index("subject_id").split
     for file in (scores, hourly):
         table = read_table(file, "scores")

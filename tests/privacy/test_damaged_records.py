@@ -10,8 +10,9 @@ import zipfile
 import pytest
 
 from sepsis.core.errors import ExportError
+from sepsis.pipeline.label import label_export
 from sepsis.pipeline.settings import ExportSettings
-from sepsis.pipeline.stages import label_export, open_source
+from sepsis.pipeline.source import open_source
 from sepsis.sources import base
 from tests.privacy.desk import silent
 from tests.privacy.markers import (

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from sepsis.cohort import select_cohort
 from sepsis.cohort.settings import CohortSettings
-from sepsis.events.store import load_events
 from sepsis.labels.store import read_labels
 from sepsis.models.registry import MODELS as REGISTERED
-from sepsis.pipeline.stages import concept_set, train_one
+from sepsis.pipeline.settings import ExportSettings, Pipeline
+from sepsis.pipeline.source import open_source
+from sepsis.pipeline.train import train_export
 from sepsis.training.settings import TrainSettings
 from tests.privacy.conftest import MODELS, WITHOUT_IDS
 from tests.privacy.desk import overheard, silent
@@ -36,7 +36,6 @@ SCORES = "stay subject"  # data_schema/6_scores.toml
 # file: kinds of markers that its contract allows; no other file may have any
 ALLOWED = {
     **{f"run/labels/{file}": kinds for file, kinds in LABELS.items()},
-    "run/cohort/cohort.parquet": "stay subject",  # data_schema/5_cohort.toml
     **{f"scores/{name}.parquet": SCORES for name in ("logistic", "dtw_knn", "hourly")},
     "run/scores/clock.parquet": SCORES,
     **{f"meds/{name}.parquet": "subject time" for name in ("logistic", "dtw_knn")},  # prediction time
@@ -190,15 +189,13 @@ def test_with_ids_they_are_codes_and_without_them_there_are_none(study, knn):
 
 @pytest.mark.parametrize("model", sorted(set(REGISTERED) - {model for model, _ in MODELS.values()}))
 def test_the_folder_of_every_other_model_holds_nothing_of_a_patient(study, tmp_path, model):
-    labels = read_labels(study.labels)
-    events = load_events(study.labels / "events")
-    cohort, train = CohortSettings(validation_share=0.2, test_share=0.25), TrainSettings(min_values=20)
+    labels, source = read_labels(study.labels), open_source(ExportSettings(str(study.at("export"))))
+    pipeline = Pipeline(
+        "privacy", cohort=CohortSettings(validation_share=0.2, test_share=0.25),
+        train=TrainSettings(min_values=20), models={model: NETWORKS.get(model, {})},
+    )  # fmt: skip
     with overheard() as heard:
-        chosen = select_cohort(labels.onset, events.events, concept_set(train.concept_set), cohort)
-        train_one(
-            events, labels, chosen, tmp_path / "model", model=model, model_settings=NETWORKS.get(model, {}),
-            cohort_settings=cohort, settings=train,
-        )  # fmt: skip
+        train_export(source, labels, tmp_path / "model", model=model, pipeline=pipeline)
     assert study.markers.by_file(tmp_path) == {}
     assert not study.markers.found(heard[0])
 

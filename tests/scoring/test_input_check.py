@@ -12,7 +12,7 @@ from sepsis.core.errors import SettingsError
 from sepsis.core.schema import read_facts, read_table
 from sepsis.models.artifact.operating import Operating
 from sepsis.pipeline.settings import ExportSettings
-from sepsis.pipeline.stages import open_source
+from sepsis.pipeline.source import open_source
 from sepsis.scoring.export import score_export
 from tests.study import small_study
 

@@ -6,7 +6,7 @@ import pytest
 
 from sepsis.core.errors import ExportError
 from sepsis.labels.store import LabelFolder
-from sepsis.pipeline.stages import label_export
+from sepsis.pipeline.label import label_export
 from sepsis.sources import open_export
 from tests.sources.made_up import III, IV, write_export
 
