@@ -1,11 +1,10 @@
 """An evaluation of every view: the fixed-horizon one as it is computed, the others made up."""
 
-from dataclasses import dataclass, field
-
 import numpy as np
 import pandas as pd
 
-from sepsis.evaluation import RiskSet, constant_risk_set, evaluate_scores
+from sepsis.evaluation import Evaluation, EvaluationSettings, constant_risk_set, evaluate_scores
+from sepsis.evaluation.censoring import BEFORE_TREATMENT
 from tests.report.made_up import MODELS, whole_study
 
 CURVES = (
@@ -21,36 +20,22 @@ ALARM = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluated:
-    """What the page reads of an evaluation."""
-
-    metrics: pd.DataFrame
-    curves: dict
-    risk_set: RiskSet | None
-    coverage: pd.DataFrame
-    notes: list
-    compared: pd.DataFrame
-    recalibrations: dict = field(default_factory=dict)
-
-    def before_after(self):
-        return self.compared
-
-
 def evaluated(n=120, models=MODELS, *, hourly=True, groups=True, n_bootstrap=100, **settings):
     """Every view; without `hourly` the fixed-horizon one alone."""
     scores, outcomes, _ = whole_study(n, models)
     metrics = evaluate_scores(scores, outcomes, n_bootstrap=n_bootstrap, **settings).assign(setting="")
-    more = [other_views(models, metrics)] if hourly else []
+    more = [other_views(models, metrics), censored(models)] if hourly else []
     more += group_rows(metrics) if groups else []
     risk_set = constant_risk_set(scores, outcomes)
-    return Evaluated(
+    return Evaluation(
         metrics=pd.concat([metrics, *more], ignore_index=True),
         curves=curves(models) if hourly else {},
         risk_set=risk_set,
         coverage=risk_set.coverage,
         notes=[] if hourly else ["No hourly scores: the continuous, alarm and utility views are omitted."],
-        compared=compared(models) if hourly else pd.DataFrame(),
+        thresholds=pd.DataFrame(columns=["model", "setting", "threshold", "chosen_on", "n", "n_events"]),
+        recalibrations={},
+        settings=EvaluationSettings(),
     )
 
 
@@ -92,10 +77,10 @@ def other_views(models, metrics):
     return pd.concat([frame, *extended], ignore_index=True)
 
 
-def compared(models):
-    """Before and after censoring."""
+def censored(models):
+    """Rows before treatment of four measures."""
     rows = [
-        (model, view, hour, metric, setting, 0.8 - 0.05 * k, 0.7 - 0.05 * k)
+        (model, view, hour, metric, setting, 0.7 - 0.05 * k)
         for k, model in enumerate(models)
         for view, hour, metric, setting in (
             ("horizon", 7.0, "auprc", ""),
@@ -104,9 +89,8 @@ def compared(models):
             ("alarm", np.nan, "event_recall", "recall 0.8"),
         )
     ]
-    columns = ["model", "view", "horizon_h", "metric", "setting", "all", "before_treatment"]
-    frame = pd.DataFrame(rows, columns=columns)
-    return frame.assign(difference=frame.before_treatment - frame["all"], n=118, n_before_treatment=97)
+    frame = pd.DataFrame(rows, columns=["model", "view", "horizon_h", "metric", "setting", "estimate"])
+    return frame.assign(low=np.nan, high=np.nan, group=BEFORE_TREATMENT, n=97, n_events=20)
 
 
 def group_rows(metrics):

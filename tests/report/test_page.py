@@ -241,10 +241,10 @@ def test_what_cannot_be_shown_is_left_out_with_the_reason(tmp_path):
 
 def test_hourly_scores_alone_make_a_page_too(tmp_path):
     whole = evaluated(groups=False)
-    metrics = whole.metrics[whole.metrics["view"] == "continuous"]
+    metrics = whole.metrics[(whole.metrics["view"] == "continuous") & (whole.metrics.group == "all")]
     prevalence = metrics.drop_duplicates("model").assign(metric="prevalence")
     hourly = replace(
-        whole, risk_set=None, metrics=pd.concat([metrics, prevalence]), compared=whole.compared.iloc[:0],
+        whole, risk_set=None, metrics=pd.concat([metrics, prevalence]),
         curves={"risk_around_onset": whole.curves["risk_around_onset"]},
     )  # fmt: skip
     html = report(tmp_path / "r", evaluation=hourly).read_text(encoding="utf-8")
