@@ -17,7 +17,7 @@ from sepsis.core import files as outputs
 from sepsis.core import schema
 from sepsis.core.errors import ExportError, NothingLeftError
 from sepsis.evaluation.risk_set import RiskSet
-from sepsis.report.context import Shown
+from sepsis.report.context import Results
 from sepsis.report.elements import Chart
 from sepsis.report.flow import FlowStep, attrition_flow
 from sepsis.report.page import Page
@@ -43,7 +43,7 @@ class Context:
     Attributes
     ----------
     manifest : mapping
-        What made them: settings, hashes of the inputs, versions, seed. Shown on the page.
+        What made them: settings, hashes of the inputs, versions, seed. Results on the page.
     split, level
         As given to the evaluation.
     cards : mapping of model to Markdown
@@ -103,15 +103,15 @@ def write_report(
     if metrics.empty:
         raise NothingLeftError("metrics", "no figure at all", todo="Evaluate scores that have some.")
     percent = f"{100 * context.level:g}"
-    shown = Shown(metrics, evaluation.curves, evaluation.before_after(), percent, context.timeline)
+    results = Results(metrics, evaluation.curves, evaluation.before_after(), percent, context.timeline)
     risk_set = evaluation.risk_set
     if risk_set is not None:
-        _check_same_stays(shown, risk_set)
+        _check_same_stays(results, risk_set)
     flow = attrition_flow(attrition, scores, outcomes, risk_set, context.split)
     manifest = {**context.manifest, "kind": KIND}
     notes = [*context.notes, *evaluation.notes]
     page = Page(
-        shown, sections(shown), risk_set, evaluation.coverage, flow, manifest, notes, context.cards,
+        results, sections(results), risk_set, evaluation.coverage, flow, manifest, notes, context.cards,
         context.split,
     )  # fmt: skip
     text = summary(page, context.level)
@@ -126,9 +126,9 @@ def write_report(
     return Path(out) / "index.html"
 
 
-def _check_same_stays(shown: Shown, risk_set: RiskSet) -> None:
+def _check_same_stays(results: Results, risk_set: RiskSet) -> None:
     """Raise unless the metrics are about the stays of the risk set."""
-    rows = shown.horizon
+    rows = results.horizon
     found = set(zip(rows.n, rows.n_events, strict=True))
     expected = (len(risk_set.stay_id), int(risk_set.is_case.sum()))
     if found != {expected} or models_of(rows) != risk_set.models:

@@ -26,15 +26,15 @@ def event_precision_recall_chart(curve: pd.DataFrame, looks: Sequence[Style]) ->
     """
     data, words = _against_recall(
         curve, looks, "precision", (3, 2),
-        "alarms that are right {}", "{} of the alarms are right where 0.8 are found",
+        "precision {}", "precision {} at a recall of 0.8",
     )  # fmt: skip
     return Chart(
         name="event_precision_recall",
-        title="Onsets found and alarms that are right",
-        caption="Each point is a threshold. An onset is found by an alarm in the valid window before it.",
+        title="Event precision-recall curve",
+        caption="Each point is a threshold. An onset is detected by an alarm in the valid window before it.",
         description=f"Precision of alarms against recall of onsets. {'; '.join(words)}.",
         data=data,
-        layout=_layout("onsets found (recall)", "alarms that are right (precision)", [0, 1.02]),
+        layout=_layout("onsets detected (recall)", "true alarms (precision)", [0, 1.02]),
         numbers=curve,
     )
 
@@ -50,15 +50,15 @@ def burden_recall_chart(curve: pd.DataFrame, looks: Sequence[Style]) -> Chart:
     """
     data, words = _against_recall(
         curve, looks, "alarms_per_100_patient_days", (1, 1),
-        "{} alarms per 100 patients a day", "{} where 0.8 are found",
+        "{} alarms per 100 patient-days", "{} at a recall of 0.8",
     )  # fmt: skip
     return Chart(
         name="burden_recall",
-        title="What finding more onsets costs",
-        caption="All alarms, right and wrong, per 100 patients and day. Lower is better.",
-        description=f"Alarms per 100 patients a day against recall of onsets. {'; '.join(words)}.",
+        title="Alarm burden by recall",
+        caption="All alarms, true and false, per 100 patient-days. Lower is better.",
+        description=f"Alarms per 100 patient-days against recall of onsets. {'; '.join(words)}.",
         data=data,
-        layout=_layout("onsets found (recall)", "alarms per 100 patients a day", None),
+        layout=_layout("onsets detected (recall)", "alarms per 100 patient-days", None),
         numbers=curve,
     )
 
@@ -78,7 +78,7 @@ def _against_recall(curve, looks, column: str, digits: tuple[int, int], hover: s
     for look, part in each_model(curve, looks):
         rows = part.sort_values("threshold", ascending=False, kind="stable")
         hovers = [
-            f"<b>{look.name}</b><br>onsets found {number(x)}<br>{hover.format(number(y, digits[0]))}<br>"
+            f"<b>{look.name}</b><br>recall {number(x)}<br>{hover.format(number(y, digits[0]))}<br>"
             f"threshold {number(t)}"
             for x, y, t in rows[["recall", column, "threshold"]].to_numpy(float)
         ]
@@ -115,9 +115,10 @@ def lead_time_chart(curve: pd.DataFrame, looks: Sequence[Style]) -> Chart:
         )
     return Chart(
         name="lead_time",
-        title="How early the first alarm comes",
-        caption=f"Thresholds for {setting}. Dotted: the same risks shuffled in time within each stay, so "
-        "where alarms fall by chance. Long leads that the dotted line has too are no merit.",
+        title="Lead time of the first alarm",
+        caption=f"Thresholds for {setting}. Dotted: the same risks shuffled in time within each stay, the "
+        "lead times expected by chance. A long lead time that shuffled risks share is no evidence of early "
+        "detection.",
         description=f"Histogram of hours from the first alarm to onset. {'; '.join(words)}.",
         data=data,
         layout=_layout("hours before onset", "first alarms", None) | {"margin": {"r": 16}},

@@ -14,11 +14,11 @@ from sepsis.report import tables
 from sepsis.report.elements import Chart
 from sepsis.report.names import Style, styles
 
-NO_HOURLY = "The scores have no risks hour by hour, so this is left out; `sepsis score --hourly` makes them."
+NO_HOURLY = "Omitted: the scores have no hourly risks. `sepsis score --hourly` computes them."
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class Results:
     """
     An evaluation as the page reads it.
 

@@ -18,10 +18,10 @@ from sepsis.report.names import Style, model_name, places
 from sepsis.report.tables import METRIC_NAMES, models_of
 
 DODGE = 0.07  # of the distance between horizons: intervals of two models do not hide each other
-TITLE = "against hours before onset"
+TITLE = "by hours before onset"
 CAPTIONS = {
-    "auprc": "Step-wise average precision. Dotted: the prevalence, which a risk without signal would have.",
-    "auroc": "Share of case-control pairs ranked rightly, ties half. Dotted: chance.",
+    "auprc": "Step-wise average precision. Dotted line: prevalence, the value of an uninformative risk.",
+    "auroc": "Probability that a case has a higher risk than a control, ties half. Dotted line: chance.",
 }
 
 
@@ -71,8 +71,8 @@ def horizon_chart(
     }
     return Chart(
         name=f"{metric}-extended" if extended else metric,
-        title=f"{METRIC_NAMES[metric]} {'over more hours, from hourly risks' if extended else TITLE}",
-        caption=f"{CAPTIONS[metric]} Bars: {percent}% intervals over subjects.",
+        title=f"{METRIC_NAMES[metric]} {'at further horizons, from hourly risks' if extended else TITLE}",
+        caption=f"{CAPTIONS[metric]} Bars: {percent}% bootstrap intervals over subjects.",
         description=description(metrics, metric),
         data=data,
         layout=layout,

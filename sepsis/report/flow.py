@@ -73,7 +73,7 @@ def attrition_flow(
     judged = place.index.isin(risk_set.split_stay_id)
     place, outside = place[judged | (place.split != "")], place[~judged & (place.split == "")]
     elsewhere = place[~place.index.isin(risk_set.split_stay_id)].split
-    elsewhere = (elsewhere + " split").where(elsewhere != split, "no prediction at these hours")
+    elsewhere = (elsewhere + " split").where(elsewhere != split, "no prediction at these horizons")
     left_out = tuple(
         (str(r), int(n)) for r, n in zip(risk_set.left_out.reason, risk_set.left_out.n, strict=True)
     )
@@ -82,12 +82,12 @@ def attrition_flow(
         FlowStep("Included by the labels", len(cases), int(cases.sum()), _reasons(outside.reason)),
         FlowStep("In the cohort", len(place), int(cases.loc[place.index].sum()), _reasons(elsewhere)),
         FlowStep(
-            "Judged" if split is None else f"In the {split} split",
+            "Evaluated" if split is None else f"In the {split} split",
             len(risk_set.split_stay_id),
             int(risk_set.split_is_case.sum()),
             left_out,
         ),
-        FlowStep("In every figure", len(risk_set.stay_id), int(risk_set.is_case.sum())),
+        FlowStep("In all figures", len(risk_set.stay_id), int(risk_set.is_case.sum())),
     ]
 
 
@@ -117,10 +117,10 @@ def flow_table(flow: list[FlowStep]) -> Table:
         counts = (step.n, step.n_events, step.n_controls)
         cells = [count_cell(float("nan") if n is None else n) for n in counts]
         rows.append((Cell(step.title), *cells))
-        rows += [(Cell(f"not further: {why}"), count_cell(n), Cell(""), Cell("")) for why, n in step.lost]
+        rows += [(Cell(f"excluded: {why}"), count_cell(n), Cell(""), Cell("")) for why, n in step.lost]
     return Table(
         name="flow",
-        caption="Stays at each step, and those that do not reach the next",
+        caption="Stays at each step, with exclusions before the next",
         columns=(Column("Step", numeric=False), Column("Stays"), Column("Cases"), Column("Controls")),
         rows=tuple(rows),
         sortable=False,

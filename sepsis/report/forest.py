@@ -64,8 +64,8 @@ def forest_chart(
     everybody = rows[(rows.group == "all") & rows.estimate.notna()]
     return Chart(
         name="forest",
-        title=f"{measure_name(metric)} at {horizon:g} h before onset, by group",
-        caption=f"Bars: {percent}% intervals over subjects. A group without a mark was too small to show.",
+        title=f"{measure_name(metric)} at {horizon:g} h before onset, by subgroup",
+        caption=f"Bars: {percent}% bootstrap intervals over subjects. Groups without a mark are too small.",
         description=_description(rows, looks, metric),
         data=data,
         layout={

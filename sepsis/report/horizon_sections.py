@@ -8,7 +8,7 @@ from __future__ import annotations
 import pandas as pd
 
 from sepsis.report import tables
-from sepsis.report.context import Shown
+from sepsis.report.context import Results
 from sepsis.report.elements import Chart, Section, Table
 from sepsis.report.figures import horizon_chart
 from sepsis.report.forest import forest_chart
@@ -29,98 +29,99 @@ COMPARED = (  # what is shown again without the hours after somebody acted: (vie
 )  # fmt: skip
 
 
-def headline(shown: Shown) -> tuple[Chart, ...]:
+def headline(results: Results) -> tuple[Chart, ...]:
     """The paper's figure; nothing where no stay has a risk at fixed hours."""
-    if shown.horizon.empty:
+    if results.horizon.empty:
         return ()
-    return tuple(horizon_chart(shown.horizon, m, shown.looks, shown.percent) for m in METRIC_NAMES)
+    return tuple(horizon_chart(results.horizon, m, results.looks, results.percent) for m in METRIC_NAMES)
 
 
-def numbers_section(shown: Shown) -> Section:
+def numbers_section(results: Results) -> Section:
     """The paper's figure as tables, and fixed operating points."""
-    title = "The figures in numbers"
-    if shown.horizon.empty:
-        why = "No fixed hours before onset could be judged; the notes above say why."
+    title = "Discrimination at fixed horizons"
+    if results.horizon.empty:
+        why = "No fixed-horizon evaluation was possible; the notes above give the reason."
         return Section("horizon", title, missing=why)
-    made = [tables.horizon_table(shown.horizon, metric) for metric in METRIC_NAMES]
-    text = f"Every figure is about the same stays. Under each estimate stands its {shown.percent}% interval."
-    return Section("horizon", title, (text,), tables=(*made, *_operating_points(shown)))
+    made = [tables.horizon_table(results.horizon, metric) for metric in METRIC_NAMES]
+    text = f"All figures refer to the same stays. Below each estimate is its {results.percent}% interval."
+    return Section("horizon", title, (text,), tables=(*made, *_operating_points(results)))
 
 
-def extended_section(shown: Shown) -> Section | None:
+def extended_section(results: Results) -> Section | None:
     """The paper's figure over more hours; None where the hours scored are all there are."""
-    if shown.extended.empty:
+    if results.extended.empty:
         return None
     charts = (
-        horizon_chart(shown.extended, m, shown.looks, shown.percent, extended=True) for m in METRIC_NAMES
+        horizon_chart(results.extended, m, results.looks, results.percent, extended=True)
+        for m in METRIC_NAMES
     )
     made = (
-        tables.horizon_table(shown.extended, m, f"{m}-extended", ", from hourly risks", folded=True)
+        tables.horizon_table(results.extended, m, f"{m}-extended", ", from hourly risks", folded=True)
         for m in METRIC_NAMES
     )
     text = (
-        "From hourly risks: the last one at or before each hour. Fewer stays have a history that long, so "
-        "these are other stays than above."
+        "The last hourly risk at or before each horizon. Fewer stays have a history of this length, so the "
+        "stays differ from those above."
     )
-    return Section("extended", "More hours before onset", (text,), tuple(charts), tuple(made))
+    return Section("extended", "Further horizons", (text,), tuple(charts), tuple(made))
 
 
-def _operating_points(shown: Shown) -> tuple[Table, ...]:
+def _operating_points(results: Results) -> tuple[Table, ...]:
     """Sensitivity at fixed specificity and the like, at the farthest horizon."""
-    rows = shown.rows("horizon")
-    rows = rows[(rows.horizon_h == shown.farthest_h) & rows.metric.isin(list(OPERATING))]
+    rows = results.rows("horizon")
+    rows = rows[(rows.horizon_h == results.farthest_h) & rows.metric.isin(list(OPERATING))]
     pairs = rows[["metric", "setting"]].drop_duplicates().itertuples(index=False)
-    wants = [Want(OPERATING[p.metric], p.metric, shown.farthest_h, p.setting, p.setting) for p in pairs]
+    wants = [Want(OPERATING[p.metric], p.metric, results.farthest_h, p.setting, p.setting) for p in pairs]
     if not wants:
         return ()
-    caption = f"At fixed operating points, {shown.farthest_h:g} h before onset"
-    return (models_table(rows, shown.models, wants, name="operating-points", caption=caption),)
+    caption = f"Operating points {results.farthest_h:g} h before onset"
+    return (models_table(rows, results.models, wants, name="operating-points", caption=caption),)
 
 
-def differences_section(shown: Shown) -> Section | None:
+def differences_section(results: Results) -> Section | None:
     """Paired differences to the reference; None where there is nothing to compare."""
-    models = tables.models_of(shown.horizon)
+    models = tables.models_of(results.horizon)
     if len(models) < 2:
         return None
     reference = reference_model(models)
     clock = (
-        "The clock knows only how long a stay has lasted. A model that does not beat it may have learned no "
+        "The clock knows only the time since admission. A model that does not exceed it may have learned no "
         "more than that. "
     )
     text = (
         "Differences are paired: both models on the same resampled subjects. A triangle marks an interval "
-        "that excludes zero; the many intervals are not corrected for being many."
+        "that excludes zero. Intervals are not adjusted for multiplicity."
     )
     return Section(
         "differences",
-        f"Better than {in_text(reference)}?",
+        f"Comparison with {in_text(reference)}",
         ((clock if reference == "clock" else "") + text,),
-        tables=tuple(tables.difference_table(shown.horizon, metric) for metric in METRIC_NAMES),
+        tables=tuple(tables.difference_table(results.horizon, metric) for metric in METRIC_NAMES),
     )
 
 
-def censoring_section(shown: Shown) -> Section:
+def censoring_section(results: Results) -> Section:
     """The main measures on all hours and on those before anybody acted."""
-    title, compared = "Before anybody acted", shown.before_after
+    title, compared = "Before treatment or suspicion", results.before_after
     if compared.empty:
-        why = "The labels bring no times of antibiotics, cultures or suspicion, so no hour is dropped."
+        why = "The labels have no times of antibiotics, cultures or suspicion, so no hour is censored."
         return Section("censoring", title, missing=why)
     text = (
-        "Hours after the first antibiotic, culture or suspicion are dropped, and everything is computed "
-        "again. What is lost came from hours in which somebody already suspected an infection. The stays "
-        "differ too: one that has no earlier hour is gone."
+        "Hours after the first antibiotic, culture or suspicion are removed and the measures are recomputed. "
+        "What is lost came from hours in which infection was already suspected. The stays differ as well: a "
+        "stay without an earlier hour is excluded."
     )
-    table = before_after_table(_main_rows(compared, shown), shown.models)
+    table = before_after_table(_main_rows(compared, results), results.models)
     return Section("censoring", title, (text,), tables=(table,))
 
 
-def _main_rows(compared: pd.DataFrame, shown: Shown) -> pd.DataFrame:
+def _main_rows(compared: pd.DataFrame, results: Results) -> pd.DataFrame:
     """Of each compared measure the farthest horizon, the shortest window, the first setting."""
     picked = []
     for view, metric in COMPARED:
         rows = compared[(compared["view"] == view) & (compared.metric == metric)]
         if view == "horizon":
-            rows = rows[(rows.horizon_h == shown.farthest_h) & (rows.setting == "")]
+            rows = rows[(rows.horizon_h == results.farthest_h) & (rows.setting == "")]
         if rows.empty:
             continue
         if view == "continuous":
@@ -129,26 +130,26 @@ def _main_rows(compared: pd.DataFrame, shown: Shown) -> pd.DataFrame:
     return pd.concat(picked) if picked else compared.iloc[:0]
 
 
-def groups_section(shown: Shown) -> Section:
+def groups_section(results: Results) -> Section:
     """Subgroups and sites: the same measures, small groups kept back."""
-    title = "Groups and sites"
-    rows = shown.metrics[(shown.metrics["view"] == "horizon") & (shown.metrics.setting == "")]
-    rows = rows[rows.model.isin(shown.models) & ((rows.group == "all") | rows.group.str.contains(": "))]
-    if (rows.group == "all").all() or shown.farthest_h is None:
-        why = "The labels bring no columns to make groups of (site, sex, age, year)."
+    title = "Subgroups and sites"
+    rows = results.metrics[(results.metrics["view"] == "horizon") & (results.metrics.setting == "")]
+    rows = rows[rows.model.isin(results.models) & ((rows.group == "all") | rows.group.str.contains(": "))]
+    if (rows.group == "all").all() or results.farthest_h is None:
+        why = "The labels have no columns for subgroups (site, sex, age, year)."
         return Section("subgroups", title, missing=why)
-    at = rows[(rows.horizon_h == shown.farthest_h) | rows.horizon_h.isna()]
+    at = rows[(rows.horizon_h == results.farthest_h) | rows.horizon_h.isna()]
     site = at.group.str.startswith("site: ") | (at.group == "all")
     made = [
         groups_table(
-            part, shown.models, name=f"{name}-{metric}", metric=metric,
-            caption=f"{measure_name(metric)}{when}, by {name}; a dash where one is too small",
+            part, results.models, name=f"{name}-{metric}", metric=metric,
+            caption=f"{measure_name(metric)}{when}, by {name}; a dash where a group is too small",
         )
         for name, part in (("site", at[site]), ("group", at[~site | (at.group == "all")]))
         if (part.group != "all").any()
         for metric, when in (
-            ("auprc", f" at {shown.farthest_h:g} h before onset"),
-            ("auroc", f" at {shown.farthest_h:g} h before onset"),
+            ("auprc", f" at {results.farthest_h:g} h before onset"),
+            ("auroc", f" at {results.farthest_h:g} h before onset"),
             ("without_risk", ""),
         )
         if (part.metric == metric).any()
@@ -156,7 +157,7 @@ def groups_section(shown: Shown) -> Section:
     return Section(
         "subgroups",
         title,
-        ("Intervals of small groups are wide. Many groups are looked at: some differences are chance.",),
-        (forest_chart(at, shown.looks, "auroc", shown.farthest_h, shown.percent),),
+        ("Intervals of small groups are wide. Among many groups, some differences arise by chance.",),
+        (forest_chart(at, results.looks, "auroc", results.farthest_h, results.percent),),
         tuple(made),
     )

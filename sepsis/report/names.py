@@ -12,7 +12,7 @@ from sepsis.models.registry import BEDSIDE_SCORE, MODEL, NEGATIVE_CONTROL, entry
 GROUPS = {
     MODEL: "Models",
     BEDSIDE_SCORE: "Clinical scores",
-    NEGATIVE_CONTROL: "Negative controls: know no physiology",
+    NEGATIVE_CONTROL: "Negative controls (no physiology)",
 }
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross")
 DASHES = ("solid", "dash", "dashdot")  # dotted is the line of chance

@@ -20,7 +20,7 @@ from sepsis.evaluation.risk_set import RiskSet
 from sepsis.models.registry import entry_of
 from sepsis.report import tables
 from sepsis.report.cards import card_html
-from sepsis.report.context import Shown
+from sepsis.report.context import Results
 from sepsis.report.elements import Chart, Section, number
 from sepsis.report.flow import FlowStep, flow_table
 from sepsis.report.horizon_sections import headline
@@ -32,12 +32,12 @@ TEMPLATE = "page.html.j2"
 GENERATOR = "sepsis report"
 NOT_SHOWN = ("kind", "notice", "cards")  # of the manifest: the page says them elsewhere
 FIXED = {  # parts of the page that every report has
-    "flow": "From the export to the figures",
+    "flow": "Flow of stays",
     "coverage": "Stays without a risk",
-    "cards": "The models",
+    "cards": "Model cards",
     "how": "How to read this page",
-    "tripod": "Where TRIPOD+AI is answered",
-    "manifest": "What made these figures",
+    "tripod": "TRIPOD+AI items",
+    "manifest": "Provenance",
 }
 
 
@@ -57,7 +57,7 @@ class Page:
 
     Attributes
     ----------
-    shown : Shown
+    results : Results
         Metrics and curves.
     sections : list of Section
         Of them.
@@ -66,7 +66,7 @@ class Page:
     cards : mapping of model to Markdown
     """
 
-    shown: Shown
+    results: Results
     sections: list[Section]
     risk_set: RiskSet | None
     coverage: pd.DataFrame
@@ -79,7 +79,7 @@ class Page:
     @property
     def charts(self) -> list[Chart]:
         """Every figure of the page."""
-        return [*headline(self.shown), *(c for section in self.sections for c in section.charts)]
+        return [*headline(self.results), *(c for section in self.sections for c in section.charts)]
 
     def render(self, files: Sequence[str]) -> str:
         """
@@ -95,7 +95,7 @@ class Page:
         html : str
             Everything inside: style, data, Plotly. The same input gives the same bytes.
         """
-        looks = self.shown.looks
+        looks = self.results.looks
         titles = {s.name: s.title for s in self.sections} | FIXED
         missing = {s.name for s in self.sections if s.missing}
         circular = [look for look in looks if entry_of(look.model).circular]
@@ -103,7 +103,7 @@ class Page:
             generator=GENERATOR,
             plotly_js=get_plotlyjs(),
             lead=self._lead(),
-            verdict=verdict(self.shown),
+            verdict=verdict(self.results),
             notes=self.notes,
             contents=list(titles.items()),
             titles=titles,
@@ -113,7 +113,7 @@ class Page:
                 for kind, title in GROUPS.items()
                 if (members := [look for look in looks if look.kind == kind])
             ],
-            headline=headline(self.shown),
+            headline=headline(self.results),
             sections=self.sections,
             charts={chart.name: chart.drawing for chart in self.charts},
             flow=self.flow,
@@ -121,7 +121,7 @@ class Page:
             coverage=tables.coverage_table(self.coverage),
             split=self.split,
             circular=" ".join(
-                f"{look.name} is no fair comparison: {entry_of(look.model).circular}." for look in circular
+                f"{look.name} is not a fair comparator: {entry_of(look.model).circular}." for look in circular
             ),
             cards=[
                 Card(look.name, look.flag, card_html(self.cards[look.model], look.name))
@@ -138,35 +138,35 @@ class Page:
         """Whom the page is about."""
         risk_set = self.risk_set
         if risk_set is None:
-            count = len(self.shown.models)
-            return f"{count} model{'s' if count > 1 else ''}, judged hour by hour."
+            count = len(self.results.models)
+            return f"{count} model{'s' if count > 1 else ''}, evaluated on hourly risks only."
         stays, events = len(risk_set.stay_id), int(risk_set.is_case.sum())
         share = f" in the {self.split} split" if self.split else ""
         count = len(risk_set.models)
         who = f"Each of {count} models gives" if count > 1 else "The model gives"
         return (
-            f"{stays:,} ICU stays of {len(set(risk_set.subject_id.tolist())):,} people{share}, {events:,} of "
-            f"which reach onset (prevalence {number(risk_set.is_case.mean())}). {who} each stay one risk at "
+            f"{stays:,} ICU stays of {len(set(risk_set.subject_id.tolist())):,} patients{share}, {events:,} of "
+            f"which reach onset (prevalence {number(risk_set.is_case.mean())}). {who} one risk per stay at "
             f"{hours_in_words(risk_set)} hours before onset."
         )
 
 
-def verdict(shown: Shown) -> str:
+def verdict(results: Results) -> str:
     """
     Which models rank cases better than the reference at the farthest horizon, in one sentence.
 
     Only a paired difference in AUPRC whose whole interval lies on one side of zero counts. Clinical
     scores and negative controls are not listed: the table has them.
     """
-    if shown.horizon.empty:
-        return "No fixed hours before onset could be judged."
-    models = tables.models_of(shown.horizon)
+    if results.horizon.empty:
+        return "No fixed-horizon evaluation was possible."
+    models = tables.models_of(results.horizon)
     if len(models) < 2:
-        return "There is one model, so nothing is compared."
+        return "A single model has no comparator."
     reference = reference_model(models)
-    table = tables.difference_table(shown.horizon, "auprc")
+    table = tables.difference_table(results.horizon, "auprc")
     compared = [m for m in models if m != reference]
-    kinds = {look.model: look.kind for look in shown.looks}
+    kinds = {look.model: look.kind for look in results.looks}
     judged = {
         model: row[1]  # the farthest hours
         for model, row in zip(compared, table.rows, strict=True)
@@ -174,22 +174,20 @@ def verdict(shown: Shown) -> str:
     }
     better = [in_text(m) for m, cell in judged.items() if cell.sign > 0]
     worse = [in_text(m) for m, cell in judged.items() if cell.sign < 0]
-    than = f"than {in_text(reference)}"
-    start = f"At {shown.farthest_h:g}\N{NO-BREAK SPACE}h before onset"
+    than = f"AUPRC than {in_text(reference)}"
+    start = f"At {results.farthest_h:g}\N{NO-BREAK SPACE}h before onset"
     if not any(cell.interval for cell in judged.values()):
-        return f"{start} there are no intervals, so no model is said to rank better or worse {than}."
+        return f"{start} there are no intervals, so no model is said to have a higher {than}."
     if not better and not worse:
-        return (
-            f"{start} no model can be said to rank cases better {than}: every paired interval includes zero."
-        )
-    said = [f"{_joined(better)} better {than}"] if better else []
-    said += [f"{_joined(worse)} worse {than}"] if worse else []
-    return f"{start}, {' and '.join(said)} (paired difference in AUPRC, interval without zero)."
+        return f"{start}, no model has a demonstrably higher {than}: every paired interval includes zero."
+    said = [f"{_joined(better)} a higher {than}"] if better else []
+    said += [f"{_joined(worse)} a lower {than}"] if worse else []
+    return f"{start}, {' and '.join(said)} (paired difference; the interval excludes zero)."
 
 
 def _joined(names: list[str]) -> str:
     """a, b and c, then the verb."""
-    return f"{', '.join(names[:-1])} and {names[-1]} rank" if len(names) > 1 else f"{names[0]} ranks"
+    return f"{', '.join(names[:-1])} and {names[-1]} have" if len(names) > 1 else f"{names[0]} has"
 
 
 def hours_in_words(risk_set: RiskSet) -> str:

@@ -47,8 +47,8 @@ def risk_around_onset_chart(curve: pd.DataFrame, looks: Sequence[Style], percent
     return Chart(
         name="risk_around_onset",
         title="Mean risk around onset",
-        caption="Whole lines: cases. Dotted: controls, by hours to their reference hour. The stays at each "
-        f"hour differ, because stays begin and end; {percent}% intervals are in the numbers.",
+        caption="Solid: cases. Dotted: controls, by hours to their reference hour. The stays at each hour "
+        f"differ, because stays begin and end; {percent}% intervals are in the CSV file.",
         description=f"Line chart of mean risk by hours to onset. {'; '.join(words)}.",
         data=data,
         layout={
@@ -82,14 +82,15 @@ def reliability_chart(curve: pd.DataFrame, looks: Sequence[Style], percent: str,
         )
         worst = rows.iloc[np.argmax(np.abs(rows.predicted - rows.observed).to_numpy())]
         words.append(
-            f"{look.name}: farthest off at risk {number(worst.predicted)}, cases {number(worst.observed)}"
+            f"{look.name}: largest deviation at mean risk {number(worst.predicted)}, "
+            f"share of cases {number(worst.observed)}"
         )
     top = min(1.0, float(np.nanmax(curve[["predicted", "observed", "high"]].to_numpy(float))) * 1.05)
     return Chart(
         name="reliability",
         title=f"Reliability {horizon:g} h before onset",
-        caption="Bins of equal size. Dotted: a risk of 0.2 happens in 2 of 10. Risks are judged in the "
-        f"cohort, with as many controls as it has, not as a ward has. Bars: {percent}% intervals.",
+        caption="Bins of equal size. Dotted: perfect calibration. Calibration refers to the prevalence of "
+        f"the cohort, not of a ward. Bars: {percent}% intervals.",
         description=f"Share of cases against mean risk in bins. {'; '.join(words)}.",
         data=data,
         layout={
@@ -114,13 +115,13 @@ def decision_curve_chart(curve: pd.DataFrame, looks: Sequence[Style]) -> Chart:
     for look, part in each_model(curve, looks):
         rows = part.sort_values("threshold")
         hover = [
-            f"<b>{look.name}</b><br>acting from risk {number(x)}<br>net benefit {number(y, 4)}"
+            f"<b>{look.name}</b><br>threshold {number(x)}<br>net benefit {number(y, 4)}"
             for x, y in rows[["threshold", "net_benefit"]].to_numpy(float)
         ]
         data.append(trace(look, rows.threshold, rows.net_benefit, hover))
         best = rows.iloc[int(np.nanargmax(rows.net_benefit.to_numpy(float)))]
         words.append(
-            f"{look.name}: at most {number(best.net_benefit, 4)}, from risk {number(best.threshold)}"
+            f"{look.name}: maximum {number(best.net_benefit, 4)} at threshold {number(best.threshold)}"
         )
     for name, dash in STRATEGIES.items():
         rows = curve[curve.model == name].sort_values("threshold")
@@ -131,12 +132,12 @@ def decision_curve_chart(curve: pd.DataFrame, looks: Sequence[Style]) -> Chart:
     return Chart(
         name="decision_curve",
         title="Decision curve",
-        caption="Cases found, less false alarms at the price that the threshold sets, per stay. Dashed: act "
-        "on everybody. Dotted: on nobody. A model below both is worth nothing at that threshold.",
+        caption="True positives minus false positives weighted by the odds of the threshold, per stay. "
+        "Dashed: treat all. Dotted: treat none. A model below both has no benefit at that threshold.",
         description=f"Net benefit against threshold. {'; '.join(words)}.",
         data=data,
         layout={
-            "xaxis": {"title": {"text": "risk from which one would act"}},
+            "xaxis": {"title": {"text": "risk threshold for action"}},
             "yaxis": {"title": {"text": "net benefit"}, "range": [-0.25 * top, 1.1 * top]},
         },
         numbers=curve,

@@ -6,7 +6,7 @@ Each is made from the rows and curves it is about, or says why there is nothing 
 
 from __future__ import annotations
 
-from sepsis.report.context import Shown
+from sepsis.report.context import Results
 from sepsis.report.elements import Section
 from sepsis.report.horizon_sections import (
     censoring_section,
@@ -33,6 +33,6 @@ PARTS = (
 )
 
 
-def sections(shown: Shown) -> list[Section]:
+def sections(results: Results) -> list[Section]:
     """All parts in order; one that does not apply, say differences of a single model, is not there."""
-    return [section for part in PARTS if (section := part(shown)) is not None]
+    return [section for part in PARTS if (section := part(results)) is not None]

@@ -10,10 +10,10 @@ from sepsis.report.page import Page
 from sepsis.report.tables import Want, models_table
 
 HOURLY = (  # (view, metric, heading): what is said of the hourly views, if there are any
-    ("continuous", "auprc", "AUPRC of every hour"),
-    ("continuous", "auroc", "AUROC of every hour"),
-    ("alarm", "event_recall", "Onsets found"),
-    ("alarm", "alarm_precision", "Alarms that are right"),
+    ("continuous", "auprc", "AUPRC, hourly"),
+    ("continuous", "auroc", "AUROC, hourly"),
+    ("alarm", "event_recall", "Onsets detected"),
+    ("alarm", "alarm_precision", "Alarm precision"),
     ("alarm", "lead_time_h", "Lead time, h"),
     ("alarm", "lead_time_shuffled_h", "Lead time shuffled, h"),
     ("utility", "normalised_utility", "Utility"),
@@ -29,7 +29,7 @@ def summary(page: Page, level: float) -> str:
     level : float
         Of the intervals.
     """
-    manifest, metrics = page.manifest, page.shown.horizon
+    manifest, metrics = page.manifest, page.results.horizon
     lines = [
         *([_who(page), ""] if page.risk_set else []),
         f"In brackets: {100 * level:g} % intervals, bootstrap over subjects, seed "
@@ -48,8 +48,8 @@ def summary(page: Page, level: float) -> str:
             ]
     hourly = _hourly_table(page)
     if hourly.rows:
-        lines += ["Hour by hour:", "", *_table(hourly), ""]
-    lines += ["From the export to the figures:", ""]
+        lines += ["Hourly predictions:", "", *_table(hourly), ""]
+    lines += ["Flow of stays:", ""]
     for step in page.flow:
         known = "" if step.n_events is None else f" ({step.n_events:,} reach onset)"
         lines.append(f"- {step.title}: {step.n:,}{known}")
@@ -70,14 +70,14 @@ def _who(page: Page) -> str:
     stays, events = len(risk_set.stay_id), int(risk_set.is_case.sum())
     people = len(set(risk_set.subject_id.tolist()))
     return (
-        f"{stays:,} ICU stays of {people:,} people{share}, {events:,} of which reach onset (prevalence "
+        f"{stays:,} ICU stays of {people:,} patients{share}, {events:,} of which reach onset (prevalence "
         f"{number(risk_set.is_case.mean())})."
     )
 
 
 def _hourly_table(page: Page) -> Table:
     """One row per model: the first window, threshold and weighting of each hourly view."""
-    rows = page.shown.metrics[page.shown.metrics.group == "all"]
+    rows = page.results.metrics[page.results.metrics.group == "all"]
     wants = []
     for view, metric, title in HOURLY:
         found = rows[(rows["view"] == view) & (rows.metric == metric)]
@@ -87,7 +87,7 @@ def _hourly_table(page: Page) -> Table:
             note = first.setting if hour is None else f"{hour:g} h ahead"
             wants.append(Want(title, metric, hour, first.setting, note))
     views = rows[rows["view"].isin([view for view, _, _ in HOURLY])]
-    return models_table(views, page.shown.models, wants, name="hourly", caption="")
+    return models_table(views, page.results.models, wants, name="hourly", caption="")
 
 
 def _table(table: Table) -> list[str]:

@@ -113,7 +113,7 @@ def difference_table(metrics: pd.DataFrame, metric: str) -> Table:
     ]
     return Table(
         name=f"{metric}-difference",
-        caption=f"{METRIC_NAMES[metric]} minus that of {in_text(reference)}, by hours before onset",
+        caption=f"Difference in {METRIC_NAMES[metric]} from {in_text(reference)}, by hours before onset",
         columns=(Column("Model", False), *(Column(f"{h:g} h") for h in horizons)),
         rows=tuple(rows),
     )
@@ -174,14 +174,14 @@ def coverage_table(coverage: pd.DataFrame) -> Table:
     by = coverage.assign(hours=[f"{h:g}" if pd.notna(h) else "" for h in coverage.horizon_h])
     rows = []
     for (model, reason, n, events), part in by.groupby(["model", "reason", "n", "n_events"], sort=False):
-        name = "every model" if model == "all" else model_name(str(model))
+        name = "all models" if model == "all" else model_name(str(model))
         hours = ", ".join(h for h in part.hours if h) or "all"
         rows.append((Cell(name), Cell(hours), Cell(str(reason)), count_cell(n), count_cell(events)))
-    words = (Column(t, numeric=False) for t in ("No risk from", "Hours before onset", "Reason"))
+    words = (Column(t, numeric=False) for t in ("Model", "Hours before onset", "Reason"))
     return Table(
         name="without-risk",
-        caption="Stays of the split without a risk, and stays that only one of labels and scores counts; "
-        "a stay can stand in several rows",
+        caption="Stays of the split without a risk, and stays that occur in only one of labels and scores; a "
+        "stay can appear in several rows",
         columns=(*words, Column("Stays"), Column("Cases")),
         rows=tuple(rows),
     )

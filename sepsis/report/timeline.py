@@ -75,9 +75,9 @@ def timeline_chart(
         return None
     return Chart(
         name="timeline",
-        title="One stay and its alarms",
-        caption=f"A case of middling length. Dots: alarms, at the threshold for {setting} and silenced for "
-        f"{rules.refractory_h:g} h after each. Dashed: thresholds. Grey: where an alarm counts as right.",
+        title="Alarms of one stay",
+        caption=f"A case with a median number of hours before onset. Dots: alarms at the threshold for "
+        f"{setting}, refractory period {rules.refractory_h:g} h. Dashed: thresholds. Grey: valid window.",
         description=f"Risks of one stay by hours to onset, with alarms. {'; '.join(words)}.",
         data=data,
         layout={

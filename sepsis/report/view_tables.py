@@ -16,8 +16,8 @@ MEASURES = {
     "auroc": "AUROC",
     "auprc": "AUPRC",
     "without_risk": "Stays without a risk",
-    "event_recall": "Onsets found",
-    "alarm_precision": "Alarms that are right",
+    "event_recall": "Onsets detected",
+    "alarm_precision": "Alarm precision",
     "normalised_utility": "Utility",
 }
 
@@ -61,9 +61,9 @@ def group_name(group: str) -> str:
     Examples
     --------
     >>> group_name("all"), group_name("sex: female")
-    ('Everybody', 'sex: female')
+    ('All stays', 'sex: female')
     """
-    return "Everybody" if group == "all" else group
+    return "All stays" if group == "all" else group
 
 
 def before_after_table(compared: pd.DataFrame, models: Sequence[str]) -> Table:
@@ -93,8 +93,7 @@ def before_after_table(compared: pd.DataFrame, models: Sequence[str]) -> Table:
         heads.append(Column(measure_name(column.metric), note=_where(column)))
     return Table(
         "before-after",
-        "Hours before the first antibiotic, culture or suspicion; below each number that of all hours, and "
-        "the change",
+        "Hours before the first antibiotic, culture or suspicion; below each value all hours and the change",
         (Column("Model", numeric=False), *heads),
         tuple((model_cell(model), *row) for model, row in cells.items()),
     )
@@ -114,5 +113,5 @@ def _where(column) -> str:
     if column.view == "horizon":
         return f"at {column.horizon_h:g} h"
     if column.view == "continuous":
-        return f"every hour, {column.horizon_h:g} h ahead"
+        return f"hourly, {column.horizon_h:g} h ahead"
     return column.setting

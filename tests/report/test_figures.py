@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 import pytest
 
 from sepsis.evaluation import evaluate_scores
-from sepsis.report.context import Shown
+from sepsis.report.context import Results
 from sepsis.report.figures import description, horizon_chart
 from sepsis.report.names import styles
 from sepsis.report.page import Page
@@ -31,8 +31,8 @@ def metrics():
 def charts():
     """Every figure of a page with many models, by name."""
     everything = evaluated(models=MANY)
-    shown = Shown(everything.metrics, everything.curves, everything.before_after(), "95")
-    page = Page(shown, sections(shown), everything.risk_set, everything.coverage, [], {}, [], {}, "test")
+    results = Results(everything.metrics, everything.curves, everything.before_after(), "95")
+    page = Page(results, sections(results), everything.risk_set, everything.coverage, [], {}, [], {}, "test")
     return {chart.name: chart for chart in page.charts}
 
 

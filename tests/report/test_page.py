@@ -13,7 +13,7 @@ from sepsis.core import schema
 from sepsis.core.errors import ExportError, NothingLeftError, UsageError
 from sepsis.evaluation import constant_risk_set
 from sepsis.report import Context, page, write_report
-from sepsis.report.context import Shown
+from sepsis.report.context import Results
 from tests.evaluation.made_up import study
 from tests.report.made_up import CARD, MANIFEST, MANY, report, whole_study
 from tests.report.made_up_evaluation import evaluated
@@ -90,7 +90,7 @@ def test_the_folder_holds_the_page_and_every_number(written):
 def test_the_page_says_what_it_must(outline):
     text = visible(outline)
     for said in (
-        "118 ICU stays of 118 people in the test split, 29 of which reach onset (prevalence 0.246)",
+        "118 ICU stays of 118 patients in the test split, 29 of which reach onset (prevalence 0.246)",
         "at 0, 3 and 7 hours before onset",
         "Not a medical device",
         "MGP-TCN", "DTW k-NN", "Logistic regression", "Clock",
@@ -102,10 +102,10 @@ def test_the_page_says_what_it_must(outline):
 
 def test_the_page_says_how_intervals_are_made_and_what_matching_does_to_burden_and_benefit(outline):
     text = visible(outline)
-    assert "AUROC and average precision have intervals symmetric in log odds" in text
-    assert "None is adjusted for how many there are" in text
-    assert "cases are more frequent here than in the unit, and fewer alarms are right there" in text
-    assert "Net benefit depends on the share of cases" in text
+    assert "Intervals of AUROC and average precision are symmetric in log odds" in text
+    assert "Intervals are not adjusted for multiplicity" in text
+    assert "the prevalence exceeds that of the unit, and alarm precision would be lower there" in text
+    assert "Net benefit depends on the prevalence" in text
     assert "the first right alarm" not in text  # the lead time is that of the first alarm, right or not
 
 
@@ -167,8 +167,8 @@ def test_models_are_switched_in_groups_and_circular_ones_are_flagged(tmp_path):
     assert {m for m, on in pressed.items() if on} == {"mgp_tcn", "dtw_knn", "logistic", "clock"}
     text = visible(Outline(html))
     assert "SOFA (circular)" in text
-    assert "SOFA is no fair comparison: the label is made of it." in text
-    assert "Negative controls: know no physiology" in text
+    assert "SOFA is not a fair comparator: the label is derived from it." in text
+    assert "Negative controls (no physiology)" in text
 
 
 def test_every_heading_of_a_sortable_table_is_a_button(outline):
@@ -188,7 +188,7 @@ def test_every_heading_of_a_sortable_table_is_a_button(outline):
 def test_a_card_is_on_the_page_and_a_model_without_one_is_named(outline):
     text = visible(outline)
     assert "A laboratory value counts from the hour it was drawn" in text
-    assert "No card came with the scores of DTW k-NN, Logistic regression, Clock." in text
+    assert "No model card was supplied for DTW k-NN, Logistic regression, Clock." in text
 
 
 HOSTILE_CARD = """# Model card: </title><script>alert(1)</script>
@@ -230,13 +230,13 @@ def test_what_cannot_be_shown_is_left_out_with_the_reason(tmp_path):
     html = report(tmp_path / "r", evaluation=evaluation).read_text(encoding="utf-8")
     outline = Outline(html)
     text = visible(outline)
-    assert text.count("The scores have no risks hour by hour, so this is left out") == 4
-    assert "Know before you read No hourly scores" in text
-    assert "The labels bring no columns to make groups of" in text
+    assert text.count("Omitted: the scores have no hourly risks") == 4
+    assert "Notes No hourly scores" in text
+    assert "The labels have no columns for subgroups" in text
     assert "no times of antibiotics, cultures or suspicion" in text
     assert {p.name for p in (tmp_path / "r" / "figures").iterdir()} == {"auprc.csv", "auroc.csv"}
-    assert text.count("not in these scores: see why there") >= 4
-    assert "Lead time How long before onset" not in text
+    assert text.count("not available for these scores; see the section") >= 4
+    assert "Lead time Time from the first alarm" not in text
 
 
 def test_hourly_scores_alone_make_a_page_too(tmp_path):
@@ -249,8 +249,8 @@ def test_hourly_scores_alone_make_a_page_too(tmp_path):
     )  # fmt: skip
     html = report(tmp_path / "r", evaluation=hourly).read_text(encoding="utf-8")
     text = visible(Outline(html))
-    assert "4 models, judged hour by hour." in text
-    assert "No fixed hours before onset could be judged" in text
+    assert "4 models, evaluated on hourly risks only." in text
+    assert "No fixed-horizon evaluation was possible" in text
     assert {p.name for p in (tmp_path / "r" / "figures").iterdir()} == {"risk_around_onset.csv"}
 
 
@@ -293,7 +293,7 @@ def test_an_earlier_report_is_replaced_and_nothing_else_is(tmp_path):
 def test_one_model_alone_is_compared_with_nothing(tmp_path):
     models = ("mgp_tcn",)
     html = report(tmp_path / "r", models=models).read_text(encoding="utf-8")
-    assert "There is one model, so nothing is compared." in html
+    assert "A single model has no comparator." in html
     assert 'id="differences-title"' not in html
 
 
@@ -316,15 +316,15 @@ def test_metrics_of_other_stays_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("low", "high", "sentence"),
     [
-        (0.02, 0.08, "a ranks better than the clock (paired"),
-        (-0.08, -0.02, "a ranks worse than the clock (paired"),
-        (-0.02, 0.08, "no model can be said to rank cases better than the clock"),
+        (0.02, 0.08, "a has a higher AUPRC than the clock (paired"),
+        (-0.08, -0.02, "a has a lower AUPRC than the clock (paired"),
+        (-0.02, 0.08, "no model has a demonstrably higher AUPRC than the clock"),
         (float("nan"), float("nan"), "there are no intervals"),
     ],
 )
 def test_the_verdict_follows_the_paired_interval(low, high, sentence):
-    shown = Shown(difference(low, high), {}, pd.DataFrame(), "95")
-    assert sentence in page.verdict(shown)
+    results = Results(difference(low, high), {}, pd.DataFrame(), "95")
+    assert sentence in page.verdict(results)
 
 
 @pytest.mark.parametrize(

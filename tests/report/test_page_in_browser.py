@@ -219,7 +219,7 @@ def test_a_point_says_its_numbers_when_touched(opened):
 def test_the_numbers_of_a_figure_can_be_saved_from_the_page_alone(opened):
     page, _ = opened()
     with page.expect_download() as waiting:
-        page.get_by_role("link", name="Numbers of AUROC against hours before onset (CSV)").click()
+        page.get_by_role("link", name="Numbers of AUROC by hours before onset (CSV)").click()
     saved = pd.read_csv(waiting.value.path())
     assert waiting.value.suggested_filename == "auroc.csv"
     assert list(saved.columns) == ["model", "horizon_h", "metric", "estimate", "low", "high", "n", "n_events"]

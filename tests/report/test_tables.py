@@ -25,7 +25,7 @@ def test_the_flow_names_every_stay_that_does_not_reach_the_figures():
         ("Included by the labels", 140, 34, (("no match", 4), ("not in the scores", 1))),
         ("In the cohort", 135, 33, (("train split", 12), ("validation split", 3))),
         ("In the test split", 120, 30, (("nothing charted", 2),)),
-        ("In every figure", 118, 29, ()),
+        ("In all figures", 118, 29, ()),
     ]
 
 
@@ -47,7 +47,7 @@ def test_the_flow_as_a_table_keeps_its_order():
     table = flow_table(flow())
     assert not table.sortable
     assert [row[0].text for row in table.rows][:3] == [
-        "ICU stays in the export", "not further: no data", "not further: too young",
+        "ICU stays in the export", "excluded: no data", "excluded: too young",
     ]  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def test_coverage_joins_hours_with_the_same_number_missing():
     assert [tuple(cell.text for cell in row) for row in tables.coverage_table(coverage).rows] == [
         ("DTW k-NN", "3, 7", "nothing charted", "2", "1"),
         ("DTW k-NN", "7.5", "too short", "1", "0"),
-        ("every model", "all", "not in the scores", "4", "2"),
+        ("all models", "all", "not in the scores", "4", "2"),
     ]
 
 
@@ -127,7 +127,7 @@ def test_a_group_too_small_has_its_size_and_no_number():
     rows = metrics[(metrics.horizon_h == 7) & (metrics.setting == "") & (metrics["view"] == "horizon")]
     table = groups_table(rows, MODELS, name="x", caption="", metric="auroc")
     by = {row[0].text: [cell.text for cell in row[1:]] for row in table.rows}
-    assert list(by)[0] == "Everybody"
+    assert list(by)[0] == "All stays"
     assert by["age: 80 or more"] == ["20", "3", "–", "–", "–", "–"]
     assert by["site: A"][:2] == ["60", "15"]
 
@@ -135,7 +135,7 @@ def test_a_group_too_small_has_its_size_and_no_number():
 def test_before_and_after_stand_in_one_cell():
     everything = evaluated()
     table = before_after_table(everything.before_after(), MODELS)
-    assert [c.note for c in table.columns[1:]] == ["at 7 h", "at 7 h", "every hour, 6 h ahead", "recall 0.8"]
+    assert [c.note for c in table.columns[1:]] == ["at 7 h", "at 7 h", "hourly, 6 h ahead", "recall 0.8"]
     event_recall = table.rows[0][4]  # 0.8 on all hours
     assert event_recall == Cell("0.700", "0.800, −0.100", key=0.7)
 

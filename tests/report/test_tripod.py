@@ -1,6 +1,6 @@
 import re
 
-from sepsis.report.context import Shown
+from sepsis.report.context import Results
 from sepsis.report.page import FIXED
 from sepsis.report.sections import sections
 from sepsis.report.tripod import ITEMS, item_map
@@ -17,8 +17,8 @@ def test_there_are_27_items_with_52_parts_in_order():
 
 def test_every_item_points_to_a_part_of_the_page_or_says_why_not():
     everything = evaluated()
-    shown = Shown(everything.metrics, everything.curves, everything.before_after(), "95")
-    names = {section.name for section in sections(shown)} | set(FIXED)
+    results = Results(everything.metrics, everything.curves, everything.before_after(), "95")
+    names = {section.name for section in sections(results)} | set(FIXED)
     for item in ITEMS:
         assert item.remark, item.number
         assert item.section in names | {""}, item.number
@@ -26,6 +26,6 @@ def test_every_item_points_to_a_part_of_the_page_or_says_why_not():
 
 def test_an_item_whose_part_has_nothing_to_show_says_so():
     by = {item.number: item for item in item_map({"flow", "manifest"}, {"alarms"})}
-    assert by["15"].remark == "not in these scores: see why there"
+    assert by["15"].remark == "not available for these scores; see the section"
     assert by["20a"].section == "flow"
     assert by["26"] == type(by["26"])("26", by["26"].topic, "", "not on this page")

@@ -214,7 +214,7 @@ def test_what_was_never_charted_stands_on_the_model_card():
 def test_only_sofa_is_flagged_circular():
     assert [bool(entry_of(score.name).circular) for score in SCORES] == [False, False, False, True]
     X, y = made_up_windows(30, 1)
-    assert "the label is made of it" in " ".join(WindowSOFA().fit(X, y).notes())
+    assert "the label is derived from it" in " ".join(WindowSOFA().fit(X, y).notes())
 
 
 @pytest.mark.parametrize("score", SCORES)
