@@ -135,20 +135,26 @@ class Page:
         )
 
     def _lead(self) -> str:
-        """Whom the page is about."""
-        risk_set = self.risk_set
-        if risk_set is None:
+        if self.risk_set is None:
             count = len(self.results.models)
             return f"{count} model{'s' if count > 1 else ''}, evaluated on hourly risks only."
-        stays, events = len(risk_set.stay_id), int(risk_set.is_case.sum())
-        share = f" in the {self.split} split" if self.split else ""
-        count = len(risk_set.models)
+        count = len(self.risk_set.models)
         who = f"Each of {count} models gives" if count > 1 else "The model gives"
         return (
-            f"{stays:,} ICU stays of {len(set(risk_set.subject_id.tolist())):,} patients{share}, {events:,} of "
-            f"which reach onset (prevalence {number(risk_set.is_case.mean())}). {who} one risk per stay at "
-            f"{hours_in_words(risk_set)} hours before onset."
+            f"{stays_in_words(self.risk_set, self.split)} {who} one risk per stay at "
+            f"{hours_in_words(self.risk_set)} hours before onset."
         )
+
+
+def stays_in_words(risk_set: RiskSet, split: str | None) -> str:
+    """Numbers of stays, patients and cases in a sentence."""
+    share = f" in the {split} split" if split else ""
+    stays, events = len(risk_set.stay_id), int(risk_set.is_case.sum())
+    patients = len(set(risk_set.subject_id.tolist()))
+    return (
+        f"{stays:,} ICU stays of {patients:,} patients{share}, {events:,} of which reach onset (prevalence "
+        f"{number(risk_set.is_case.mean())})."
+    )
 
 
 def verdict(results: Results) -> str:
@@ -167,17 +173,17 @@ def verdict(results: Results) -> str:
     table = tables.difference_table(results.horizon, "auprc")
     compared = [m for m in models if m != reference]
     kinds = {look.model: look.kind for look in results.looks}
-    judged = {
+    listed = {
         model: row[1]  # the farthest hours
         for model, row in zip(compared, table.rows, strict=True)
         if kinds[model] == "model" or "model" not in kinds.values()
     }
-    better = [in_text(m) for m, cell in judged.items() if cell.sign > 0]
-    worse = [in_text(m) for m, cell in judged.items() if cell.sign < 0]
+    better = [in_text(m) for m, cell in listed.items() if cell.sign > 0]
+    worse = [in_text(m) for m, cell in listed.items() if cell.sign < 0]
     than = f"AUPRC than {in_text(reference)}"
     start = f"At {results.farthest_h:g}\N{NO-BREAK SPACE}h before onset"
-    if not any(cell.interval for cell in judged.values()):
-        return f"{start} there are no intervals, so no model is said to have a higher {than}."
+    if not any(cell.interval for cell in listed.values()):
+        return f"{start} there are no intervals, so no difference from {in_text(reference)} is stated."
     if not better and not worse:
         return f"{start}, no model has a demonstrably higher {than}: every paired interval includes zero."
     said = [f"{_joined(better)} a higher {than}"] if better else []

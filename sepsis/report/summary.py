@@ -5,8 +5,8 @@ The figures as Markdown, for a document or a pull request: `summary.md` beside t
 from __future__ import annotations
 
 from sepsis.report import tables
-from sepsis.report.elements import Table, number
-from sepsis.report.page import Page
+from sepsis.report.elements import Table
+from sepsis.report.page import Page, stays_in_words
 from sepsis.report.tables import Want, models_table
 
 HOURLY = (  # (view, metric, heading): what is said of the hourly views, if there are any
@@ -31,7 +31,7 @@ def summary(page: Page, level: float) -> str:
     """
     manifest, metrics = page.manifest, page.results.horizon
     lines = [
-        *([_who(page), ""] if page.risk_set else []),
+        *([stays_in_words(page.risk_set, page.split), ""] if page.risk_set else []),
         f"In brackets: {100 * level:g} % intervals, bootstrap over subjects, seed "
         f"{manifest.get('seed', 'unknown')}. Label definition: `{manifest.get('definition', 'unknown')}`.",
         "",
@@ -60,19 +60,6 @@ def summary(page: Page, level: float) -> str:
         f"`{str(manifest.get('split_hash', 'unknown'))[:12]}`. Research software; not a medical device.",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _who(page: Page) -> str:
-    """Whom the fixed-horizon figures are about."""
-    risk_set = page.risk_set
-    assert risk_set is not None
-    share = f" in the {page.split} split" if page.split else ""
-    stays, events = len(risk_set.stay_id), int(risk_set.is_case.sum())
-    people = len(set(risk_set.subject_id.tolist()))
-    return (
-        f"{stays:,} ICU stays of {people:,} patients{share}, {events:,} of which reach onset (prevalence "
-        f"{number(risk_set.is_case.mean())})."
-    )
 
 
 def _hourly_table(page: Page) -> Table:
