@@ -57,7 +57,9 @@ MODELS = {
     "sirs": Entry("baselines.bedside:SIRS", "SIRS", BEDSIDE_SCORE),
     "qsofa": Entry("baselines.bedside:QSOFA", "qSOFA", BEDSIDE_SCORE),
     "news2": Entry("baselines.bedside:NEWS2", "NEWS2", BEDSIDE_SCORE),
-    "sofa": Entry("baselines.bedside:WindowSOFA", "SOFA", BEDSIDE_SCORE, circular="the label is derived from it"),
+    "sofa": Entry(
+        "baselines.bedside:WindowSOFA", "SOFA", BEDSIDE_SCORE, circular="the label is derived from it"
+    ),
     "clock": Entry("baselines.negative_controls:Clock", "Clock", NEGATIVE_CONTROL, in_text="the clock"),
     "observation_count": Entry(
         "baselines.negative_controls:ObservationCount", "Observation count", NEGATIVE_CONTROL
