@@ -1,8 +1,7 @@
 """
-Definitions side by side: how many cases each finds, whom they agree on, how far their onsets lie
-apart, and which switch makes the difference.
+Comparison of definitions: cases of each, agreement, shift of onset, and the effect of each switch.
 
-Everything here takes labels that are already there, or a function that makes them; nothing is read.
+Everything here works on labels in memory, or on a function that makes them.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ WALK = ["walk", "step", "switch", "before", "after", *COUNTS, "cases_gained", "c
 
 @dataclass(frozen=True)
 class Change:
-    """One switch that two definitions set differently."""
+    """A switch with different values in two definitions."""
 
     switch: str  # "section.option"
     before: Any
@@ -40,14 +39,13 @@ class Change:
 
 def counts(onset: pd.DataFrame) -> dict[str, int]:
     """
-    How many stays a definition finds, by `COUNTS`.
+    Number of stays by `COUNTS`.
 
     Reads    onset, as `label_stays` writes it: one row per stay of the export
-    Writes   stays: all of them; suspected: with a suspicion of infection; onsets: with an onset,
-             wherever it lies and whether the stay is included or not; onsets_in_stay: those between
-             admission and discharge; cases, controls: included; cases_from_7_h: cases whose onset
-             is at hour 7 of the stay or later (the usual filter of early prediction); excluded:
-             neither
+    Writes   stays: all; suspected: with a suspicion of infection; onsets: with an onset at any time,
+             included or not; onsets_in_stay: between admission and discharge; cases, controls: included;
+             cases_from_7_h: cases with onset at hour 7 of the stay or later (the usual filter of early
+             prediction); excluded: neither case nor control
     """
     onset_h = onset["onset_h"].to_numpy(float)
     case = _cases(onset)
@@ -67,13 +65,13 @@ def counts(onset: pd.DataFrame) -> dict[str, int]:
 
 def agreement(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, float]:
     """
-    How two definitions agree on the same export, by `PAIR_MEASURES`.
+    Agreement of two definitions on one export, by `PAIR_MEASURES`.
 
     Reads    two onset tables of the same stays
     Writes   the number of cases of both, of the first only, of the second only; Cohen's kappa of
-             "is a case" over all stays of the export (NaN where it has no meaning: every stay in
-             the same class for both); the number of stays with an onset by both, and how many
-             hours later the second puts it: median and quartiles, NaN if there is none
+             "is a case" over all stays of the export (NaN if every stay is in the same class by both);
+             the number of stays with an onset by both, and how many hours later it is by the second:
+             median and quartiles, NaN without such stays
     """
     both = first.merge(second, on="stay_id", suffixes=("_1", "_2"), validate="one_to_one")
     assert len(both) == len(first) == len(second)  # every definition lists every stay
@@ -97,7 +95,7 @@ def kappa(first: np.ndarray, second: np.ndarray) -> float:
     Returns
     -------
     kappa : float
-        1 is full agreement, 0 what chance would give; NaN where chance alone gives full agreement.
+        1 is full agreement, 0 that of chance; NaN where chance alone gives full agreement.
 
     References
     ----------
@@ -119,9 +117,9 @@ def kappa(first: np.ndarray, second: np.ndarray) -> float:
 
 def compare(onsets: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """
-    Every definition's counts and every pair's agreement, one number a row.
+    Counts of every definition and agreement of every pair, one number per row.
 
-    Reads    onset tables of the same export by the definition's name
+    Reads    onset tables of the same export by name of the definition
     Writes   compare(preset, other, measure, value): `other` is "" for a count of one definition;
              measures as in `counts` and `agreement`, shifts positive where `other` is later
     """
@@ -134,7 +132,7 @@ def compare(onsets: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def changes(start: Preset, end: Preset) -> list[Change]:
-    """The switches that differ, in the order of the definition's tables and options."""
+    """The switches that differ, in the order of tables and options."""
     before, after = start.settings(), end.settings()
     return [
         Change(f"{section}.{option}", value, after[section][option])
@@ -164,8 +162,8 @@ def walk(onset_of: Callable[[Preset], pd.DataFrame], start: Preset, end: Preset)
     Returns
     -------
     DataFrame : walk, step, switch, before, after, the counts, cases_gained, cases_lost
-        Step 0 is `start` itself, the last step equals `end`; gained and lost against the step
-        before. What a switch does depends on those before it: the order is that of `changes`.
+        Step 0 is `start`, the last step equals `end`; cases are gained and lost against the previous step.
+        The effect of a switch depends on those before it; the order is that of `changes`.
 
     Raises
     ------
@@ -175,7 +173,7 @@ def walk(onset_of: Callable[[Preset], pd.DataFrame], start: Preset, end: Preset)
     steps = changes(start, end)
     name = f"{start.name}:{end.name}"
     if not steps:
-        raise UsageError(f"--walk {name}", "the two definitions do not differ", "two that do")
+        raise UsageError(f"--walk {name}", "the two definitions are the same", "two different ones")
     rows, here, before = [], start, onset_of(start)
     rows.append((name, 0, "", "", "", *counts(before).values(), 0, 0))
     for number, step in enumerate(steps, start=1):
@@ -193,7 +191,7 @@ def walk(onset_of: Callable[[Preset], pd.DataFrame], start: Preset, end: Preset)
 
 
 def shown(value: Any) -> str:
-    """A switch's value as its preset file writes it."""
+    """A switch's value as in a preset file."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple | list):
@@ -202,5 +200,4 @@ def shown(value: Any) -> str:
 
 
 def _cases(onset: pd.DataFrame, suffix: str = "") -> np.ndarray:
-    """Included and a case."""
     return onset[f"included{suffix}"].to_numpy(bool) & onset[f"is_case{suffix}"].to_numpy(bool)

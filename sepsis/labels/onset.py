@@ -1,5 +1,5 @@
 """
-Onset: the first hour at which SOFA has risen far enough around a suspicion of infection.
+Onset: the first hour with a sufficient rise in SOFA around a suspicion of infection.
 """
 
 from __future__ import annotations
@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 
 from sepsis.labels.definition import OnsetOptions, SofaOptions
-from sepsis.labels.ragged import HOUR_S, offsets_of, seconds, window_bounds
+from sepsis.labels.ragged import EVER_S, HOUR_S, offsets_of, seconds, window_bounds
 from sepsis.labels.sofa import COMPONENTS
 from sepsis.labels.suspicion import PAIR, earliest_pair
 
-EVER_S = 1 << 40
 AT_ONSET = [f"{component}_at_onset" for component in COMPONENTS]
 TIMES = [
     "onset_h", "suspicion_h", "antibiotic_h", "culture_h", "sofa_rise_h", "sofa2_h", "label_known_h",
@@ -33,17 +32,17 @@ def first_rise(
     rise : int
         Points above the baseline.
     baseline : str
-        "running_minimum": the lowest total so far; "first": the first usable hour's;
-        "minimum_24h": the lowest of the 24 h before and now; "zero": 0.
+        "running_minimum": the lowest total so far; "first": that of the first usable hour;
+        "minimum_24h": the lowest of this hour and the 24 h before; "zero": 0.
     usable : ndarray of bool, shape (S, H), optional
-        Hours that are looked at; the others are neither baseline nor onset. Default: all.
+        Hours that can be baseline or onset. Default: all.
 
     Returns
     -------
     hour : ndarray of int64, shape (S,)
-        Column of the first rise; -1 if there is none.
+        Column of the first rise; -1 without one.
     base : ndarray, shape (S,)
-        The baseline it rose from; NaN if there is none.
+        The baseline of that rise; NaN without one.
 
     Examples
     --------
@@ -60,7 +59,7 @@ def first_rise(
 
 
 def _baseline(sofa: np.ndarray, rule: str) -> np.ndarray:
-    """What each hour is compared with, shape (S, H); `sofa` is infinite at hours not looked at."""
+    """The baseline of each hour, shape (S, H); `sofa` is infinite at hours that are not usable."""
     if rule == "zero":
         return np.zeros_like(sofa)
     if rule == "running_minimum":
@@ -87,10 +86,9 @@ def onset_times(
     Reads    sofa(stay_id, hour, time_h, sofa, respiration .. renal), pairs(stay_id, suspicion_h,
              antibiotic_h, culture_h), stays(stay_id, stay_h)
     Writes   times(stay_id, onset_h, suspicion_h, antibiotic_h, culture_h, sofa_rise_h, sofa2_h,
-             label_known_h, sofa_at_onset, sofa_baseline, <component>_at_onset); gaps where there is
-             no rise
+             label_known_h, sofa_at_onset, sofa_baseline, <component>_at_onset); gaps without a rise
     Rule     a rise is the first hour of the window around a suspicion with `rise_points` over the
-             baseline; the suspicion is the earliest of the stay, or the first to have a rise. `sofa2_h`
+             baseline; the suspicion is the earliest of the stay, or the first with a rise. `sofa2_h`
              is the first hour of at least two points. The label is known when the rise, the antibiotic
              and the culture have all happened.
 
@@ -98,7 +96,7 @@ def onset_times(
     ----------
     window : SofaOptions, optional
         `grid_before_h` and `grid_after_h` bound the hours around each suspicion; by default all rows of
-        the stay are looked at.
+        the stay are used.
     """
     if options.suspicion == "first":
         tried = earliest_pair(pairs)
@@ -136,7 +134,6 @@ def onset_times(
 
 
 def _stamped(times: pd.DataFrame, options: OnsetOptions) -> pd.DataFrame:
-    """The times with `onset_h` and `label_known_h`."""
     rise, events = times["sofa_rise_h"], times[["sofa_rise_h", "antibiotic_h", "culture_h"]]
     known = events.max(axis=1).where(rise.notna())
     dated = {
@@ -154,20 +151,15 @@ def _window_rows(
     """
     Rows of `sofa` in [suspicion - before, suspicion + after] of each pair, padded to one width.
 
-    Returns
-    -------
-    row : ndarray of int64, shape (P, H)
-        Position in `sofa`; -1 beyond the last.
-    inside : ndarray of bool, shape (P, H)
+    (position in `sofa` or -1, whether it is inside), both of shape (P, H).
     """
     stay_ids = np.union1d(sofa["stay_id"], pairs["stay_id"])
     offsets = [
         offsets_of(np.bincount(np.searchsorted(stay_ids, t["stay_id"]), minlength=len(stay_ids)))
         for t in (sofa, pairs)
     ]
-    after_s, before_s = EVER_S, EVER_S
-    if window is not None:
-        after_s, before_s = window.grid_after_h * HOUR_S, window.grid_before_h * HOUR_S
+    before_s = EVER_S if window is None else window.grid_before_h * HOUR_S
+    after_s = EVER_S if window is None else window.grid_after_h * HOUR_S
     until_s, lookback_s = seconds(pairs["suspicion_h"]) + after_s, before_s + after_s
     lo, hi = window_bounds(seconds(sofa["time_h"]), offsets[0], until_s, offsets[1], lookback_s)
     width = max(int((hi - lo).max(initial=0)), 1)
@@ -190,12 +182,12 @@ def _pick(values: np.ndarray, hour: np.ndarray) -> np.ndarray:
 
 def exported_times(labels: pd.DataFrame, options: OnsetOptions) -> pd.DataFrame:
     """
-    Onset of an export that brings its own labels.
+    Onset by the export's own labels.
 
     Reads    labels(stay_id, first_labelled_h, first_row_h, last_row_h)
     Writes   times as `onset_times`, with suspicion and SOFA empty
-    Rule     labels begin `label_lead_h` before onset. A stay labelled from its first row on has an
-             onset that cannot be dated: its times stay empty, and `attrition` says why.
+    Rule     labels begin `label_lead_h` before onset. The onset of a stay that is labelled from its first
+             row on cannot be dated: its times stay empty, and `attrition` has the reason.
     Source   Reyna et al., Crit Care Med 2020, doi:10.1097/CCM.0000000000004145
     """
     first = labels["first_labelled_h"].astype(float)

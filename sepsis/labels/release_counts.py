@@ -1,5 +1,5 @@
 """
-What a definition should find in a release that is known: `data_schema/expected.toml`.
+Published counts of known releases (`data_schema/expected.toml`), to compare with the counts found.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Release:
     Attributes
     ----------
     rows : dict of str to int
-        Rows of the tables that tell it from others; "stays" are those of the adapter's own table.
+        Rows of its identifying tables; "stays" are those of the adapter's own table.
     """
 
     id: str
@@ -33,20 +33,20 @@ class Release:
 
 
 def releases() -> list[Release]:
-    """The releases that are known."""
+    """The known releases."""
     return [Release(**entry) for entry in schema.read_toml("expected")["release"]]
 
 
 def release_of(kind: str, rows: Mapping[str, int]) -> Release | None:
     """
-    The release that an export is, or None.
+    The release with the row counts of this export, or None.
 
     Parameters
     ----------
     kind : str
         As `Source.kind`.
     rows : mapping
-        Number of rows by table; a release with a table that is not in it does not match.
+        Number of rows by table; a release with a table missing from it does not match.
     """
     for release in releases():
         if release.kind == kind and all(rows.get(table) == n for table, n in release.rows.items()):
@@ -56,10 +56,10 @@ def release_of(kind: str, rows: Mapping[str, int]) -> Release | None:
 
 def expected_against_found(release: Release, preset: str, found: Mapping[str, int]) -> pd.DataFrame:
     """
-    Expected counts of a definition in a release beside what was found.
+    Expected counts of a definition in a release, and the counts found.
 
-    Writes   count, expected, found, agrees, source; no row where nothing is known
-    Rule     a value agrees if it is the same, a range if it holds the number, bounds included
+    Writes   count, expected, found, agrees, source; no row for a count without an expectation
+    Rule     a number agrees with an equal value, and with a range that includes it
     """
     rows = []
     for entry in schema.read_toml("expected")["expected"]:
@@ -74,5 +74,5 @@ def expected_against_found(release: Release, preset: str, found: Mapping[str, in
 
 
 def bounds(entry: Mapping[str, Any]) -> tuple[int, int]:
-    """Lowest and highest number that agrees."""
+    """Lowest and highest agreeing number."""
     return entry.get("low", entry.get("value")), entry.get("high", entry.get("value"))

@@ -1,9 +1,9 @@
 """
-SOFA points of the six organ systems.
+SOFA points of the six organ systems: the table of Vincent et al. 1996.
 
-Every function takes the worst value of the last 24 h and returns 0 to 4 points, NaN where there
-is nothing to judge: the caller decides what a gap means. Where several measurements count for one
-organ, the worst of them does.
+Every function takes the worst value of the last 24 h and returns 0 to 4 points. A value that was not
+measured (NaN) gives NaN; the caller decides what a gap means. Of several measurements of one organ, the
+one with most points counts.
 
 References
 ----------
@@ -11,6 +11,8 @@ Vincent et al., Intensive Care Med 22 (1996) 707-710, doi:10.1007/BF01709751.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -79,10 +81,10 @@ def respiration_points(
     ----------
     pf_ventilated, pf_unventilated : ndarray
         Lowest PaO2/FiO2 of the window, in mmHg, from gases drawn with and without a ventilator;
-        NaN if there was none.
+        NaN without a gas.
     ventilated_pf_200_400 : bool
-        Whether a ventilated patient scores 2 below 300 and 1 below 400, as the table of 1996 says,
-        or 0, as the reference code of Moor et al. 2019 does.
+        Whether a ventilated patient scores 2 below 300 and 1 below 400, as in the table of 1996, or 0, as
+        in the code of Moor et al. 2019.
 
     Examples
     --------
@@ -105,7 +107,7 @@ def ventilated_points(pf: Array, *, ventilated_pf_200_400: bool = True) -> Array
 
 
 def unventilated_points(pf: Array) -> Array:
-    """Respiration points of a patient without ventilator: never more than 2."""
+    """Respiration points of a patient without a ventilator: at most 2."""
     return _below(pf, (400, 1), (300, 2))
 
 
@@ -120,7 +122,7 @@ def cardiovascular_points(
     map_mmhg : ndarray
         Lowest mean arterial pressure of the window, in mmHg; NaN if not charted.
     norepinephrine, epinephrine, dopamine, dobutamine : ndarray
-        Highest rate of the window, in mcg/kg/min; NaN if not given. A rate of 0 scores nothing.
+        Highest rate of the window, in mcg/kg/min; NaN if not given. A rate of 0 has 0 points.
 
     Examples
     --------
@@ -144,7 +146,7 @@ def pressure_points(map_mmhg: Array) -> Array:
     return _below(map_mmhg, (70, 1))
 
 
-# Points when the rate, in mcg/kg/min, is above the edge.
+# (edge, points): the points of a rate, in mcg/kg/min, above the edge
 DRUGS: dict[str, tuple[tuple[float, int], ...]] = {
     "norepinephrine": ((0.0, 3), (0.1, 4)),
     "epinephrine": ((0.0, 3), (0.1, 4)),
@@ -157,20 +159,17 @@ def drug_points(rate: Array, drug: str, *, zero_counts: bool = False) -> Array:
     """
     Points of one vasoactive drug (a key of `DRUGS`) by its rate in mcg/kg/min; NaN if not given.
 
-    `zero_counts`: a rate of 0 of norepinephrine or epinephrine scores 3, as code does that asks for a rate
-    of at most 0.1 only.
+    `zero_counts`: norepinephrine or epinephrine at a rate of 0 scores 3, as in code that tests only whether
+    the rate is at most 0.1.
 
     Examples
     --------
     >>> drug_points(np.array([0.0, 0.1, 0.2, np.nan]), "norepinephrine")
     array([ 0.,  3.,  4., nan])
     """
-    rate = np.asarray(rate, dtype=float)
-    points = np.where(np.isnan(rate), np.nan, 0.0)
-    for edge, score in DRUGS[drug]:
-        points[rate > edge] = score
+    points = _scored(rate, np.greater, DRUGS[drug])
     if zero_counts and drug in ("norepinephrine", "epinephrine"):
-        points[rate == 0] = 3.0
+        points[np.asarray(rate) == 0] = 3.0
     return points
 
 
@@ -183,7 +182,7 @@ def renal_points(creatinine: Array, urine_ml_day: Array) -> Array:
     creatinine : ndarray
         Highest value of the window, in mg/dL; NaN if not measured.
     urine_ml_day : ndarray
-        Urine per day, in mL; NaN if not known.
+        Urine per day, in mL; NaN if unknown.
 
     Examples
     --------
@@ -199,29 +198,29 @@ def creatinine_points(creatinine: Array) -> Array:
 
 
 def urine_points(urine_ml_day: Array) -> Array:
-    """Three points for less than 500 mL of urine a day, four for less than 200 mL; NaN if not known."""
+    """Three points for less than 500 mL of urine a day, four for less than 200 mL; NaN if unknown."""
     return _below(urine_ml_day, (500, 3), (200, 4))
 
 
 def _below(value: Array, *bands: tuple[float, int]) -> Array:
-    """Points of the last (edge, points) that the value lies below, 0 below none; NaN stays NaN."""
-    value = np.asarray(value, dtype=float)
-    points = np.where(np.isnan(value), np.nan, 0.0)
-    for edge, score in bands:
-        points[value < edge] = score
-    return points
+    """Points of the last (edge, points) with the value below the edge, else 0; NaN stays NaN."""
+    return _scored(value, np.less, bands)
 
 
 def _reaching(value: Array, *bands: tuple[float, int]) -> Array:
-    """Points of the last (edge, points) that the value reaches, 0 if none; NaN stays NaN."""
+    """Points of the last (edge, points) with the value at or above the edge, else 0; NaN stays NaN."""
+    return _scored(value, np.greater_equal, bands)
+
+
+def _scored(value: Array, test: Callable, bands: Iterable[tuple[float, int]]) -> Array:
     value = np.asarray(value, dtype=float)
     points = np.where(np.isnan(value), np.nan, 0.0)
     for edge, score in bands:
-        points[value >= edge] = score
+        points[test(value, edge)] = score
     return points
 
 
 def _worst(*points: Array) -> Array:
-    """The highest of several points, NaN only where all of them are."""
+    """The highest of several points, NaN only where all are NaN."""
     highest = np.stack([np.where(np.isnan(p), -1.0, p) for p in points]).max(axis=0)
     return np.where(highest < 0, np.nan, highest)

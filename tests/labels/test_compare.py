@@ -168,7 +168,7 @@ def test_one_switch_at_a_time_leads_all_the_way():
 
 
 def test_a_walk_nowhere_is_refused():
-    with pytest.raises(UsageError, match="the two definitions do not differ"):
+    with pytest.raises(UsageError, match="the two definitions are the same"):
         walk(lambda preset: pd.DataFrame(), PROSE, PROSE)
 
 

@@ -73,7 +73,7 @@ def test_the_text_shows_counts_pairs_and_steps(compared):
         (["moor2019", "moor2019"], [], "moor2019 stands there twice"),
         ([], [], "names none"),
         (["moor2019"], ["moor2019"], "is not two presets"),
-        (["moor2019"], ["moor2019:moor2019"], "do not differ"),
+        (["moor2019"], ["moor2019:moor2019"], "definitions are the same"),
     ],
 )
 def test_a_mistake_is_found_before_the_export_is_read(made, presets, walks, message):

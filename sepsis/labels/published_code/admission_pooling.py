@@ -1,4 +1,4 @@
-"""Charted rows of every stay of an admission handed to each of them."""
+"""Charted rows shared between the stays of an admission."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sepsis.events.tables import Events
 
 def pool_by_admission(events: Events) -> Events:
     """
-    The same export with what was charted in one stay of an admission also in its other stays.
+    The export with the charted rows of each stay copied to the other stays of its admission.
 
-    Times are hours since the admission of the stay that receives the row, so some are negative. Stays
-    without an admission or an intime keep what they have. Laboratory rows, which every stay of the
-    admission has already, come twice with the same value: no extreme changes by it.
+    Times are hours since admission to the stay that receives the row, so that some are negative. Stays
+    without an admission or an intime keep their own rows. Laboratory rows, which every stay of the
+    admission has already, are then there twice with the same value, which changes no extreme.
     """
     stays = events.stays[["stay_id", "hadm_id", "intime"]].dropna()
     pairs = stays.merge(stays, on="hadm_id", suffixes=("", "_of"))
@@ -30,7 +30,6 @@ def pool_by_admission(events: Events) -> Events:
 
 
 def _with_moved(table: pd.DataFrame, moved: pd.DataFrame, times: list[str]) -> pd.DataFrame:
-    """A table and its rows for other stays, their times shifted."""
     more = table.merge(moved, on="stay_id")
     more[times] = more[times].add(more["shift_h"], axis=0)
     more = more.assign(stay_id=more["to_id"])[table.columns].astype({"stay_id": "int64"})

@@ -1,8 +1,8 @@
 """
-Infusions from CareVue chartings, as mimic-code III builds them.
+Infusions from CareVue rates, as in mimic-code III.
 
-CareVue charts a rate now and then. There a rate holds until the next row of the drug, whatever that
-row says; a row of the drug without a rate ends it, and the last row of an infusion starts nothing.
+CareVue charts a rate now and then. Here a rate holds until the next row of the drug, with a rate or not;
+a row without a rate ends the infusion, and the last row of an infusion starts none.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pandas as pd
 
 from sepsis.labels.ragged import seconds
 
-ASSUMED_WEIGHT_KG = 80.0  # mimic-code, where no weight was charted
+ASSUMED_WEIGHT_KG = 80.0  # mimic-code, for stays without a charted weight
 
 
 def carevue_infusions(rates: pd.DataFrame) -> pd.DataFrame:
@@ -24,14 +24,14 @@ def carevue_infusions(rates: pd.DataFrame) -> pd.DataFrame:
     Rule     rows of one stay, drug and time are one, with their highest rate. An infusion begins with
              the first rate, after a rate of 0, and after a stop; a rate above 0 holds to the next row
              of the same infusion.
-    Source   mimic-code III, norepinephrine_dose and its like
+    Source   mimic-code III, norepinephrine_dose and similar
     """
     rows = rates.groupby(["stay_id", "concept", "time_h"], observed=True, as_index=False).agg(
         value=("value", "max"), stopped=("stopped", "max")
     )
     key = [rows["stay_id"], rows["concept"]]
     rated = rows["value"].notna()
-    held = rows.groupby(key)["value"].ffill()  # the rate last charted, NaN before the first
+    held = rows.groupby(key)["value"].ffill()  # the last charted rate, NaN before the first
     held_before = held.groupby(key).shift(1)
     held_before_alike = held.groupby([*key, rated]).shift(1)
     stopped_before = rows["stopped"].groupby(key).shift(1).fillna(False).astype(bool)
@@ -46,7 +46,7 @@ def carevue_infusions(rates: pd.DataFrame) -> pd.DataFrame:
         [1.0, 0.0, 0.0, 1.0, 1.0],
         default=np.nan,
     )
-    # A running sum over gaps: it is a gap itself until the first number.
+    # a running sum over gaps, itself a gap before the first number
     marks = pd.Series(begins, index=rows.index)
     number = marks.fillna(0.0).groupby(key).cumsum()
     rows["number"] = number.where(marks.notna().groupby(key).cumsum() > 0)
@@ -66,10 +66,10 @@ def carevue_infusions(rates: pd.DataFrame) -> pd.DataFrame:
 
 def rates_by_weight(rates: pd.DataFrame, weights: pd.DataFrame) -> pd.DataFrame:
     """
-    Rates for the whole body divided by the weight.
+    Rates for the whole body, divided by the weight.
 
     Reads    rates(stay_id, time_h, value, per_weight), weights(stay_id, time_h, value) in kg
-    Rule     the last weight charted at or before, else the first charted, else 80 kg
+    Rule     the last weight charted until then, otherwise the first charted, otherwise 80 kg
     """
     known = weights.dropna(subset=["time_h", "value"]).sort_values(["stay_id", "time_h"], kind="stable")
     first = known.drop_duplicates("stay_id").set_index("stay_id")["value"]

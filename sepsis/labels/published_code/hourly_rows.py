@@ -1,5 +1,5 @@
 """
-The hourly rows of whole stays: which hours, what each holds, and how joins repeat them.
+The hourly rows of whole stays: which hours there are, what each contains, and how joins repeat them.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from sepsis.labels.definition import SofaOptions
 from sepsis.labels.published_code.lab_samples import People
 from sepsis.labels.ragged import HOUR_S, StayEvents, offsets_of, seconds
 
-AROUND_H = 72.0  # "hospital_clock" begins so long before the admission to hospital, and ends so long after
-LEAD_ROWS = 24  # rows before the first hour, so that its day is whole
+AROUND_H = 72.0  # of "hospital_clock": before the admission to hospital and after the discharge
+LEAD_ROWS = 24  # rows before the first hour, so that its window is full
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
     """
-    The hourly rows of S stays, M in all; a stay owns rows `offsets[s]:offsets[s + 1]`.
+    The hourly rows of S stays, M in all; stay s has rows `offsets[s]:offsets[s + 1]`.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class Rows:
     hour : ndarray of int64, shape (M,)
         From -LEAD_ROWS on.
     holds : "end", "start" or "nearest"
-        What its time is: the row at t holds (t - 1 h, t], [t, t + 1 h) or (t - 30 min, t + 30 min].
+        The row at t contains (t - 1 h, t], [t, t + 1 h) or (t - 30 min, t + 30 min].
     """
 
     stay_ids: np.ndarray
@@ -40,7 +40,7 @@ class Rows:
 
     @property
     def stay(self) -> np.ndarray:
-        """Position of the stay that owns each row."""
+        """Position of each row's stay."""
         return np.repeat(np.arange(len(self.stay_ids)), np.diff(self.offsets))
 
     @property
@@ -49,13 +49,13 @@ class Rows:
         return self.first_s[self.stay] + self.hour * HOUR_S
 
     def place(self, stay: np.ndarray, time_s: np.ndarray) -> np.ndarray:
-        """The row that holds each moment; -1 if none does."""
-        since = time_s - self.first_s[stay]
+        """The row that contains each moment, or -1."""
+        elapsed_s = time_s - self.first_s[stay]
         if self.holds == "start":
-            hour = since // HOUR_S
+            hour = elapsed_s // HOUR_S
         else:
             late_s = HOUR_S // 2 if self.holds == "nearest" else 0
-            hour = -(-(since - late_s) // HOUR_S)
+            hour = -(-(elapsed_s - late_s) // HOUR_S)
         row = self.offsets[stay] + hour + LEAD_ROWS
         inside = (hour >= -LEAD_ROWS) & (row < self.offsets[stay + 1])
         return np.where(inside, row, -1)
@@ -64,12 +64,12 @@ class Rows:
 @dataclass(frozen=True, eq=False)
 class JoinedRows:
     """
-    The rows as they are counted: J rows, each hour `repeats` times in turn, or once.
+    The J rows of a join: each hourly row once or several times in succession.
 
     Attributes
     ----------
     row : ndarray of int64, shape (J,)
-        The hourly row that each stands for.
+        The hourly row.
     begin : ndarray of int64, shape (J,)
         The first joined row of the same stay.
     """
@@ -102,11 +102,7 @@ def hourly_rows(
     options: SofaOptions,
     admissions: pd.DataFrame | None = None,
 ) -> Rows:
-    """
-    The rows of every stay, as `SofaOptions.grid` names them.
-
-    A stay without the times that its grid needs has none.
-    """
+    """The rows of every stay by `SofaOptions.grid`; a stay without the times for its grid has no rows."""
     clock_s = people.clock_s
     begin_s, end_s, there = _spans(stay_events, stays, options.grid, admissions)
     if options.grid == "heart_rate":
@@ -127,7 +123,7 @@ def hourly_rows(
 def _spans(
     stay_events: StayEvents, stays: pd.DataFrame, grid: str, admissions: pd.DataFrame | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """When each stay's grid begins and ends, in seconds since admission, and whether that is known."""
+    """Begin and end of each stay's grid, in seconds since admission, and whether they are known."""
     count = len(stays)
     begin_s, end_s = np.zeros(count, np.int64), np.full(count, -1, np.int64)
     if grid == "heart_rate":
@@ -152,8 +148,8 @@ def _spans(
 
 def _neighbours(stays: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """
-    The other stays of the admission: the end of the one before, in hours since admission to this one
-    (NaN if there is none), and whether one follows.
+    The other stays of the admission: the end of the previous one, in hours since admission to this one (NaN
+    for the first), and whether another follows.
     """
     by = stays.sort_values(["hadm_id", "intime", "stay_id"]).groupby("hadm_id")
     before_h = (by["outtime"].shift(1) - stays["intime"]).dt.total_seconds() / 3600.0

@@ -1,8 +1,8 @@
 """
-Blood gases and laboratory values by sample and by link, as definitions of mimic-code's kind read them.
+Blood gases and laboratory values by sample and by link, as in mimic-code. Reads `Events.lab_samples`.
 
-A gas belongs to a person, not to an admission; its FiO2 is that of the sample, else the last charted
-for the person (or the admission) in any of the stays. Reads `Events.lab_samples`.
+A gas belongs to a person, not to an admission. Its FiO2 is that of the sample, otherwise the last one
+charted for the person (or the admission) in any stay.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from sepsis.core import schema
 from sepsis.labels.definition import SofaOptions
 from sepsis.labels.ragged import HOUR_S, RaggedSeries, StayEvents, seconds
 
-MODEL_CHARTED = {"spo2", "fio2_chart"}  # terms of the arterial model that are not of the sample
+MODEL_CHARTED = {"spo2", "fio2_chart"}  # terms of the arterial model from charting, not from the sample
 
 
 @dataclass(frozen=True, eq=False)
 class People:
     """
-    Who the stays belong to, and when they were: S stays in ascending order of their id.
+    Person, admission and time of S stays, in ascending order of their id.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class People:
 
     @property
     def clock_s(self) -> np.ndarray:
-        """Seconds into the clock hour at which each stay began, shape (S,)."""
+        """Seconds from the last full clock hour to admission, shape (S,)."""
         return self.intime_s % HOUR_S
 
 
@@ -54,13 +54,13 @@ def people_of(stays: pd.DataFrame) -> People:
 
 
 def metavision_share(value: np.ndarray, *, least: float, least_share: float) -> np.ndarray:
-    """FiO2 in %: from `least` to 100 as it is, a share above `least_share` up to 1 times 100, else NaN."""
+    """FiO2 in %: unchanged from `least` to 100; a share in (`least_share`, 1] times 100; otherwise NaN."""
     percent = np.where((value > least_share) & (value <= 1), 100.0 * value, np.nan)
     return np.where((value >= least) & (value <= 100), value, percent)
 
 
 def _charted_fio2(stay_events: StayEvents, rule: str) -> pd.DataFrame:
-    """stay, time_s, value of every charted FiO2 that the rule believes."""
+    """stay, time_s, value of every charted FiO2 that is plausible by the rule."""
     if rule == "vocabulary":
         return stay_events.rows("fio2_chart").dropna(subset=["value"])
     rows = stay_events.rows("fio2_metavision", "fio2_carevue_set", "fio2_carevue").dropna(subset=["value"])
@@ -81,7 +81,7 @@ def _charted_fio2(stay_events: StayEvents, rule: str) -> pd.DataFrame:
 
 
 def _sample_fio2(value: np.ndarray, rule: str) -> np.ndarray:
-    """FiO2 of a sample as the rule believes it."""
+    """FiO2 of a sample, NaN if implausible by the rule."""
     if rule == "percent_or_share":
         found = metavision_share(value, least=20.0, least_share=0.2)
         return np.where(value == 20.0, np.nan, found)
@@ -94,7 +94,7 @@ def sample_gases(
     samples: pd.DataFrame, stay_events: StayEvents, people: People, options: SofaOptions
 ) -> pd.DataFrame:
     """
-    Every arterial gas with an oxygen pressure, near the stays.
+    Every arterial gas near the stays.
 
     Reads    samples, as `Events.lab_samples`; concepts of charted FiO2 and spo2 through `stay_events`
     Writes   gases(stay, time_s, pf), sorted; `pf` in mmHg, NaN without a FiO2
@@ -147,7 +147,7 @@ def latest_charted(
     rows: pd.DataFrame, at: pd.DataFrame, key: np.ndarray, people: People, *, within_h: float, several: str
 ) -> np.ndarray:
     """
-    The last value charted at most `within_h` hours before, in any stay with the same key.
+    The last value charted in the `within_h` hours before, in any stay with the same key.
 
     Parameters
     ----------
@@ -156,11 +156,11 @@ def latest_charted(
     key : ndarray, shape (S,)
         What stays must share: their person, or their admission.
     several : "max" or "mean"
-        What several values of one time come to.
+        How several values of one time are combined.
 
     Returns
     -------
-    value : ndarray, one per row of `at`; NaN if there is none
+    value : ndarray, one per row of `at`; NaN without one
     """
 
     def keyed(table: pd.DataFrame) -> pd.DataFrame:
@@ -176,7 +176,7 @@ def latest_charted(
 
 
 def _probability(gases: pd.DataFrame, looked_back: dict[str, np.ndarray]) -> np.ndarray:
-    """The published model of `data_schema/arterial_model.toml` on samples."""
+    """Probability that each sample is arterial, by `data_schema/arterial_model.toml`."""
     model = schema.read_toml("arterial_model")
     score = np.full(len(gases), float(model["intercept"]))
     for term in model["terms"]:
@@ -189,11 +189,7 @@ def _probability(gases: pd.DataFrame, looked_back: dict[str, np.ndarray]) -> np.
 def lab_series(
     concept: str, samples: pd.DataFrame | None, stay_events: StayEvents, options: SofaOptions
 ) -> RaggedSeries:
-    """
-    A laboratory value of the rows that a definition links to each stay.
-
-    With `lab_value = "mean"` several results of one time are one, their mean.
-    """
+    """A laboratory value from the rows that a definition links to each stay (`labs`, `lab_value`)."""
     if options.labs == "admission_or_time":
         rows = stay_events.rows(concept)
     else:

@@ -1,8 +1,8 @@
 """
-Suspicion of infection by antibiotic order: what each order was paired with.
+Suspicion of infection by antibiotic order, and the cultures each order was paired with.
 
-mimic-code asks of every order of an antibiotic whether a culture lies in the 72 h before it or the 24 h
-after it. Its MIMIC-IV code keeps one culture per order, its MIMIC-III code every combination.
+mimic-code pairs an order with cultures of the 72 h before and the 24 h after it. Its MIMIC-IV code keeps
+one culture per order, its MIMIC-III code every combination.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ ORDERS = [
 
 def order_suspicions(events: Events, preset: Preset) -> pd.DataFrame:
     """
-    What each antibiotic order of a stay was paired with.
+    Each antibiotic order of a stay and the cultures it was paired with.
 
     Reads    events.orders, events.specimens (`sepsis.events.detail`)
     Writes   orders(stay_id, order, antibiotic, antibiotic_h, culture_before_h, culture_after_h,
-             suspicion_h, culture_h, specimen, positive), sorted; times NaN and specimen null where
-             there is none. `order` numbers the counted orders of a person.
-    Rule     `suspicion.per`: "order", the earliest culture before the order, else the earliest after
+             suspicion_h, culture_h, specimen, positive), sorted; NaN and null without a culture.
+             `order` numbers the counted orders of a person.
+    Rule     `suspicion.per`: "order", the earliest culture before the order, otherwise the earliest after
              it; by day, then time (a day alone last), then growth, then number. "combination", a row
              for each culture before it and each after it.
 
     Raises
     ------
     ExportError
-        If the events were read without these tables.
+        If the events do not have these tables.
     """
     if events.orders is None or events.specimens is None:
         raise ExportError(
-            f"preset {preset.name}", "the export or its stored events hold no antibiotic orders",
+            f"preset {preset.name}", "the export or its stored events have no antibiotic orders",
             "an export of MIMIC, read with its details", "Label the export again, or choose another preset.",
         )  # fmt: skip
     everywhere = dataclasses.replace(preset.antibiotics, begun="in_admission")
@@ -64,17 +64,17 @@ def order_suspicions(events: Events, preset: Preset) -> pd.DataFrame:
 
 
 def pairs_of(orders: pd.DataFrame) -> pd.DataFrame:
-    """The distinct pairs of `order_suspicions`, as `suspicion_pairs` writes them."""
+    """The distinct pairs of `order_suspicions`, in the columns of `suspicion_pairs`."""
     found = orders.loc[orders["suspicion_h"].notna(), PAIR]
     return found.drop_duplicates().sort_values(PAIR, ignore_index=True)
 
 
 def numbered(orders: pd.DataFrame) -> pd.DataFrame:
     """
-    The orders that belong to a stay, numbered from 1 among all counted orders of the person.
+    The orders of stays, numbered from 1 among all counted orders of the person.
 
     Reads    orders(stay_id, subject_id, row, time_h, ...): `row` ascends with start, stop and drug; an
-             order of a stay's admission that is outside the stays has no stay_id
+             order of the admission outside its stays has no stay_id
     """
     rank = orders[["subject_id", "row"]].drop_duplicates()
     rank = rank.assign(order=rank.groupby("subject_id")["row"].rank(method="first").astype("int64"))
@@ -84,7 +84,7 @@ def numbered(orders: pd.DataFrame) -> pd.DataFrame:
 
 
 def _qualifying(orders: pd.DataFrame, cultures: pd.DataFrame, options: SuspicionOptions) -> pd.DataFrame:
-    """Positions of the orders and cultures near each other: row, culture, first, then."""
+    """Orders and cultures near each other: row and culture (positions), first, then (branches)."""
     by_time = cultures.assign(culture=cultures.index, time_s=seconds(cultures["time_h"]))
     by_time = by_time.sort_values(["stay_id", "time_s", "culture"])
     stay_ids = np.union1d(orders["stay_id"], by_time["stay_id"])
@@ -118,7 +118,7 @@ def _earliest(near: pd.DataFrame, cultures: pd.DataFrame) -> pd.DataFrame:
 
 
 def _dated(table: pd.DataFrame, cultures: pd.DataFrame, options: SuspicionOptions) -> pd.DataFrame:
-    """The columns of ORDERS from orders with the positions of a culture before and after each."""
+    """The columns of ORDERS; `table` has orders with the positions of a culture before and after."""
     time_h = cultures["time_h"]
     before, after = table["culture"].map(time_h), table["culture_after"].map(time_h)
     which = table["culture"].fillna(table["culture_after"])

@@ -12,29 +12,28 @@ from sepsis.labels.published_code.hourly_rows import JoinedRows, Rows
 from sepsis.labels.ragged import HOUR_S, RaggedSeries, StayEvents, sum_in, window_bounds
 from sepsis.labels.urine import urine_per_day
 
-MEAN_OF_AT_LEAST = 12  # rows (ricu, urine24)
-RATE_BACK_S = 23 * HOUR_S  # entries this long before an entry make its rate (mimic-code IV)
+MIN_ROWS = 12  # of a mean (ricu, urine24)
+RATE_BACK_S = 23 * HOUR_S  # the rate of an entry includes the entries this long before it (mimic-code IV)
 
 
 def row_urine(
     stay_events: StayEvents, rows: Rows, joined: JoinedRows, options: SofaOptions
 ) -> tuple[np.ndarray, np.ndarray]:
     """
-    Urine per day that each joined row is scored by.
+    Urine per day of each joined row.
 
     Returns
     -------
     ml_day : ndarray, shape (J,)
-        NaN where it is not known.
+        NaN if unknown.
     time_s : ndarray, shape (J,)
-        Its last entry, in seconds since admission.
+        The last entry, in seconds since admission.
     """
-    if options.urine == "row_sum":
-        hourly, time_s = _by_row(_net_entries(stay_events), rows, "sum")
-        return _sum_of_rows(hourly[joined.row], time_s[joined.row], joined, options.urine_rows)
-    if options.urine == "row_mean":
-        hourly, time_s = _by_row(_net_entries(stay_events), rows, "sum")
-        return _mean_of_rows(hourly[joined.row], time_s[joined.row], joined, rows, options.urine_rows)
+    if options.urine in ("row_sum", "row_mean"):
+        hourly, time_s = (part[joined.row] for part in _by_row(_net_entries(stay_events), rows, "sum"))
+        if options.urine == "row_sum":
+            return _sum_of_rows(hourly, time_s, joined, options.urine_rows)
+        return _mean_of_rows(hourly, time_s, joined, rows, options.urine_rows)
     if options.urine == "rate":
         rate = urine_rates(stay_events, options)
         ml_day, time_s = _by_row(rate, rows, "max")
@@ -48,9 +47,9 @@ def urine_rates(stay_events: StayEvents, options: SofaOptions) -> RaggedSeries:
     """
     Urine per day at each entry, from it and the entries of the 23 h before.
 
-    Each entry stands for the time since the entry before, the first since the first charted heart
-    rate. The sum is scaled to 24 h if the entries stand for `urine_coverage_min_h` to
-    `urine_coverage_max_h` together, else the rate is NaN. Stays without a heart rate have none.
+    The interval of an entry begins at the previous entry, that of the first at the first charted heart
+    rate. The sum is scaled to 24 h if the intervals add up to `urine_coverage_min_h` to
+    `urine_coverage_max_h`; otherwise the rate is NaN. Stays without a heart rate have no rate.
 
     Source: mimic-code IV, urine_output_rate and sofa.
     """
@@ -71,7 +70,7 @@ def urine_rates(stay_events: StayEvents, options: SofaOptions) -> RaggedSeries:
 
 
 def _net_entries(stay_events: StayEvents) -> RaggedSeries:
-    """Millilitres per stay and time, irrigant that went in subtracted; NaN where no row has a volume."""
+    """Millilitres per stay and time, net of irrigant; NaN where no row has a volume."""
     rows = stay_events.rows("urine_entry", "irrigant_entry")
     irrigant = (rows["concept"] == "irrigant_entry") & (rows["value"] > 0)
     rows = rows.assign(value=rows["value"].where(~irrigant, -rows["value"]))
@@ -80,7 +79,7 @@ def _net_entries(stay_events: StayEvents) -> RaggedSeries:
 
 
 def _by_row(series: RaggedSeries, rows: Rows, how: str) -> tuple[np.ndarray, np.ndarray]:
-    """The highest value or the sum of each row, and its latest time; NaN without any."""
+    """The highest value or the sum of each row, and its latest time; NaN without an entry."""
     place = rows.place(series.stay, series.time_s)
     table = pd.DataFrame({"row": place, "value": series.value, "time_s": series.time_s})
     by = table[(place >= 0) & ~np.isnan(series.value)].groupby("row")
@@ -93,7 +92,7 @@ def _by_row(series: RaggedSeries, rows: Rows, how: str) -> tuple[np.ndarray, np.
 def _sum_of_rows(
     value: np.ndarray, time_s: np.ndarray, joined: JoinedRows, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sum of each joined row and the `count` - 1 before it, NaN where none of them has an entry."""
+    """Sum of each joined row and the `count` - 1 before it; NaN without an entry."""
     lo, hi = joined.window(count)
     given = ~np.isnan(value)
     there = sum_in(given.astype(float), lo, hi) > 0
@@ -106,9 +105,9 @@ def _mean_of_rows(
     hourly: np.ndarray, time_s: np.ndarray, joined: JoinedRows, rows: Rows, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """
-    Mean of the last `count` rows times 24, of rows between a stay's first entry and its last.
+    Mean of the last `count` rows times 24, for rows from a stay's 12th after its first entry to its last.
 
-    NaN elsewhere, and where fewer than 12 such rows have passed. Source: ricu, urine24.
+    NaN elsewhere. Source: ricu, urine24.
     """
     total, latest_s = _sum_of_rows(hourly, time_s, joined, count)
     given = ~np.isnan(hourly)
@@ -119,6 +118,6 @@ def _mean_of_rows(
     np.maximum.at(last, stay[entries], entries)
     here = np.arange(len(hourly))
     passed = np.minimum(here - first[stay] + 1, count)
-    whole = (passed >= MEAN_OF_AT_LEAST) & (here <= last[stay])
+    whole = (passed >= MIN_ROWS) & (here <= last[stay])
     mean = np.where(whole, np.nan_to_num(total) * 24.0 / np.maximum(passed, 1), np.nan)
     return mean, np.where(whole, latest_s, np.nan)

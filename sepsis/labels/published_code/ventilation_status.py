@@ -1,9 +1,9 @@
 """
-How a patient breathes, as mimic-code IV reads it: a status from device and mode, held as spells.
+Respiratory support as in mimic-code IV: a status from device and mode, in spells.
 
-A spell lasts from its first charting to the next charting of any status; it ends with its own last one
-if that comes 14 clock hours later or never. A status charted once with nothing after it makes no spell.
-So whether a gas is ventilated may depend on what is charted up to 14 h later.
+A spell lasts from its first charting to the next charting of any status; if that is 14 clock hours later
+or missing, it ends with its own last charting. A status charted once, with no charting after it, makes no
+spell. Whether a gas is ventilated may therefore depend on chartings up to 14 h later.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def status_spells(stay_events: StayEvents, clock_s: np.ndarray) -> pd.DataFrame:
     Parameters
     ----------
     clock_s : ndarray of int64, shape (S,)
-        Seconds of the clock hour at which each stay was admitted: hours are told apart by the clock.
+        Seconds from the last full clock hour to admission: hours are those of the clock.
     """
     rules = schema.read_toml("ventilation_status")
     charted = _charted_status(stay_events, rules)
@@ -35,10 +35,10 @@ def status_spells(stay_events: StayEvents, clock_s: np.ndarray) -> pd.DataFrame:
     hour = (time_s + clock_s[stay]) // HOUR_S
     by_stay = charted.groupby("stay")
     hours = charted.assign(hour=hour)
-    since_same = hour - hours.groupby(["stay", "status"])["hour"].shift(1)
+    hours_since_same = hour - hours.groupby(["stay", "status"])["hour"].shift(1)
     until_next = by_stay["time_s"].shift(-1)
     apart = rules["apart_h"]
-    new = (by_stay["status"].shift(1) != charted["status"]) | (since_same >= apart)
+    new = (by_stay["status"].shift(1) != charted["status"]) | (hours_since_same >= apart)
     next_hour = hours.groupby("stay")["hour"].shift(-1) - hour
     end_s = until_next.where(next_hour < apart, charted["time_s"])
     spells = charted.assign(spell=new.astype(int).groupby(charted["stay"]).cumsum(), end_s=end_s)
@@ -69,7 +69,7 @@ def ventilated_by_status(
 
 
 def _charted_status(stay_events: StayEvents, rules: dict) -> pd.DataFrame:
-    """stay, time_s, status of every time at which a known device or mode was charted."""
+    """stay, time_s, status at every charting of a known device or mode."""
     rows = stay_events.rows(*KINDS)
     rows = rows[rows["text"].notna()]
     flow = stay_events.rows("oxygen_flow_mark")[["stay", "time_s"]].drop_duplicates()
