@@ -133,7 +133,7 @@ def _walk_ends(text: str) -> tuple[Preset, Preset]:
     if not (start and colon and end):
         raise UsageError(f"--walk {text}", "is not two presets", "FROM:TO, e.g. moor2019:moor2019_code")
     if start == end:
-        raise UsageError(f"--walk {text}", "the two definitions do not differ", "two that do")
+        raise UsageError(f"--walk {text}", "the two definitions are the same", "two different ones")
     return load_preset(start), load_preset(end)
 
 

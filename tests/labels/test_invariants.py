@@ -21,7 +21,8 @@ TIMES = [
     "onset_h", "suspicion_h", "sofa_rise_h", "sofa2_h", "label_known_h", "sofa_at_onset", "sofa_baseline",
 ]  # fmt: skip
 VOLUMES = (
-    "urine_output", "gu_irrigant_out", "gu_irrigant_in", "tube_feed_residual", "urine_entry", "irrigant_entry",
+    "urine_output", "gu_irrigant_out", "gu_irrigant_in", "tube_feed_residual", "urine_entry",
+    "irrigant_entry",
 )  # fmt: skip
 
 
