@@ -51,7 +51,6 @@ class SIRS(ClinicalScore):
     """
 
     name = "sirs"
-    title = "SIRS"
     reads = ("temperature", "heart_rate", "resp_rate", "pco2", "wbc", "bands")
     components = ("temperature", "heart rate", "respiration", "white cells")
     rule = (
@@ -98,7 +97,6 @@ class QSOFA(ClinicalScore):
     """
 
     name = "qsofa"
-    title = "qSOFA"
     reads = ("resp_rate", "sbp", *GCS, *VENTILATOR)
     components = ("respiration", "systolic pressure", "consciousness")
     rule = (
@@ -138,7 +136,6 @@ class NEWS2(ClinicalScore):
     """
 
     name = "news2"
-    title = "NEWS2"
     reads = (
         "resp_rate",
         "spo2",
@@ -206,7 +203,6 @@ class WindowSOFA(ClinicalScore):
     """
 
     name = "sofa"
-    title = "SOFA"
     reads = (
         "po2", "fio2_chart", "fio2_lab", *VENTILATOR, "platelets", "bilirubin_total", "map", *DRUGS, *GCS,
         "creatinine", "urine_output",

@@ -40,7 +40,6 @@ class ClinicalScore(WindowClassifier):
         Share of the training windows in which each component had a value.
     """
 
-    title: ClassVar[str] = ""
     components: ClassVar[tuple[str, ...]] = ()
     rule: ClassVar[str] = ""  # what is simplified, and where the rule is published: for the model card
 
