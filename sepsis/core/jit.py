@@ -1,6 +1,4 @@
-"""
-How loops are compiled: one decorator, and a cache that no stale code comes out of.
-"""
+"""Compiled loops: one decorator, and a cache keyed by the kernels' source."""
 
 from __future__ import annotations
 
@@ -13,23 +11,22 @@ from typing import Any
 
 import numba
 
-settings: Any = numba.config  # its names are made when it is read
+settings: Any = numba.config  # its attributes are dynamic
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def kernel(function: Callable | None = None, **options: Any) -> Any:
     """
-    Compile a function with numba: it holds no interpreter lock, and the machine code is kept on disk.
+    Compile a function with numba, without the interpreter lock and with its machine code cached on disk.
 
-    numba keeps code by the file a function stands in and does not see that a function it calls has changed
-    in another file: it would go on with the old one. So what is kept lies in a folder named after
-    the source of all kernels of the package.
+    numba caches code by the file of a function and does not notice a change of another file that it calls. So
+    the cache is a folder named after the source of all kernels of the package.
 
     Parameters
     ----------
     **options
-        For `numba.njit`, e.g. `fastmath={"contract"}`. `fastmath=True` is never right here: tables start from
-        infinity, and sums must not be reordered.
+        For `numba.njit`, e.g. `fastmath={"contract"}`. Never `fastmath=True`: tables start from infinity, and
+        sums must not be reordered.
     """
     if function is None:
         return lambda one: kernel(one, **options)
@@ -43,7 +40,7 @@ def kernel(function: Callable | None = None, **options: Any) -> Any:
 
 @cache
 def _cache_folder(chosen: str) -> Path:
-    """Below NUMBA_CACHE_DIR if that is set, else in the package, else (read-only) in the user's own cache."""
+    """In NUMBA_CACHE_DIR if that is set, else in the package or, if read-only, the user's cache."""
     if chosen:
         place = Path(chosen)
     elif os.access(PACKAGE, os.W_OK):

@@ -1,9 +1,9 @@
 """
-Products with the correlations of all pairs of times, which are never written down: recursions over time.
+Products with the matrix of correlations between all pairs of times, as recursions over time.
 
-Correlations exp(-|t - s| / l) fade by a factor from one time to the next, so the sum over all earlier (or all
-later) times is carried along as a state (S, C): a product costs as much as there are times. Charges and
-gradients of the observations are (N, S), of the grid (T, S, C); both times ascend.
+Correlations exp(-|t - s| / l) decay by a factor from one time to the next, so the sum over all earlier (or
+all later) times is a state (S, C), and a product is linear in the number of times. Charges and gradients of
+the observations are (N, S), of the grid (T, S, C); both times ascend.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from sepsis.models.gp.linalg import correlation, kernel
 
-FAR = 16.0  # length scales after which `among` brings its state up to date; e^16 times a charge is no harm
+FAR = 16.0  # length scales after which `among` updates its state; charges grow by at most e^16 until then
 
 
 @kernel
@@ -22,7 +22,7 @@ def spread(time, m, hours, length_h, alpha, z):
     count, last = len(time), len(hours) - 1
     state = np.zeros((width, z.shape[2]))
     i = 0
-    for k in range(len(hours)):  # what came before an hour or at it
+    for k in range(len(hours)):  # observations up to the hour
         if k:
             _fade(state, hours[k] - hours[k - 1], length_h)
         while i < count and time[i] <= hours[k]:
@@ -31,7 +31,7 @@ def spread(time, m, hours, length_h, alpha, z):
         z[k] = state
     state[:] = 0.0
     i = count - 1
-    for k in range(last, -1, -1):  # and what came later
+    for k in range(last, -1, -1):  # and later ones
         if k < last:
             _fade(state, hours[k + 1] - hours[k], length_h)
         while i >= 0 and time[i] > hours[k]:
@@ -43,19 +43,10 @@ def spread(time, m, hours, length_h, alpha, z):
 @kernel
 def gather(time, m, hours, length_h, alpha, z_bar, out):
     """
-    The derivative of `spread`.
+    The derivative of `spread`, from the gradient z_bar (T, S, C) of z.
 
-    Parameters
-    ----------
-    z_bar : (T, S, C)
-        Gradient of z.
-    out : (N, S)
-        Filled with that of alpha: sum over grid hours k of exp(-|t_k - t_i| / l) z_bar[k, s, m_i].
-
-    Returns
-    -------
-    total : float
-        That of the length scale.
+    Fills `out` (N, S) with the gradient of alpha: sum over grid hours k of exp(-|t_k - t_i| / l) z_bar[k, s,
+    m_i]. Returns that of the length scale.
     """
     width, size = z_bar.shape[1], z_bar.shape[2]
     count, last = len(time), len(hours) - 1
@@ -93,18 +84,18 @@ def among(time, m, length_h, kf, alpha, w, kf_bar):
     """
     Through Ky, whose gradient is - w alpha^T: adds to kf_bar, returns the derivative of the length scale.
 
-    Of two observations the earlier charges the later one, with alpha for its w and with w for its alpha,
-    because Kf is symmetric; an observation meets itself once.
+    Each observation is paired with the earlier ones in both orders, because Kf is symmetric, and with itself
+    once.
     """
     width, size = alpha.shape[1], len(kf)
-    rows = 2 * width + 2 * width % 4  # in fours; any beyond are 0
-    h, far = np.zeros((rows, size)), np.zeros((rows, size))  # charges at `now`; times what they are older
+    rows = 2 * width + 2 * width % 4  # a multiple of four; the added rows are 0
+    h, far = np.zeros((rows, size)), np.zeros((rows, size))  # charges at `now`; the same times their age
     meets = np.zeros(rows)
     sum_h, sum_far, total = np.empty(size), np.empty(size), np.zeros(size)
     now = time[0] if len(time) else 0.0
     for i in range(len(time)):
         d, p = time[i] - now, m[i]
-        if d > FAR * length_h:  # by way of the observation before: charges there are large, and not yet old
+        if d > FAR * length_h:  # by way of the observation before, where charges have not decayed
             _drift(h, far, time[i - 1] - now, length_h)
             _drift(h, far, time[i] - time[i - 1], length_h)
             now, d = time[i], 0.0
@@ -147,7 +138,7 @@ def _fade(state, d, length_h):
 
 @kernel
 def _drift(h, far, d, length_h):
-    """Sums a time d on: h weighted by correlation, far by distance as well."""
+    """Move sums by a time d: h weighted by correlation, far also by distance."""
     a = correlation(d, length_h)
     for s in range(h.shape[0]):
         for c in range(h.shape[1]):

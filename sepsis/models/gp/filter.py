@@ -1,15 +1,13 @@
 """
-The process given what was charted so far: a chunked Kalman filter, one window at a time.
+The process given the observations so far: a chunked Kalman filter, one window at a time.
 
-Observations are taken in chunks of consecutive ones that end at grid hours; between chunks only the state
-is carried: x (C, S), what is known of f, and D (C, C), its covariance given all so far minus Kf. At every
-grid hour one can read
+`kalman` has the algebra and its state x, D. At every grid hour the state gives
 
 - samples: prior path + x, where x has filtered y - f(obs) - sigma eps (Matheron's rule on the data so far);
 - moments: x, which has filtered y, and diag(Kf + D);
 
-and on the way the exact log marginal likelihood of y. Nothing later than an hour has entered what is read
-there. The algebra is in `kalman`. Cost is linear in the number of observations.
+and in the end the exact log marginal likelihood of y. Nothing at an hour depends on later observations. The
+cost is linear in the number of observations.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from sepsis.models.gp.kalman import run_back, run_filter
-from sepsis.models.gp.kernel_interface import arrays, each_factored, gradients, parameters, rows_of
+from sepsis.models.gp.kernel_interface import arrays, each_factored, gradients, parameters, window
 from sepsis.models.gp.linalg import kernel
 from sepsis.models.gp.matheron import CHUNK
 from sepsis.models.gp.noise import Noise
@@ -32,14 +30,14 @@ def filter_samples(
     plan: Plan, noise: Noise, length_h, kf, lower, noise_variance, jitter: float, chunk: int = CHUNK
 ) -> torch.Tensor:
     """
-    Samples of the posterior at each grid hour, given what was charted up to that hour.
+    Samples of the posterior at each grid hour, given the observations up to that hour.
 
     Parameters and errors are those of `smooth_samples`.
 
     Returns
     -------
     samples : tensor, shape (sum of T, S, C)
-        A sample's hours belong together: the same prior path runs through all of them.
+        The hours of a sample share one prior path.
     """
     return Samples.apply(length_h, kf, lower, noise_variance, plan, noise, float(jitter), int(chunk))
 
@@ -48,7 +46,7 @@ def filter_moments(
     plan: Plan, length_h, kf, noise_variance, jitter: float, chunk: int = CHUNK
 ) -> torch.Tensor:
     """
-    Mean and variance at each grid hour, given what was charted up to that hour.
+    Mean and variance at each grid hour, given the observations up to that hour.
 
     Returns
     -------
@@ -73,15 +71,15 @@ class Samples(Function):
 
     @staticmethod
     def forward(ctx, length_h, kf, lower, noise_variance, plan, noise, jitter, chunk):
-        """Sample; the path is kept, the filter runs again on the way back."""
+        """Sample; keep the path. The filter runs again in `backward`."""
         given = parameters(length_h, kf, lower, noise_variance)
-        packed = (*arrays(plan, len(kf)), *noise.arrays(plan, len(kf)))
+        packed = (arrays(plan, len(kf)), *noise.arrays(plan, len(kf)))
         path = np.empty(noise.prior.shape, noise.prior.dtype)
         out = np.empty(noise.jitter.shape)
         taken = (*packed, *given, jitter, chunk, path, out)
         each_factored(len(plan), lambda b, failed: _sample(b, *taken, failed))
         ctx.packed, ctx.given, ctx.chunk, ctx.path = packed, given, chunk, path
-        ctx.like = (length_h, kf, lower, noise_variance)
+        ctx.windows, ctx.like = len(plan), (length_h, kf, lower, noise_variance)
         return torch.from_numpy(out).to(kf.dtype)
 
     @staticmethod
@@ -90,8 +88,7 @@ class Samples(Function):
         """The filter backwards, then the prior path."""
         grad = grad.detach().cpu().contiguous().numpy()
         given = (*ctx.packed[:-1], *ctx.given, ctx.chunk, ctx.path, grad)
-        windows = len(ctx.packed[0]) - 1
-        found = gradients(windows, ctx.like, lambda b, *parts: _sample_adjoint(b, *given, *parts))
+        found = gradients(ctx.windows, ctx.like, lambda b, *parts: _sample_adjoint(b, *given, *parts))
         return (*found, None, None, None, None)
 
 
@@ -105,10 +102,10 @@ class Filter(Function):
         packed = arrays(plan, len(kf))
         shape = (int(plan.grid_offsets[-1]), len(kf_array))
         mean, spread, likelihood = np.empty(shape), np.empty(shape), np.empty(len(plan))
-        taken = (*packed, length, kf_array, variance, chunk, mean, spread, likelihood)
+        taken = (packed, length, kf_array, variance, chunk, mean, spread, likelihood)
         each_factored(len(plan), lambda b, failed: _moments(b, *taken, failed))
         ctx.packed, ctx.given, ctx.chunk = packed, (length, kf_array, variance), chunk
-        ctx.like = (length_h, kf, noise_variance)
+        ctx.windows, ctx.like = len(plan), (length_h, kf, noise_variance)
         return torch.from_numpy(mean), torch.from_numpy(spread), torch.from_numpy(likelihood)
 
     @staticmethod
@@ -116,25 +113,20 @@ class Filter(Function):
     def backward(ctx, *grads):
         """The filter backwards."""
         given = [g.detach().cpu().double().contiguous().numpy() for g in grads]
-        taken = (*ctx.packed, *ctx.given, ctx.chunk, *given)
-        windows = len(ctx.packed[0]) - 1
-        found = gradients(windows, ctx.like, lambda b, *parts: _moments_adjoint(b, *taken, *parts))
+        taken = (ctx.packed, *ctx.given, ctx.chunk, *given)
+        found = gradients(ctx.windows, ctx.like, lambda b, *parts: _moments_adjoint(b, *taken, *parts))
         return (*found, None, None)
 
 
 @kernel
-def _sample(
-    b, union_offsets, obs_offsets, grid_offsets, union_h, obs_at, concept, value, repeats, grid_at,
-    prior, eps, xi, length_h, kf, lower, noise_variance, jitter, chunk, path, out, failed,
-):  # fmt: skip
+def _sample(b, packed, prior, eps, xi, length_h, kf, lower, noise_variance, jitter, chunk, path, out, failed):
     """Sample window b; fills its rows of path and out."""
-    us, os, gs = rows_of(b, union_offsets, obs_offsets, grid_offsets)
-    t, at, m, gat = union_h[us], obs_at[os], concept[os], grid_at[gs]
+    us, os, gs, t, at, m, gat, value, repeats = window(b, packed)
     path, out, xi = path[us], out[gs], xi[gs]
     width, size = prior.shape[1], prior.shape[2]
     prior_path(t, prior[us], length_h, path)
-    variance = noise_variance[m] / repeats[os]
-    r = residuals(at, m, value[os], variance, eps[os], lower, path)
+    variance = noise_variance[m] / repeats
+    r = residuals(at, m, value, variance, eps[os], lower, path)
     x_at = np.empty((len(gat), size, width))
     nothing = np.empty((0, size, size))
     ok, _ = run_filter(t, at, m, gat, variance, length_h, kf, chunk, r, x_at, nothing, nothing, nothing)
@@ -153,17 +145,15 @@ def _sample(
 
 @kernel
 def _sample_adjoint(
-    b, union_offsets, obs_offsets, grid_offsets, union_h, obs_at, concept, value, repeats, grid_at,
-    prior, eps, length_h, kf, lower, noise_variance, chunk, path, grad,
+    b, packed, prior, eps, length_h, kf, lower, noise_variance, chunk, path, grad,
     length_bar, kf_bar, lower_bar, noise_bar,
 ):  # fmt: skip
     """Gradients of window b, given those of its samples."""
-    us, os, gs = rows_of(b, union_offsets, obs_offsets, grid_offsets)
-    t, at, m, gat = union_h[us], obs_at[os], concept[os], grid_at[gs]
-    path, prior, eps, grad, repeats = path[us], prior[us], eps[os], grad[gs], repeats[os]
+    us, os, gs, t, at, m, gat, value, repeats = window(b, packed)
+    path, prior, eps, grad = path[us], prior[us], eps[os], grad[gs]
     width, size = prior.shape[1], prior.shape[2]
     variance = noise_variance[m] / repeats
-    r = residuals(at, m, value[os], variance, eps, lower, path)
+    r = residuals(at, m, value, variance, eps, lower, path)
     x_bar_at = np.empty((len(gat), size, width))
     for k in range(len(gat)):
         for s in range(width):
@@ -181,18 +171,14 @@ def _sample_adjoint(
 
 
 @kernel
-def _moments(
-    b, union_offsets, obs_offsets, grid_offsets, union_h, obs_at, concept, value, repeats, grid_at,
-    length_h, kf, noise_variance, chunk, mean, spread, likelihood, failed,
-):  # fmt: skip
+def _moments(b, packed, length_h, kf, noise_variance, chunk, mean, spread, likelihood, failed):
     """Mean, variance and log density of window b."""
-    us, os, gs = rows_of(b, union_offsets, obs_offsets, grid_offsets)
-    t, at, m, gat = union_h[us], obs_at[os], concept[os], grid_at[gs]
+    us, os, gs, t, at, m, gat, value, repeats = window(b, packed)
     size = len(kf)
     x_at, D_at = np.empty((len(gat), size, 1)), np.empty((len(gat), size, size))
     nothing = np.empty((0, size, size))
-    r = np.ascontiguousarray(value[os]).reshape(-1, 1)
-    variance = noise_variance[m] / repeats[os]
+    r = np.ascontiguousarray(value).reshape(-1, 1)
+    variance = noise_variance[m] / repeats
     ok, density = run_filter(t, at, m, gat, variance, length_h, kf, chunk, r, x_at, D_at, nothing, nothing)
     failed[b] = not ok
     likelihood[b] = density
@@ -204,15 +190,13 @@ def _moments(
 
 @kernel
 def _moments_adjoint(
-    b, union_offsets, obs_offsets, grid_offsets, union_h, obs_at, concept, value, repeats, grid_at,
-    length_h, kf, noise_variance, chunk, mean_bar, spread_bar, likelihood_bar,
+    b, packed, length_h, kf, noise_variance, chunk, mean_bar, spread_bar, likelihood_bar,
     length_bar, kf_bar, noise_bar,
 ):  # fmt: skip
     """Gradients of window b, given those of its moments and log density."""
-    us, os, gs = rows_of(b, union_offsets, obs_offsets, grid_offsets)
-    t, at, m, gat = union_h[us], obs_at[os], concept[os], grid_at[gs]
-    r = np.ascontiguousarray(value[os]).reshape(-1, 1)
-    variance = noise_variance[m] / repeats[os]
+    us, os, gs, t, at, m, gat, value, repeats = window(b, packed)
+    r = np.ascontiguousarray(value).reshape(-1, 1)
+    variance = noise_variance[m] / repeats
     x_bar_at = np.ascontiguousarray(mean_bar[gs]).reshape(len(gat), len(kf), 1)
     P_bar_at = np.zeros((len(gat), len(kf), len(kf)))
     for k in range(len(gat)):
@@ -224,4 +208,4 @@ def _moments_adjoint(
         r_bar, kf_bar[b], variance_bar,
     )  # fmt: skip
     for i in range(len(at)):
-        noise_bar[b, m[i]] += variance_bar[i] / repeats[os][i]
+        noise_bar[b, m[i]] += variance_bar[i] / repeats[i]

@@ -1,9 +1,9 @@
 """
 A Kalman filter that takes observations in chunks, forwards and, for its derivatives, backwards.
 
-Between chunks only the state is carried: x (C, S), what is known of f, and D (C, C), its covariance given all
-so far minus Kf. For a chunk with observations i of variables m_i at times t_i, tau the time before and tau'
-that of its last,
+Between chunks only the state is kept: x (C, S), the estimate of f, and D (C, C), its covariance given all so
+far minus Kf. For a chunk with observations i of variables m_i at times t_i, tau the time before and tau' that
+of its last,
 
     a_i = exp(-(t_i - tau) / l),  e_i = exp(-(tau' - t_i) / l),  A = exp(-(tau' - tau) / l)
     Z = rows a_i of the state's variable m_i
@@ -24,14 +24,14 @@ from sepsis.models.gp.linalg import backward, cholesky, correlation, forward, ke
 @kernel
 def steps_of(at, gat, chunk):
     """
-    What the filter does in turn, shape (number of steps, 2).
+    The steps of the filter, shape (number of steps, 2).
 
-    (first observation, one past the last) of a chunk; (-1, grid hour) where it is read.
+    (first observation, one past the last) of a chunk; (-1, grid hour) where the state is read.
     """
     steps = np.empty((len(at) + len(gat), 2), np.int64)
     count, i = 0, 0
     for k in range(len(gat) + 1):
-        last = gat[k] if k < len(gat) else at[-1] if len(at) else 0  # what comes after the grid counts too
+        last = gat[k] if k < len(gat) else at[-1] if len(at) else 0  # observations after the grid count too
         while i < len(at) and at[i] <= last:
             end = i
             while end < len(at) and end - i < chunk and at[end] <= last:
@@ -57,9 +57,9 @@ def chunk_of(begin, end, time, m, variance, tau, length_h, kf, D, V, E, W, a):
             mj = m[begin + j]
             V[i, j] = correlation(ti - time[begin + j], length_h) * kf[mi, mj] + a[i] * a[j] * D[mi, mj]
         V[i, i] += variance[begin + i]
-        e, carried = correlation(after - ti, length_h), whole * a[i]
+        e, decay = correlation(after - ti, length_h), whole * a[i]
         for c in range(size):
-            E[i, c] = e * kf[mi, c] + carried * D[mi, c]
+            E[i, c] = e * kf[mi, c] + decay * D[mi, c]
             W[i, c] = E[i, c]
     if not cholesky(V, n):
         return False
@@ -69,7 +69,7 @@ def chunk_of(begin, end, time, m, variance, tau, length_h, kf, D, V, E, W, a):
 
 @kernel
 def _absorb(n, whole, a, m, V, W, rows, x, D):
-    """Take a chunk into x and D; `rows` (n, S) come as r and leave as L^-1 (r - Z x)."""
+    """Update x and D with a chunk; `rows` (n, S) are r and become L^-1 (r - Z x)."""
     size, width = x.shape
     for i in range(n):
         for s in range(width):
@@ -99,7 +99,7 @@ def run_filter(t, at, m, gat, variance, length_h, kf, chunk, r, x_at, D_at, x_be
     Parameters
     ----------
     x_at (T, C, S), D_at (T, C, C)
-        Filled with the state at each grid hour; D_at may have length 0: it is not kept then.
+        Filled with the state at each grid hour; D_at may have length 0.
     x_before, D_before
         As long as there are steps, filled with the state before each; or of length 0.
 
@@ -173,12 +173,12 @@ def back_through(
     rows_more, E_more, V_more, r_bar, kf_bar, variance_bar,
 ):  # fmt: skip
     """
-    `run_back` where the states before each step are known; its answer is not yet divided by length_h squared.
+    `run_back` given the states before each step; the result is not yet divided by length_h squared.
 
     Parameters
     ----------
     rows_more (N, S), E_more (N, C), V_more (N, chunk)
-        Gradients of r - Z x, E and V of the chunks that come from elsewhere; or of length 0.
+        Further gradients of r - Z x, E and V of the chunks; or of length 0.
     """
     size, width = len(kf), r.shape[1]
     time = t[at]
@@ -227,7 +227,7 @@ def back_through(
 
 @kernel
 def time_before(step, steps, t, gat, time):
-    """When the state before a step is of."""
+    """Time of the state before a step."""
     if step == 0:
         return t[0]
     first, last = steps[step - 1]
@@ -266,7 +266,7 @@ def _through_solve(n, G, beta, x_bar, D_bar, rows_bar, E_bar, V_bar):
 
 @kernel
 def _through_density(n, V, beta, density_bar, rows_bar, V_bar):
-    """Add what the log density of a chunk asks of its residuals and of V, whose factor is given."""
+    """Add the gradients of the log density of a chunk for its residuals and V, whose factor is given."""
     inverse = np.eye(n)
     forward(V, n, inverse)
     backward(V, n, inverse)
@@ -280,7 +280,7 @@ def _through_density(n, V, beta, density_bar, rows_bar, V_bar):
 def _through_chunk(begin, end, time, m, tau, length_h, kf, a, x, D, rows_bar, E_bar, V_bar, x_bar, D_bar,
                    r_bar, kf_bar, variance_bar):  # fmt: skip
     """
-    From r - Z x, V and E to everything they are made of.
+    From the gradients of r - Z x, V and E to those of everything they depend on.
 
     x_bar and D_bar become the gradients of the state before; returns that of the length scale, times its
     square.

@@ -38,13 +38,22 @@ def arrays(plan: Plan, n_concepts: int):
 
 
 @kernel
-def rows_of(b, union_offsets, obs_offsets, grid_offsets):
-    """Rows of window b among all times, observations and grid hours."""
-    return (
-        slice(union_offsets[b], union_offsets[b + 1]),
-        slice(obs_offsets[b], obs_offsets[b + 1]),
-        slice(grid_offsets[b], grid_offsets[b + 1]),
-    )
+def window(b, packed):
+    """
+    Window b of a packed plan.
+
+    Returns
+    -------
+    us, os, gs : slice
+        Its rows among all times, observations and grid hours.
+    t, at, m, gat, value, repeats : ndarray
+        Its times; index of each observation's time and its variable; index of each grid hour's time; values.
+    """
+    union_offsets, obs_offsets, grid_offsets, union_h, obs_at, concept, value, repeats, grid_at = packed
+    us = slice(union_offsets[b], union_offsets[b + 1])
+    os = slice(obs_offsets[b], obs_offsets[b + 1])
+    gs = slice(grid_offsets[b], grid_offsets[b + 1])
+    return us, os, gs, union_h[us], obs_at[os], concept[os], grid_at[gs], value[os], repeats[os]
 
 
 def each(windows: int, work) -> None:

@@ -1,9 +1,8 @@
 """
-Small dense algebra for the kernels: factors, triangular solves and products of one chunk, in float64.
+Dense algebra of one chunk in float64: factors, triangular solves and products.
 
-Loops run along rows, so that a compiler turns the inner ones into vector instructions without
-reordering a sum: a result does not depend on how wide the machine's vectors are in use elsewhere. Rows are
-added four at a time, because most of the time goes into loading and storing the sum.
+Inner loops run along rows, so that the compiler vectorises them without reordering a sum. Rows are added four
+at a time, because loading and storing the sum takes most of the time.
 """
 
 from __future__ import annotations
@@ -14,14 +13,14 @@ import numpy as np
 
 from sepsis.core import jit as kernels
 
-# "contract" lets a multiplication and an addition be one; no sum is reordered, and infinity stays infinity
+# "contract" fuses a multiplication with an addition; it reorders no sum and keeps infinities
 kernel = partial(kernels.kernel, error_model="numpy", fastmath={"contract"})
-NEGLIGIBLE = 1e-12  # smaller correlations are zero: denormal numbers make a factor many times slower
+NEGLIGIBLE = 1e-12  # smaller correlations are 0: denormal numbers would slow a factor many times
 
 
 @kernel
 def correlation(distance_h, length_h):
-    """exp(-distance / length scale), 0 where it does not matter."""
+    """exp(-distance / length scale), 0 where negligible."""
     value = np.exp(-distance_h / length_h)
     return value if value > NEGLIGIBLE else 0.0
 
@@ -29,10 +28,9 @@ def correlation(distance_h, length_h):
 @kernel
 def cholesky(a, n):
     """
-    Lower factor of the leading n x n block, in its lower triangle; False if it is not positive definite.
+    Lower factor of the leading n x n block, in place; False if the block is not positive definite.
 
-    Only the lower triangle is read; the one above the diagonal is left with the factor's transpose, whose
-    rows are what the work is done on.
+    Only the lower triangle is read; the upper one is filled with the transpose of the factor.
     """
     for i in range(n):
         for j in range(i):

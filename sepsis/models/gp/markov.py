@@ -1,17 +1,18 @@
 """
-A factor of the observations' covariance from chunks of consecutive ones, and solves with it.
+A factor of the covariance of the observations, chunk by chunk, and solves with it.
 
     Ky[i, j] = exp(-|t_i - t_j| / l) Kf[m_i, m_j] + [i = j] noise_i
 
-The process is Markov with state f(t) in R^C, so chunks pass on only the state: Ky = L L^T exactly, at a cost
-linear in the number of observations. One chunk of all is the dense factor, chunks of one the Kalman filter.
+The process is Markov with state f(t) in R^C, so chunks of consecutive observations pass on only the state: Ky
+= L L^T exactly, at a cost linear in the number of observations. One chunk of all is the dense factor, chunks
+of one are the Kalman filter.
 
-Between chunks `told` (C, C) is what observations so far take off Kf as the covariance of f now. For a chunk
-of observations i of variables m_i at times t_i, tau the time before and tau' that of its last,
+Between chunks, Kf - `explained` (C, C) is the covariance of f given the observations so far. For a chunk of
+observations i of variables m_i at times t_i, tau the time before and tau' that of its last,
 
     a_i = exp(-(t_i - tau) / l),  e_i = exp(-(tau' - t_i) / l),  A = exp(-(tau' - tau) / l)
-    L L^T = exp(-|t_i - t_j| / l) Kf[m_i, m_j] - a_i a_j told[m_i, m_j] + noise
-    W = L^-1 (e_i Kf[m_i, :] - A a_i told[m_i, :]),  told' = A^2 told + W^T W
+    L L^T = exp(-|t_i - t_j| / l) Kf[m_i, m_j] - a_i a_j explained[m_i, m_j] + noise
+    W = L^-1 (e_i Kf[m_i, :] - A a_i explained[m_i, :]),  explained' = A^2 explained + W^T W
     there: v = L^-1 (x - a_i state[m_i]),  state' = A state + W^T v
     back:  alpha = L^-T (v + W state),  state' = A state - scatter(a_i alpha_i)
 """
@@ -36,7 +37,7 @@ from sepsis.models.gp.linalg import (
 def factor(time, concept, variance, length_h, kf, chunk, L, W):
     """L (N, chunk) and W (N, C) of the chunks; False if one is not positive definite."""
     count, size = len(time), len(kf)
-    told = np.zeros((size, size))
+    explained = np.zeros((size, size))
     block, a = np.empty((chunk, chunk)), np.empty(chunk)
     before = time[0] if count else 0.0
     for start in range(0, count, chunk):
@@ -46,34 +47,34 @@ def factor(time, concept, variance, length_h, kf, chunk, L, W):
         whole = correlation(after - before, length_h)
         for i in range(n):
             a[i] = correlation(t[i] - before, length_h)
-        _covariance(t, m, variance[start : start + n], length_h, kf, told, a, block)
+        _covariance(t, m, variance[start : start + n], length_h, kf, explained, a, block)
         if not cholesky(block, n):
             return False
         for i in range(n):
-            e, carried = correlation(after - t[i], length_h), whole * a[i]
+            e, decay = correlation(after - t[i], length_h), whole * a[i]
             for c in range(size):
-                w[i, c] = e * kf[m[i], c] - carried * told[m[i], c]
+                w[i, c] = e * kf[m[i], c] - decay * explained[m[i], c]
             for j in range(i + 1):
                 L[start + i, j] = block[i, j]
         forward(block, n, w)
         square = whole * whole
         for p in range(size):
             for q in range(size):
-                told[p, q] *= square
-        add_crossed(told, w, w)
+                explained[p, q] *= square
+        add_crossed(explained, w, w)
         before = after
     return True
 
 
 @kernel
-def _covariance(t, m, variance, length_h, kf, told, a, block):
+def _covariance(t, m, variance, length_h, kf, explained, a, block):
     """Lower triangle of a chunk's covariance given the chunks before it."""
-    step = np.empty(len(t))  # correlation of each observation with the one before; they multiply
+    step = np.empty(len(t))  # correlation of each observation with the one before
     for i in range(len(t)):
         step[i] = correlation(t[i] - t[i - 1], length_h) if i else 0.0
         near = 1.0
         for j in range(i, -1, -1):
-            block[i, j] = near * kf[m[i], m[j]] - a[i] * a[j] * told[m[i], m[j]]
+            block[i, j] = near * kf[m[i], m[j]] - a[i] * a[j] * explained[m[i], m[j]]
             near *= step[j]
             if near < NEGLIGIBLE:
                 near = 0.0
@@ -89,7 +90,7 @@ def solve(time, concept, length_h, chunk, L, W, x):
 
 @kernel
 def innovations(time, concept, length_h, chunk, L, W, x):
-    """x becomes L^-1 x: of each observation what the ones before did not tell."""
+    """x becomes L^-1 x, the innovations: what earlier observations do not explain."""
     count, size, width = len(time), W.shape[1], x.shape[1]
     state = np.zeros((size, width))
     before = time[0] if count else 0.0
@@ -110,7 +111,7 @@ def innovations(time, concept, length_h, chunk, L, W, x):
 
 @kernel
 def weights(time, concept, length_h, chunk, L, W, x):
-    """x becomes L^-T x. Rows that are 0 from some observation on stay 0: what came before is solved alone."""
+    """x becomes L^-T x. Rows that are 0 from some observation on stay 0."""
     count, size, width = len(time), W.shape[1], x.shape[1]
     state = np.zeros((size, width))
     last = ((count - 1) // chunk) * chunk if count else -1

@@ -1,16 +1,11 @@
 """
-Posterior samples given the whole window: Matheron's rule, a chunked Markov factor, one window at a time.
+Posterior samples given the whole window: Matheron's rule, one window at a time.
 
     sample = f(grid) + K(grid, obs) Ky^-1 (y - f(obs) - sigma eps) + sqrt(jitter) xi,   f from the prior
 
-is exact (Wilson et al. 2020, arXiv:2002.09309) and never forms the posterior covariance. With
-
-    Ky[i, j] = exp(-|t_i - t_j| / l) Kf[m_i, m_j] + [i = j] noise[m_i] / repeats_i
-
-the process is Markov with state f(t) in R^C: a factor of Ky is built from chunks of consecutive
-observations that pass on only the state, and products with K(grid, obs) are recursions over time. So the
-cost is linear in the number of observations. Derivatives are written by hand; nothing is taped through
-a factor. Inside, all is float64.
+is exact (Wilson et al. 2020, arXiv:2002.09309) and never forms the posterior covariance. Solves with Ky go
+through the factor of `markov`, products with K(grid, obs) are the recursions of `cross`: the cost is linear
+in the number of observations. Derivatives are written by hand. Inside, all is float64.
 
 U times, N observations, T grid hours, S samples, C variables, of one window.
 """
@@ -23,21 +18,21 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from sepsis.models.gp.cross import among, gather, spread
-from sepsis.models.gp.kernel_interface import arrays, each_factored, gradients, parameters, rows_of
+from sepsis.models.gp.kernel_interface import arrays, each_factored, gradients, parameters, window
 from sepsis.models.gp.linalg import add_crossed, add_product, kernel
 from sepsis.models.gp.markov import factor, innovations, solve, weights
 from sepsis.models.gp.noise import Noise
 from sepsis.models.gp.plan import Plan
 from sepsis.models.gp.prior import path_gradient, prior_path, residuals, residuals_gradient
 
-CHUNK = 32  # observations factored together; any number gives the same answer
+CHUNK = 32  # observations factored together; the result is the same for any number
 
 
 def smooth_samples(
     plan: Plan, noise: Noise, length_h, kf, lower, noise_variance, jitter: float, chunk: int = CHUNK
 ) -> torch.Tensor:
     """
-    Samples of the posterior on the grid, given everything in the window.
+    Samples of the posterior on the grid, given the whole window.
 
     Parameters
     ----------
@@ -54,8 +49,8 @@ def smooth_samples(
     Returns
     -------
     samples : tensor of the parameters' dtype, shape (sum of T, S, C)
-        Differentiable in length_h, kf, lower and noise_variance. Kf is symmetric: of its gradient only
-        the symmetric part has a meaning.
+        Differentiable in length_h, kf, lower and noise_variance. Only the symmetric part of the gradient of
+        Kf has a meaning.
 
     Raises
     ------
@@ -71,16 +66,16 @@ def cut_samples(
     """
     Samples of one window as it was at several earlier hours, all from one factor.
 
-    A factor of the first observations is the first part of the factor of all; so is what is new in each
-    observation. Only the way back through the factor is gone again for each hour.
+    The factor and the innovations of the first observations are the first part of those of all; only the
+    backward solve is repeated for each hour.
 
     Parameters
     ----------
     plan : Plan, of one window
     noise : Noise
-        Of that window; a cut window's own noise is the first part of it.
+        Of that window; the noise of a cut window is the first part of it.
     hours : sequence of int
-        How many of the window's grid hours remain, each at least 1.
+        Number of grid hours that each cut keeps, at least 1.
 
     Returns
     -------
@@ -97,8 +92,8 @@ def cut_samples(
     assert ((hours >= 1) & (hours <= plan.hours[0])).all(), "a cut lies within the window's grid"
     given = parameters(length_h, kf, lower, noise_variance)
     out = np.empty((int(hours.sum()), *noise.jitter.shape[1:]))
-    taken = (*arrays(plan, len(kf)), *noise.arrays(plan, len(kf)))
-    each_factored(1, lambda b, failed: _cut(*taken, *given, float(jitter), int(chunk), hours, out, failed))
+    taken = (arrays(plan, len(kf)), *noise.arrays(plan, len(kf)))
+    each_factored(1, lambda b, failed: _cut(b, *taken, *given, float(jitter), int(chunk), hours, out, failed))
     return torch.from_numpy(out).to(kf.dtype)
 
 
@@ -107,16 +102,16 @@ class Smooth(Function):
 
     @staticmethod
     def forward(ctx, length_h, kf, lower, noise_variance, plan, noise, jitter, chunk):
-        """Sample; keep the factor for the way back, which makes the prior paths again."""
+        """Sample; keep the factor. Prior paths are made again in `backward`."""
         given = parameters(length_h, kf, lower, noise_variance)
         n, c = len(plan.value), len(kf)
         kept = np.empty((n, chunk)), np.empty((n, c)), np.empty((n, noise.n_samples))  # L, W, alpha
         out = torch.empty(noise.jitter.shape, dtype=kf.dtype)
-        packed = (*arrays(plan, c), *noise.arrays(plan, c))
+        packed = (arrays(plan, c), *noise.arrays(plan, c))
         taken = (*packed, *given, jitter, chunk, *kept, out.numpy())
         each_factored(len(plan), lambda b, failed: _sample(b, *taken, failed))
         ctx.kept, ctx.packed, ctx.given, ctx.chunk = kept, packed, given, chunk
-        ctx.like = (length_h, kf, lower, noise_variance)
+        ctx.windows, ctx.like = len(plan), (length_h, kf, lower, noise_variance)
         return out.to(kf.device)
 
     @staticmethod
@@ -125,23 +120,21 @@ class Smooth(Function):
         """Solve once more with the same factor, then contract."""
         grad = grad.detach().cpu().contiguous().numpy()
         given = (*ctx.packed[:-1], *ctx.given, ctx.chunk, *ctx.kept, grad)
-        found = gradients(len(ctx.packed[0]) - 1, ctx.like, lambda b, *parts: _adjoint(b, *given, *parts))
+        found = gradients(ctx.windows, ctx.like, lambda b, *parts: _adjoint(b, *given, *parts))
         return (*found, None, None, None, None)
 
 
 @kernel
 def _sample(
-    b, union_offsets, obs_offsets, grid_offsets, union_h, obs_at, concept, value, repeats, grid_at,
-    prior, eps, xi, length_h, kf, lower, noise_variance, jitter, chunk, L, W, alpha, out, failed,
-):  # fmt: skip
+    b, packed, prior, eps, xi, length_h, kf, lower, noise_variance, jitter, chunk, L, W, alpha, out, failed
+):
     """Sample window b; fills its rows of L, W, alpha and out."""
-    us, os, gs = rows_of(b, union_offsets, obs_offsets, grid_offsets)
-    t, at, m, gat = union_h[us], obs_at[os], concept[os], grid_at[gs]
+    us, os, gs, t, at, m, gat, value, repeats = window(b, packed)
     alpha, time = alpha[os], t[at]
     path = np.empty((len(t), prior.shape[1], prior.shape[2]), prior.dtype)
     prior_path(t, prior[us], length_h, path)
-    variance = noise_variance[m] / repeats[os]
-    alpha[:] = residuals(at, m, value[os], variance, eps[os], lower, path)
+    variance = noise_variance[m] / repeats
+    alpha[:] = residuals(at, m, value, variance, eps[os], lower, path)
     if not factor(time, m, variance, length_h, kf, chunk, L[os], W[os]):
         failed[b] = True
         return
@@ -153,7 +146,7 @@ def _sample(
 
 @kernel
 def _emit(gat, path, z, xi, kf, lower, jitter, out):
-    """Prior path, what the data add to it, and jitter at the grid hours."""
+    """Prior path, correction by the data and jitter at the grid hours."""
     turned = np.ascontiguousarray(lower.T)
     total, scale = np.empty(z.shape[1:]), np.sqrt(jitter)
     for k in range(len(gat)):
@@ -166,11 +159,9 @@ def _emit(gat, path, z, xi, kf, lower, jitter, out):
 
 
 @kernel
-def _cut(
-    union_offsets, obs_offsets, grid_offsets, t, at, m, value, repeats, gat,
-    prior, eps, xi, length_h, kf, lower, noise_variance, jitter, chunk, hours, out, failed,
-):  # fmt: skip
+def _cut(b, packed, prior, eps, xi, length_h, kf, lower, noise_variance, jitter, chunk, hours, out, failed):
     """Samples of one window cut after each of `hours` grid hours, one after the other."""
+    _, _, _, t, at, m, gat, value, repeats = window(b, packed)
     variance = noise_variance[m] / repeats
     path = np.empty(prior.shape, prior.dtype)
     prior_path(t, prior, length_h, path)
@@ -178,7 +169,7 @@ def _cut(
     time, grid_h = t[at], t[gat]
     L, W = np.empty((len(at), chunk)), np.empty((len(at), len(kf)))
     if not factor(time, m, variance, length_h, kf, chunk, L, W):
-        failed[0] = True
+        failed[b] = True
         return
     innovations(time, m, length_h, chunk, L, W, v)
     begin = 0
@@ -194,14 +185,12 @@ def _cut(
 
 @kernel
 def _adjoint(
-    b, union_offsets, obs_offsets, grid_offsets, union_h, obs_at, concept, value, repeats, grid_at,
-    prior, eps, length_h, kf, lower, noise_variance, chunk, L, W, alpha, grad,
+    b, packed, prior, eps, length_h, kf, lower, noise_variance, chunk, L, W, alpha, grad,
     length_bar, kf_bar, lower_bar, noise_bar,
 ):  # fmt: skip
     """Gradients of window b, given those of its samples."""
-    us, os, gs = rows_of(b, union_offsets, obs_offsets, grid_offsets)
-    t, at, m, gat = union_h[us], obs_at[os], concept[os], grid_at[gs]
-    prior, alpha, grad, repeats, time = prior[us], alpha[os], grad[gs], repeats[os], t[at]
+    us, os, gs, t, at, m, gat, value, repeats = window(b, packed)
+    prior, alpha, grad, time = prior[us], alpha[os], grad[gs], t[at]
     kf_bar, lower_bar, noise_bar = kf_bar[b], lower_bar[b], noise_bar[b]
     z, z_bar = np.empty(grad.shape), np.zeros(grad.shape)
     spread(time, m, t[gat], length_h, alpha, z)

@@ -23,7 +23,7 @@ def smooth_moments(
     plan: Plan, length_h, kf, noise_variance, jitter: float, chunk: int = CHUNK
 ) -> torch.Tensor:
     """
-    Mean and variance at each grid hour, given everything in the window.
+    Mean and variance at each grid hour, given the whole window.
 
     Parameters and errors are those of `smooth_samples`.
 
@@ -41,7 +41,7 @@ class Smoother(Function):
 
     @staticmethod
     def forward(ctx, length_h, kf, noise_variance, plan, chunk):
-        """There and back; nothing is kept, all of it runs again for the derivatives."""
+        """Filter and smooth; nothing is kept, both run again in `backward`."""
         length, kf_array, _, variance = parameters(length_h, kf, kf, noise_variance)
         packed, given = arrays(plan, len(kf)), (length, kf_array, variance)
         shape = (int(plan.grid_offsets[-1]), len(kf_array))
@@ -55,7 +55,7 @@ class Smoother(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, *grads):
-        """The smoother turned round, then the filter backwards."""
+        """The smoother reversed, then the filter."""
         grad = [g.detach().cpu().double().contiguous().numpy() for g in grads]
         given, windows = (ctx.packed, ctx.given, ctx.chunk, grad), len(ctx.packed[0]) - 1
         found = gradients(windows, ctx.like, lambda b, *parts: _moments_adjoint(b, *given, parts))
@@ -63,7 +63,7 @@ class Smoother(Function):
 
 
 def _window(b, packed, given, chunk):
-    """What the kernels take of window b, the rows of its observations and of its hours."""
+    """Arguments of the kernels for window b, rows of its observations and of its hours."""
     union_offsets, obs_offsets, grid_offsets, union_h, obs_at, concept, value, repeats, grid_at = packed
     length_h, kf, noise_variance = given
     us, os, gs = (slice(o[b], o[b + 1]) for o in (union_offsets, obs_offsets, grid_offsets))
@@ -74,7 +74,7 @@ def _window(b, packed, given, chunk):
 
 
 def _states(window):
-    """Room for the filter's x and D, at each hour and before each step."""
+    """Arrays for x and D of the filter, at each hour and before each step."""
     _, at, _, gat, _, _, kf, chunk, _ = window
     size, steps = len(kf), len(steps_of(at, gat, chunk))
     return [np.empty((k, size, width)) for k in (len(gat), steps) for width in (1, size)]

@@ -1,8 +1,7 @@
 """
-What of the windows the networks need and no parameter changes: times, places, values.
+Times, variables and values of windows, packed without padding, once for each data set.
 
-Built once per data set, packed without padding. Times are taken relative to the prediction (`end_h`) in
-float64; only differences of them are ever cast to a shorter float.
+Times are relative to the prediction (`end_h`), in float64; only differences of them are cast to float32.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import numpy as np
 
 from sepsis.cohort.windows import Windows, concatenated_ranges
 
-SAME_H = 1e-9  # an observation this near to a grid hour is at it: hours are floats that were subtracted
+SAME_H = 1e-9  # an observation this near to a grid hour is at it: times have rounding errors
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,16 +31,15 @@ class Plan:
         Observation and grid times of a window together, strictly ascending, in hours relative to its
         prediction; the last is 0.
     obs_at : ndarray of int64, shape (sum of N,)
-        Where each observation lies in its own window's times (from 0), ascending.
+        Index of each observation's time among the times of its window, ascending.
     concept : ndarray of int64, shape (sum of N,)
-        Which variable it is.
+        Index of its variable.
     value : ndarray of float64, shape (sum of N,)
-        Its z-score. One value per variable and time: several charted at once are averaged.
+        Its z-score: one for each variable and time, the mean if there were several.
     repeats : ndarray of float64, shape (sum of N,)
-        How many were averaged: the noise variance of the mean is that of one value over this.
+        Number of values averaged, which divides the noise variance.
     grid_at : ndarray of int64, shape (sum of T,)
-        Where the grid lies in the window's own times. It is hourly and ends at the prediction: T - 1 h
-        before it, ..., 1 h before it, 0.
+        Index of each grid hour among the times of its window. The grid is hourly and ends at the prediction.
     """
 
     union_offsets: np.ndarray
@@ -95,7 +93,7 @@ def plan_windows(X: Windows, values: np.ndarray) -> Plan:
     ----------
     X : Windows, length B
     values : ndarray, shape (N,)
-        What the process is conditioned on, in the order of `X.value` (z-scores).
+        z-scores, in the order of `X.value`.
 
     Raises
     ------
@@ -115,7 +113,7 @@ def plan_windows(X: Windows, values: np.ndarray) -> Plan:
     grid_h = (np.arange(grid_offsets[-1]) - grid_offsets[1:][grid_owner] + 1).astype(float)
     both_owner, both_h = np.concatenate([owner, grid_owner]), np.concatenate([time_h, grid_h])
     order = np.lexsort((both_h, both_owner))
-    first = np.ones(len(order), bool)  # a time that is not the one before it again
+    first = np.ones(len(order), bool)  # not a repeat of the time before
     first[1:] = (np.diff(both_owner[order]) != 0) | (np.diff(both_h[order]) != 0)
     place = np.empty(len(order), np.int64)
     place[order] = np.cumsum(first) - 1
@@ -135,7 +133,7 @@ def plan_windows(X: Windows, values: np.ndarray) -> Plan:
 
 def grid_lengths(start_h, end_h) -> np.ndarray:
     """
-    Hourly grid points from `end_h` backwards that do not lie before `start_h`; at least one.
+    Number of hourly grid points from `end_h` back to `start_h`; at least one.
 
     Examples
     --------
@@ -146,5 +144,4 @@ def grid_lengths(start_h, end_h) -> np.ndarray:
 
 
 def _offsets(counts: np.ndarray) -> np.ndarray:
-    """Where each of many ranges begins, and where the last ends."""
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

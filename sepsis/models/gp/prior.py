@@ -1,6 +1,5 @@
 """
-The prior side of Matheron's rule: a path through all times of a window, what is left of the data, their
-derivatives.
+The prior side of Matheron's rule: a path through all times of a window, residuals, and their derivatives.
 
 U times, N observations, T grid hours, S samples, C variables, of one window.
 """
@@ -42,7 +41,7 @@ def residuals(at, m, value, variance, eps, lower, path):
 
 @kernel
 def residuals_gradient(at, m, variance, repeats, eps, path, r_bar, lower_bar, noise_bar):
-    """Add what reaches `lower` and the noise variances through the residuals."""
+    """Add the gradients of `lower` and the noise variances through the residuals."""
     width = path.shape[1]
     whole = width - width % 4
     for i in range(len(at)):
@@ -67,14 +66,9 @@ def residuals_gradient(at, m, variance, repeats, eps, path, r_bar, lower_bar, no
 @kernel
 def path_gradient(t, at, m, gat, length_h, lower, path, noise, grad, r_bar, lower_bar):
     """
-    Derivative for the length scale through the path; adds to `lower_bar` what reaches it on the grid.
+    Derivative of the length scale through the path; adds the gradient of `lower` on the grid to `lower_bar`.
 
-    Parameters
-    ----------
-    grad : (T, S, C)
-        Gradient of the samples.
-    r_bar : (N, S)
-        Gradient of the residuals.
+    The gradients of samples and residuals are grad (T, S, C) and r_bar (N, S).
     """
     width, size = path.shape[1], path.shape[2]
     lam, turned = np.zeros((width, size)), np.zeros((size, size))
@@ -89,7 +83,7 @@ def path_gradient(t, at, m, gat, length_h, lower, path, noise, grad, r_bar, lowe
             p = m[i]
             for s in range(width):
                 r = r_bar[i, s]
-                for c in range(size):  # the zeros of `lower` too: an even loop is a fast one
+                for c in range(size):  # the zeros of `lower` too: faster
                     lam[s, c] -= r * lower[p, c]
             i -= 1
         if j:

@@ -1,13 +1,13 @@
 """
-What later data tell of an earlier hour: a recursion back over the filter's steps, and its derivatives.
+The backward pass of the smoother over the steps of the filter, and its derivatives.
 
-Behind each step are q (C,) and N (C, C), what all data after it say of the state: with the filter's mean x
-and covariance P = Kf + D at an hour, the smoothed ones are
+After each step, q (C,) and N (C, C) hold the information in all later data: with the filter's mean x and
+covariance P = Kf + D at an hour, the smoothed ones are
 
     x + P q,   P - P N P
 
 (Durbin and Koopman 2012, doi:10.1093/acprof:oso/9780199641178.001.0001, section 4.4). Both are 0 at the end.
-In the notation of `kalman`, a chunk makes of them
+In the notation of `kalman`, a chunk turns them into
 
     g = V^-1 (r - Z x - E q),          q' = A q + Z^T g
     J = V^-1 E N,                      N' = A^2 N - A (Z^T J + J^T Z) + Z^T (V^-1 + V^-1 E N E^T V^-1) Z
@@ -30,14 +30,14 @@ def run_smoother(
     mean, spread, q_after, N_after,
 ):  # fmt: skip
     """
-    Smooth r (N, 1) of a window that `run_filter` has been through, with all it can fill.
+    Smooth r (N, 1) of a window after `run_filter`, given all that it fills.
 
     Parameters
     ----------
     mean, spread : (T, C)
         Filled with mean and variance at the grid hours; or of length 0.
     q_after (steps, C), N_after (steps, C, C)
-        Filled with what the data after each step say; or of length 0.
+        Filled with q and N after each step; or of length 0.
     """
     size = len(kf)
     time, steps = t[at], steps_of(at, gat, chunk)
@@ -78,7 +78,7 @@ def run_smoother(
 
 @kernel
 def _symmetric(a):
-    """Make it so: an error of rounding that is not would grow from step to step, others are forgotten."""
+    """Make `a` symmetric: the antisymmetric part of rounding errors would grow from step to step."""
     for p in range(len(a)):
         for q in range(p):
             a[p, q] = a[q, p] = 0.5 * (a[p, q] + a[q, p])
@@ -118,10 +118,10 @@ def _pieces(n, V, E, a, m, r, x, q, N):
     backward(V, n, inverse)
     left = np.empty((n, 1))
     for i in range(n):
-        told = 0.0
+        later = 0.0
         for p in range(len(q)):
-            told += E[i, p] * q[p]
-        left[i, 0] = r[i, 0] - a[i] * x[m[i], 0] - told
+            later += E[i, p] * q[p]
+        left[i, 0] = r[i, 0] - a[i] * x[m[i], 0] - later
     EN = _times(E[:n], N)
     across = np.ascontiguousarray(E[:n].T)
     return inverse, _times(inverse, left)[:, 0], EN, _times(inverse, EN), _times(EN, across)
@@ -133,16 +133,16 @@ def smoother_forwards(
     mean_bar, spread_bar, P_bar_at, rows_more, E_more, V_more,
 ):  # fmt: skip
     """
-    The derivatives of `run_smoother`: its recursion turned round, from the first step to the last.
+    The derivatives of `run_smoother`: its recursion reversed, from the first step to the last.
 
-    Those of mean and variance are given. Fills the gradients of P at the hours and of r - Z x, E and V
-    of the chunks, for `back_through`; returns that of the length scale through a and A, times its square.
+    From the gradients of mean and variance, fills those of P at the hours and of r - Z x, E and V of the
+    chunks, for `back_through`; returns that of the length scale through a and A, times its square.
     """
     size = len(kf)
     time, steps = t[at], steps_of(at, gat, chunk)
     V, a = np.empty((chunk, chunk)), np.empty(chunk)
     E, W = np.empty((chunk, size)), np.empty((chunk, size))
-    q_bar, N_bar = np.zeros(size), np.zeros((size, size))  # of what a step makes of q and N behind it
+    q_bar, N_bar = np.zeros(size), np.zeros((size, size))  # gradients of q and N before a step
     length_bar = 0.0
     for step in range(len(steps)):
         begin, end = steps[step]
@@ -183,8 +183,9 @@ def _through_read(P, q, N, mean_bar, spread_bar, q_bar, N_bar, P_bar):
 @kernel
 def _through_step(V, E, a, whole, elapsed, gap, m, r, x, q, N, q_bar, N_bar, rows_more, E_more, V_more):
     """
-    From q' and N' of a chunk to q and N (in place), r - Z x, E and V; returns the length scale's, times its
-    square, through a and the A that stands before J.
+    From the gradients of q' and N' of a chunk to those of q and N (in place), r - Z x, E and V.
+
+    Returns that of the length scale, times its square, through a and the A before J.
     """
     n, size = len(m), len(q)
     inverse, g, EN, J, Y = _pieces(n, V, E, a, m, r, x, q, N)

@@ -26,7 +26,7 @@ from sepsis.core.files import whole_file
 from sepsis.models.gp.plan import Plan
 from sepsis.models.networks.schedule import LabelledPlan, Schedule
 
-LAST, BEST = "last.safetensors", "best.safetensors"
+LAST = "last.safetensors"
 FORMAT_VERSION = 1
 # may differ between a run and its continuation: no weight of an epoch depends on them
 FREE = {"max_epochs", "patience", "work_dir", "checkpoint_min", "name", "devices"}
@@ -100,11 +100,10 @@ class RunFolder:
             "fingerprint": self.fingerprint,
             "position": asdict(checkpoint.state),
         }
-        _write(self.path / LAST, tensors, note)
-
-    def write_best(self, weights: Tensors, entry: dict) -> None:
-        """The best weights by themselves, for people to look at; training never reads them."""
-        _write(self.path / BEST, weights, {"format_version": FORMAT_VERSION, "epoch": entry})
+        apart = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
+        data = save(apart, metadata={"sepsis": json.dumps(note, allow_nan=False)})
+        with whole_file(self.path / LAST) as temporary:
+            temporary.write_bytes(data)
 
     def read(self, network: nn.Module) -> Checkpoint | None:
         """
@@ -241,14 +240,6 @@ def _alike(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tenso
     return found.keys() == expected.keys() and all(
         t.shape == expected[name].shape and t.dtype == expected[name].dtype for name, t in found.items()
     )
-
-
-def _write(path: Path, tensors: Tensors, note: dict) -> None:
-    """After a kill or a power cut a whole file is there."""
-    apart = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
-    data = save(apart, metadata={"sepsis": json.dumps(note, allow_nan=False)})
-    with whole_file(path) as temporary:
-        temporary.write_bytes(data)
 
 
 def _hash(data: LabelledPlan) -> str:

@@ -213,8 +213,6 @@ class Trainer:
         self.state = TrainerState(state.epoch + 1, history=[*state.history, entry])
         if best_epoch(self.state.history) == entry["epoch"]:
             self.best = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
-            if self.folder is not None and logger is not None:
-                self.folder.write_best(self.best, entry)
         if logger is not None:
             self.save()
             logger.epoch(self.state.history)

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from sepsis.core.errors import SettingsError
-from sepsis.models.networks.checkpoints import BEST, LAST, Checkpoint, RunFolder, fingerprint, sweep
+from sepsis.models.networks.checkpoints import LAST, Checkpoint, RunFolder, fingerprint, sweep
 from sepsis.models.networks.processes import Group, group_of_torchrun, spawn
 from sepsis.models.networks.schedule import Fit, LabelledPlan, Schedule, best_epoch, is_over
 from sepsis.models.networks.trainer import Trainer
@@ -108,7 +108,7 @@ def _train(group: Group, network, train, validation, schedule, case_weight, star
 
 def _resume(folder: RunFolder, network: nn.Module, schedule: Schedule) -> Checkpoint | None:
     """The run found in a folder, its weights put into the network; None if there is none."""
-    for name in (LAST, BEST, METRICS):
+    for name in (LAST, METRICS):
         sweep(folder.path / name)
     found = folder.read(network)
     if found is None:

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from sepsis.core.errors import SettingsError
-from sepsis.models.networks.checkpoints import BEST, LAST
+from sepsis.models.networks.checkpoints import LAST
 from sepsis.models.networks.trainer import Trainer
 from sepsis.models.networks.training import train_network
 from tests.models.networks.tiny_network import (
@@ -81,12 +81,8 @@ def test_a_run_killed_at_any_moment_and_gone_on_with_ends_with_the_same_weights_
         }
         assert (tmp_path / f"{name}.json").read_text() == (tmp_path / "alone.json").read_text()
         found = {p.name for p in (tmp_path / f"{name}_run").iterdir()}
-        assert {BEST, LAST, "metrics.csv"} <= found
+        assert {LAST, "metrics.csv"} <= found
         assert not [n for n in found if n.startswith(".")], "nothing half written is left"
-        best = load_file(tmp_path / f"{name}_run" / BEST)
-        assert {k: t.numpy().tobytes() for k, t in best.items()} == {
-            k: t.numpy().tobytes() for k, t in alone.items()
-        }
 
 
 @pytest.mark.parametrize(
@@ -244,13 +240,6 @@ def test_a_newer_format_is_said(folder, train, held):
     save_file(load_file(folder / LAST), folder / LAST, {"sepsis": json.dumps(note)})
     with pytest.raises(SettingsError, match="has checkpoint format 2, this version reads 1"):
         go_on(folder, train, held)
-
-
-def test_the_best_weights_are_a_file_of_their_own(stored):
-    folder, fit, expected = stored
-    best = {k: t.numpy().tobytes() for k, t in load_file(folder / BEST).items()}
-    assert best == expected
-    assert note_of(folder / BEST)["epoch"]["epoch"] == fit.best_epoch
 
 
 def test_what_a_killed_run_left_half_written_is_swept_and_nothing_else(folder, train, held):
