@@ -52,7 +52,7 @@ class MGPAdapter(gpytorch.Module):
         All are exact and give the same from the same noise. "chunk" is linear in the number of observations;
         "dense" is the textbook with autograd, "gpytorch" the same by gpytorch's kernels and solves.
     conditioning : {"smooth", "filter"}
-        Each hour given the whole window, or given what was charted up to that hour.
+        Each hour given the whole window, or given the observations up to that hour.
     moments : {"sample", "mean_var"}
         Return posterior samples, or posterior mean and variance.
     jitter : float

@@ -95,7 +95,7 @@ class Window:
             yield n, list(hours)
 
     def _known(self, k: int) -> int:
-        """Observations that hour k may use: all, or those charted by then."""
+        """Observations that hour k may use: all, or those up to the hour."""
         if self.conditioning == "smooth":
             return len(self.value)
         return int((self.obs_h <= self.grid_h[k]).sum())

@@ -103,7 +103,7 @@ class BinnedFront(nn.Module):
         self.n_channels = n_concepts * (1 + len(self.channels))
 
     def forward(self, plan: Plan, n_samples: int, seeds: np.ndarray) -> torch.Tensor:
-        """(sum of T, 1, n_channels), float32; nothing is random."""
+        """(sum of T, 1, n_channels), float32; not random."""
         bins = binned(plan, self.n_concepts)
         values = forward_fill(bins, delta_h(~np.isnan(bins), plan)).astype(np.float32)
         extra = missingness(plan, self.n_concepts, self.channels)

@@ -133,13 +133,13 @@ class RunFolder:
             )
             weights, best, moments = _sorted_out(tensors)
         except (OSError, SafetensorError, AttributeError, ValueError, KeyError, TypeError):
-            raise _unusable(path, "is not a whole checkpoint of this package") from None
+            raise _unusable(path, "is not a complete checkpoint of this package") from None
         if version != FORMAT_VERSION:
             raise _unusable(path, f"has checkpoint format {version}, this version reads {FORMAT_VERSION}")
         if differs := differences(found, self.fingerprint):
-            raise _unusable(path, f"belongs to another run: other {', '.join(differs)}")
+            raise _unusable(path, f"belongs to another run; it differs in {', '.join(differs)}")
         if not _fit(network, weights, best, moments):
-            raise _unusable(path, "holds tensors that are not those of this network")
+            raise _unusable(path, "has tensors that do not fit this network")
         return Checkpoint(state, weights, moments, best or None)
 
 
@@ -152,9 +152,9 @@ def fingerprint(
     processes: int,
 ) -> dict[str, Any]:
     """
-    What makes a run this run: data, settings, architecture and first weights.
+    What identifies a run: hashes of data, architecture and initial weights, and the settings.
 
-    Hashes and settings; two runs with equal fingerprints end with equal weights on one machine.
+    Two runs with equal fingerprints end with equal weights on one machine.
     """
     drawn = re.sub("0x[0-9a-f]+", "", repr((network, getattr(network, "architecture", None))))
     first = hashlib.blake2b(drawn.encode(), digest_size=16)
@@ -172,23 +172,23 @@ def fingerprint(
 
 def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
     """
-    In what two fingerprints differ, settings with both values.
+    Entries in which two fingerprints differ, settings with both values.
 
     Examples
     --------
     >>> differences({"network": "a", "settings": {"l2": 0.1}}, {"network": "a", "settings": {"l2": 0.2}})
-    ['l2 (0.1 there, 0.2 here)']
+    ['l2 (0.1 in the checkpoint, 0.2 now)']
     """
     out = [k for k in expected if k != "settings" and found.get(k) != expected[k]]
     there, here = dict(found.get("settings") or {}), expected["settings"]
     for key in sorted(set(there) | set(here)):
         if there.get(key) != here.get(key):
-            out.append(f"{key} ({there.get(key)} there, {here.get(key)} here)")
+            out.append(f"{key} ({there.get(key)} in the checkpoint, {here.get(key)} now)")
     return out
 
 
 def sweep(file: Path) -> None:
-    """Remove what a killed run left half written of a file."""
+    """Remove partial copies of a file that a killed run left."""
     for left in file.parent.glob(f".{file.name}.*"):
         left.unlink(missing_ok=True)
 
@@ -252,5 +252,5 @@ def _hash(data: LabelledPlan) -> str:
 
 def _unusable(path: Path, found: str) -> SettingsError:
     return SettingsError(
-        str(path), found, "a checkpoint of this run, or none", "Give another folder, or delete that file."
+        str(path), found, "a checkpoint of this run", "Give another folder, or delete the file."
     )

@@ -65,7 +65,7 @@ class NetworkClassifier(WindowClassifier):
     def _architecture(self) -> Architecture:
         given = _those_of(Architecture, self)
         given |= {"channels": tuple(self.channels), "levels": self.levels or LEVELS[self.body]}
-        return Architecture(**given | {"front": self.front, "body": self.body})
+        return Architecture(**given)
 
     @property
     def is_causal(self) -> bool:
@@ -308,13 +308,12 @@ class NetworkClassifier(WindowClassifier):
 
     def _schedule(self, work_dir: str | Path | None) -> Schedule:
         given = _those_of(Schedule, self)
-        given |= {"n_samples": self.get_params(deep=False).get("train_samples") or self._width}
-        return Schedule(
-            **given,
-            accelerator="cpu" if self.device == "cpu" else "gpu",
-            work_dir=None if work_dir is None else Path(work_dir),
-            name=self.name,
-        )
+        given |= {
+            "n_samples": getattr(self, "train_samples", None) or self._width,
+            "accelerator": "cpu" if self.device == "cpu" else "gpu",
+            "work_dir": None if work_dir is None else Path(work_dir),
+        }
+        return Schedule(**given)
 
     def _log_receptive_field(self, X: Windows) -> None:
         field = self.network_.body.receptive_field_h
@@ -385,9 +384,8 @@ def _check_finite(X: Windows) -> None:
 
 
 def _those_of(cls: Any, model: NetworkClassifier) -> dict[str, Any]:
-    """The settings of a model that are fields of a dataclass."""
-    given = model.get_params(deep=False)
-    return {f.name: given[f.name] for f in fields(cls) if f.name in given}
+    """The attributes of a model that are fields of a dataclass."""
+    return {f.name: getattr(model, f.name) for f in fields(cls) if hasattr(model, f.name)}
 
 
 @contextmanager

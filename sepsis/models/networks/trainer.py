@@ -51,7 +51,7 @@ class Trainer:
     case_weight : float
     group : Group
     start : Checkpoint or None
-        Where to go on; its weights are in the network already.
+        Where to resume; its weights are in the network already.
     folder : RunFolder or None
         Where the run is stored.
 
@@ -87,7 +87,7 @@ class Trainer:
         self._saved = time.monotonic()
 
     def run(self) -> Checkpoint:
-        """Train until nothing is left to do."""
+        """Train until the run is over."""
         self._check_group()
         self.group.copy_from_first(self.network)
         logger = TrainingLogger(self.schedule, self.state.epoch) if self.group.rank == 0 else None
@@ -99,7 +99,7 @@ class Trainer:
         finally:
             if logger is not None:
                 logger.close()
-        self.group.barrier()  # a process that goes on at once must find what the first one stored
+        self.group.barrier()  # the others may need what the first stored
         return self._checkpoint()
 
     def train_epoch(self) -> None:
@@ -274,7 +274,7 @@ class Trainer:
             raise SettingsError(
                 str(self.folder and self.folder.path),
                 "the processes found different checkpoints",
-                "one folder for checkpoints that all of them see",
+                "one folder for checkpoints that all of them share",
             )
 
     def _seed_dropout(self, seed: int) -> None:
@@ -284,7 +284,7 @@ class Trainer:
             torch.cuda.manual_seed(seed)
 
     def _check_weights(self) -> None:
-        """Raise before a weight that is not a number is stored or handed on."""
+        """Raise before a weight that is not finite is stored or returned."""
         if not all(torch.isfinite(p).all() for p in self.network.parameters()):
             raise self._not_finite("a weight")
 

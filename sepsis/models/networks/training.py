@@ -2,7 +2,7 @@
 End-to-end training of a network: early stopping, checkpoints, exact resume, several processes.
 
 After each epoch the validation windows are read; the weights of the best epoch (average precision) are
-kept and put back. A run that was stopped at any moment, even killed, resumes from its last checkpoint
+kept. A run that was stopped at any moment, even killed, resumes from its last checkpoint
 and ends with the weights, to the bit, of one that never stopped (on one machine, with as many threads).
 """
 
@@ -107,7 +107,7 @@ def _train(group: Group, network, train, validation, schedule, case_weight, star
 
 
 def _resume(folder: RunFolder, network: nn.Module, schedule: Schedule) -> Checkpoint | None:
-    """The run found in a folder, its weights put into the network; None if there is none."""
+    """The checkpoint in a folder, its weights loaded into the network; None without one."""
     for name in (LAST, METRICS):
         sweep(folder.path / name)
     found = folder.read(network)
@@ -118,8 +118,8 @@ def _resume(folder: RunFolder, network: nn.Module, schedule: Schedule) -> Checkp
         if is_over(history[:k], schedule):
             raise SettingsError(
                 str(folder.path / LAST),
-                f"a run of {len(history)} epochs that this one would have ended after {k}",
-                "a checkpoint of this run, or none",
+                f"has {len(history)} epochs, and this run would have ended after {k}",
+                "a checkpoint of this run",
                 "Raise max_epochs or patience, or give another folder",
             )
     network.load_state_dict(found.weights)
@@ -130,10 +130,10 @@ def _resume(folder: RunFolder, network: nn.Module, schedule: Schedule) -> Checkp
 @contextmanager
 def _reproducible(schedule: Schedule) -> Iterator[None]:
     """
-    Operations that always sum in one order, and torch's own random numbers kept apart; both are put back.
+    Operations that always sum in the same order, and a random state of their own; both are restored.
 
-    Only on the CPU, where every operation has such a form at no cost. Otherwise two threads add up the
-    gradients of windows that were padded together in whichever order they come to it.
+    On the CPU only, where every operation has such a form. Without it two threads add the gradients of
+    windows that were padded together in any order.
     """
     before = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()

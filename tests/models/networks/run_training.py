@@ -60,7 +60,7 @@ def set_fuse(calls):
 
 def killed(out):
     """
-    One run left alone, and two that are killed again and again and gone on with until they are not.
+    One uninterrupted run, and two that are killed and resumed again and again.
 
     Checkpoints of the first of the two come after every batch, of the second after every epoch. Prints
     how all their processes ended. They are forked before torch has any thread, so that the modules are
@@ -109,9 +109,9 @@ def spawned(out):
 
 def elastic(out):
     """
-    The same under torchrun: one epoch, then on to the second from the checkpoint of the first.
+    The same under torchrun: one epoch, then the second from its checkpoint.
 
-    At last each process looks for it in a folder of its own.
+    In the end each process looks for the checkpoint in a folder of its own.
     """
     torch.set_num_threads(1)
     settings = schedule(pretrain_epochs=1, likelihood_weight=0.1, work_dir=out / "run_of_0")
@@ -129,7 +129,7 @@ def elastic(out):
     except SettingsError as error:
         (out / f"error_of_{os.environ['RANK']}").write_text(str(error))
     other = out / f"error_of_{1 - int(os.environ['RANK'])}"
-    for _ in range(300):  # whoever leaves first takes the connection along
+    for _ in range(300):  # the first process to end closes the connection
         if other.exists():
             break
         time.sleep(0.1)

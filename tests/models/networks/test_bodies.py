@@ -75,7 +75,7 @@ def test_dropout_acts_in_training_only():
     assert torch.equal(tcn(x), tcn(x))
 
 
-def test_a_logit_does_not_depend_on_companions_padding_or_order(network, plan):
+def test_a_logit_is_batch_invariant(network, plan):
     """Up to rounding: a convolution may sum in another order when series are padded to another length."""
     seeds = np.arange(len(plan), dtype=np.uint64)
     with torch.no_grad():
@@ -96,7 +96,7 @@ def test_the_last_of_all_hours_is_the_prediction(network, plan):
 
 
 @pytest.mark.parametrize("name", ["mgp-tcn, filter", "raw tcn"])
-def test_an_hour_of_a_causal_network_has_not_seen_what_comes_after_it_to_the_bit(name):
+def test_an_hour_of_a_causal_network_does_not_depend_on_later_hours_to_the_bit(name):
     torch.manual_seed(0)
     network = SequenceNetwork(3, ARCHITECTURES[name]).eval()
     X = made_up_windows(2, 8)[0][[0]]

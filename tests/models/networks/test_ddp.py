@@ -58,7 +58,7 @@ def test_two_spawned_processes_end_with_the_weights_of_one(tmp_path):
     with safe_open(tmp_path / "spawned", framework="pt") as file:
         assert file.metadata() == {"epochs": "3"}
     lines = [line for line in done.stderr.splitlines() if line.startswith("network: epoch 1,")]
-    assert len(lines) == 1, "the first process tells, and only that"
+    assert len(lines) == 1, "only the first process reports"
     assert "at most 0.0 min left" in lines[0]
     ended = json.loads(done.stdout)
     assert "is not finite in epoch -1: a batch of 16 windows with" in ended["error"]

@@ -259,7 +259,7 @@ def test_values_that_are_not_finite_are_counted_by_variable_and_refused(fitted, 
         fitted.predict_proba(replace(windows, value=wrong))
 
 
-def test_numbers_that_run_away_stop_the_training_with_sizes_and_no_ids():
+def test_a_number_that_is_not_finite_stops_the_training_with_sizes_and_no_ids():
     X, y = cohort(30)
     value = np.where(np.arange(len(X.value)) % 2, X.value, 1e200)
     with pytest.raises(SepsisError) as caught, np.errstate(all="ignore"):

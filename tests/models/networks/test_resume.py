@@ -47,14 +47,14 @@ def note_of(path):
         return json.loads(file.metadata()["sepsis"])
 
 
-def go_on(folder, train, held, network=None, case_weight=CASE_WEIGHT, **options):
+def resume(folder, train, held, network=None, case_weight=CASE_WEIGHT, **options):
     network = network or tiny_network()
     fit = train_network(network, train, held, schedule(work_dir=folder, **options), case_weight)
     return network, fit
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_any_moment_and_gone_on_with_ends_with_the_same_weights_to_the_bit(tmp_path):
+def test_a_run_killed_at_any_moment_and_resumed_ends_with_the_same_weights_to_the_bit(tmp_path):
     """`kill -9` in steps, in validation, with a checkpoint half written: sixteen times, in two runs."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.models.networks.run_training", "killed", str(tmp_path)],
@@ -94,7 +94,7 @@ def test_a_run_killed_at_any_moment_and_gone_on_with_ends_with_the_same_weights_
         ({"front": "binned", "body": "gru"}, {}),
     ],
 )
-def test_every_kind_of_network_goes_on_to_the_same_weights(tmp_path, monkeypatch, parts, options):
+def test_every_kind_of_network_resumes_to_the_same_weights(tmp_path, monkeypatch, parts, options):
     train, held = labelled(40, 0), labelled(20, 1)
     settings = schedule(max_epochs=2, work_dir=tmp_path / "a", checkpoint_min=0.0, **options)
     alone = sequence_network(dropout=0.2, **parts)
@@ -122,14 +122,14 @@ def test_a_finished_run_is_not_trained_again(stored, train, held):
     folder, fit, expected = stored
     network = tiny_network()
     network.forward = None  # cannot be called
-    _, again = go_on(folder, train, held, network)
+    _, again = resume(folder, train, held, network)
     assert weights(network) == expected
     assert again == replace(fit, resumed=True)
     assert not network.training
 
 
 def test_a_run_can_be_made_longer_and_ends_as_one_planned_so(folder, train, held):
-    longer, fit = go_on(folder, train, held, max_epochs=5, patience=8)
+    longer, fit = resume(folder, train, held, max_epochs=5, patience=8)
     planned = tiny_network()
     whole = train_network(planned, train, held, schedule(max_epochs=5, patience=8), CASE_WEIGHT)
     assert weights(longer) == weights(planned)
@@ -139,45 +139,50 @@ def test_a_run_can_be_made_longer_and_ends_as_one_planned_so(folder, train, held
 
 
 @pytest.mark.parametrize("options", [{"max_epochs": 2}, {"max_epochs": 9, "patience": 1}])
-def test_a_run_that_would_have_ended_earlier_refuses_what_went_further(tmp_path, train, held, options):
+def test_a_run_that_would_have_ended_earlier_refuses_a_longer_checkpoint(tmp_path, train, held, options):
     settings = {"learning_rate": 0.02, "max_epochs": 4}
-    _, fit = go_on(tmp_path, train, held, **settings)
+    _, fit = resume(tmp_path, train, held, **settings)
     assert fit.best_epoch < 2, "otherwise patience would not have ended it"
-    with pytest.raises(SettingsError, match="a run of 4 epochs that this one would have ended after"):
-        go_on(tmp_path, train, held, **settings | options)
+    with pytest.raises(SettingsError, match="has 4 epochs, and this run would have ended after"):
+        resume(tmp_path, train, held, **settings | options)
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
-        ({"learning_rate": 0.02}, r"other learning_rate \(0.01 there, 0.02 here\)"),
-        ({"l2": 0.5, "n_samples": 3}, r"other l2 \(0.001 there, 0.5 here\), n_samples \(2 there, 3 here\)"),
-        ({"random_state": 8}, "other random_state"),
-        ({"loss_hours": "every"}, "other loss_hours"),
-        ({"case_weight": 3.0}, "other case_weight"),
-        ({"network": "seed"}, "other network"),
-        ({"network": "dropout"}, "other network"),
+        ({"learning_rate": 0.02}, r"differs in learning_rate \(0.01 in the checkpoint, 0.02 now\)"),
+        (
+            {"l2": 0.5, "n_samples": 3},
+            r"differs in l2 \(0.001 in the checkpoint, 0.5 now\), n_samples \(2 in the checkpoint, 3 now\)",
+        ),
+        ({"random_state": 8}, "differs in random_state"),
+        ({"loss_hours": "every"}, "differs in loss_hours"),
+        ({"case_weight": 3.0}, "differs in case_weight"),
+        ({"network": "seed"}, "differs in network"),
+        ({"network": "dropout"}, "differs in network"),
     ],
 )
-def test_another_runs_checkpoint_is_refused_and_says_what_differs(folder, train, held, change, told):
+def test_another_runs_checkpoint_is_refused_and_the_message_names_the_difference(
+    folder, train, held, change, message
+):
     options = dict(change)
     if kind := options.pop("network", None):
         options["network"] = tiny_network(seed=1) if kind == "seed" else tiny_network(dropout=0.2)
-    with pytest.raises(SettingsError, match=told) as caught:
-        go_on(folder, train, held, **options)
-    assert "Give another folder, or delete that file" in str(caught.value)
+    with pytest.raises(SettingsError, match=message) as caught:
+        resume(folder, train, held, **options)
+    assert "Give another folder, or delete the file" in str(caught.value)
 
 
 def test_a_checkpoint_of_other_windows_is_refused(folder, train, held):
     value = train.plan.value.copy()
     value[7] += 1e-9
     changed = replace(train, plan=replace(train.plan, value=value))
-    with pytest.raises(SettingsError, match="other training windows"):
-        go_on(folder, changed, held)
-    with pytest.raises(SettingsError, match="other validation windows"):
-        go_on(folder, train, replace(held, y=1 - held.y))
-    with pytest.raises(SettingsError, match="other validation windows"):
-        go_on(folder, train, None)
+    with pytest.raises(SettingsError, match="differs in training windows"):
+        resume(folder, changed, held)
+    with pytest.raises(SettingsError, match="differs in validation windows"):
+        resume(folder, train, replace(held, y=1 - held.y))
+    with pytest.raises(SettingsError, match="differs in validation windows"):
+        resume(folder, train, None)
 
 
 class Hostile:
@@ -212,8 +217,8 @@ def test_a_file_that_is_no_checkpoint_is_refused_and_runs_nothing(folder, train,
         save_file(tiny_network().state_dict(), path, {"sepsis": "[1, 2"})
     else:
         save_file(tiny_network().state_dict(), path, {"sepsis": '{"format_version": 1, "fingerprint": {}}'})
-    with pytest.raises(SettingsError, match="is not a whole checkpoint of this package"):
-        go_on(folder, train, held)
+    with pytest.raises(SettingsError, match="is not a complete checkpoint of this package"):
+        resume(folder, train, held)
 
 
 def test_tensors_that_do_not_fit_are_refused_under_the_right_name_too(folder, train, held):
@@ -231,19 +236,19 @@ def test_tensors_that_do_not_fit_are_refused_under_the_right_name_too(folder, tr
     ]
     for wrong in spoilt:
         save_file(wrong, folder / LAST, {"sepsis": json.dumps(note)})
-        with pytest.raises(SettingsError, match="holds tensors that are not those of this network"):
-            go_on(folder, train, held)
+        with pytest.raises(SettingsError, match="has tensors that do not fit this network"):
+            resume(folder, train, held)
 
 
-def test_a_newer_format_is_said(folder, train, held):
+def test_a_newer_format_is_named(folder, train, held):
     note = note_of(folder / LAST) | {"format_version": 2}
     save_file(load_file(folder / LAST), folder / LAST, {"sepsis": json.dumps(note)})
     with pytest.raises(SettingsError, match="has checkpoint format 2, this version reads 1"):
-        go_on(folder, train, held)
+        resume(folder, train, held)
 
 
-def test_what_a_killed_run_left_half_written_is_swept_and_nothing_else(folder, train, held):
+def test_only_partial_files_of_a_killed_run_are_swept(folder, train, held):
     (folder / f".{LAST}.x1y2").write_bytes(b"half")
     (folder / "notes.txt").write_text("mine")
-    go_on(folder, train, held)
+    resume(folder, train, held)
     assert sorted(p.name for p in folder.iterdir()) == [LAST, "metrics.csv", "notes.txt"]

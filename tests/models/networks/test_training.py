@@ -211,14 +211,14 @@ def test_a_long_gradient_is_cut_to_the_limit_and_0_is_no_limit(train, monkeypatc
     history = train_network(tiny_network(), train, None, schedule(max_epochs=1, clip_norm=limit), 2.0).history
     assert len(norms) == 4
     assert max(norms) <= held_to * (1 + 1e-5)
-    assert history[0]["gradient_norm"] > 0.05, "what is told is the norm before"
+    assert history[0]["gradient_norm"] > 0.05, "the norm before clipping is reported"
     assert (max(norms) > 0.05 * 1.001) == (limit == 0.0)
 
 
 # ---- which weights come out
 
 
-def test_the_weights_put_back_are_those_of_the_best_epoch(train, held):
+def test_the_final_weights_are_those_of_the_best_epoch(train, held):
     long = tiny_network()
     fit = train_network(long, train, held, schedule(max_epochs=6, learning_rate=0.02), CASE_WEIGHT)
     assert fit.best_epoch == int(np.argmax([e["average_precision"] for e in fit.history]))
@@ -230,7 +230,7 @@ def test_the_weights_put_back_are_those_of_the_best_epoch(train, held):
     assert not long.training
 
 
-def test_training_stops_when_patience_is_at_its_end(train, held):
+def test_training_stops_when_patience_is_used_up(train, held):
     settings = schedule(max_epochs=50, patience=2, learning_rate=0.05)
     fit = train_network(tiny_network(), train, held, settings, CASE_WEIGHT)
     assert fit.history[-1]["epoch"] == fit.best_epoch + 2 < 49
@@ -309,7 +309,7 @@ def test_windows_of_mixed_lengths_padded_together_give_the_loss_of_each_alone(tr
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-7)
 
 
-# ---- numbers that run away
+# ---- numbers that are not finite
 
 
 def poisoned(part, epoch_calls=0):
@@ -335,7 +335,9 @@ def poisoned(part, epoch_calls=0):
 
 
 @pytest.mark.parametrize("part", ["the loss", "the gradient", "a covariance", "a validation logit"])
-def test_numbers_that_run_away_stop_the_run_and_the_last_good_weights_stay(train, held, tmp_path, part):
+def test_a_number_that_is_not_finite_stops_the_run_and_the_last_good_weights_stay(
+    train, held, tmp_path, part
+):
     settings = schedule(work_dir=tmp_path, name="mgp_tcn")
     good = tiny_network()
     train_network(good, train, held, replace(settings, max_epochs=1, work_dir=None), CASE_WEIGHT)
@@ -372,7 +374,7 @@ def test_a_weight_that_is_not_a_number_is_never_stored(train, tmp_path, monkeypa
     assert kept["adam.step.head.weight"] == 2
 
 
-def test_values_out_of_all_range_are_told_with_counts_and_no_ids(train):
+def test_values_out_of_range_are_reported_with_counts_and_no_ids(train):
     plan = replace(train.plan, value=train.plan.value * 1e30)
     settings = schedule(batch_size=50, likelihood_weight=1.0)
     with pytest.raises(SepsisError) as caught:
@@ -383,10 +385,10 @@ def test_values_out_of_all_range_are_told_with_counts_and_no_ids(train):
     )
 
 
-# ---- what a run tells
+# ---- reports
 
 
-def test_every_epoch_is_a_line_of_the_log_with_the_time_that_is_left(train, held, caplog):
+def test_every_epoch_is_a_line_of_the_log_with_the_remaining_time(train, held, caplog):
     with caplog.at_level(logging.INFO, logger="sepsis"):
         train_network(tiny_network(), train, held, schedule(name="mgp_tcn"), CASE_WEIGHT)
     lines = [r.message for r in caplog.records if r.message.startswith("mgp_tcn: epoch")]
@@ -396,7 +398,7 @@ def test_every_epoch_is_a_line_of_the_log_with_the_time_that_is_left(train, held
     assert lines[-1].endswith("; at most 0.0 min left")
 
 
-def test_a_long_epoch_says_how_far_it_is(train, monkeypatch, caplog):
+def test_a_long_epoch_reports_its_progress(train, monkeypatch, caplog):
     monkeypatch.setattr(core_progress, "A_LINE_S", 0.0)
     with caplog.at_level(logging.INFO, logger="sepsis"):
         train_network(tiny_network(), train, None, schedule(max_epochs=1), CASE_WEIGHT)
