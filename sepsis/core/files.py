@@ -1,5 +1,5 @@
 """
-Files and folders on disk: whole or not there at all, and nobody else's overwritten.
+Files and folders on disk: written whole or not at all, and never over something else.
 
 They are written under a temporary name and renamed when whole.
 """
@@ -88,8 +88,8 @@ def check_folder(path: str | Path, owner: str) -> Path:
     Raises
     ------
     UsageError
-        If it holds something else than earlier output of this kind, is the folder one stands in, or
-        its parent cannot be written.
+        If it holds anything but earlier output of this kind, is the current folder, or its parent
+        cannot be written.
     """
     path = Path(path).resolve()
     if path == Path.cwd():
@@ -114,7 +114,7 @@ def check_file(path: str | Path, inputs: Iterable[Path | None] = ()) -> Path:
     Parameters
     ----------
     inputs : iterable of Path or None
-        Files and folders that the command reads: none of them is written to or into.
+        Files and folders that the command reads: the output may not be one of them or in one.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def check_file(path: str | Path, inputs: Iterable[Path | None] = ()) -> Path:
     read = {_identity(place) for place in inputs if place is not None and place.exists()}
     if any(_identity(place) in read for place in (path, *path.parents) if place.exists()):
         raise UsageError(
-            str(path), "is what this command reads, or lies in it", "a place of its own",
+            str(path), "is an input of this command, or inside one", "a place of its own",
             "Choose another place: an output never replaces what it is made from.",
         )  # fmt: skip
     standing = next(p for p in path.parents if p.exists())
@@ -140,7 +140,6 @@ def check_file(path: str | Path, inputs: Iterable[Path | None] = ()) -> Path:
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    """What a file or folder is known by, whatever links lead to it."""
     state = path.stat()
     return state.st_dev, state.st_ino
 
@@ -149,7 +148,7 @@ def recover(path: Path) -> None:
     """
     Undo what a killed run left beside its output: half-written files, and a folder it was replacing.
 
-    Only for who holds the output's lock (`sepsis.core.work.locked`).
+    Only while the output's lock is held (`sepsis.core.work.locked`).
     """
     attic = _attic(path)
     if attic.exists() and not path.exists():
@@ -162,7 +161,6 @@ def recover(path: Path) -> None:
 
 
 def _prefix(path: Path) -> str:
-    """How the names begin under which an output is being written."""
     return f".{path.name}.tmp-"
 
 
@@ -194,24 +192,24 @@ def to_disk(path: Path) -> None:
     """
     for file in (path, *path.rglob("*")):
         if file.is_file():
-            with file.open("r+b") as stream:  # Windows refuses it to one who only reads
+            with file.open("r+b") as stream:  # Windows syncs no file that is open for reading only
                 os.fsync(stream.fileno())
 
 
 def _umask() -> int:
-    """What the user withholds from others: outputs hold patients' data, so it is honoured."""
+    """The user's umask: outputs hold patients' data, so it is honoured."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
 
 
 def not_writable(path: Path, error: OSError) -> StoppedError:
-    """What is said of a place that cannot be written."""
+    """The error for a place that cannot be written."""
     return StoppedError(str(path), f"cannot be written ({error.strerror})", todo="Choose another place.")
 
 
 def folder_kind(path: str | Path) -> str | None:
-    """The `kind` in a folder's manifest, or None if it has none that can be read."""
+    """The `kind` in a folder's manifest, or None if it cannot be read."""
     file = Path(path) / MANIFEST
     try:
         # a pipe of that name would keep the reader waiting

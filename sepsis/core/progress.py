@@ -1,5 +1,5 @@
 """
-How far a long run is, and how long it will still take: a bar on a terminal, a line now and then elsewhere.
+Progress of a long run and its remaining time: a bar on a terminal, a line in the log elsewhere.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sepsis")
 A_LINE_S = 60.0  # between two lines of a log
-SPEED_OVER_S = 3600.0  # what the remaining time is told from: a step may take minutes
+SPEED_OVER_S = 3600.0  # window of the speed estimate: a step may take minutes
 
 
 def progress(steps: Iterable, label: str) -> Generator[Any, None, None]:
     """
-    The steps, with a bar and the remaining time on stderr; where that is no terminal, a line in the log of
-    `sepsis` every `A_LINE_S` seconds.
+    The steps, with a bar and the remaining time on stderr; if that is not a terminal, a line in the log
+    of `sepsis` every `A_LINE_S` seconds.
 
     Parameters
     ----------
     steps : iterable
-        What is left to do: finished steps would tell a remaining time that is far too short.
+        The steps left: finished steps would make the remaining time far too short.
     """
     if not sys.stderr.isatty():
         return _told(list(steps), label)

@@ -1,5 +1,5 @@
 """
-What made an output: its manifest, the versions, hashes of what went in.
+The provenance of an output: its manifest, versions, hashes of its inputs.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def read_manifest(path: str | Path, kind: str) -> dict[str, Any]:
     if missing:
         raise ExportError(
             f"{path.name}/{MANIFEST}",
-            f"does not say {', '.join(missing)}",
+            f"lacks {', '.join(missing)}",
             "a whole manifest",
             "Run that stage again.",
         )
@@ -57,7 +57,6 @@ def read_manifest(path: str | Path, kind: str) -> dict[str, Any]:
 
 
 def _says(facts: Any, name: str, *deeper: str) -> bool:
-    """Whether there is such a fact, below sections; `files` is a section too."""
     if not isinstance(facts, dict) or name not in facts:
         return False
     if deeper:

@@ -1,5 +1,5 @@
 """
-What the stages hand to each other: tables with contracts in `data_schema/`.
+The tables between stages, each with a contract in `data_schema/`.
 
 A contract is a table of `data_schema/N_name.toml`::
 
@@ -137,7 +137,7 @@ def _cast(column: pd.Series, dtype: str, where: str) -> pd.Series:
         _require_exact(column, dtype, where)
         return column.astype(dtype)
     except (ValueError, TypeError):
-        raise ExportError(where, f"holds {column.dtype} that is not {dtype}", dtype) from None
+        raise ExportError(where, f"has {column.dtype} values that are not {dtype}", dtype) from None
 
 
 def _require_exact(column: pd.Series, dtype: str, where: str) -> None:
@@ -153,7 +153,6 @@ def _require_exact(column: pd.Series, dtype: str, where: str) -> None:
 
 
 def _pandera_column(pandera, column: dict[str, Any]):
-    """One column of a contract as pandera checks it."""
     checks = []
     if "min" in column:
         checks.append(pandera.Check.ge(column["min"]))
@@ -259,7 +258,7 @@ class PartWriter:
     def add(self, rows: pa.Table) -> None:
         """The next part, as `checked_arrow` makes it; a part without rows leaves an empty row group."""
         if self._writer is None:
-            # of an empty column nothing is known but that it may hold text
+            # an empty column may be one of text
             known = [f.with_type(pa.string()) if pa.types.is_null(f.type) else f for f in rows.schema]
             schema = pa.schema(known, metadata=rows.schema.metadata)
             self._writer = pq.ParquetWriter(self.path, schema, compression="zstd")

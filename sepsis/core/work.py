@@ -1,5 +1,5 @@
 """
-Long work that can be killed: one run for an output at a time, and what it had finished stays.
+Long work that can be killed: one run for an output at a time, and its finished steps stay.
 
 Beside an output `NAME` there may be
 
@@ -69,7 +69,7 @@ def locked(path: str | Path) -> Iterator[Path]:
         hold.release()
         if made:
             with suppress(OSError):
-                path.parent.rmdir()  # only if nothing came of it
+                path.parent.rmdir()  # only if no output was written
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def resumable(path: str | Path, key: Any) -> Iterator[Work]:
     The work folder of an output, with the steps of an earlier run of the same `key`; locks the output.
 
     It is removed when the block ends, unless the run was stopped (a kill, Ctrl-C, a full disk): then the
-    same command goes on. Steps of another key are thrown away.
+    same command continues. Steps of another key are removed.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def resumable(path: str | Path, key: Any) -> Iterator[Work]:
         try:
             yield Work(folder)
         except (OSError, MemoryError, StoppedError):
-            raise  # the same command can go on once there is room again
+            raise  # the same command continues once there is room again
         except Exception:
             _remove(folder)
             raise
@@ -152,7 +152,7 @@ def resumable(path: str | Path, key: Any) -> Iterator[Work]:
 
 
 def _remove(folder: Path) -> None:
-    """Steps that nobody needs, all at once: a run killed on the way leaves none that looks finished."""
+    """Remove steps at once: a run killed meanwhile leaves no step that looks finished."""
     gone = folder.with_name(f".tmp-{folder.name.removeprefix('.tmp-')}")
     with suppress(OSError):
         folder.rename(gone)

@@ -14,8 +14,8 @@ from sepsis.core.errors import ExportError
 from sepsis.events.antibiotics import judge_orders, loose_pattern
 from sepsis.events.detail import detail_tables
 from sepsis.events.infusions import ASSUMED, harmonise_infusions
-from sepsis.events.measurements import LEDGER, refuse_unknown_units, spill_measured
-from sepsis.events.parts import EVENTS, PART_STAYS, EventParts, Spill, partition
+from sepsis.events.measurements import LEDGER, read_measured, refuse_unknown_units
+from sepsis.events.parts import EVENTS, PART_STAYS, EventParts, PartFiles, partition
 from sepsis.events.tables import Events
 from sepsis.events.units import KEPT, NO_TIME, OUTSIDE
 from sepsis.events.vocabulary import Concept, Vocabulary, load_vocabulary
@@ -79,15 +79,15 @@ def extract_parts(
 
     Raises
     ------
-    As `extract_events`, all of it before anything is returned.
+    As `extract_events`, before anything is returned.
     """
     vocabulary = load_vocabulary()
     wanted = _wanted(vocabulary, concepts, detail)
     source.require_usable()
     stays = _stays(source, vocabulary)
     parts = partition(stays, part_stays)
-    with Spill(folder, parts) as spill:
-        weights, measured_ledger = spill_measured(source, vocabulary, wanted, spill)
+    with PartFiles(folder, parts) as part_files:
+        weights, measured_ledger = read_measured(source, vocabulary, wanted, part_files)
     infusions, infusion_ledger = _infusions(source, vocabulary, wanted, weights)
     antibiotics, antibiotic_ledger = _antibiotics(source, vocabulary)
     cultures, culture_ledger = _cultures(source)
@@ -104,7 +104,7 @@ def extract_parts(
         lacks=source.lacks,
         **(detail_tables(source, vocabulary) if detail else {}),
     )
-    return EventParts(held, parts, lambda k: spill.read(k, ids))
+    return EventParts(held, parts, lambda k: part_files.read(k, ids))
 
 
 def _wanted(vocabulary: Vocabulary, concepts: str | Iterable[str] | None, detail: bool) -> list[Concept]:
@@ -113,7 +113,6 @@ def _wanted(vocabulary: Vocabulary, concepts: str | Iterable[str] | None, detail
 
 
 def _frame(source: Source, name: str, table: ibis.Table | None = None) -> pd.DataFrame:
-    """A raw table (or what was made of it) in memory."""
     with source.explained(name):
         return source.fetch(source.raw(name) if table is None else table)
 
@@ -178,7 +177,7 @@ def _antibiotics(source: Source, vocabulary: Vocabulary) -> tuple[pd.DataFrame, 
     keys = ["drug", "route", "drug_type"]
     with source.explained("prescriptions"):
         orders = source.raw("prescriptions")
-        # most orders are no antibiotics: the engine leaves those out that cannot be one
+        # few orders are antibiotics: the engine drops those that cannot be one
         orders = orders.filter(orders.drug.lower().re_search(loose_pattern(vocabulary.antibiotics)))
         orders = orders.mutate(**{c: orders[c].fill_null("") for c in keys})
         frame = source.fetch(orders.select("stay_id", "time_h", "date_only", "exclusion", *keys))

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sepsis.core.errors import ExportError
-from sepsis.events.parts import Spill
+from sepsis.events.parts import PartFiles
 from sepsis.events.units import KEPT, UNKNOWN_UNIT, harmonise
 from sepsis.events.vocabulary import Concept, Vocabulary
 from sepsis.sources import Source
@@ -21,14 +21,14 @@ logger = logging.getLogger(__name__)
 MEASURED_TABLES = ("charted", "labs", "outputs", "procedures")
 EXPECTED_TABLES = ("charted", "labs", "outputs")  # as far as a kind of export has variables in them
 LEDGER = ["concept", "reason", "rows"]
-NO_UNIT = "no unit that can be shown"
+NO_UNIT = "an unreadable unit"
 _COUNTS = ["number", "reason", "unit", "rows"]
 # a letter or percent in at most 20 signs, five of them digits: no id, value or date from a neighbouring cell
 _LIKE_A_UNIT = re.compile(r"(?=.{1,20}$)(?=.*([^\W\d_]|%))(?!\d*\.\d)\D*(\d\D*){0,5}")
 
 
-def spill_measured(
-    source: Source, vocabulary: Vocabulary, wanted: list[Concept], spill: Spill
+def read_measured(
+    source: Source, vocabulary: Vocabulary, wanted: list[Concept], part_files: PartFiles
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """
     Read every raw table that holds one of the concepts, once; keep no row in memory.
@@ -36,21 +36,21 @@ def spill_measured(
     Parameters
     ----------
     wanted : list of Concept
-        `number` of a spilled row is the position in it.
-    spill : Spill
+        `number` of a row is the position in it.
+    part_files : PartFiles
         Takes the rows that are kept.
 
     Returns
     -------
     weights : DataFrame : stay_id, time_h, value
-        Weights in kg, for infusions that are charted for the whole body; also where nobody asked for
-        the concept. Empty where no infusion is wanted.
+        Weights in kg, for infusions charted for the whole body; also if the concept was not asked
+        for. Empty if no infusion is wanted.
     ledger : DataFrame : concept, reason, rows
 
     Raises
     ------
     ExportError
-        A unit leads nowhere, or too many cells are malformed: found when the table has been read.
+        A unit cannot be converted, or too many cells are malformed: found when the table has been read.
     """
     weight, read = vocabulary["weight"], list(wanted)
     doses = any(concept.keys(source.items_of, "infusions") for concept in wanted)
@@ -62,7 +62,7 @@ def spill_measured(
     for table in MEASURED_TABLES:
         items = {item for concept in read for item in concept.keys(source.items_of, table)}
         if items:
-            counts = _spill_table(source, vocabulary, read, table, sorted(items), spill, weights, weighed)
+            counts = _read_table(source, vocabulary, read, table, sorted(items), part_files, weights, weighed)
             if table in EXPECTED_TABLES and not counts.rows.any():
                 logger.info("%s: no row of any variable; an export of this kind has some", table)
             refuse_unknown_units(table, counts, read)
@@ -76,17 +76,17 @@ def spill_measured(
     return known, pd.concat(ledgers, ignore_index=True)
 
 
-def _spill_table(
+def _read_table(
     source: Source,
     vocabulary: Vocabulary,
     concepts: list[Concept],
     table: str,
     items: list[str],
-    spill: Spill,
+    part_files: PartFiles,
     weights: list[pa.RecordBatch],
     weighed: list[int],
 ) -> pd.DataFrame:
-    """One raw table: rows go to `spill` (and `weights`), counts of number, reason and unit come back."""
+    """One raw table: rows go to `part_files` (and `weights`), counts of number, reason and unit come back."""
     weight, n_wanted = weighed
     kept_rows = np.zeros(len(concepts), dtype=np.int64)
     dropped: list[pd.DataFrame] = []
@@ -104,7 +104,7 @@ def _spill_table(
             if weight >= 0 and kept_rows[weight]:
                 of_weight = kept.filter(pa.array(number == weight))
                 weights.append(of_weight.select(["stay_id", "time_h", "value"]))
-            spill.add(kept if n_wanted == len(concepts) else kept.filter(pa.array(number < n_wanted)))
+            part_files.add(kept if n_wanted == len(concepts) else kept.filter(pa.array(number < n_wanted)))
     counts = pd.DataFrame(
         {"number": np.arange(len(concepts)), "reason": KEPT, "unit": None, "rows": kept_rows}
     )
@@ -113,7 +113,6 @@ def _spill_table(
 
 
 def _counted(batch: pa.RecordBatch) -> pd.DataFrame:
-    """Rows by number, reason and unit."""
     table = pa.Table.from_batches([batch.select(_COUNTS[:3])])
     counts = table.group_by(_COUNTS[:3]).aggregate([([], "count_all")]).rename_columns(_COUNTS)
     return counts.to_pandas()
@@ -121,15 +120,15 @@ def _counted(batch: pa.RecordBatch) -> pd.DataFrame:
 
 def refuse_unknown_units(table: str, counts: pd.DataFrame, concepts: list[Concept]) -> None:
     """
-    Stop on units that the vocabulary does not lead anywhere.
+    Stop on units that the vocabulary cannot convert.
 
-    `counts` holds number, reason, unit, rows; a unit is a word of the export, not of a patient. What does
-    not look like one is not repeated: cells that were shifted hold a patient's own.
+    `counts` holds number, reason, unit, rows; a unit is a word of the export, not of a patient. A cell
+    that does not look like a unit is not repeated: shifted cells hold a patient's own values.
     """
     bad = counts[counts.reason == UNKNOWN_UNIT]
     if bad.empty:
         return
-    bad = bad.assign(unit=bad.unit.map(_said)).groupby(["number", "unit"], as_index=False).rows.sum()
+    bad = bad.assign(unit=bad.unit.map(_shown_unit)).groupby(["number", "unit"], as_index=False).rows.sum()
     bad = bad.sort_values("rows", ascending=False, kind="stable")
     total = counts.groupby("number").rows.sum()
     found = "; ".join(
@@ -145,15 +144,15 @@ def refuse_unknown_units(table: str, counts: pd.DataFrame, concepts: list[Concep
     )
 
 
-def _said(unit: str) -> str:
+def _shown_unit(unit: str) -> str:
     """
     A unit as a message may repeat it.
 
     Examples
     --------
-    >>> _said("mg/dL"), _said("x10^3/uL"), _said("mL/1.73m2")
+    >>> _shown_unit("mg/dL"), _shown_unit("x10^3/uL"), _shown_unit("mL/1.73m2")
     ("'mg/dL'", "'x10^3/uL'", "'mL/1.73m2'")
-    >>> _said("7.3 mmol/L"), _said("2150-01-31 23:59"), _said("p102030")
-    ('no unit that can be shown', 'no unit that can be shown', 'no unit that can be shown')
+    >>> _shown_unit("7.3 mmol/L"), _shown_unit("2150-01-31 23:59"), _shown_unit("p102030")
+    ('an unreadable unit', 'an unreadable unit', 'an unreadable unit')
     """
     return repr(unit) if _LIKE_A_UNIT.fullmatch(unit) else NO_UNIT

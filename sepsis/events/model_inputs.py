@@ -1,8 +1,8 @@
 """
-What a model may read beside measured values: age, sex, and the rates of vasoactive drugs.
+Model inputs beside measured values: age, sex, and the rates of vasoactive drugs.
 
 They are columns of the stays and rows of the infusions. A model that names them (`reads` of its class)
-is given them as if they had been charted: a rate at the moment it begins, 0 when the drug stops; age
+gets them as if they had been charted: a rate at the moment it begins, 0 when the drug stops; age
 and sex at hour 0 and again every `LOOKBACK_H` hours, so that no window of that length is without.
 """
 

@@ -23,7 +23,7 @@ from sepsis.events.tables import TABLES, Events
 PART_STAYS = 1000  # about 1.2 million events of MIMIC-IV, 250 MB while they are labelled
 MAX_PARTS = 400  # one open file each while the export is read
 EVENTS = ["stay_id", "time_h", "concept", "value", "text"]
-_SPILLED = pa.schema(
+_ROWS = pa.schema(
     [
         ("stay_id", pa.int64()),
         ("time_h", pa.float64()),
@@ -92,19 +92,19 @@ def partition(stays: pd.DataFrame, part_stays: int | None = PART_STAYS) -> Parti
         enough = max(part_stays, -(-len(stays) // MAX_PARTS))
         order = np.lexsort((stay_ids, subject_ids))
         person = np.unique(subject_ids, return_inverse=True)[1][order]
-        first_row = np.searchsorted(person, person)  # of the person: nobody is cut in two
+        first_row = np.searchsorted(person, person)  # of the person: all stays of one are in one part
         part[order] = np.unique(first_row // enough, return_inverse=True)[1]
     return Partition(stay_ids, subject_ids, part)
 
 
-class Spill:
+class PartFiles:
     """
     Rows of measured values, in a file per part.
 
     Parameters
     ----------
     folder : Path
-        Empty; who makes it removes it.
+        Empty; the caller removes it.
     parts : Partition
     """
 
@@ -113,7 +113,7 @@ class Spill:
         self._open = contextlib.ExitStack()
         self._writers: dict[int, pa.ipc.RecordBatchStreamWriter] = {}
 
-    def __enter__(self) -> Spill:
+    def __enter__(self) -> PartFiles:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -124,7 +124,7 @@ class Spill:
         part = self.parts.of_stays(batch.column("stay_id").to_numpy(zero_copy_only=False)).astype(np.int16)
         order = np.argsort(part, kind="stable")
         bounds = np.searchsorted(part[order], np.arange(self.parts.count + 1))
-        rows = batch.select(_SPILLED.names).cast(_SPILLED).take(pa.array(order))
+        rows = batch.select(_ROWS.names).cast(_ROWS).take(pa.array(order))
         for k in np.flatnonzero(np.diff(bounds)):
             self._writer(int(k)).write_batch(rows.slice(bounds[k], bounds[k + 1] - bounds[k]))
 
@@ -134,7 +134,7 @@ class Spill:
     def _writer(self, k: int) -> pa.ipc.RecordBatchStreamWriter:
         if k not in self._writers:
             stream = self._open.enter_context(pa.OSFile(str(self._file(k)), "wb"))
-            self._writers[k] = self._open.enter_context(pa.ipc.new_stream(stream, _SPILLED, options=_FAST))
+            self._writers[k] = self._open.enter_context(pa.ipc.new_stream(stream, _ROWS, options=_FAST))
         return self._writers[k]
 
     def read(self, k: int, ids: list[str]) -> pd.DataFrame:
@@ -147,7 +147,7 @@ class Spill:
             Concept of each `number`.
         """
         file = self._file(k)
-        rows = _SPILLED.empty_table()
+        rows = _ROWS.empty_table()
         if file.exists():
             with pa.OSFile(str(file), "rb") as stream:
                 rows = pa.ipc.open_stream(stream).read_all()
@@ -155,7 +155,6 @@ class Spill:
 
 
 def _sorted_events(rows: pa.Table, ids: list[str]) -> pd.DataFrame:
-    """The events table of spilled rows."""
     stay, time, number, value = (
         rows[c].to_numpy() for c in ("stay_id", "time_h", "number", "value")
     )  # a gap in `value` becomes NaN, which is sorted last
@@ -180,7 +179,7 @@ def _sorted_events(rows: pa.Table, ids: list[str]) -> pd.DataFrame:
 @dataclass(frozen=True, eq=False)
 class EventParts:
     """
-    Events of an export, to be had one part at a time.
+    Events of an export, read one part at a time.
 
     Attributes
     ----------

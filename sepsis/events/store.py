@@ -154,7 +154,9 @@ def _measured(file: Path, row_group: int) -> pd.DataFrame:
     """Measured values of a part; the folder may have been written anew since it was opened."""
     rows = _read(file, row_group)
     if rows is None:
-        raise ExportError(f"events/{file.name}", "is gone", "a folder nobody writes to", "Run it again.")
+        raise ExportError(
+            f"events/{file.name}", "was removed meanwhile", "a folder that nothing changes", "Run it again."
+        )
     return rows
 
 

@@ -1,4 +1,4 @@
-"""The tables that leave this room: everything later stages know about an export."""
+"""`Events`: everything later stages know about an export."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Events:
     labels : stay_id, first_labelled_h, first_row_h, last_row_h, or None
         Labels that the export brings itself (PhysioNet 2019).
     ledger : concept, reason, rows
-        What became of the rows read: kept, implausible, no number, outside the stays, ...
+        Rows read by outcome: kept, implausible, no number, outside the stays, ...
     lab_samples, orders, specimens, carevue_rates, zero_rates, admissions, administrations : DataFrame or None
         What definitions read that look beyond the stay and its admission; see `sepsis.events.detail`.
         None where it was not asked for, or the kind of export has none (all but MIMIC and MEDS).

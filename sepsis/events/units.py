@@ -2,7 +2,7 @@
 From an export's items and units to the vocabulary's: small rule tables, joined to the raw rows.
 
 `harmonise` is a query; the rules are data. Each raw row leaves with its concept, its number in the
-vocabulary's unit, and what became of it.
+vocabulary's unit, and why it was kept or dropped.
 """
 
 from __future__ import annotations
@@ -94,9 +94,9 @@ _UNITS = {
 
 def unit_rules(vocabulary: Vocabulary, concepts: list[Concept]) -> pd.DataFrame:
     """
-    How each spelling of each unit leads to the concept's own: number, spelling, factor, offset, per_weight.
+    Conversion of each spelling of each unit to the concept's own, itself included (factor 1, offset 0).
 
-    The concept's unit itself is there with factor 1 and offset 0.
+    Columns: number, spelling, factor, offset, per_weight.
     """
     rows = []
     for number, c in enumerate(concepts):
@@ -129,8 +129,8 @@ def harmonise(
 
     Reads    raw(stay_id, time_h, item, value, unit, text, exclusion)
     Writes   stay_id, time_h, number, value, text, reason, unit; a row per raw row and concept it makes
-    Rule     `reason` is "kept", or the first ground on which the row is dropped: the export disowns
-             it, no stay, no time, its text does not count, no number (no text either, where texts
+    Rule     `reason` is "kept", or the first reason why the row is dropped: the export marks it as
+             invalid, no stay, no time, its text does not count, no number (no text either, where texts
              count; kept where the concept says `blank`), unknown unit, implausible. `unit` only with
              "unknown unit".
 
@@ -147,7 +147,7 @@ def harmonise(
         text_rules(concepts), schema={"number": "int16", "item": "string", "listed": "string"}
     )
     units, texts = units.rename(of="number", to="spelling"), texts.rename(of="number", at="item")
-    number = raw["value"]  # NaN, as pandas writes a gap, is no number
+    number = raw["value"]  # pandas writes a gap as NaN
     raw = raw.mutate(value=ibis.ifelse(number.isnan().fill_null(False), ibis.null("float64"), number))
     rows = raw.rename(row_unit="unit").inner_join(rules, "item")
     written = rows.row_unit.lower().replace(" ", "").nullif("")

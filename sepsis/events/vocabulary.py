@@ -97,7 +97,7 @@ class Concept:
     text_not_in: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def keys(self, source: str, table: str) -> tuple[str, ...]:
-        """Item keys of this concept in one raw table of one kind of export; often none."""
+        """Item keys of this concept in one raw table of one kind of export; often empty."""
         return self.items.get(source, {}).get(table, ())
 
 
@@ -111,8 +111,8 @@ class AntibioticNames:
     lists : dict of str to tuple of str
         Names by list: "moor2019" and "mimic_iv", those common to both included, and "ricu".
     drug_types, routes_out, route_parts_out, name_parts_out : tuple of str
-        The systemic test: type among the first; route not among, and holding none of, the next two;
-        name holding none of the last.
+        The systemic test: the type is among the first; the route is not among the second and
+        contains none of the third; the name contains none of the last.
     """
 
     lists: dict[str, tuple[str, ...]]
@@ -176,7 +176,7 @@ def read_vocabulary(spec: dict[str, Any]) -> Vocabulary:
     for entry in spec["concept"]:
         concept = _concept(entry, dose)
         if concept.id in concepts:
-            raise SettingsError("2_concepts.toml", f"concept {concept.id!r} stands there twice")
+            raise SettingsError("2_concepts.toml", f"concept {concept.id!r} is defined twice")
         concepts[concept.id] = concept
     for name, ids in spec["sets"].items():
         for unknown in set(ids) - set(concepts):

@@ -1,4 +1,4 @@
-"""Labels on disk: the folder that `sepsis label` writes and every later stage reads."""
+"""The labels folder: written by `sepsis label`, read by every later stage."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class LabelFolder:
         """
         if self.manifest["inputs"]["export"] != fingerprint:
             raise ExportError(
-                str(self.path), "the labels were made from another export, or the export has changed",
+                str(self.path), "the labels were made from another export, or the export has changed since",
                 "labels of this export", "Label it again.",
             )  # fmt: skip
 
@@ -140,8 +140,8 @@ def label_parts(events: EventParts, preset: Preset) -> Iterator[Labels]:
     """
     The labels of each part in turn, in memory.
 
-    An onset that the definition loses (`onset.drop_first_onset`) is still there: which one it is can be
-    said only of the whole export; see `lose_first_onset`.
+    An onset that the definition loses (`onset.drop_first_onset`) is still there: only the whole export
+    shows which one it is (`lose_first_onset`).
     """
     return (label_stays(part, _with_every_onset(preset)) for part in events)
 
@@ -208,7 +208,6 @@ def read_labels(path: str | Path) -> LabelFolder:
 
 
 def _read_attrition(path: Path) -> pd.DataFrame:
-    """One row per stay with its exclusion, held to its contract."""
     try:
         frame = pd.read_csv(path, keep_default_na=False) if path.is_file() else None
     except (OSError, ValueError):

@@ -1,5 +1,5 @@
 """
-Sources: one adapter for each kind of export; all hand out the same raw tables, in hours since ICU admission.
+Sources: one adapter for each kind of export; all return the same raw tables, in hours since ICU admission.
 
 In     an export: a folder, a zip, a DuckDB file or a PostgreSQL server
 Out    a `Source`: `raw(name)` is one of `RAW_TABLES`, an Ibis expression; `detail(name)` what only some
@@ -110,7 +110,6 @@ def _from_database(
 
 
 def _kind_in(database: Database) -> str:
-    """The kind of release that a database holds."""
     keys = {kind: adapter.database_key for kind, adapter in KINDS.items() if adapter.database_key}
     kinds = [kind for kind, key in keys.items() if database.holders(key)]
     if not kinds:

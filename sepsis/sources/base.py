@@ -1,8 +1,8 @@
 """
 What every kind of export offers: the same few raw tables, in hours since ICU admission.
 
-An adapter subclasses `Source`, says which files it needs and hands out the tables named in
-`RAW_TABLES`; what they mean is decided later, in `sepsis.events`, from the vocabulary alone.
+An adapter subclasses `Source`, names its files and returns the tables of `RAW_TABLES`;
+their meaning is decided later, in `sepsis.events`, from the vocabulary alone.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _MEASURED = {
     "stay_id": "int64",  # null: the row belongs to no stay of the export
     "time_h": "float64",  # when it was charted or drawn; null: the row bears no time
     "item": "string",  # the export's own key, as the vocabulary writes it
-    "value": "float64",  # null where the row holds no number
-    "unit": "string",  # as the export writes it; null or "" where it writes none
+    "value": "float64",  # null where the row has no number
+    "unit": "string",  # as the export writes it; null or "" if it has no unit
     "text": "string",
-    "exclusion": "string",  # why the export itself disowns the row, or null
+    "exclusion": "string",  # why the export itself marks the row as invalid, or null
 }
 
 RAW_TABLES: dict[str, dict[str, str]] = {
@@ -197,7 +197,7 @@ class Source(ABC):
     @abstractmethod
     def check(self) -> pd.DataFrame:
         """
-        What is there and what is not.
+        Which tables and columns are there and which are missing.
 
         Returns
         -------
@@ -276,7 +276,7 @@ class Source(ABC):
         """
         Rows the adapter left out, for the ledger: concept, reason, rows.
 
-        `concept` is the raw table's name where the row belongs to none.
+        `concept` is the raw table's name where the row belongs to no concept.
         """
         return pd.DataFrame(columns=["concept", "reason", "rows"])
 
@@ -346,12 +346,12 @@ class Source(ABC):
             try:
                 found = path.stat()
                 content = _content_hash(path.resolve(), found.st_size, found.st_mtime_ns)
-            except OSError as error:  # which one is not said: it may be named after a patient
+            except OSError as error:  # the file is not named: its name may be a patient's id
                 raise ExportError(
                     str(self.path),
-                    f"a file of it cannot be read ({error.strerror})",
+                    f"one of its files cannot be read ({error.strerror})",
                     "files that you may read",
-                    "Ask who owns them.",
+                    "Ask their owner.",
                 ) from None
             digest.update(f"\n{name} {found.st_size}\n".encode())
             digest.update(content)
@@ -359,7 +359,7 @@ class Source(ABC):
 
     def require_unchanged(self, fingerprint: str) -> None:
         """
-        Refuse to go on with what was read of files that somebody wrote to meanwhile.
+        Refuse an export that changed while it was read.
 
         Parameters
         ----------
@@ -373,7 +373,7 @@ class Source(ABC):
         """
         if self.fingerprint() != fingerprint:
             raise ExportError(
-                str(self.path), "changed while it was read", "an export that nobody writes to",
+                str(self.path), "changed while it was read", "an export that does not change",
                 "Run the command again when it is whole.",
             )  # fmt: skip
 

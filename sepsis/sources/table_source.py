@@ -14,7 +14,8 @@ from sepsis.core.errors import ExportError
 from sepsis.sources.base import RAW_TABLES, Source, lacking
 from sepsis.sources.engines.engine import connect
 from sepsis.sources.engines.files import Files
-from sepsis.sources.engines.typed_tables import TableStore, TypedTables
+from sepsis.sources.engines.table_store import TableStore
+from sepsis.sources.engines.typed_tables import TypedTables
 
 
 class TableSource(Source):

@@ -11,52 +11,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from sepsis.synthetic import items
 from sepsis.synthetic.course import Course
-from sepsis.synthetic.items import (
-    BANDS,
-    BLOOD_COUNT,
-    CHEMISTRY,
-    CLOTTING,
-    CUFF,
-    EYE,
-    FIO2,
-    FIO2_LAB,
-    FOLEY,
-    GAS,
-    GCS_EYE,
-    GCS_MOTOR,
-    GCS_VERBAL,
-    HEART_RATE,
-    HEMATOCRIT,
-    IRRIGANT_IN,
-    IRRIGANT_OUT,
-    LACTATE,
-    LINE,
-    LIVER,
-    MOTOR,
-    O2_DEVICE,
-    O2_FLOW,
-    PEAK_PRESSURE,
-    PEEP_SET,
-    PEEP_TOTAL,
-    PO2,
-    PROTHROMBIN,
-    RARE,
-    RESP_RATE,
-    SO2,
-    SPECIMEN,
-    SPO2,
-    TEMP_C,
-    TEMP_F,
-    TIDAL_SEEN,
-    TIDAL_SET,
-    TUBE_VERBAL,
-    VENT_MODE,
-    VENT_TYPE,
-    VERBAL,
-    VOID,
-    WEIGHT,
-)
 from sepsis.synthetic.plan import ORGANS
 
 VISIT_H, DRAW_H = 0.85, 6.0  # mean step between chances to chart, and to draw blood
@@ -127,7 +83,7 @@ def charted(plan: pd.DataFrame, course: Course, rng: np.random.Generator) -> pd.
     _consciousness(rows, plan, course, rng, first_cns, plan.event_h.to_numpy()[first_cns])
     _ventilator(rows, plan, rng, stay, time_h)
     who = np.flatnonzero(rng.random(len(plan)) < 0.9)
-    rows.add(who, rng.uniform(0.1, 3.0, len(who)), WEIGHT, plan.weight_kg.to_numpy()[who])
+    rows.add(who, rng.uniform(0.1, 3.0, len(who)), items.WEIGHT, plan.weight_kg.to_numpy()[who])
     return rows.frame()
 
 
@@ -136,27 +92,27 @@ def _vitals(rows, plan, course, rng, stay, time_h) -> None:
         return rng.random(len(stay)) < share
 
     for name, item, share in (
-        ("heart_rate", HEART_RATE, 0.97),
-        ("resp_rate", RESP_RATE, 0.95),
-        ("spo2", SPO2, 0.94),
+        ("heart_rate", items.HEART_RATE, 0.97),
+        ("resp_rate", items.RESP_RATE, 0.95),
+        ("spo2", items.SPO2, 0.94),
     ):
         k = chance(share)
         value = course.read(name, stay[k], time_h[k])
         slip = rng.random(len(value)) < 0.0004  # a slip of the keyboard: out of any range
         rows.add(stay[k], time_h[k], item, np.where(slip, value * 10 + 1000, value))
     line = rng.random(len(plan)) < 0.4
-    for items, who in ((LINE, line[stay]), (CUFF, ~line[stay])):
+    for ids, who in ((items.LINE, line[stay]), (items.CUFF, ~line[stay])):
         k = who & chance(0.93)
         mean = course.read("map", stay[k], time_h[k])
         pulse = course.read("pulse_pressure", stay[k], time_h[k])
-        rows.add(stay[k], time_h[k], items["map"], mean)
-        rows.add(stay[k], time_h[k], items["sbp"], np.round(mean + 0.64 * pulse))
-        rows.add(stay[k], time_h[k], items["dbp"], np.round(mean - 0.36 * pulse))
+        rows.add(stay[k], time_h[k], ids["map"], mean)
+        rows.add(stay[k], time_h[k], ids["sbp"], np.round(mean + 0.64 * pulse))
+        rows.add(stay[k], time_h[k], ids["dbp"], np.round(mean - 0.36 * pulse))
     k = chance(0.26)
     celsius = course.read("temperature", stay[k], time_h[k])
     metric = (rng.random(len(plan)) < 0.15)[stay[k]]
-    rows.add(stay[k][metric], time_h[k][metric], TEMP_C, celsius[metric].round(1))
-    rows.add(stay[k][~metric], time_h[k][~metric], TEMP_F, (celsius[~metric] * 1.8 + 32).round(1))
+    rows.add(stay[k][metric], time_h[k][metric], items.TEMP_C, celsius[metric].round(1))
+    rows.add(stay[k][~metric], time_h[k][~metric], items.TEMP_F, (celsius[~metric] * 1.8 + 32).round(1))
 
 
 def _consciousness(rows, plan, course, rng, stay, time_h) -> None:
@@ -172,10 +128,10 @@ def _consciousness(rows, plan, course, rng, stay, time_h) -> None:
     motor = np.where(tube, rng.choice([4, 5, 6], len(stay), p=[0.2, 0.3, 0.5]), motor)
     eye = np.where(tube, rng.choice([1, 2, 3, 4], len(stay), p=[0.2, 0.2, 0.3, 0.3]), eye)
     verbal = np.where(tube, 1, verbal)
-    said = np.where(tube, TUBE_VERBAL, pd.Series(verbal).map(VERBAL).to_numpy(object))
-    rows.add(stay, time_h, GCS_VERBAL, verbal, said)
-    rows.add(stay, time_h, GCS_MOTOR, motor, pd.Series(motor).map(MOTOR).to_numpy(object))
-    rows.add(stay, time_h, GCS_EYE, eye, pd.Series(eye).map(EYE).to_numpy(object))
+    said = np.where(tube, items.TUBE_VERBAL, pd.Series(verbal).map(items.VERBAL).to_numpy(object))
+    rows.add(stay, time_h, items.GCS_VERBAL, verbal, said)
+    rows.add(stay, time_h, items.GCS_MOTOR, motor, pd.Series(motor).map(items.MOTOR).to_numpy(object))
+    rows.add(stay, time_h, items.GCS_EYE, eye, pd.Series(eye).map(items.EYE).to_numpy(object))
 
 
 def fio2_percent(plan: pd.DataFrame, stay: np.ndarray, time_h: np.ndarray) -> np.ndarray:
@@ -196,23 +152,23 @@ def _ventilator(rows, plan, rng, stay, time_h) -> None:
     inside = at < end[who]
     who, at = who[inside], at[inside]
     tidal = np.where(plan.sex.to_numpy() == "M", 480.0, 400.0)
-    rows.add(who, at, TIDAL_SET, tidal[who])
-    rows.add(who, at, FIO2, fio2_percent(plan, who, at))
+    rows.add(who, at, items.TIDAL_SET, tidal[who])
+    rows.add(who, at, items.FIO2, fio2_percent(plan, who, at))
     who, at = stay[some], time_h[some]
     tidal = tidal[who]
-    rows.add(who, at, TIDAL_SEEN, np.round(tidal + rng.normal(0, 35, len(who))))
-    rows.add(who, at, PEAK_PRESSURE, np.round(rng.normal(20, 4, len(who)).clip(8, 45)))
-    rows.add(who, at, PEEP_SET, rng.choice([5.0, 8.0], len(who), p=[0.8, 0.2]))
-    rows.add(who, at, PEEP_TOTAL, np.round(rng.normal(6, 1, len(who)).clip(3, 15), 1))
+    rows.add(who, at, items.TIDAL_SEEN, np.round(tidal + rng.normal(0, 35, len(who))))
+    rows.add(who, at, items.PEAK_PRESSURE, np.round(rng.normal(20, 4, len(who)).clip(8, 45)))
+    rows.add(who, at, items.PEEP_SET, rng.choice([5.0, 8.0], len(who), p=[0.8, 0.2]))
+    rows.add(who, at, items.PEEP_TOTAL, np.round(rng.normal(6, 1, len(who)).clip(3, 15), 1))
     few = rng.random(len(who)) < 0.3
-    rows.add(who[few], at[few], VENT_MODE, text="CMV/ASSIST/AutoFlow")
-    rows.add(who[few], at[few], VENT_TYPE, 1.0, "Drager")
-    rows.add(who[few], at[few], O2_DEVICE, text="Endotracheal tube")
+    rows.add(who[few], at[few], items.VENT_MODE, text="CMV/ASSIST/AutoFlow")
+    rows.add(who[few], at[few], items.VENT_TYPE, 1.0, "Drager")
+    rows.add(who[few], at[few], items.O2_DEVICE, text="Endotracheal tube")
     free = ~on & (rng.random(len(stay)) < 0.12)
     nasal = (rng.random(len(plan)) < 0.6)[stay] & free
-    rows.add(stay[nasal], time_h[nasal], O2_DEVICE, text="Nasal cannula")
-    rows.add(stay[nasal], time_h[nasal], O2_FLOW, rng.choice([2.0, 3.0, 4.0], nasal.sum()))
-    rows.add(stay[free & ~nasal], time_h[free & ~nasal], O2_DEVICE, text="None")
+    rows.add(stay[nasal], time_h[nasal], items.O2_DEVICE, text="Nasal cannula")
+    rows.add(stay[nasal], time_h[nasal], items.O2_FLOW, rng.choice([2.0, 3.0, 4.0], nasal.sum()))
+    rows.add(stay[free & ~nasal], time_h[free & ~nasal], items.O2_DEVICE, text="None")
 
 
 def laboratory(plan: pd.DataFrame, course: Course, rng: np.random.Generator) -> pd.DataFrame:
@@ -223,19 +179,19 @@ def laboratory(plan: pd.DataFrame, course: Course, rng: np.random.Generator) -> 
     earliest = np.where(rng.random(n) < 0.6, np.maximum(known_h + 0.2, -LAB_LEAD_H), 0.1)
     stay, time_h = visits(earliest, plan.stay_h.to_numpy(), DRAW_H, course, rng)
     k = rng.random(len(stay)) < 0.55
-    for name, item in CHEMISTRY.items():
+    for name, item in items.CHEMISTRY.items():
         rows.add(stay[k], time_h[k], item, course.read(name, stay[k], time_h[k]))
     k = rng.random(len(stay)) < 0.50
     _blood_count(rows, course, rng, stay[k], time_h[k])
     k = (rng.random(len(stay)) < 0.20) & (rng.random(n) < 0.7)[stay]
-    for name, item in LIVER.items():
+    for name, item in items.LIVER.items():
         rows.add(stay[k], time_h[k], item, course.read(name, stay[k], time_h[k]))
     k = rng.random(len(stay)) < 0.33
     inr = course.read("inr", stay[k], time_h[k])
-    rows.add(stay[k], time_h[k], CLOTTING["inr"], inr)
-    rows.add(stay[k], time_h[k], PROTHROMBIN, (11.6 * inr).round(1))
-    rows.add(stay[k], time_h[k], CLOTTING["ptt"], course.read("ptt", stay[k], time_h[k]))
-    for name, item in RARE.items():
+    rows.add(stay[k], time_h[k], items.CLOTTING["inr"], inr)
+    rows.add(stay[k], time_h[k], items.PROTHROMBIN, (11.6 * inr).round(1))
+    rows.add(stay[k], time_h[k], items.CLOTTING["ptt"], course.read("ptt", stay[k], time_h[k]))
+    for name, item in items.RARE.items():
         k = rng.random(len(stay)) < 0.05
         rows.add(stay[k], time_h[k], item, course.read(name, stay[k], time_h[k]))
     _gases(rows, plan, course, rng)
@@ -247,27 +203,27 @@ def _first_failure(rows, plan, course) -> None:
     """The one value in which the first failing organ shows, alone: a whole panel would mark the hour."""
     first, event_h = plan.first_organ.to_numpy(), plan.event_h.to_numpy()
     for organ, name, item in (
-        ("renal", "creatinine", CHEMISTRY["creatinine"]),
-        ("coagulation", "platelets", BLOOD_COUNT["platelets"]),
-        ("liver", "bilirubin_total", LIVER["bilirubin_total"]),
+        ("renal", "creatinine", items.CHEMISTRY["creatinine"]),
+        ("coagulation", "platelets", items.BLOOD_COUNT["platelets"]),
+        ("liver", "bilirubin_total", items.LIVER["bilirubin_total"]),
     ):
         who = np.flatnonzero(first == ORGANS.index(organ))
         rows.add(who, event_h[who], item, course.read(name, who, event_h[who]))
     who = np.flatnonzero(first == ORGANS.index("respiration"))
     fio2 = fio2_percent(plan, who, event_h[who])
-    rows.add(who, event_h[who], PO2, np.ceil(course.read("pf_ratio", who, event_h[who]) * fio2 / 100.0))
-    rows.add(who, event_h[who], FIO2_LAB, fio2)
-    rows.add(who, event_h[who], SPECIMEN, text="ART")
+    rows.add(who, event_h[who], items.PO2, np.ceil(course.read("pf_ratio", who, event_h[who]) * fio2 / 100.0))
+    rows.add(who, event_h[who], items.FIO2_LAB, fio2)
+    rows.add(who, event_h[who], items.SPECIMEN, text="ART")
 
 
 def _blood_count(rows, course, rng, stay, time_h) -> None:
-    rows.add(stay, time_h, BLOOD_COUNT["wbc"], course.read("wbc", stay, time_h))
-    rows.add(stay, time_h, BLOOD_COUNT["platelets"], course.read("platelets", stay, time_h))
+    rows.add(stay, time_h, items.BLOOD_COUNT["wbc"], course.read("wbc", stay, time_h))
+    rows.add(stay, time_h, items.BLOOD_COUNT["platelets"], course.read("platelets", stay, time_h))
     hemoglobin = course.read("hemoglobin", stay, time_h)
-    rows.add(stay, time_h, BLOOD_COUNT["hemoglobin"], hemoglobin)
-    rows.add(stay, time_h, HEMATOCRIT, (2.95 * hemoglobin + rng.normal(0, 0.4, len(stay))).round(1))
+    rows.add(stay, time_h, items.BLOOD_COUNT["hemoglobin"], hemoglobin)
+    rows.add(stay, time_h, items.HEMATOCRIT, (2.95 * hemoglobin + rng.normal(0, 0.4, len(stay))).round(1))
     k = rng.random(len(stay)) < 0.2
-    rows.add(stay[k], time_h[k], BANDS, course.read("bands", stay[k], time_h[k]))
+    rows.add(stay[k], time_h[k], items.BANDS, course.read("bands", stay[k], time_h[k]))
 
 
 def _gases(rows, plan, course, rng) -> None:
@@ -284,24 +240,26 @@ def _gases(rows, plan, course, rng) -> None:
     stay, time_h, tube = stay[keep], time_h[keep], tube[keep]
     room = ~tube & (rng.random(len(stay)) < 0.15)
     arterial = tube | room
-    for name, item in GAS.items():
+    for name, item in items.GAS.items():
         value = course.read(name, stay, time_h)
         rows.add(stay, time_h, item, value + np.where(arterial, 0, {"pco2": 6, "ph": -0.03}.get(name, 0)))
     fio2 = np.where(tube, fio2_percent(plan, stay, time_h), 21.0)
     po2 = np.ceil(course.read("pf_ratio", stay, time_h) * fio2 / 100.0)
-    rows.add(stay, time_h, PO2, np.where(arterial, po2, rng.normal(40, 5, len(stay)).clip(24, 58).round()))
+    rows.add(
+        stay, time_h, items.PO2, np.where(arterial, po2, rng.normal(40, 5, len(stay)).clip(24, 58).round())
+    )
     k = arterial & (room | (rng.random(len(stay)) < 0.6))
-    rows.add(stay[k], time_h[k], FIO2_LAB, fio2[k])
+    rows.add(stay[k], time_h[k], items.FIO2_LAB, fio2[k])
     saturation = np.where(arterial, 97.0, 70.0) + rng.normal(0, 1, len(stay)).clip(-2, 2)
     k = rng.random(len(stay)) < 0.3
-    rows.add(stay[k], time_h[k], SO2, saturation[k].round())
+    rows.add(stay[k], time_h[k], items.SO2, saturation[k].round())
     k = rng.random(len(stay)) < 0.7
-    rows.add(stay[k], time_h[k], LACTATE, course.read("lactate", stay[k], time_h[k]))
+    rows.add(stay[k], time_h[k], items.LACTATE, course.read("lactate", stay[k], time_h[k]))
     specimen = np.where(
         arterial, "ART", rng.choice(["VEN", "MIX", "CENTRAL VENOUS"], len(stay), p=[0.8, 0.1, 0.1])
     )
     k = ~arterial | (rng.random(len(stay)) < 0.92)
-    rows.add(stay[k], time_h[k], SPECIMEN, text=specimen[k])
+    rows.add(stay[k], time_h[k], items.SPECIMEN, text=specimen[k])
 
 
 def outputs(plan: pd.DataFrame, course: Course, rng: np.random.Generator) -> pd.DataFrame:
@@ -318,8 +276,8 @@ def outputs(plan: pd.DataFrame, course: Course, rng: np.random.Generator) -> pd.
         before = np.where(np.r_[True, stay[1:] != stay[:-1]], 0.0, np.r_[0.0, time_h[:-1]])
         volume = np.ceil(course.read("urine_rate", stay, time_h) * (time_h - before))
         if name == "irrigated":
-            rows.add(stay, time_h, IRRIGANT_IN, 250.0)
-            rows.add(stay, time_h, IRRIGANT_OUT, 250.0 + volume)
+            rows.add(stay, time_h, items.IRRIGANT_IN, 250.0)
+            rows.add(stay, time_h, items.IRRIGANT_OUT, 250.0 + volume)
         else:
-            rows.add(stay, time_h, FOLEY if name == "catheter" else VOID, volume)
+            rows.add(stay, time_h, items.FOLEY if name == "catheter" else items.VOID, volume)
     return rows.frame()

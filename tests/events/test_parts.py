@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sepsis.core import schema
 from sepsis.core.errors import ExportError
 from sepsis.events.extraction import extract_events, extract_parts
-from sepsis.events.parts import EVENTS, MAX_PARTS, Spill, partition
+from sepsis.events.parts import EVENTS, MAX_PARTS, PartFiles, partition
 from sepsis.events.store import DETAIL, extract_export, keep_events, load_events, load_parts
 from sepsis.events.tables import TABLES
 from sepsis.sources import open_export
@@ -72,11 +72,11 @@ def test_a_part_comes_back_in_full_order(tmp_path_factory, rows, cuts):
         )}
     )  # fmt: skip
     parts = partition(stays, 1)
-    with Spill(tmp_path_factory.mktemp("spill"), parts) as spill:
+    with PartFiles(tmp_path_factory.mktemp("parts"), parts) as part_files:
         for batch in table.to_batches(max_chunksize=cuts):
-            spill.add(batch)
+            part_files.add(batch)
     for k, ids in enumerate(([12], [11, 13])):
-        found = spill.read(k, CONCEPTS)
+        found = part_files.read(k, CONCEPTS)
         expected = frame[frame.stay_id.isin(ids)].sort_values(names, na_position="last")
         assert list(found.columns) == EVENTS
         assert list(found.stay_id) == list(expected.stay_id)

@@ -157,7 +157,7 @@ def doubled(folder, names):
 
 
 FILES = {
-    "text": (rewritten(lambda t: t.replace("80", NOTE)), "HR holds text that is no number"),
+    "text": (rewritten(lambda t: t.replace("80", NOTE)), "HR has an unparseable number"),
     "a cell too many": (rewritten(lambda t: t.replace("271.8134", "271.8134|7")), "1 rows have more or"),
     "columns": (rewritten(lambda t: t.replace("Age", NOTE + " 7")), "1 of 4 files have other columns"),
     "an hour twice": (rewritten(lambda t: t.replace("|2|0", "|1|0")), "1 of 8 rows: ICULOS repeats"),
@@ -165,7 +165,7 @@ FILES = {
     "no number": (renamed, "1 of 4 files have no number"),
     "a number twice": (doubled, "repeat the patient number"),
     "too large": (rewritten(lambda t: t + "\n" * (1 << 23)), "1 of 4 files would be larger"),
-    "not to be read": (unreadable, "a file of it cannot be read (Permission denied)"),
+    "not to be read": (unreadable, "one of its files cannot be read (Permission denied)"),
     "a damaged zip": (zipped, "cannot be read to its end"),
 }
 

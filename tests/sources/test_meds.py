@@ -124,9 +124,9 @@ def test_without_cultures_labels_are_refused_and_the_check_says_why(made_up, tmp
     check = source.check().set_index(["table", "column"])
     assert check.status["culture", ""] == "missing"
     assert check.status["order", ""] == "ok"
-    with pytest.raises(ExportError, match="no code stands for cultures.*cannot be labelled"):
+    with pytest.raises(ExportError, match="the map has no code for cultures.*cannot be labelled"):
         source.require_labelable()
-    with pytest.raises(ExportError, match="events: no code stands for cultures.*cannot be labelled"):
+    with pytest.raises(ExportError, match="events: the map has no code for cultures.*cannot be labelled"):
         sepsis.label(extract_events(source), sepsis.load_preset("moor2019"))
     assert source.usable
 
@@ -177,7 +177,7 @@ concept = "temperature"
     assert found["lactate", 6.0] == 2.5
     assert found["temperature", 7.0] == pytest.approx(37.0)
     ledger = events.ledger.set_index(["concept", "reason"]).rows
-    assert ledger["codes", "code without a place in the map"] == 1
+    assert ledger["codes", "code not in the map"] == 1
     assert source.fingerprint() != open_export(tmp_path / "set").fingerprint()
 
 
@@ -193,12 +193,12 @@ concept = "temperature"
         ('[[code]]\npattern = "A"\nplace = "birth"\nunits = "x"', "has no setting 'units'"),
         ('[columns]\nstay = "x"', "has no setting 'stay'"),
         ("[codes]", "has no section 'codes'"),
-        ("code = 3", "[[code]]: is no list of sections"),
-        ("code = [3]", "[[code]]: is no list of sections"),
-        ("columns = 3", "[columns]: is no section of texts"),
-        ("[columns]\nstay_id = 3", "[columns]: is no section of texts"),
-        ('[[code]]\npattern = 3\nplace = "birth"', "[[code]]: holds what is no text"),
-        ('[[code]]\npattern = "A"\nplace = ["birth"]', "[[code]]: holds what is no text"),
+        ("code = 3", "[[code]]: is not a list of sections"),
+        ("code = [3]", "[[code]]: is not a list of sections"),
+        ("columns = 3", "[columns]: is not a section of text values"),
+        ("[columns]\nstay_id = 3", "[columns]: is not a section of text values"),
+        ('[[code]]\npattern = 3\nplace = "birth"', "[[code]]: has a value that is not text"),
+        ('[[code]]\npattern = "A"\nplace = ["birth"]', "[[code]]: has a value that is not text"),
         ('[[code]]\npattern = "A//{drug}//{drug}"\nplace = "order"', "a pattern has the part 'drug' twice"),
     ],
 )

@@ -167,7 +167,7 @@ BAD = {
         "1 of 3 files do not begin with the line Time,P",
     ),
     "an empty file": ("", "1 of 3 files do not begin"),
-    "another patient's record": (record(7), "1 of 3 files hold another RecordID than their name"),
+    "another patient's record": (record(7), "1 of 3 files have another RecordID than their name"),
     "a column cut off": (
         HEADER + "\n" + "01:00,HR\n" * 30,
         r"30 of \d+ rows have an unparseable time or number",
@@ -204,10 +204,10 @@ def test_a_few_malformed_lines_are_counted_each_by_what_is_wrong(folder):
 def test_outcomes_that_break_their_contract_are_refused(folder):
     for text, message in [
         ("RecordID,SOFA\n1,2\n", "has no column Length_of_stay"),
-        (outcomes((132001, "long")), "1 of 1 rows: RecordID or Length_of_stay is no number"),
-        (outcomes((132001, "inf")), "1 of 1 rows: RecordID or Length_of_stay is no number"),
-        (outcomes(("inf", 5)), "1 of 1 rows: RecordID or Length_of_stay is no number"),
-        (outcomes((132001.5, 5)), "1 of 1 rows: RecordID or Length_of_stay is no number"),
+        (outcomes((132001, "long")), "1 of 1 rows: RecordID or Length_of_stay is not a number"),
+        (outcomes((132001, "inf")), "1 of 1 rows: RecordID or Length_of_stay is not a number"),
+        (outcomes(("inf", 5)), "1 of 1 rows: RecordID or Length_of_stay is not a number"),
+        (outcomes((132001.5, 5)), "1 of 1 rows: RecordID or Length_of_stay is not a number"),
         (outcomes((132001, 5), (132001, 6)), "1 of 2 rows repeat a RecordID"),
         ("", "not readable as a table"),
     ]:

@@ -166,17 +166,17 @@ BAD = {
     ),
     "a column is missing in one file": (
         [psv(hours(1, [0])), psv(hours(1, [0]), [c for c in COLUMNS if c != "Lactate"])],
-        r"1 of 2 files have other columns than the others \(Lactate\)",
+        r"1 of 2 files have different columns \(Lactate\)",
     ),
     "columns in another order": (
         [psv(hours(1, [0])), psv(hours(1, [0]), COLUMNS[::-1])],
-        "1 of 2 files have other columns than the others.",
+        "1 of 2 files have different columns.",
     ),
     "an empty file": ([psv(hours(1, [0])), ""], "1 of 2 files have other columns"),
     "a ragged row": ([psv(hours(1, [0, 0])) + "1|2|3\n"], "1 rows have more or fewer cells than the header"),
     "text for a number": (
         [psv(hours(1, [0], Glucose="high-secret"))],
-        "Glucose holds text that is no number",
+        "Glucose has an unparseable number",
     ),
     "an hour twice": ([psv(hours(1, [0]) + hours(1, [0]))], "1 of 2 rows: ICULOS repeats an hour"),
     "no hour": ([psv([{"SepsisLabel": 0}])], "1 of 1 rows: ICULOS is empty"),
@@ -249,7 +249,7 @@ def test_a_link_to_nothing_in_place_of_a_record_loses_no_stay(folder):
 def test_the_odd_file_is_counted_also_if_it_is_the_first(folder):
     first = min(folder.rglob("*.psv"))
     first.write_text("")
-    with pytest.raises(ExportError, match="1 of 3 files have other columns than the others"):
+    with pytest.raises(ExportError, match="1 of 3 files have different columns"):
         rows(PhysioNet2019(folder), "stays")
 
 

@@ -79,7 +79,6 @@ class EICU(TableSource):
 
     @staticmethod
     def _measured(rows: ibis.Table, offset, item, value, unit=None, text=None) -> ibis.Table:
-        """The columns of "charted" and its like."""
         return rows.select(
             stay_id=rows.known_stay,
             time_h=offset / 60.0,
@@ -103,7 +102,7 @@ class EICU(TableSource):
         return ibis.union(*parts)
 
     def _wide(self, name: str, items: list[str] | None = None) -> ibis.Table:
-        """A wide table as rows, a gap making none."""
+        """A wide table in long form, without its gaps."""
         rows = self._at_stay(name)
         contract = self.tables.contract[name]
         columns = [
@@ -141,8 +140,8 @@ class EICU(TableSource):
         """
         A rate holds until the drug's next dose at a later time, at most `RATE_HOLDS_H`.
 
-        The unit stands in the drug's name, "Norepinephrine (mcg/kg/min)"; a rate by volume says nothing
-        of the dose: one beside or after a dose does not end it.
+        The unit is part of the drug's name, "Norepinephrine (mcg/kg/min)"; a rate by volume
+        does not give the dose: beside or after a dose it does not end it.
         """
         rows = self._at_stay("infusiondrug")
         name = rows.drugname.strip()

@@ -1,4 +1,4 @@
-"""Whether a compressed file is whole: engines read what they can and do not compare check sums."""
+"""Whether a compressed file is whole: engines do not compare check sums."""
 
 from __future__ import annotations
 

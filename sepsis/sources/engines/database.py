@@ -10,16 +10,17 @@ import ibis
 
 from sepsis.core.errors import ExportError, UsageError, nearest
 from sepsis.sources.engines.engine import Engine, is_duckdb_file, shown
+from sepsis.sources.engines.table_store import TableStore
 
 _SYSTEM = ("information_schema", "pg_catalog", "pg_toast")
 
 
-class Database:
+class Database(TableStore):
     """
     The tables of an export in one or more schemas of a database.
 
     Schemas are looked for by the table of ICU stays: the schema that holds it, and those named alike
-    for the hospital ("mimiciv_icu" leads to "mimiciv_hosp" and "mimiciv_core").
+    for the hospital (with "mimiciv_icu" also "mimiciv_hosp" and "mimiciv_core").
 
     Parameters
     ----------
@@ -41,17 +42,13 @@ class Database:
     def __init__(self, engine: Engine, location: str | Path, schemas: Sequence[str] = ()):
         self.engine, self.shown = engine, shown(location)
         self.file = Path(location) if is_duckdb_file(location) else None
+        self.on_server = self.file is None
         self.schemas: dict[str, dict[str, str]] = {}  # schema: {lower-case table: as it is written}
         for schema, table in self._listed():
             if schema not in _SYSTEM and not schema.startswith("pg_"):
                 self.schemas.setdefault(schema, {}).setdefault(table.lower(), table)
         self.asked = [self._named(schema) for schema in schemas]
         self.found: dict[str, tuple[str, str]] = {}  # lower-case table: (schema, table)
-
-    @property
-    def on_server(self) -> bool:
-        """Whether there is no file of it."""
-        return self.file is None
 
     def _listed(self) -> list[tuple[str, str]]:
         here = "WHERE table_catalog = current_database()"
@@ -106,7 +103,7 @@ class Database:
                 self.found.setdefault(name, (schema, table))
 
     def _siblings(self, schema: str) -> list[str]:
-        """A schema and those named alike for another part of the same release."""
+        """A schema and its siblings: other parts of the same release."""
         names = [schema, *(schema.lower().replace("icu", part) for part in ("hosp", "core"))]
         return list(
             dict.fromkeys(s for name in names for s in self.schemas if s == name or s.lower() == name)
@@ -116,7 +113,7 @@ class Database:
         return name in self.found
 
     def paths(self, names: Iterable[str]) -> list[Path]:
-        """The DuckDB file, with what is not yet written into it; nothing for a server."""
+        """The DuckDB file and its write-ahead log; nothing for a server."""
         if self.file is None:
             return []
         journal = self.file.with_name(self.file.name + ".wal")
@@ -125,10 +122,6 @@ class Database:
     def where(self, name: str) -> str:
         """Schema and table, for messages."""
         return ".".join(self.found[name])
-
-    def header(self, name: str) -> list[str]:
-        """Column names as they are written."""
-        return list(self.table(name).columns)
 
     def table(self, name: str, whole_numbers: set[str] | None = None) -> ibis.Table:
         """A table as it is stored, in the database's own types."""
@@ -139,10 +132,6 @@ class Database:
             return self.engine.connection.table(table, database=schema)
         except self.engine.errors as error:
             raise self.failure(error, ()) from None
-
-    def damage(self, name: str) -> ExportError | None:
-        """Nothing: a database looks after its own files."""
-        return None
 
     def failure(self, error: Exception, names: tuple[str, ...]) -> ExportError:
         """The error of a query, by its kind alone: the engine's message may quote a row."""
@@ -162,7 +151,7 @@ class Database:
         Parameters
         ----------
         columns : dict of table to columns
-            As the contract names them; what is missing is passed over.
+            As the contract names them; missing ones are skipped.
 
         Notes
         -----
@@ -187,5 +176,4 @@ class Database:
 
 
 def _quoted(name: str) -> str:
-    """A name of the database, quoted for a query."""
     return '"' + name.replace('"', '""') + '"'

@@ -53,7 +53,7 @@ class Engine:
     close: Callable[[], None] = field(default=lambda: None, repr=False)
 
     def time_of(self, text: ibis.Value) -> ibis.Value:
-        """Text as a time, null where it is none."""
+        """Text as a time; null if it cannot be parsed."""
         if self.name != "spark":
             return text.try_cast("timestamp")
         return ibis.ifelse(text.re_search(_TIME), text.try_cast("timestamp"), ibis.null("timestamp"))
@@ -74,8 +74,8 @@ class Engine:
             yield piece if piece.schema == schema else piece.cast(schema)
 
     def _duckdb_batches(self, expression: ibis.Table) -> Iterator[pa.RecordBatch]:
-        """Straight from DuckDB: Ibis asks DuckDB 2 by a name that is gone."""
-        # a relation hands out rows while it reads; the result of execute() is held whole
+        """Straight from DuckDB: Ibis calls a method that DuckDB 2 no longer has."""
+        # a relation streams its rows; the result of execute() is held whole
         relation = self.connection.con.sql(self.compiled(expression))
         reader = getattr(relation, "to_arrow_reader", None) or relation.fetch_arrow_reader
         try:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from sepsis.core.errors import ExportError
 from sepsis.sources.engines.checksums import packed_damage, unreadable
 from sepsis.sources.engines.engine import Engine
+from sepsis.sources.engines.table_store import TableStore
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 FOLDERS = ("hosp", "icu", "core")
@@ -31,7 +32,7 @@ def find_files(path: Path) -> dict[str, Path]:
     Raises
     ------
     ExportError
-        If two files hold the same table, or what is named like a table is no plain file.
+        If two files hold the same table, or something named like a table is not a plain file.
     """
     folders = [path, *(p for p in sorted(path.iterdir()) if p.is_dir() and p.name.lower() in FOLDERS)]
     found: dict[str, Path] = {}
@@ -86,22 +87,10 @@ def _ends(file: Path, suffix: str) -> bool:
     return file.name.lower().endswith(suffix)
 
 
-class Files:
-    """
-    The tables of a folder.
-
-    Attributes
-    ----------
-    engine : Engine
-        DuckDB or Spark.
-    shown : str
-        The folder, for messages.
-    forms : str
-        How a table could be given here, for messages.
-    """
+class Files(TableStore):
+    """The tables of a folder, for DuckDB or Spark."""
 
     forms = "{name}.csv, .csv.gz or .parquet, in any letter case"
-    on_server = False
 
     def __init__(self, engine: Engine, path: Path):
         self.engine, self.path, self.shown = engine, path, str(path)
@@ -123,15 +112,7 @@ class Files:
         return read_header(self.found[name])
 
     def table(self, name: str, whole_numbers: set[str] | None = None) -> ibis.Table:
-        """
-        A table as the engine sees it; a CSV file's cells are text.
-
-        Parameters
-        ----------
-        whole_numbers : set of str, optional
-            Lower-case names of columns that DuckDB shall read as whole numbers: a cell that is none
-            then fails the query, and the filter on item ids needs no text.
-        """
+        """A Parquet file in its own types, a CSV file as text."""
         file = self.found[name]
         path = glob.escape(str(file))  # the engine would take brackets in a folder's name for a pattern
         if _ends(file, ".parquet"):
@@ -147,10 +128,6 @@ class Files:
         declared = {c: "BIGINT" if c.lower() in whole else "VARCHAR" for c in header}
         compression = "gzip" if _ends(file, ".gz") else "none"
         return self.engine.connection.read_csv(path, columns=declared, compression=compression, **_CSV)
-
-    def fingerprint(self, columns: dict[str, list[str]]) -> str:
-        """Not asked for: files have bytes."""
-        raise NotImplementedError
 
     def damage(self, name: str) -> ExportError | None:
         """What is wrong with the file as a file: a gzip stream that breaks off."""

@@ -51,7 +51,7 @@ def start(address: str, shown: str) -> Backend:
         # the driver's message repeats the address, with the user's name in it
         state = f" {error.sqlstate}" if error.sqlstate else ""
         raise ExportError(
-            shown, f"no connection ({type(error).__name__}{state})", "a PostgreSQL server that lets you in",
+            shown, f"no connection ({type(error).__name__}{state})", "a server that accepts the connection",
             "Check host, port, database, user and password (PGPASSWORD or ~/.pgpass).",
         ) from None  # fmt: skip
     weakref.finalize(backend, link.close)

@@ -22,7 +22,7 @@ ERRORS: tuple[type[Exception], ...] = (PySparkException, Py4JError)
 
 
 class Backend(ibis.backends.pyspark.Backend):
-    """Ibis on Spark, with tables handed over by Arrow: by pandas a gap in a text becomes "NaN"."""
+    """Ibis on Spark, with tables passed through Arrow: in pandas a gap in a text becomes "NaN"."""
 
     def _register_in_memory_table(self, op) -> None:
         arrow = op.data.to_pyarrow(op.schema)
@@ -56,7 +56,7 @@ def start() -> Backend:
     Raises
     ------
     ExportError
-        If no session can be had.
+        If no session can be started.
     """
     running = SparkSession.getActiveSession()
     try:

@@ -1,17 +1,16 @@
 """
 The tables of an export as Ibis tables with lower-case columns and declared types.
 
-Only the columns of `data_schema/1_export.toml` are read. A cell of a column of times or numbers that
-is neither makes its row malformed, which is counted; an id that is none stops the run. What is wrong
-with a table is found out after the engine has stumbled over it, so a sound export is read once.
+Only the columns of `data_schema/1_export.toml` are read. An unparseable time or number makes its
+row malformed, which is counted; an unparseable id stops the run. A table is searched for its fault only after
+the engine has failed on it, so a sound export is read once.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Any
 
 import ibis
 import pandas as pd
@@ -19,7 +18,7 @@ import pandas as pd
 from sepsis.core import schema
 from sepsis.core.errors import ExportError
 from sepsis.sources.base import BAD_NUMBER, BAD_TIME
-from sepsis.sources.engines.engine import Engine
+from sepsis.sources.engines.table_store import TableStore
 
 MALFORMED = "malformed"  # a column beside those of the contract: what no row can be read from, or null
 FIRST_YEAR, LAST_YEAR = 1800, 2300
@@ -40,50 +39,6 @@ def possible(time: ibis.Value) -> ibis.Value:
 def _whole(number: ibis.Value) -> ibis.Value:
     """Whether a number is whole and has 64 bits at most; not so where it is NaN."""
     return ((number % 1 == 0) & (number.abs() < 2.0**63)).fill_null(False)
-
-
-class TableStore(Protocol):
-    """
-    What holds an export's tables, on its engine: `Files`, `Database` or `MedsTables`.
-
-    Attributes
-    ----------
-    shown : str
-        The place, for messages.
-    forms : str
-        How a missing table could be given, for messages.
-    """
-
-    engine: Engine
-    shown: str
-    forms: str
-
-    @property
-    def on_server(self) -> bool:
-        """Whether there are no files, so that rows make the fingerprint."""
-
-    def __contains__(self, name: str) -> bool: ...
-
-    def paths(self, names: Iterable[str]) -> list[Path]:
-        """Files of these tables."""
-
-    def where(self, name: str) -> str:
-        """What a table is called in messages."""
-
-    def header(self, name: str) -> list[str]:
-        """Column names as they are written."""
-
-    def table(self, name: str, whole_numbers: set[str] | None = None) -> ibis.Table:
-        """A table in the store's own types; DuckDB reads the CSV columns of `whole_numbers` as such."""
-
-    def damage(self, name: str) -> ExportError | None:
-        """What is wrong with a table's file as a file, if it is known."""
-
-    def failure(self, error: Exception, names: tuple[str, ...]) -> ExportError:
-        """The error of a query over these tables; the engine's own message may quote a row."""
-
-    def fingerprint(self, columns: dict[str, list[str]]) -> str:
-        """sha256 over the rows of tables, where the store is on a server."""
 
 
 class TypedTables:
@@ -183,7 +138,7 @@ class TypedTables:
         return stored.select(**present, **{MALFORMED: malformed})
 
     def _refuse_text(self, name: str, stored: dict[str, ibis.expr.datatypes.DataType]) -> None:
-        """A server's column of text has no cast that passes over what is none, and reads "now" as a time."""
+        """A server's cast of text fails on the first unparseable cell, and reads "now" as a time."""
         types = self._types(name)
         for column, kind in stored.items():
             if kind.is_string() and types[column] != "string":
@@ -195,7 +150,7 @@ class TypedTables:
                 )
 
     def _refuse_other_types(self, name: str, stored: dict[str, ibis.expr.datatypes.DataType]) -> None:
-        """Of a typed store: a number is no time, and a list or a truth value is nothing that is asked for."""
+        """In a typed store a number is not a time, and lists and truth values are never needed."""
         types = self._types(name)
         for column, kind in stored.items():
             fits = {
@@ -213,10 +168,10 @@ class TypedTables:
                 )
 
     def _typed(self, column: ibis.Value, kind: str) -> ibis.Value:
-        """A stored column in its declared type; text that is no time or number becomes null."""
+        """A stored column in its declared type; unparseable text becomes null."""
         if not column.type().is_string():
             if kind == "int64" and (column.type().is_floating() or column.type().is_decimal()):
-                # a fraction is nobody's id; rounded, it would be somebody's
+                # a fraction is no id; rounded, it would be another stay's
                 column = ibis.ifelse(_whole(column), column, ibis.null(column.type()))
             typed = column.cast(kind)
             return possible(typed) if kind == "timestamp" else typed
@@ -233,7 +188,7 @@ class TypedTables:
         """
         Turn an engine's error on reading these tables into an ExportError that names the table.
 
-        The engine's own message quotes the row, so none of it is passed on but numbers.
+        The engine's own message quotes the row, so only numbers of it are passed on.
         """
         try:
             yield
@@ -247,9 +202,9 @@ class TypedTables:
             raise self.store.failure(error, held) from None
 
     def refuse_bad_ids(self, *names: str) -> None:
-        """An id that is none would be rounded to one of somebody else: looked for in small tables."""
+        """A malformed id would be rounded to the id of another stay: small tables are searched for them."""
         for name in names:
-            self[name]  # says what is missing or doubled
+            self[name]  # raises if columns are missing or doubled
             with self.explained(name):
                 if bad := self.bad_cells(name, ("int64",)):
                     raise bad

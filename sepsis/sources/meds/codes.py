@@ -1,5 +1,5 @@
 """
-What the codes of a MEDS dataset stand for: `data_schema/meds_codes.toml`, and a user's file before it.
+The map of MEDS codes: `data_schema/meds_codes.toml`, preceded by the rules of a user's own file.
 
 Codes are few and events many, so each code is read once and the events are joined to the result.
 """
@@ -121,14 +121,18 @@ def load_codes(file: str | Path | None = None) -> CodeMap:
 
 
 def _require_shape(mine: dict[str, Any], where: str) -> None:
-    """[columns] is a section, [[code]] a list of them, and all that stands in them is text."""
+    """[columns] must be a section, [[code]] a list of sections, and every value text."""
     sections, columns = mine.get("code", []), mine.get("columns", {})
     if not isinstance(columns, dict) or not all(isinstance(name, str) for name in columns.values()):
-        raise SettingsError(f"{where} [columns]", "is no section of texts", 'lines such as stay_id = "visit"')
+        raise SettingsError(
+            f"{where} [columns]", "is not a section of text values", 'lines such as stay_id = "visit"'
+        )
     if not isinstance(sections, list) or not all(isinstance(entry, dict) for entry in sections):
-        raise SettingsError(f"{where} [[code]]", "is no list of sections", "[[code]] before each rule")
+        raise SettingsError(f"{where} [[code]]", "is not a list of sections", "[[code]] before each rule")
     if not all(isinstance(value, str) for entry in sections for value in entry.values()):
-        raise SettingsError(f"{where} [[code]]", "holds what is no text", 'settings such as place = "order"')
+        raise SettingsError(
+            f"{where} [[code]]", "has a value that is not text", 'settings such as place = "order"'
+        )
 
 
 def _rule(entry: dict[str, Any], concepts: dict[str, dict], where: str) -> Rule:

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from sepsis.core import schema
 from sepsis.core.errors import ExportError
 from sepsis.sources.engines.engine import Engine
+from sepsis.sources.engines.table_store import TableStore
 from sepsis.sources.meds.codes import PARTS, CodeMap
 
 STANDARD: dict[str, str] = schema.read_toml("1_export")["meds"]["data"]["columns"]
@@ -60,9 +61,9 @@ def data_files(path: Path) -> list[Path]:
     return sorted(files)
 
 
-class MedsTables:
+class MedsTables(TableStore):
     """
-    A store as `sepsis.sources.engines.files.Files` is one; tables are MIMIC-IV's.
+    The events as tables of MIMIC-IV.
 
     Parameters
     ----------
@@ -71,7 +72,7 @@ class MedsTables:
     path : Path
         The dataset's folder.
     codes : CodeMap
-        What its codes stand for.
+        The meaning of its codes.
 
     Raises
     ------
@@ -80,7 +81,6 @@ class MedsTables:
     """
 
     forms = "{name}, made from the events"
-    on_server = False
 
     def __init__(self, engine: Engine, path: Path, codes: CodeMap):
         self.engine, self.path, self.shown, self.map = engine, path, str(path), codes
@@ -99,21 +99,9 @@ class MedsTables:
         """What a table is made from, for messages."""
         return f"data/*.parquet ({name})"
 
-    def header(self, name: str) -> list[str]:
-        """Columns that the table has."""
-        return list(self.table(name).columns)
-
     def table(self, name: str, whole_numbers: set[str] | None = None) -> ibis.Table:
         """One table of MIMIC-IV, made from the events when it is executed."""
         return getattr(self, f"_{name}")
-
-    def fingerprint(self, columns: dict[str, list[str]]) -> str:
-        """Not asked for: files have bytes."""
-        raise NotImplementedError
-
-    def damage(self, name: str) -> ExportError | None:
-        """Nothing is known of one table's file; `failure` says what is wrong."""
-        return None
 
     def failure(self, error: Exception, names: tuple[str, ...]) -> ExportError:
         """The error when the engine stumbles over the events."""
@@ -141,7 +129,7 @@ class MedsTables:
 
     @functools.cached_property
     def _codes(self) -> ibis.Table:
-        """`counted` as a table of the engine, without the codes that stand for nothing."""
+        """`counted` as a table of the engine, without unmapped codes."""
         frame = self.counted[~self.counted.place.isin(["", "ignored"])]
         names = ["code", "place", "table", *PARTS]
         arrow = pa.table({name: pa.array(frame[name], pa.string(), from_pandas=True) for name in names})
@@ -201,7 +189,7 @@ class MedsTables:
                 (stops.stop <= starts.next_time) | starts.next_time.isnull(),
             ],
         )
-        # where one ends as the next begins, that end is the earlier one's
+        # an end at the moment the next begins belongs to the earlier one
         later, at_once = rows.stop.min(where=rows.stop > rows.time), rows.stop.min()
         return rows.group_by(
             "subject_id", "id", hadm_id="own_hadm_id", type="code_type", began="time"
@@ -272,7 +260,7 @@ class MedsTables:
 
     @functools.cached_property
     def _patients(self) -> ibis.Table:
-        """One row per person; the year of birth stands as the year in which the age was 0."""
+        """One row per person; the anchor year is the year of birth, the anchor age 0."""
         people = self.events.select("subject_id").distinct()
         facts = self._at("birth", "gender", "death")
         rows = self._at("gender")
@@ -366,7 +354,7 @@ class MedsTables:
 
     @functools.cached_property
     def _microbiologyevents(self) -> ibis.Table:
-        """A specimen is what one person gave of one kind at one time: MEDS has no number for it."""
+        """MEDS does not number specimens: one person, kind and time make one."""
         rows = self._at("culture")
         day = rows.time.truncate("D")
         order = [rows.subject_id, rows.time, rows.code_specimen]

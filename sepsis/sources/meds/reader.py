@@ -31,7 +31,7 @@ _FEEDS = {
     "diagnosis": "sepsis diagnosis codes",
 }  # fmt: skip
 _NEEDED = ("icu_admission", "icu_discharge", "measured")
-NO_PLACE = "code without a place in the map"
+NO_PLACE = "code not in the map"
 
 
 class Meds(MimicIV):
@@ -49,7 +49,7 @@ class Meds(MimicIV):
     ExportError
         No data, a file that cannot be read, a standard column that is missing or of another type.
     SettingsError
-        A map that names what is not known.
+        A map with an unknown place, concept or setting.
     """
 
     kind = "meds"
@@ -74,14 +74,14 @@ class Meds(MimicIV):
 
     @property
     def lacks(self) -> str:
-        """Which of antibiotics and cultures no code stands for."""
+        """Whether codes for antibiotics or cultures are missing from the map."""
         places = set(self.store.counted.place)
         wanted = (("order", "orders of drugs"), ("culture", "cultures"))
         missing = [what for place, what in wanted if place not in places]
         if not missing:
             return ""
         return (
-            f"no code stands for {' or '.join(missing)}, so there is no suspicion of infection and no "
+            f"the map has no code for {' or '.join(missing)}, so there is no suspicion of infection and no "
             "Sepsis-3 onset (a map of codes can name them: data_schema/meds_codes.toml)"
         )
 
@@ -117,7 +117,7 @@ class Meds(MimicIV):
         return lacking(self.check())
 
     def dropped(self) -> pd.DataFrame:
-        """Copies in the stays' tables, and events whose code stands for nothing."""
+        """Copies in the tables behind the stays, and events whose code is not in the map."""
         copies = super().dropped()
         unplaced = int(self.store.counted.rows[self.store.counted.place == ""].sum())
         if not unplaced:

@@ -202,7 +202,6 @@ class Mimic(TableSource):
         super().close()
 
     def _wanted(self, name: str, items: list[int]) -> ibis.Table:
-        """Rows of one table with these item ids."""
         table = self.tables[name]
         return table.filter(table.itemid.isin(items))
 
@@ -218,7 +217,6 @@ class Mimic(TableSource):
         return table.left_join(spans, table.hadm_id == spans.known_hadm)
 
     def _measured(self, table: ibis.Table, time, value, text, unit, exclusion) -> ibis.Table:
-        """The columns of "charted" and its like from a table joined to stays."""
         return table.select(
             stay_id=table.known_stay,
             time_h=hours(time, table.intime),
@@ -249,7 +247,6 @@ class Mimic(TableSource):
         )
 
     def _timed_infusions(self, table: str, items: list[int]) -> ibis.Table:
-        """Infusions that are charted with start, end and rate."""
         rows = self._at_stay(self._wanted(table, items))
         return rows.select(
             stay_id=rows.known_stay,

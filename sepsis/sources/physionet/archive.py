@@ -110,7 +110,7 @@ def contents(path: Path, names: Iterable[str]) -> Iterator[bytes]:
     ExportError
         A file cannot be read to its end, or is larger than `LARGEST_FILE`; all of them together are
         larger than `LARGEST_SET`. A zip says how large its members are, so nothing is unpacked to
-        find out, and what is unpacked is cut at the size it says.
+        find out, and unpacking stops at the size it states.
     """
     names = list(names)
     try:

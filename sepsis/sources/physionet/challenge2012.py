@@ -2,7 +2,7 @@
 PhysioNet/CinC Challenge 2012: one text file a stay, one line a measurement, the first 48 hours.
 
 Silva et al., Comput Cardiol 39 (2012) 245-248. A line is `HH:MM,parameter,value`, the time since ICU
-admission; lines at 00:00 also describe the patient. -1 stands for "not known". There are no antibiotics
+admission; lines at 00:00 also describe the patient. -1 means "not known". There are no antibiotics
 and no cultures, so no Sepsis-3 onset follows from it; risks do.
 """
 
@@ -19,8 +19,9 @@ import pandas as pd
 
 from sepsis.core import schema
 from sepsis.core.errors import ExportError
-from sepsis.sources.base import BAD_NUMBER, BAD_TIME, MALFORMED_SHARE, Source
+from sepsis.sources.base import BAD_NUMBER, BAD_TIME, MALFORMED_SHARE
 from sepsis.sources.physionet import archive, records
+from sepsis.sources.physionet.patient_files import PatientFiles
 
 SUFFIX = ".txt"
 RECORD_H = 48.0  # a record covers so many hours; Length_of_stay counts on to discharge from hospital
@@ -35,39 +36,30 @@ LOOKED_AT = 9  # records whose header says what the folder is
 _OUTPUTS = ("Urine",)
 
 
-class PhysioNet2012(Source):
+class PhysioNet2012(PatientFiles):
     """
-    A folder of record files (nested or not), or the zip that holds them.
+    A folder of record files, or the zip that holds them.
 
-    Parameters
-    ----------
-    path : path
-        `Outcomes*.txt` is read where it lies: below the folder, or beside `set-a.zip` or `set-a/` as
-        `Outcomes-a.txt`.
-    limit : int, optional
-        Take this many stays only: a seeded draw from the files sorted by name.
-    seed : int
-        Of that draw.
+    `Outcomes*.txt` is read where it lies: below the folder, or beside `set-a.zip` or `set-a/` as
+    `Outcomes-a.txt`.
 
     Raises
     ------
-    UsageError
-        `limit` is not positive.
     ExportError
-        Nothing to read, an unreadable file, two files of one patient; from `raw`: another header, a
-        RecordID that is not the file's, more than 1 % malformed rows, outcomes that break their contract.
+        From `raw`: another header, a RecordID that is not the file's, more than 1 % malformed rows,
+        outcomes that break their contract.
     """
 
     kind = "physionet_2012"
-    takes = ("limit", "seed")
+    suffix = SUFFIX
 
     def __init__(self, path: str | Path, limit: int | None = None, seed: int = 0):
-        super().__init__(path)
-        self.limit, self.seed = limit, seed
-        names = [name for name in archive.names_in(self.path, SUFFIX) if not records.is_outcomes(name)]
-        self._numbers = archive.drawn(archive.numbered(self.path, names, SUFFIX), limit, seed)
-        contract = schema.read_toml("1_export")[self.kind]
-        self.units: dict[str, str] = contract["records"]["units"]
+        super().__init__(path, limit, seed)
+        self.units: dict[str, str] = schema.read_toml("1_export")[self.kind]["records"]["units"]
+
+    @staticmethod
+    def _is_record(name: str) -> bool:
+        return not records.is_outcomes(name)
 
     @classmethod
     def recognises(cls, path: Path, tables: dict[str, Path]) -> bool:
@@ -82,14 +74,9 @@ class PhysioNet2012(Source):
         """Why no label can be derived."""
         return "there are no antibiotics and no cultures, so no suspicion of infection and no Sepsis-3 onset"
 
-    def options(self) -> dict:
-        """`limit` and `seed`, where a subset was asked for."""
-        return {} if self.limit is None else {"limit": self.limit, "seed": self.seed}
-
     def files(self) -> list[Path]:
         """The zip or the chosen records, and the outcomes."""
-        chosen = [self.path / name for name in self._numbers] if self.path.is_dir() else [self.path]
-        return [*chosen, *records.outcomes_files(self.path)]
+        return [*super().files(), *records.outcomes_files(self.path)]
 
     def check(self) -> pd.DataFrame:
         """Which parameters are charted in any record, and what the challenge does not have at all."""
@@ -129,7 +116,6 @@ class PhysioNet2012(Source):
         return pd.DataFrame(found, columns=["concept", "reason", "rows"])
 
     def _feeds(self) -> dict[str, list[str]]:
-        """Concepts that each parameter makes."""
         feeds: dict[str, list[str]] = {}
         for concept in schema.read_toml("2_concepts")["concept"]:
             for items in concept.get(self.kind, {}).values():
@@ -147,7 +133,7 @@ class PhysioNet2012(Source):
         ExportError
             A header that is another, a RecordID that is not the file's, too many malformed lines.
         """
-        rows = records.parse(archive.contents(self.path, self._numbers), list(self._numbers.values()))
+        rows = records.parse(self._contents(), list(self._numbers.values()))
         # Of several grounds the first counts.
         grounds = [
             (rows.ragged, RAGGED),
@@ -164,7 +150,7 @@ class PhysioNet2012(Source):
         if other.any():
             raise ExportError(
                 "records",
-                f"{int(other.sum()):,} of {len(self._numbers):,} files hold another RecordID than their name",
+                f"{int(other.sum()):,} of {len(self._numbers):,} files have another RecordID than their name",
                 "the number of the file's name",
                 "Give the files their own names back.",
             )

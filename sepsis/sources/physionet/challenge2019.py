@@ -19,8 +19,9 @@ import numpy as np
 import pandas as pd
 
 from sepsis.core.errors import ExportError
-from sepsis.sources.base import LONGEST_STAY_H, Source
+from sepsis.sources.base import LONGEST_STAY_H
 from sepsis.sources.physionet import archive, psv
+from sepsis.sources.physionet.patient_files import PatientFiles
 
 SUFFIX = ".psv"
 CHECKED = 9  # files whose header is looked at before all are read
@@ -34,59 +35,34 @@ MEASURED = (
 AGE_HIDDEN_FROM, AGE_IF_HIDDEN = 90.0, 91.4  # years; the export writes 100 from 90 on
 
 
-class PhysioNet2019(Source):
+class PhysioNet2019(PatientFiles):
     """
-    A folder of .psv files (nested or not), or the zip that holds them.
-
-    Parameters
-    ----------
-    path : path
-    limit : int, optional
-        Take this many stays only: a seeded draw from the files sorted by name.
-    seed : int
-        Of that draw.
+    A folder of .psv files, or the zip that holds them.
 
     Raises
     ------
-    UsageError
-        `limit` is not positive.
     ExportError
-        Nothing to read, an unreadable file, two files of one patient; from `raw`: files that lack
-        columns, ragged rows, text for a number, hours that are missing or doubled.
+        From `raw`: files that lack columns, ragged rows, text for a number, missing or duplicate hours.
     """
 
     kind = "physionet_2019"
+    suffix = SUFFIX
     brings_labels = True
-    takes = ("limit", "seed")
-
-    def __init__(self, path: str | Path, limit: int | None = None, seed: int = 0):
-        super().__init__(path)
-        self.limit, self.seed = limit, seed
-        names = archive.names_in(self.path, SUFFIX)
-        self._numbers = archive.drawn(archive.numbered(self.path, names, SUFFIX), limit, seed)
 
     @classmethod
     def recognises(cls, path: Path, tables: dict[str, Path]) -> bool:
         """
         Whether `path` is a folder or a zip with at least one .psv file in it.
 
-        A file named .zip that is none counts too: reading it then says that it is damaged.
+        A damaged .zip counts too: reading it then says what is wrong.
         """
         if path.is_file() and not zipfile.is_zipfile(path):
             return path.suffix.lower() == ".zip"
         return bool(archive.names_in(path, SUFFIX))
 
-    def options(self) -> dict:
-        """`limit` and `seed`, where a subset was asked for."""
-        return {} if self.limit is None else {"limit": self.limit, "seed": self.seed}
-
-    def files(self) -> list[Path]:
-        """The zip, or the chosen .psv files."""
-        return [self.path / name for name in self._numbers] if self.path.is_dir() else [self.path]
-
     def check(self) -> pd.DataFrame:
         """Which columns most of the first files have; all are held against each other when they are read."""
-        first = archive.contents(self.path, list(self._numbers)[:CHECKED])
+        first = self._contents(CHECKED)
         there = set(psv.usual(Counter(tuple(psv.columns_of(content)) for content in first)))
         rows = [("*.psv", "", "ok", True, "everything")]
         for column in (HOUR, LABEL, "Age", "Gender", *MEASURED):
@@ -116,7 +92,7 @@ class PhysioNet2019(Source):
     @functools.cached_property
     def _rows(self) -> pd.DataFrame:
         """All rows of all chosen files, sorted by stay and hour; `stay_id` in front."""
-        columns, body, lines = psv.split_files(archive.contents(self.path, self._numbers))
+        columns, body, lines = psv.split_files(self._contents())
         self.require_usable()
         frame = psv.parse_rows(body, columns)
         frame.insert(0, "stay_id", np.repeat(np.array(list(self._numbers.values()), dtype=np.int64), lines))
@@ -170,11 +146,14 @@ class PhysioNet2019(Source):
 
 
 def _require_hours_and_labels(frame: pd.DataFrame) -> None:
-    """Every row has an hour of its own and a label of 0 or 1."""
     problems = [
         (frame[HOUR].isna(), f"{HOUR} is empty", "hours since ICU admission"),
-        (~frame[HOUR].between(0, LONGEST_STAY_H), f"{HOUR} is no hour of a stay", "0 to 5 years, in hours"),
-        (frame.duplicated(["stay_id", HOUR]), f"{HOUR} repeats an hour of the same file", "one row an hour"),
+        (
+            ~frame[HOUR].between(0, LONGEST_STAY_H),
+            f"{HOUR} is not an hour of a stay",
+            "0 to 5 years, in hours",
+        ),
+        (frame.duplicated(["stay_id", HOUR]), f"{HOUR} is a duplicate hour of its file", "one row an hour"),
         (~frame[LABEL].isin([0.0, 1.0]), f"{LABEL} is neither 0 nor 1", "0 or 1"),
     ]
     for bad, found, expected in problems:

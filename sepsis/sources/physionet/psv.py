@@ -68,7 +68,7 @@ def split_files(files: Iterable[bytes]) -> tuple[list[str], bytes, list[int]]:
         others = len(lines) - headers[tuple(columns)]
         raise ExportError(
             "*.psv",
-            f"{others:,} of {len(lines):,} files have other columns than the others"
+            f"{others:,} of {len(lines):,} files have different columns"
             + (f" ({_first(known)})" if known else ""),
             "the same columns in the same order in every file",
             "Download the files again: they may be empty or cut short.",
@@ -86,7 +86,7 @@ def parse_rows(body: bytes, columns: list[str]) -> pd.DataFrame:
     Raises
     ------
     ExportError
-        Rows with too few or too many cells (counted), or a cell that is no number (its column).
+        Rows with too few or too many cells (counted), or an unparseable number (its column).
     """
     ragged = 0
 
@@ -111,7 +111,7 @@ def parse_rows(body: bytes, columns: list[str]) -> pd.DataFrame:
         # Arrow quotes the cell itself, which is a patient's: only the column's place is passed on.
         place = re.search(r"column #(\d+)", str(error))
         column = columns[int(place.group(1))] if place else "a column"
-        raise ExportError("*.psv", f"{column} holds text that is no number", "numbers or NaN") from None
+        raise ExportError("*.psv", f"{column} has an unparseable number", "numbers or NaN") from None
     if ragged:
         raise ExportError(
             "*.psv",

@@ -42,7 +42,7 @@ def parse(files: Iterable[bytes], numbers: list[int]) -> pd.DataFrame:
     Returns
     -------
     DataFrame : stay_id, time_h, parameter, value, text, ragged
-        `time_h` and `value` NaN where they are none; `ragged`: not three cells, the rest is a gap.
+        `time_h` and `value` are NaN if unparseable; `ragged` lines do not have three cells.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def length_of_stay_h(files: list[Path]) -> pd.Series:
         bad = int((~whole | ~np.isfinite(numbers[LENGTH])).sum())
         if bad:
             raise ExportError(
-                file.name, f"{bad:,} of {len(frame):,} rows: {STAY} or {LENGTH} is no number", "numbers"
+                file.name, f"{bad:,} of {len(frame):,} rows: {STAY} or {LENGTH} is not a number", "numbers"
             )
         tables.append(numbers.astype({STAY: "int64"}).set_index(STAY)[LENGTH])
     days = pd.concat([table for table in tables if len(table)] or tables)
