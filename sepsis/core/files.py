@@ -26,10 +26,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """
     A temporary path beside `path` that becomes `path` when the block ends without an error.
 
-    Raises
-    ------
-    UsageError
-        If the folder cannot be written.
+    Raises UsageError if the folder cannot be written.
     """
     path = Path(path)
     try:
@@ -53,12 +50,8 @@ def whole_folder(path: str | Path, owner: str) -> Iterator[Path]:
     """
     A temporary folder that becomes `path` when the block ends without an error.
 
-    An existing folder is replaced only if its manifest says `kind: owner`, or if it is empty.
-
-    Parameters
-    ----------
-    owner : str
-        The kind of output, e.g. "labels" or "model"; the block must write a manifest of that kind.
+    An existing folder is replaced only if it is empty, or its manifest says `kind: owner` ("labels",
+    "model"); the block must write a manifest of that kind.
     """
     with whole_place(check_folder(path, owner)) as temporary:
         yield temporary
@@ -96,11 +89,9 @@ def check_folder(path: str | Path, owner: str) -> Path:
         raise UsageError(str(path), "is the folder you are in", "a folder of its own", "Name a subfolder.")
     if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or folder_kind(path) == owner)):
         raise UsageError(
-            str(path),
-            "exists and was not written by this command",
-            "a new or empty folder, or earlier output",
-            "Choose another place, or remove it.",
-        )
+            str(path), "exists and was not written by this command",
+            "a new or empty folder, or earlier output", "Choose another place, or remove it.",
+        )  # fmt: skip
     standing = next(p for p in path.parents if p.exists())
     if not standing.is_dir() or not os.access(standing, os.W_OK):
         raise UsageError(str(path), "cannot be written (permission)", todo="Choose another place.")

@@ -30,14 +30,7 @@ _NEEDED = {  # what later stages read of a manifest
 
 
 def read_manifest(path: str | Path, kind: str) -> dict[str, Any]:
-    """
-    The manifest of an output folder.
-
-    Raises
-    ------
-    ExportError
-        If the folder is not one of that kind.
-    """
+    """The manifest of an output folder; ExportError if the folder is not one of that kind."""
     path = Path(path)
     if folder_kind(path) != kind:
         raise ExportError(
@@ -48,11 +41,9 @@ def read_manifest(path: str | Path, kind: str) -> dict[str, Any]:
     missing = [name for name in _NEEDED.get(kind, ()) if not _says(facts, *name.split("."))]
     if missing:
         raise ExportError(
-            f"{path.name}/{MANIFEST}",
-            f"lacks {', '.join(missing)}",
-            "a whole manifest",
+            f"{path.name}/{MANIFEST}", f"lacks {', '.join(missing)}", "a whole manifest",
             "Run that stage again.",
-        )
+        )  # fmt: skip
     return facts
 
 

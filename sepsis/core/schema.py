@@ -54,10 +54,7 @@ def read_toml(name: str | Path) -> dict[str, Any]:
     """
     One TOML file of `data_schema` (or at a path).
 
-    Raises
-    ------
-    UsageError
-        If there is no such file, or it is not TOML; the message names line and column.
+    Raises UsageError if it is missing or not TOML; the message names line and column.
     """
     path = Path(name) if Path(name).suffix == ".toml" and Path(name).exists() else folder() / f"{name}.toml"
     if not path.is_file():
@@ -84,17 +81,9 @@ def contract(table: str) -> dict[str, Any]:
 
 def check_table(frame: pd.DataFrame, table: str, where: str = "") -> pd.DataFrame:
     """
-    Hold a table to its contract: columns present, types, gaps, ranges, key unique.
+    A table held to its contract: columns present, types, gaps, ranges, unique key; returned in its types.
 
-    Returns
-    -------
-    frame : DataFrame
-        The same rows with the contract's types.
-
-    Raises
-    ------
-    ExportError
-        Naming the column and how many rows break which rule; never a value.
+    Raises ExportError naming the column and how many rows break which rule; never a value.
     """
     import pandera.pandas as pandera  # takes a second to import: only where a table is checked
 
@@ -117,11 +106,9 @@ def check_table(frame: pd.DataFrame, table: str, where: str = "") -> pd.DataFram
     repeated = int(frame.duplicated(spec["key"]).sum()) if spec.get("key") else 0
     if repeated:
         raise ExportError(
-            where,
-            f"{repeated} rows repeat the key ({', '.join(spec['key'])})",
-            "one row per key",
+            where, f"{repeated} rows repeat the key ({', '.join(spec['key'])})", "one row per key",
             "Remove them.",
-        )
+        )  # fmt: skip
     return frame
 
 
@@ -198,12 +185,9 @@ def with_facts(arrow: pa.Table, table: str, facts: dict[str, Any] | None) -> pa.
 
 def read_table(path: str | Path, table: str) -> pd.DataFrame:
     """
-    Read a Parquet table and hold it to its contract.
+    A Parquet table, held to its contract.
 
-    Raises
-    ------
-    ExportError
-        If the file is missing, unreadable, of a newer schema, or breaks the contract.
+    Raises ExportError if the file is missing, unreadable, of a newer schema, or breaks the contract.
     """
     path = Path(path)
     if not path.is_file():
@@ -232,12 +216,9 @@ def read_facts(path: str | Path) -> dict[str, Any]:
 
 class PartWriter:
     """
-    A Parquet file with a row group for each part.
+    A Parquet file with a row group for each part; it is made with the first part.
 
-    Parameters
-    ----------
-    path : Path
-        In a folder that disappears on an error, or a temporary name; no file is made until there is a part.
+    `path` is a temporary name, or in a folder that disappears on an error.
     """
 
     def __init__(self, path: Path):

@@ -70,16 +70,8 @@ def extract_parts(
     """
     What `extract_events` reads, in parts: memory does not grow with the number of rows.
 
-    Parameters
-    ----------
-    folder : Path
-        For the rows of each part; must stay until the last part has been read.
-    part_stays : int, optional
-        Stays that make a part full; None puts everything in one.
-
-    Raises
-    ------
-    As `extract_events`, before anything is returned.
+    `folder` takes the rows of each part and must stay until the last one has been read; `part_stays` stays
+    make a part full, None puts everything in one. Raises as `extract_events`, before anything is returned.
     """
     vocabulary = load_vocabulary()
     wanted = _wanted(vocabulary, concepts, detail)

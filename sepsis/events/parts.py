@@ -98,15 +98,7 @@ def partition(stays: pd.DataFrame, part_stays: int | None = PART_STAYS) -> Parti
 
 
 class PartFiles:
-    """
-    Rows of measured values, in a file per part.
-
-    Parameters
-    ----------
-    folder : Path
-        Empty; the caller removes it.
-    parts : Partition
-    """
+    """Rows of measured values, in a file per part of an empty `folder`, which the caller removes."""
 
     def __init__(self, folder: Path, parts: Partition):
         self.folder, self.parts = folder, parts

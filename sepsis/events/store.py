@@ -115,10 +115,7 @@ def load_parts(path: str | Path) -> EventParts:
     """
     An events folder, to be read one part at a time.
 
-    Raises
-    ------
-    ExportError
-        If it is no events folder, or a file of it is missing or cannot be read.
+    Raises ExportError if it is no events folder, or a file of it is missing or cannot be read.
     """
     path = Path(path)
     read_manifest(path, "events")
@@ -137,11 +134,7 @@ def load_parts(path: str | Path) -> EventParts:
 
 def load_events(path: str | Path) -> Events:
     """
-    An events folder, all of it at once; sorted by stay, time, concept, value, text.
-
-    Raises
-    ------
-    As `load_parts`.
+    An events folder, all of it at once; sorted by stay, time, concept, value, text. Raises as `load_parts`.
     """
     parts = load_parts(path)
     events = _read(Path(path) / "events.parquet")

@@ -160,10 +160,7 @@ def load_vocabulary() -> Vocabulary:
     """
     The vocabulary that ships with the package.
 
-    Raises
-    ------
-    SettingsError
-        If the file names an unknown key, an id twice, or a set with an id that is not there.
+    Raises SettingsError if the file has an unknown key, an id twice, or a set with an unknown id.
     """
     return read_vocabulary(schema.read_toml("2_concepts"))
 

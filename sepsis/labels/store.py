@@ -41,14 +41,7 @@ class LabelFolder:
     manifest: dict[str, Any]
 
     def require_of(self, fingerprint: str) -> None:
-        """
-        Refuse labels of another export than the one with this fingerprint.
-
-        Raises
-        ------
-        ExportError
-            If they are of another one, or it has changed since.
-        """
+        """Raise ExportError if the labels are not those of the export with this fingerprint."""
         if self.manifest["inputs"]["export"] != fingerprint:
             raise ExportError(
                 str(self.path), "the labels were made from another export, or the export has changed since",
@@ -115,12 +108,8 @@ def _step(k: int) -> str:
 
 def _label_each(events: EventParts, preset: Preset, work: Work, tables: dict[str, dict[str, Any]]) -> None:
     """
-    Label each part that `work` has not yet.
-
-    Parameters
-    ----------
-    tables : dict of contract name to facts
-        Tables of `Labels` with a row group for each part, held to their contracts here.
+    Label each part that `work` has not yet; `tables` are facts by contract, of tables with a row group a
+    part.
     """
     left = [k for k in range(len(events)) if not work.has(_step(k))]
     for k in progress(left, f"label {preset.name}"):
@@ -182,11 +171,8 @@ def read_labels(path: str | Path) -> LabelFolder:
     """
     A labels folder.
 
-    Raises
-    ------
-    ExportError
-        If it is not one, a table breaks its contract, the onsets are not those that were written, or the
-        stays of the tables are not the same.
+    Raises ExportError if it is not one, a table breaks its contract, the onsets are not those that were
+    written, or the stays of the tables differ.
     """
     path = Path(path)
     facts = read_manifest(path, "labels")
@@ -194,11 +180,9 @@ def read_labels(path: str | Path) -> LabelFolder:
     attrition = _read_attrition(path / "attrition.csv")
     if frame_hash(onset) != facts["onset_hash"]:
         raise ExportError(
-            f"{path.name}/onset.parquet",
-            "was changed after it was written",
-            "the onsets that the manifest names",
-            "Label again.",
-        )
+            f"{path.name}/onset.parquet", "was changed after it was written",
+            "the onsets that the manifest names", "Label again.",
+        )  # fmt: skip
     if set(attrition.stay_id) != set(onset.stay_id):
         raise ExportError(
             f"{path.name}/attrition.csv", f"{len(attrition):,} stays, not those of onset.parquet",

@@ -246,19 +246,9 @@ class Source(ABC):
 
     def refuse_malformed(self, name: str, counts: pd.DataFrame) -> None:
         """
-        Stop when too many rows of a raw table are malformed: it is then the export, not a slip.
+        Stop if more than `MALFORMED_SHARE` of the rows of a raw table are malformed (ExportError).
 
-        Parameters
-        ----------
-        name : str
-            Key of `RAW_TABLES`.
-        counts : DataFrame : reason, rows
-            What became of the rows read.
-
-        Raises
-        ------
-        ExportError
-            More than `MALFORMED_SHARE` of them; the message counts the cells of the first bad column.
+        `counts` has columns reason and rows; the message counts the cells of the first bad column.
         """
         bad = int(counts.rows[counts.reason.isin([BAD_TIME, BAD_NUMBER])].sum())
         total = int(counts.rows.sum())
@@ -308,10 +298,7 @@ class Source(ABC):
         """
         Read every compressed file to its end and compare its check sum; returns how many there are.
 
-        Raises
-        ------
-        ExportError
-            Of the first one that is damaged.
+        Raises ExportError for the first damaged one.
         """
         packed = [file for file in self.files() if file.name.lower().endswith(".gz")]
         for file in packed:
@@ -348,28 +335,17 @@ class Source(ABC):
                 content = _content_hash(path.resolve(), found.st_size, found.st_mtime_ns)
             except OSError as error:  # the file is not named: its name may be a patient's id
                 raise ExportError(
-                    str(self.path),
-                    f"one of its files cannot be read ({error.strerror})",
-                    "files that you may read",
-                    "Ask their owner.",
-                ) from None
+                    str(self.path), f"one of its files cannot be read ({error.strerror})",
+                    "files that you may read", "Ask their owner.",
+                ) from None  # fmt: skip
             digest.update(f"\n{name} {found.st_size}\n".encode())
             digest.update(content)
         return digest.hexdigest()
 
     def require_unchanged(self, fingerprint: str) -> None:
         """
-        Refuse an export that changed while it was read.
-
-        Parameters
-        ----------
-        fingerprint : str
-            From before they were read.
-
-        Raises
-        ------
-        ExportError
-            If it is another one now.
+        Raise ExportError if the export is not that of this fingerprint any more: it changed while it was
+        read.
         """
         if self.fingerprint() != fingerprint:
             raise ExportError(
@@ -390,14 +366,7 @@ class Source(ABC):
         self._engine.close()
 
     def table(self, name: str, frame: pd.DataFrame | None = None) -> ibis.Table:
-        """
-        A raw table made from a data frame (or an empty one), cast to the columns of `RAW_TABLES`.
-
-        Parameters
-        ----------
-        name : str
-            Key of `RAW_TABLES`; columns that `frame` lacks become null.
-        """
+        """A raw table made from a data frame (or an empty one); columns that `frame` lacks become null."""
         schema = ibis.schema(RAW_TABLES[name]).to_pyarrow()
         frame = pd.DataFrame() if frame is None else frame
         columns = {

@@ -136,21 +136,14 @@ class Course:
 
     def read(self, name: str, stay: np.ndarray, time_h: np.ndarray) -> np.ndarray:
         """
-        Readings of one variable.
+        Readings of one variable, rounded as charted.
 
         Parameters
         ----------
         name : str
             Key of `SIGNALS`.
-        stay : ndarray of int, shape (n_readings,)
-            Row of the plan.
-        time_h : ndarray, shape (n_readings,)
-            Hours since ICU admission.
-
-        Returns
-        -------
-        values : ndarray, shape (n_readings,)
-            Rounded as charted.
+        stay, time_h : ndarray, shape (n_readings,)
+            Row of the plan, and hours since ICU admission.
         """
         signal = SIGNALS[name]
         values = self.at(self._latent[name], stay, time_h)

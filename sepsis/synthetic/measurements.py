@@ -27,16 +27,8 @@ class Rows:
 
     def add(self, stay: np.ndarray, time_h: np.ndarray, item: int, value=np.nan, text=None) -> None:
         """
-        Append readings of one item.
-
-        Parameters
-        ----------
-        stay, time_h : ndarray
-        item : int
-        value : ndarray or float
-            NaN where only a text was charted.
-        text : ndarray of str, str or None
-            None where the number is the whole cell.
+        Append readings of one item; `value` NaN for text alone, `text` None where the number is the whole
+        cell.
         """
         part = {"stay": stay, "time_h": time_h, "item": item, "value": value, "text": text}
         self._parts.append(pd.DataFrame(part).astype({"text": "str", "item": "int32", "value": "float64"}))

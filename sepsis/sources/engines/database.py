@@ -75,17 +75,9 @@ class Database(TableStore):
 
     def choose(self, key: str, usual_schemas: Sequence[str]) -> None:
         """
-        Settle which schemas are read.
+        Settle which schemas are read, by `database_key` and `usual_schemas` of the adapter.
 
-        Parameters
-        ----------
-        key, usual_schemas
-            `database_key` and `usual_schemas` of the adapter.
-
-        Raises
-        ------
-        ExportError
-            Several schemas hold ICU stays of this kind and none has a usual name.
+        Raises ExportError if several schemas hold such ICU stays and none has a usual name.
         """
         order = self.asked
         if not order:
@@ -146,17 +138,10 @@ class Database(TableStore):
 
     def fingerprint(self, columns: dict[str, list[str]]) -> str:
         """
-        sha256 over the content of tables on a server; the order of rows does not matter.
+        sha256 over the rows of tables on a server, in any order: their number and the sum of a 64-bit hash of
+        each.
 
-        Parameters
-        ----------
-        columns : dict of table to columns
-            As the contract names them; missing ones are skipped.
-
-        Notes
-        -----
-        Each table gives its number of rows and the sum of a 64-bit hash of each row, in one pass on
-        the server.
+        `columns` are those of the contract, by table; missing ones are skipped.
         """
         digest = hashlib.sha256()
         for name in sorted(set(columns) & set(self.found)):

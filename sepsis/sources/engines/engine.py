@@ -133,12 +133,9 @@ def is_duckdb_file(location: str | Path) -> bool:
 
 def chosen_engine(location: str | Path, engine: str | None) -> str:
     """
-    The engine an export is read with: what was asked for, else PostgreSQL for an address, else DuckDB.
+    The engine to read an export with: the one asked for, else PostgreSQL for an address, else DuckDB.
 
-    Raises
-    ------
-    UsageError
-        An unknown engine, or one that cannot read this kind of place.
+    Raises UsageError for an unknown engine, or one that cannot read this kind of place.
     """
     if not engine:
         return "postgres" if is_url(location) else "duckdb"

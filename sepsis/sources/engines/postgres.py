@@ -27,19 +27,10 @@ class Backend(ibis.backends.postgres.Backend):
 
 def start(address: str, shown: str) -> Backend:
     """
-    A connection, its clock in UTC.
+    A connection, its clock in UTC; ExportError if there is none.
 
-    Parameters
-    ----------
-    address : str
-        As libpq takes it; what it leaves out comes from the environment (PGPASSWORD, ~/.pgpass, ...).
-    shown : str
-        The address without credentials, for messages.
-
-    Raises
-    ------
-    ExportError
-        No connection.
+    `address` is as libpq takes it, with the rest from the environment (PGPASSWORD, ~/.pgpass, ...); `shown`
+    is the address without credentials, for messages.
     """
     try:
         link = psycopg.connect(address, connect_timeout=10, autocommit=True)

@@ -49,14 +49,10 @@ class Backend(ibis.backends.pyspark.Backend):
 
 def start() -> Backend:
     """
-    The running session, or a local one (or what spark-defaults.conf names), its clock in UTC.
+    The running session, or a local one (or that of spark-defaults.conf), its clock in UTC.
 
-    A session started here logs nothing: Spark quotes cells in what it logs of a failed task.
-
-    Raises
-    ------
-    ExportError
-        If no session can be started.
+    A session started here logs nothing: Spark quotes cells in what it logs of a failed task. Raises
+    ExportError if no session can be started.
     """
     running = SparkSession.getActiveSession()
     try:

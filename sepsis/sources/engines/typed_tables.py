@@ -75,17 +75,11 @@ class TypedTables:
 
     def __getitem__(self, name: str) -> ibis.Table:
         """
-        One table: the contract's columns, lower case, typed, and `malformed`; optional ones that are
-        missing are null.
+        One table: the contract's columns, lower case, typed, and `malformed`; missing optional ones are null.
 
-        `malformed` says what a row could not be read from ("malformed time", "malformed number";
-        columns that must be there only); the cell itself is then null. An optional table that is
-        missing is empty.
-
-        Raises
-        ------
-        ExportError
-            If the table cannot be opened or a required column is missing.
+        `malformed` says why a row cannot be read ("malformed time", "malformed number"; required columns
+        only); the cell itself is then null. A missing optional table is empty. Raises ExportError if the
+        table cannot be opened or a required column is missing.
         """
         if name not in self._read:
             self._read[name] = self._open(name)
@@ -99,11 +93,9 @@ class TypedTables:
         if name not in self.store:
             if self.contract[name]["required"]:
                 raise ExportError(
-                    self.store.shown,
-                    f"table {name} is missing",
-                    self.store.forms.format(name=name),
+                    self.store.shown, f"table {name} is missing", self.store.forms.format(name=name),
                     f"Add it: it feeds {self.contract[name]['feeds']}.",
-                )
+                )  # fmt: skip
             return ibis.memtable([], schema={**types, MALFORMED: "string"})
         header = self.store.header(name)
         written = {column.lower(): column for column in header}
@@ -143,11 +135,9 @@ class TypedTables:
         for column, kind in stored.items():
             if kind.is_string() and types[column] != "string":
                 raise ExportError(
-                    self.store.where(name),
-                    f"column {column} is text",
-                    f"{_PLAIN[types[column]]} in each row",
-                    "Give the column its type in the database.",
-                )
+                    self.store.where(name), f"column {column} is text",
+                    f"{_PLAIN[types[column]]} in each row", "Give the column its type in the database.",
+                )  # fmt: skip
 
     def _refuse_other_types(self, name: str, stored: dict[str, ibis.expr.datatypes.DataType]) -> None:
         """In a typed store a number is not a time, and lists and truth values are never needed."""

@@ -57,13 +57,9 @@ class CodeMap:
 
     def read(self, codes: Iterable[str]) -> pd.DataFrame:
         """
-        Every code with its place and parts; codes that no pattern fits, and items that make no
-        variable, have the place "".
+        Every code with its place and parts: code, place, table (of MIMIC-IV, for measurements), and `PARTS`.
 
-        Returns
-        -------
-        DataFrame : code, place, table, type, sex, item, unit, drug, specimen, version, icd
-            `table` is of MIMIC-IV, for what is measured; a gap is None.
+        Codes that no pattern fits, and items that make no variable, have the place "".
         """
         rows = [(code, *self._one(code)) for code in codes]
         frame = pd.DataFrame(rows, columns=["code", "place", "table", *PARTS], dtype="object")
@@ -86,14 +82,10 @@ class CodeMap:
 
 def load_codes(file: str | Path | None = None) -> CodeMap:
     """
-    The map that ships with the package; with a user's file its rules first, its columns instead.
+    The map that ships with the package; a user's file adds its rules before it and replaces its columns.
 
-    Raises
-    ------
-    SettingsError
-        An unknown place, concept, part or setting, or a rule without a pattern.
-    UsageError
-        No such file, or no TOML.
+    Raises SettingsError for an unknown place, concept, part or setting, or a rule without a pattern;
+    UsageError if the file is missing or not TOML.
     """
     spec = schema.read_toml("meds_codes")
     entries, columns = list(spec["code"]), dict(spec["columns"])

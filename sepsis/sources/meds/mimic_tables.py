@@ -41,14 +41,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def data_files(path: Path) -> list[Path]:
-    """
-    Parquet files below data/, sorted.
-
-    Raises
-    ------
-    ExportError
-        What is named like one is a pipe, a device or a link to nothing.
-    """
+    """Parquet files below data/, sorted; ExportError if one is a pipe, a device or a link to nothing."""
     folder = path / "data"
     files = [file for file in folder.rglob("*.parquet") if not file.is_dir()] if folder.is_dir() else []
     if odd := sum(not file.is_file() for file in files):

@@ -26,10 +26,7 @@ def names_in(path: Path, suffix: str) -> list[str]:
     """
     Relative names of the files with a suffix in a folder or zip, sorted.
 
-    Raises
-    ------
-    ExportError
-        Nothing at `path`, a zip that cannot be read, a pipe or a link to nothing in place of a record.
+    Raises ExportError if `path` is missing or an unreadable zip, or a record is a pipe or a link to nothing.
     """
     if path.is_dir():
         found = [below for below in path.rglob("*") if _counts(below.name, suffix) and not below.is_dir()]
@@ -53,12 +50,9 @@ def names_in(path: Path, suffix: str) -> list[str]:
 
 def numbered(path: Path, names: list[str], suffix: str) -> dict[str, int]:
     """
-    Name of every file and the number it ends in: the stay's id.
+    Name of every file and the number it ends in, the stay's id.
 
-    Raises
-    ------
-    ExportError
-        No file, a name without a number, a number that comes twice.
+    Raises ExportError if there is no file, or a number is missing or doubled.
     """
     if not names:
         raise ExportError(
@@ -75,22 +69,15 @@ def numbered(path: Path, names: list[str], suffix: str) -> dict[str, int]:
     doubled = len(names) - len(set(found.values()))
     if doubled:
         raise ExportError(
-            str(path),
-            f"{doubled:,} of {len(names):,} files repeat the patient number of another file",
-            "one file a patient",
-            "Remove the copies, or open the folders one by one.",
-        )
+            str(path), f"{doubled:,} of {len(names):,} files repeat the patient number of another file",
+            "one file a patient", "Remove the copies, or open the folders one by one.",
+        )  # fmt: skip
     return found
 
 
 def drawn(numbers: dict[str, int], limit: int | None, seed: int) -> dict[str, int]:
     """
-    All files, or a seeded draw of `limit` of them, in the order of their names.
-
-    Raises
-    ------
-    UsageError
-        `limit` is not positive.
+    All files, or a seeded draw of `limit` of them, in the order of their names; UsageError if `limit` < 1.
     """
     if limit is not None and limit < 1:
         raise UsageError("limit", f"{limit} stays", "a positive number of stays")
@@ -147,8 +134,6 @@ def _counts(name: str, suffix: str) -> bool:
 
 def _damaged(path: Path, suffix: str) -> ExportError:
     return ExportError(
-        str(path),
-        "cannot be read to its end: it is not a zip, or it is damaged or cut short",
-        f"a folder of {suffix} files, or the zip they came in",
-        "Download it again and compare its size.",
-    )
+        str(path), "cannot be read to its end: it is not a zip, or it is damaged or cut short",
+        f"a folder of {suffix} files, or the zip they came in", "Download it again and compare its size.",
+    )  # fmt: skip

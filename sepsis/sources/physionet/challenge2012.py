@@ -125,14 +125,7 @@ class PhysioNet2012(PatientFiles):
 
     @functools.cached_property
     def _rows(self) -> pd.DataFrame:
-        """
-        All lines of all chosen records: stay_id, time_h, parameter, value, text, exclusion.
-
-        Raises
-        ------
-        ExportError
-            A header that is another, a RecordID that is not the file's, too many malformed lines.
-        """
+        """All lines of all chosen records: stay_id, time_h, parameter, value, text, exclusion."""
         rows = records.parse(self._contents(), list(self._numbers.values()))
         # Of several grounds the first counts.
         grounds = [

@@ -114,9 +114,7 @@ def parse_rows(body: bytes, columns: list[str]) -> pd.DataFrame:
         raise ExportError("*.psv", f"{column} has an unparseable number", "numbers or NaN") from None
     if ragged:
         raise ExportError(
-            "*.psv",
-            f"{ragged:,} rows have more or fewer cells than the header",
-            f"{len(columns)} cells a row",
-            "Download the files again: they may be cut short.",
-        )
+            "*.psv", f"{ragged:,} rows have more or fewer cells than the header",
+            f"{len(columns)} cells a row", "Download the files again: they may be cut short.",
+        )  # fmt: skip
     return table.to_pandas()

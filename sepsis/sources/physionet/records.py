@@ -99,12 +99,10 @@ def outcomes_files(path: Path) -> list[Path]:
 
 def length_of_stay_h(files: list[Path]) -> pd.Series:
     """
-    Hours from ICU admission to discharge from hospital, by stay; NaN where -1 says it is not known.
+    Hours from ICU admission to discharge from hospital, by stay; NaN where the export writes -1.
 
-    Raises
-    ------
-    ExportError
-        A file without the two columns, a stay twice, text, a fraction of an id or infinity for a number.
+    Raises ExportError for a file without the two columns, a doubled stay, or an id or length that is not a
+    number.
     """
     tables = [pd.Series(dtype=float, index=pd.Index([], dtype="int64", name=STAY))]
     for file in files:
