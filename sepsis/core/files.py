@@ -92,10 +92,7 @@ def check_folder(path: str | Path, owner: str) -> Path:
             str(path), "exists and was not written by this command",
             "a new or empty folder, or earlier output", "Choose another place, or remove it.",
         )  # fmt: skip
-    standing = next(p for p in path.parents if p.exists())
-    if not standing.is_dir() or not os.access(standing, os.W_OK):
-        raise UsageError(str(path), "cannot be written (permission)", todo="Choose another place.")
-    return path
+    return _writable(path)
 
 
 def check_file(path: str | Path, inputs: Iterable[Path | None] = ()) -> Path:
@@ -124,8 +121,12 @@ def check_file(path: str | Path, inputs: Iterable[Path | None] = ()) -> Path:
             str(path), "is an input of this command, or inside one", "a place of its own",
             "Choose another place: an output never replaces what it is made from.",
         )  # fmt: skip
-    standing = next(p for p in path.parents if p.exists())
-    if not standing.is_dir() or not os.access(standing, os.W_OK):
+    return _writable(path)
+
+
+def _writable(path: Path) -> Path:
+    existing = next(p for p in path.parents if p.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise UsageError(str(path), "cannot be written (permission)", todo="Choose another place.")
     return path
 

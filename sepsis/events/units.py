@@ -46,50 +46,24 @@ def item_rules(concepts: list[Concept], kind: str, table: str) -> pd.DataFrame:
             text_rule = "in" if item in c.text_in else "not in" if item in c.text_not_in else "any"
             bounds = (c.plausible.low, c.plausible.high, c.plausible.with_low, c.plausible.with_high)
             own_unit = normal(c.unit_of[item]) if item in c.unit_of else None
-            rows.append(
-                (
-                    item,
-                    number,
-                    own_unit,
-                    normal(c.unit),
-                    *bounds,
-                    c.fraction,
-                    c.text,
-                    c.mark,
-                    c.blank,
-                    c.verbatim,
-                    text_rule,
-                )
-            )
+            flags = (c.fraction, c.text, c.mark, c.blank, c.verbatim)
+            rows.append((item, number, own_unit, normal(c.unit), *bounds, *flags, text_rule))
     frame = pd.DataFrame(rows, columns=list(_RULES))
     return frame.astype({"item": "str", "unit_of": "str", "unit": "str", "text_rule": "str"})
 
 
 _RULES = {
-    "item": "string",
-    "number": "int16",
-    "unit_of": "string",
-    "unit": "string",
-    "low": "float64",
-    "high": "float64",
-    "with_low": "boolean",
-    "with_high": "boolean",
-    "fraction": "boolean",
-    "is_text": "boolean",
-    "is_mark": "boolean",
-    "is_blank": "boolean",
-    "is_verbatim": "boolean",
+    "item": "string", "number": "int16", "unit_of": "string", "unit": "string", "low": "float64",
+    "high": "float64", "with_low": "boolean", "with_high": "boolean", "fraction": "boolean",
+    "is_text": "boolean", "is_mark": "boolean", "is_blank": "boolean", "is_verbatim": "boolean",
     "text_rule": "string",
-}
+}  # fmt: skip
 
 
 _UNITS = {
-    "number": "int16",
-    "spelling": "string",
-    "factor": "float64",
-    "offset": "float64",
+    "number": "int16", "spelling": "string", "factor": "float64", "offset": "float64",
     "per_weight": "boolean",
-}
+}  # fmt: skip
 
 
 def unit_rules(vocabulary: Vocabulary, concepts: list[Concept]) -> pd.DataFrame:

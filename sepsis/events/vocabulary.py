@@ -20,19 +20,8 @@ from sepsis.sources import KINDS
 TABLES = ("charted", "labs", "outputs", "procedures", "infusions")
 _INTERVAL = re.compile(r"([\[(])\s*(-?[\d.]+)\s*,\s*(-?[\d.]+)\s*([\])])")
 _NEEDED = ("id", "name", "unit", "group")
-_RULES = (
-    "plausible",
-    "fraction",
-    "text",
-    "mark",
-    "blank",
-    "verbatim",
-    "unit_of",
-    "same_unit",
-    "convert",
-    "text_in",
-    "text_not_in",
-)
+_FLAGS = ("fraction", "text", "mark", "blank", "verbatim")
+_RULES = (*_FLAGS, "plausible", "unit_of", "same_unit", "convert", "text_in", "text_not_in")
 SOURCES = tuple(dict.fromkeys(adapter.items_of for adapter in KINDS.values()))
 
 
@@ -208,17 +197,10 @@ def _concept(entry: dict[str, Any], dose: dict[str, tuple[float, float]]) -> Con
     convert = _conversions(entry.get("convert", {}))
     if entry["unit"] == "mcg/kg/min":
         convert = {**dose, **convert}
+    plain = {key: entry[key] for key in (*_NEEDED, *_FLAGS) if key in entry}
     return Concept(
-        id=entry["id"],
-        name=entry["name"],
-        unit=entry["unit"],
-        group=entry["group"],
+        **plain,
         plausible=Interval.parse(entry["plausible"]) if "plausible" in entry else Interval(),
-        fraction=entry.get("fraction", False),
-        text=entry.get("text", False),
-        mark=entry.get("mark", False),
-        blank=entry.get("blank", False),
-        verbatim=entry.get("verbatim", False),
         items=items,
         unit_of={str(item): unit for item, unit in entry.get("unit_of", {}).items()},
         same_unit=tuple(entry.get("same_unit", ())),

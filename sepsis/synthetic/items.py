@@ -5,19 +5,11 @@ CUFF = {"sbp": 220179, "dbp": 220180, "map": 220181}
 LINE = {"sbp": 220050, "dbp": 220051, "map": 220052}
 GCS_VERBAL, GCS_MOTOR, GCS_EYE = 223900, 223901, 220739
 VERBAL = {
-    1: "No Response",
-    2: "Incomprehensible sounds",
-    3: "Inappropriate Words",
-    4: "Confused",
-    5: "Oriented",
-}
+    1: "No Response", 2: "Incomprehensible sounds", 3: "Inappropriate Words", 4: "Confused", 5: "Oriented",
+}  # fmt: skip
 MOTOR = {
-    1: "No response",
-    3: "Abnormal Flexion",
-    4: "Flex-withdraws",
-    5: "Localizes Pain",
-    6: "Obeys Commands",
-}
+    1: "No response", 3: "Abnormal Flexion", 4: "Flex-withdraws", 5: "Localizes Pain", 6: "Obeys Commands",
+}  # fmt: skip
 EYE = {1: "None", 2: "To Pain", 3: "To Speech", 4: "Spontaneously"}
 TUBE_VERBAL = "No Response-ETT"
 FIO2, O2_FLOW, O2_DEVICE, VENT_TYPE, VENT_MODE = 223835, 223834, 226732, 223848, 223849
@@ -26,15 +18,9 @@ WEIGHT = 226512
 FOLEY, VOID, IRRIGANT_IN, IRRIGANT_OUT = 226559, 226560, 227488, 227489
 
 CHEMISTRY = {
-    "creatinine": 50912,
-    "bun": 51006,
-    "sodium": 50983,
-    "potassium": 50971,
-    "chloride": 50902,
-    "bicarbonate": 50882,
-    "glucose": 50931,
-    "magnesium": 50960,
-}
+    "creatinine": 50912, "bun": 51006, "sodium": 50983, "potassium": 50971, "chloride": 50902,
+    "bicarbonate": 50882, "glucose": 50931, "magnesium": 50960,
+}  # fmt: skip
 BLOOD_COUNT = {"wbc": 51301, "platelets": 51265, "hemoglobin": 51222}
 HEMATOCRIT, BANDS = 51221, 51144
 CLOTTING = {"inr": 51237, "ptt": 51275}

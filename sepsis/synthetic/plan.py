@@ -25,21 +25,13 @@ SUBJECT_IDS, ADMISSION_IDS, STAY_IDS = 10_000, 100_000, 200_000
 # Organ failure shows in a laboratory value in only three cases of ten: if every onset were the hour of a
 # blood draw, the time since the last draw would predict it.
 _FIRST_ORGAN = {
-    "respiration": 0.09,
-    "coagulation": 0.05,
-    "liver": 0.05,
-    "cardiovascular": 0.52,
-    "cns": 0.18,
+    "respiration": 0.09, "coagulation": 0.05, "liver": 0.05, "cardiovascular": 0.52, "cns": 0.18,
     "renal": 0.11,
-}
+}  # fmt: skip
 _SPARE_ORGAN = {
-    "respiration": 0.05,
-    "coagulation": 0.06,
-    "liver": 0.05,
-    "cardiovascular": 0.70,
-    "cns": 0.04,
+    "respiration": 0.05, "coagulation": 0.06, "liver": 0.05, "cardiovascular": 0.70, "cns": 0.04,
     "renal": 0.10,
-}
+}  # fmt: skip
 
 
 def plan_stays(stays: int, rng: np.random.Generator, *, case_share: float = 0.2) -> pd.DataFrame:

@@ -1,1 +1,6 @@
-"""TODO room."""
+"""
+The PhysioNet challenges of 2012 and 2019: one file a patient, in a folder or a zip.
+
+First  `challenge2019.py` and `challenge2012.py`: the adapters; `patient_files.py`: what they share
+Below  `archive.py` (folder or zip), `psv.py` (files of 2019), `records.py` (lines and outcomes of 2012)
+"""
