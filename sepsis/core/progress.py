@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 log = logging.getLogger("sepsis")
-A_LINE_S = 60.0  # between two lines of a log
-SPEED_OVER_S = 3600.0  # window of the speed estimate: a step may take minutes
+LOG_EVERY_S = 60.0
+SPEED_WINDOW_S = 3600.0  # of the speed estimate: a step may take minutes
 
 
 def progress(steps: Iterable, label: str) -> Generator[Any, None, None]:
     """
     The steps, with a bar and the remaining time on stderr; if that is not a terminal, a line in the log
-    of `sepsis` every `A_LINE_S` seconds.
+    of `sepsis` every `LOG_EVERY_S` seconds.
 
     Parameters
     ----------
@@ -30,18 +30,20 @@ def progress(steps: Iterable, label: str) -> Generator[Any, None, None]:
         The steps left: finished steps would make the remaining time far too short.
     """
     if not sys.stderr.isatty():
-        return _told(list(steps), label)
-    return _shown(list(steps), label)
+        return _with_log(list(steps), label)
+    return _with_bar(list(steps), label)
 
 
-def _told(steps: list, label: str, now: Callable[[], float] = time.monotonic) -> Generator[Any, None, None]:
-    began = said = now()
+def _with_log(
+    steps: list, label: str, now: Callable[[], float] = time.monotonic
+) -> Generator[Any, None, None]:
+    began = logged = now()
     for done, step in enumerate(steps):
         at = now()
-        if done and at - said >= A_LINE_S:
+        if done and at - logged >= LOG_EVERY_S:
             left = (at - began) / done * (len(steps) - done)
             log.info("%s: %d of %d left, about %s", label, len(steps) - done, len(steps), in_words(left))
-            said = at
+            logged = at
         yield step
 
 
@@ -59,7 +61,7 @@ def in_words(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def _shown(steps: list, label: str) -> Generator[Any, None, None]:
+def _with_bar(steps: list, label: str) -> Generator[Any, None, None]:
     from rich.console import Console
 
     with bar(Console(stderr=True)) as shown:
@@ -70,4 +72,4 @@ def bar(console: Console) -> Progress:
     """A bar that knows the speed of the last hour."""
     from rich.progress import Progress
 
-    return Progress(console=console, transient=True, speed_estimate_period=SPEED_OVER_S)
+    return Progress(console=console, transient=True, speed_estimate_period=SPEED_WINDOW_S)

@@ -43,7 +43,7 @@ class Events:
         What definitions read that look beyond the stay and its admission; see `sepsis.events.detail`.
         None where it was not asked for, or the kind of export has none (all but MIMIC and MEDS).
     lacks : str
-        What this kind of export never holds although labels need it (`Source.lacks`); "" where it holds all.
+        What labels need and this kind of export never has (`Source.lacks`); "" if nothing is missing.
     """
 
     stays: pd.DataFrame

@@ -25,12 +25,12 @@ from sepsis.sources.engines.checksums import packed_damage
 from sepsis.sources.engines.engine import Engine, connect, shown
 
 BAD_TIME, BAD_NUMBER = "malformed time", "malformed number"  # reasons of `exclusion`
-LONGEST_STAY_H = 5 * 365 * 24  # a longer one is a slip of a date, and would be millions of hours
+LONGEST_STAY_H = 5 * 365 * 24  # a longer one has a wrong date
 TOO_LONG = "longer than 5 years"
-MALFORMED_SHARE = 0.01  # of the rows read of a table; more of them stop the run
+MALFORMED_SHARE = 0.01  # of the rows of a table; more stop the run
 _MEASURED = {
-    "stay_id": "int64",  # null: the row belongs to no stay of the export
-    "time_h": "float64",  # when it was charted or drawn; null: the row bears no time
+    "stay_id": "int64",  # null: not a stay of the export
+    "time_h": "float64",  # when it was charted or drawn; null if the row has no time
     "item": "string",  # the export's own key, as the vocabulary writes it
     "value": "float64",  # null where the row has no number
     "unit": "string",  # as the export writes it; null or "" if it has no unit
@@ -109,7 +109,7 @@ DETAIL_TABLES = {  # what definitions read that look beyond a stay and its admis
 
 class Source(ABC):
     """
-    One export, opened: nothing is read until it is asked for.
+    One opened export; tables are read when they are needed.
 
     Attributes
     ----------
@@ -123,7 +123,7 @@ class Source(ABC):
     has_detail : bool
         Whether `detail` answers.
     brings_labels : bool
-        Whether `raw("labels")` says which stays are septic.
+        Whether the export has labels of its own (`raw("labels")`).
     takes : tuple of str
         Options that `open_export` may hand on.
     database_key, usual_schemas : str, tuple of str
@@ -308,11 +308,11 @@ class Source(ABC):
 
     @property
     def lacks(self) -> str:
-        """What this kind of export never holds although labels need it; empty where it holds all."""
+        """What labels need and this kind of export never has; empty if nothing is missing."""
         return ""
 
     def require_labelable(self) -> None:
-        """Raise ExportError where nothing in this kind of export can make a Sepsis-3 onset."""
+        """Raise ExportError if no Sepsis-3 onset can be derived from this kind of export."""
         refuse_unlabelable(f"export ({self.kind})", self.lacks)
 
     def fingerprint(self) -> str:
@@ -382,7 +382,7 @@ class Source(ABC):
 
 
 def refuse_unlabelable(where: str, lacks: str) -> None:
-    """Raise ExportError where `Source.lacks` names something."""
+    """Raise ExportError if `Source.lacks` names something."""
     if lacks:
         raise ExportError(
             where,

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from sepsis.core.progress import _told, bar
+from sepsis.core.progress import _with_log, bar
 from sepsis.core.work import resumable
 from sepsis.scoring.parts import unscored
 
@@ -24,7 +24,7 @@ def test_the_remaining_time_is_told_however_long_a_step_takes(step_s):
 def test_without_a_terminal_a_line_a_minute_says_what_is_left(caplog):
     now = [0.0]
     with caplog.at_level("INFO", logger="sepsis"):
-        for _ in _told(list(range(5)), "score clock", now=lambda: now[0]):
+        for _ in _with_log(list(range(5)), "score clock", now=lambda: now[0]):
             now[0] += 40.0
     assert caplog.messages == [
         "score clock: 3 of 5 left, about 2 min 0 s",  # after 80 s

@@ -43,7 +43,7 @@ def test_a_table_comes_back_as_it_was_written_with_its_facts(tmp_path):
         ({"stay_id": [1, 1]}, "1 rows repeat the key (stay_id)"),
         ({"split": ["train", "tset"]}, "split"),
         ({"reference_h": [-1.0, 2.0]}, "1 rows of reference_h break greater_than_or_equal_to(0.0)"),
-        ({"subject_id": ["a", "b"]}, "subject_id: holds"),
+        ({"subject_id": ["a", "b"]}, "subject_id: has"),
         ({"subject_id": [1.0, np.nan]}, "1 gaps"),
     ],
 )
@@ -103,7 +103,7 @@ def test_a_manifest_of_another_kind_is_refused(tmp_path):
         provenance.read_manifest(tmp_path / "out", "model")
     with pytest.raises(ExportError, match="no such folder"):
         provenance.read_manifest(tmp_path / "none", "model")
-    with pytest.raises(ExportError, match=r"does not say inputs\.export, definition"):
+    with pytest.raises(ExportError, match=r"lacks inputs\.export, definition"):
         provenance.read_manifest(tmp_path / "out", "labels")
 
 
@@ -175,7 +175,7 @@ def test_a_manifest_of_another_shape_is_refused(tmp_path, text):
     make(tmp_path / "out")
     (tmp_path / "out" / outputs.MANIFEST).write_text(text)
     for kind in ("labels", "model", "events"):
-        with pytest.raises(ExportError, match=r"no manifest of this kind|does not say inputs\.export"):
+        with pytest.raises(ExportError, match=r"no manifest of this kind|lacks inputs\.export"):
             provenance.read_manifest(tmp_path / "out", kind)
 
 

@@ -32,7 +32,7 @@ NOT_KNOWN = "-1: not known"
 NO_CONCEPT = "no concept in the vocabulary"
 NO_PARAMETER = "not a parameter of the challenge"
 RAGGED = "row without its three cells"
-LOOKED_AT = 9  # records whose header says what the folder is
+HEADERS_CHECKED = 9  # to recognise the folder
 _OUTPUTS = ("Urine",)
 
 
@@ -67,7 +67,7 @@ class PhysioNet2012(PatientFiles):
         if path.is_file() and not zipfile.is_zipfile(path):
             return False
         names = [name for name in archive.names_in(path, SUFFIX) if Path(name).stem.isdigit()]
-        return any(records.has_header(content) for content in archive.contents(path, names[:LOOKED_AT]))
+        return any(records.has_header(content) for content in archive.contents(path, names[:HEADERS_CHECKED]))
 
     @property
     def lacks(self) -> str:

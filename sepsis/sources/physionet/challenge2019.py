@@ -24,7 +24,7 @@ from sepsis.sources.physionet import archive, psv
 from sepsis.sources.physionet.patient_files import PatientFiles
 
 SUFFIX = ".psv"
-CHECKED = 9  # files whose header is looked at before all are read
+HEADERS_CHECKED = 9  # before all files are read
 HOUR, LABEL = "ICULOS", "SepsisLabel"
 MEASURED = (
     *("HR", "O2Sat", "Temp", "SBP", "MAP", "DBP", "Resp", "EtCO2"),
@@ -62,7 +62,7 @@ class PhysioNet2019(PatientFiles):
 
     def check(self) -> pd.DataFrame:
         """Which columns most of the first files have; all are held against each other when they are read."""
-        first = self._contents(CHECKED)
+        first = self._contents(HEADERS_CHECKED)
         there = set(psv.usual(Counter(tuple(psv.columns_of(content)) for content in first)))
         rows = [("*.psv", "", "ok", True, "everything")]
         for column in (HOUR, LABEL, "Age", "Gender", *MEASURED):

@@ -251,7 +251,7 @@ def test_a_small_parquet_file_that_unpacks_to_much_is_refused(copy, monkeypatch)
 def test_json_that_is_not_ours_is_refused(copy, text):
     (copy / "operating.json").write_bytes(text.encode("latin-1"))
     sign(copy)
-    refused(copy, "damaged|nested too deep|does not say")
+    refused(copy, "damaged|nested too deep|lacks")
 
 
 def header(arrays):
