@@ -279,11 +279,6 @@ class Source(ABC):
         """Why the export cannot be used: one line per required table or column that is missing."""
         return lacking(self.check())
 
-    @property
-    def usable(self) -> bool:
-        """Whether `problems` is empty."""
-        return not self.problems
-
     def require_usable(self) -> None:
         """Raise one ExportError naming everything in `problems`."""
         problems = self.problems

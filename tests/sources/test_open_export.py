@@ -15,7 +15,7 @@ from tests.sources.made_up import III, IV, as_csv, write_export
 def test_mimic_iii_is_found_in_any_letter_case_and_format(tmp_path, suffix, upper):
     source = open_export(write_export(tmp_path, III, suffix, upper))
     assert source.kind == "mimic_iii"
-    assert source.usable
+    assert not source.problems
     assert len(extract_events(source, []).stays) == 3
 
 

@@ -285,7 +285,7 @@ def test_an_unused_column_may_be_missing_and_the_check_says_what_it_feeds(folder
         frame = pd.read_csv(file, sep="|").drop(columns=["Lactate", "Unit1"])
         frame.to_csv(file, sep="|", index=False, na_rep="NaN")
     source = PhysioNet2019(folder)
-    assert source.usable
+    assert not source.problems
     check = source.check().set_index("column")
     assert (check.status["Lactate"], check.feeds["Lactate"]) == ("missing", "events")
     assert check.status["HR"] == "ok"

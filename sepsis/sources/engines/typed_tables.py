@@ -111,8 +111,6 @@ class TypedTables:
             )
         with self.explained(name):
             stored = self.store.table(name, {c for c, kind in types.items() if kind == "int64"})
-        if self.engine.name == "postgres":
-            self._refuse_text(name, {c: stored[written[c]].type() for c in types if c in written})
         self._refuse_other_types(name, {c: stored[written[c]].type() for c in types if c in written})
         columns = {c: self._typed(stored[written[c]], kind) for c, kind in types.items() if c in written}
         wrong = [
@@ -129,33 +127,30 @@ class TypedTables:
         present = {c: columns[c] if c in written else ibis.null(kind) for c, kind in types.items()}
         return stored.select(**present, **{MALFORMED: malformed})
 
-    def _refuse_text(self, name: str, stored: dict[str, ibis.expr.datatypes.DataType]) -> None:
-        """A server's cast of text fails on the first unparseable cell, and reads "now" as a time."""
-        types = self._types(name)
-        for column, kind in stored.items():
-            if kind.is_string() and types[column] != "string":
-                raise ExportError(
-                    self.store.where(name), f"column {column} is text",
-                    f"{_PLAIN[types[column]]} in each row", "Give the column its type in the database.",
-                )  # fmt: skip
-
     def _refuse_other_types(self, name: str, stored: dict[str, ibis.expr.datatypes.DataType]) -> None:
-        """In a typed store a number is not a time, and lists and truth values are never needed."""
-        types = self._types(name)
+        """
+        In a typed store a number is not a time, and lists and truth values are never needed.
+
+        A server's text must have been given its type: a cast there fails on the first unparseable cell, and
+        reads "now" as a time.
+        """
         for column, kind in stored.items():
+            declared = self._types(name)[column]
             fits = {
                 "timestamp": kind.is_timestamp() or kind.is_date(),
                 "int64": kind.is_integer() or kind.is_floating() or kind.is_decimal(),
                 "float64": kind.is_numeric() and not kind.is_boolean(),
                 "string": not kind.is_nested(),
-            }[types[column]]
-            if not (kind.is_string() or kind.is_null() or kind.is_unknown() or fits):
-                raise ExportError(
-                    self.store.where(name),
-                    f"column {column} is of type {kind}",
-                    f"{_PLAIN.get(types[column], 'text')} in each row",
-                    "Write the table again with the types of the release.",
-                )
+            }[declared]
+            found, todo = f"of type {kind}", "Write the table again with the types of the release."
+            if kind.is_string() and self.engine.name == "postgres" and declared != "string":
+                found, todo = "text", "Give the column its type in the database."
+            elif fits or kind.is_string() or kind.is_null() or kind.is_unknown():
+                continue
+            raise ExportError(
+                self.store.where(name), f"column {column} is {found}",
+                f"{_PLAIN.get(declared, 'text')} in each row", todo,
+            )  # fmt: skip
 
     def _typed(self, column: ibis.Value, kind: str) -> ibis.Value:
         """A stored column in its declared type; unparseable text becomes null."""
