@@ -72,7 +72,7 @@ def test_a_set_by_name_and_by_ids():
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda s: s["concept"].append(dict(s["concept"][0])), "concept 'heart_rate' stands there twice"),
+        (lambda s: s["concept"].append(dict(s["concept"][0])), "concept 'heart_rate' is defined twice"),
         (
             lambda s: s["concept"][0].update(plausibel="(0, 1)"),
             "no setting 'plausibel'. Did you mean 'plausible'",
