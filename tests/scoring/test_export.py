@@ -38,9 +38,9 @@ def test_nothing_is_written_over_or_into_what_is_read(study, tmp_path, place):
     before = {p: p.read_bytes() for p in study.root.rglob("*") if p.is_file()}
     (tmp_path / "link").symlink_to(study.root)
     for out in (study.root / place, tmp_path / "link" / place):
-        with pytest.raises(UsageError, match="is what this command reads"):
+        with pytest.raises(UsageError, match="is an input of this command"):
             score(study, out)
-        with pytest.raises(UsageError, match="is what this command reads"):
+        with pytest.raises(UsageError, match="is an input of this command"):
             score(study, tmp_path / "scores.parquet", meds_out=out)
     assert {p: p.read_bytes() for p in study.root.rglob("*") if p.is_file()} == before
 
@@ -129,7 +129,10 @@ def test_labels_that_are_gone_or_replaced_under_the_run_are_said_to_be(moved, tm
         file = events / "stays.parquet"
         pd.read_parquet(file).assign(age=1.0).to_parquet(file, index=False)
 
-    for what, said in ((replaced, "changed while it was read"), (lambda: shutil.rmtree(events), "is gone")):
+    for what, said in (
+        (replaced, "changed while it was read"),
+        (lambda: shutil.rmtree(events), "was removed meanwhile"),
+    ):
         with monkeypatch.context() as patch:
             scoring_interrupted(patch, 3, what)
             with pytest.raises(ExportError, match=said):
