@@ -73,7 +73,7 @@ class Group:
 
 def group_of_torchrun(accelerator: str) -> Group | None:
     """The group that `torchrun` started this process in; None if it did not."""
-    if not distributed.is_torchelastic_launched():
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
         return None
     if not distributed.is_initialized():
         distributed.init_process_group(_backend(accelerator))

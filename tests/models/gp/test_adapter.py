@@ -45,7 +45,7 @@ def out_of(gp, plan, noise):
 @pytest.mark.parametrize(("conditioning", "moments"), MODES)
 @pytest.mark.parametrize("solver", ["chunk", "gpytorch"])
 @pytest.mark.parametrize("name", CASES)
-def test_every_solver_makes_the_same_and_has_the_same_gradients(name, solver, conditioning, moments):
+def test_every_solver_gives_the_same_values_and_gradients(name, solver, conditioning, moments):
     plan, mode = CASES[name].plan, {"conditioning": conditioning, "moments": moments}
     noise, tolerance = noise_of(plan), LOOSE[solver]
     gp, dense = adapter(solver=solver, **mode), adapter(solver="dense", **mode)
@@ -142,7 +142,7 @@ def test_float32_gradients_are_within_1e_5_of_float64(conditioning, moments, len
 
 
 @pytest.mark.parametrize(("conditioning", "moments"), MODES)
-def test_a_window_does_not_depend_on_its_place_or_company_to_the_bit(conditioning, moments):
+def test_a_window_is_batch_invariant_to_the_bit(conditioning, moments):
     plan = plan_of([*CASES.values(), irregular(40, 9, seed=8)])
     gp = adapter(conditioning=conditioning, moments=moments, dtype=torch.float32)
     seeds = np.arange(len(plan))
@@ -280,7 +280,7 @@ def test_a_window_of_one_hour(case, conditioning, moments):
     assert all(torch.isfinite(g).all() for g in grads.values())
 
 
-def test_what_is_later_than_the_prediction_is_refused_by_the_plan():
+def test_the_plan_refuses_observations_after_the_prediction():
     windows = windows_of([Case([-1.0, 0.5], [0, 1], [1.0, 1.0], 3)])
     with pytest.raises(ValueError, match="1 observations lie after the end"):
         plan_windows(windows, windows.value)
@@ -309,7 +309,7 @@ def test_without_jitter_the_samples_are_the_process_itself():
     torch.testing.assert_close(jittered - plain, 0.5 * torch.from_numpy(noise.jitter).double())
 
 
-def test_the_start_is_the_papers():
+def test_the_initial_parameters_are_those_of_the_paper():
     gp = MGPAdapter(4)
     assert gp.length_h.item() == pytest.approx(np.e, rel=1e-4)
     torch.testing.assert_close(gp.kf, torch.eye(4), atol=1e-5, rtol=0)

@@ -45,7 +45,7 @@ def close(found, expected, terms, length_h=None):
 @PLAIN
 @settings(deadline=None, max_examples=60)
 @given(**TIMES)
-def test_what_observations_give_to_the_grid_and_back(plain, n, hours, seed, length_h):
+def test_spread_and_gather_are_dense_products(plain, n, hours, seed, length_h):
     time, m, grid, rng = case(n, hours, seed)
     alpha, z_bar = rng.normal(size=(n, S)), rng.normal(size=(hours, S, C))
     near, slope = oracle.correlation(grid, time, length_h)
@@ -62,7 +62,7 @@ def test_what_observations_give_to_the_grid_and_back(plain, n, hours, seed, leng
 @PLAIN
 @settings(deadline=None, max_examples=60)
 @given(**TIMES)
-def test_what_a_gradient_of_the_covariance_asks_of_length_scale_and_kf(plain, n, hours, seed, length_h):
+def test_gradients_through_the_covariance_are_dense_products(plain, n, hours, seed, length_h):
     time, m, _, rng = case(n, hours, seed)
     alpha, w, half = rng.normal(size=(n, S)), rng.normal(size=(n, S)), rng.normal(size=(C, C))
     kf, kf_bar = half @ half.T, np.ones((C, C))

@@ -38,7 +38,7 @@ def assert_law(gp, case, tolerance):
 
 @pytest.mark.parametrize("chunk", [1, 5, 32, 1000])
 @pytest.mark.parametrize("name", CASES)
-def test_each_hour_has_the_law_of_the_dense_posterior_of_what_was_charted_by_then(name, chunk):
+def test_each_hour_has_the_law_of_the_dense_posterior_given_the_observations_up_to_it(name, chunk):
     assert_law(adapter(conditioning="filter", chunk=chunk), CASES[name], 1e-12)
 
 
@@ -149,7 +149,7 @@ def test_smooth_samples_do_look_ahead():
     assert not torch.allclose(*first)
 
 
-def test_the_prior_where_nothing_was_charted_with_finite_gradients():
+def test_a_window_without_observations_has_the_prior_with_finite_gradients():
     plan = CASES["none"].plan
     gp, smooth = adapter(conditioning="filter"), adapter()
     out = gp(plan, noise_of(plan))

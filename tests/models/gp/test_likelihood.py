@@ -6,7 +6,6 @@ import torch
 from scipy import stats
 
 from sepsis.models.gp.filter import log_marginal_likelihood
-from tests.models.gp.exact_gp import log_prior
 from tests.models.gp.gp_cases import CASES, C, Case, adapter, around, irregular, numbers, plan_of
 from tests.oracles import mgp as oracle
 
@@ -89,7 +88,7 @@ def test_gradcheck():
     assert torch.autograd.gradcheck(density, [x.detach().clone().requires_grad_() for x in inputs])
 
 
-def test_gradients_of_moments_and_likelihood_add_up_when_both_are_asked_for():
+def test_gradients_of_moments_and_likelihood_add_up():
     gp, plan = adapter(conditioning="filter", moments="mean_var", chunk=4), CASES["many"].plan
     names = [p for p in gp.parameters() if p.requires_grad]
 
@@ -164,21 +163,3 @@ def test_maximising_it_recovers_length_scale_task_covariance_and_noise():
     assert (apart @ precision @ apart).item() < stats.chi2.ppf(0.999, len(apart))
     assert numbers(gp)[0] == pytest.approx(4.0, rel=0.2)
     np.testing.assert_allclose(numbers(gp)[1], TRUTH["kf"], rtol=0, atol=0.25)
-
-
-def test_the_prior_of_the_parameters_is_finite_differentiable_and_highest_near_its_start():
-    gp = adapter(length_h=np.e)
-    gp.likelihood.initialize(noise=torch.full((C, 1), np.exp(-2.0), dtype=torch.float64))
-    start = log_prior(gp)
-    start.backward()
-    for p in (gp.time_kernel.raw_lengthscale, gp.likelihood.noise_covar.raw_noise):
-        assert torch.isfinite(p.grad).all()
-        assert (p.grad != 0).all()
-    assert gp.task_kernel.covar_factor.grad is None  # the reference has no law for it
-    laws = [
-        stats.lognorm.logpdf(np.e, 0.1, scale=np.e),
-        C * stats.lognorm.logpdf(np.exp(-2), 0.1, scale=np.exp(-2)),
-    ]
-    assert start.item() == pytest.approx(sum(laws), rel=1e-5)
-    gp.time_kernel.initialize(lengthscale=torch.tensor(20.0, dtype=torch.float64))
-    assert log_prior(gp) < start

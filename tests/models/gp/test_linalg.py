@@ -44,7 +44,7 @@ def test_factor_and_solves_of_the_leading_block_are_numpys(linalg, n):
 @pytest.mark.parametrize("n", [1, 2, 5, 8])
 @pytest.mark.parametrize("at", [0, -1])
 @pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf])
-def test_no_factor_of_what_is_not_positive_definite_or_not_finite(linalg, n, at, value):
+def test_a_matrix_that_is_not_positive_definite_or_not_finite_has_no_factor(linalg, n, at, value):
     a = covariance(n, 1)
     a[at, at] = value
     assert not linalg["cholesky"](a, n)
@@ -53,7 +53,7 @@ def test_no_factor_of_what_is_not_positive_definite_or_not_finite(linalg, n, at,
 @settings(deadline=None, max_examples=40)
 @given(rows=st.integers(0, 9), inner=st.integers(0, 9), columns=st.integers(1, 9), single=st.booleans())
 @pytest.mark.parametrize("plain", [False, True])
-def test_products_are_added_to_what_is_there(plain, rows, inner, columns, single):
+def test_products_are_added_to_the_output(plain, rows, inner, columns, single):
     rng = np.random.default_rng(rows + 10 * inner + 100 * columns)
     a = rng.normal(size=(rows, inner)).astype(np.float32 if single else float)
     b, out = rng.normal(size=(inner, columns)), rng.normal(size=(rows, columns))

@@ -141,7 +141,7 @@ def test_more_than_10_000_observations_and_all_their_horizons():
     np.testing.assert_allclose(cut[np.cumsum(hours) - 1, 0].detach(), means[hours - 1], rtol=0, atol=1e-10)
 
 
-def test_the_prior_where_nothing_was_charted_with_finite_gradients():
+def test_a_window_without_observations_has_the_prior_with_finite_gradients():
     plan = CASES["none"].plan
     gp = adapter()
     grads = gradients(gp, gp(plan, noise_of(plan)))

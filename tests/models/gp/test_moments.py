@@ -27,7 +27,7 @@ LONG = irregular(16_000, 48, seed=5, step=2.0**-7)  # 10,000 and more remain
 
 @pytest.mark.parametrize("solver", ["chunk", "dense"])
 @pytest.mark.parametrize("name", CASES)
-def test_filter_moments_are_those_of_what_was_charted_by_each_hour(name, solver):
+def test_filter_moments_are_those_of_the_observations_up_to_each_hour(name, solver):
     case, gp = CASES[name], adapter(conditioning="filter", moments="mean_var", chunk=5, solver=solver)
     out = gp(case.plan).detach().numpy()
     mean, covariance = oracle.filtered(*case.observations, case.grid, *numbers(gp), gp.jitter)

@@ -56,7 +56,7 @@ def test_a_window_cut_earlier_gets_the_first_of_the_numbers(seed, n_samples):
     assert cut.hours[0] == hours
 
 
-def test_the_number_of_threads_changes_no_number():
+def test_the_number_of_threads_does_not_change_the_noise():
     plan, before, found = plan_of([irregular(60, 6, seed=s) for s in range(12)]), torch.get_num_threads(), []
     try:
         for count in (1, 4):

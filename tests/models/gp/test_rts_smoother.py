@@ -96,7 +96,7 @@ def test_right_at_any_length_scale(length_h):
     )
 
 
-def test_the_last_hour_is_the_filters_and_earlier_hours_are_surer():
+def test_the_last_hour_is_the_filters_and_earlier_hours_have_less_variance():
     case, gp = CASES["many"], adapter()
     mean, variance = moments(gp, case.plan)
     filtered = filter_moments(case.plan, gp.length_h, gp.kf, gp.noise, gp.jitter).detach().numpy()[:, 0]
@@ -139,7 +139,7 @@ def test_gradients_of_more_than_10_000_observations_do_not_depend_on_the_chunk()
     assert_same_gradients(found[1], found[0], 1e-9)
 
 
-def test_a_covariance_that_is_none_is_refused():
+def test_a_covariance_that_is_not_positive_definite_is_refused():
     plan, gp = CASES["many"].plan, adapter()
     with pytest.raises(torch.linalg.LinAlgError, match="1 of 1 windows not positive definite"):
         smooth_moments(plan, gp.length_h, -gp.kf, gp.noise, gp.jitter)
