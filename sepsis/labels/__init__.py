@@ -32,21 +32,12 @@ from sepsis.labels.published_code.admission_pooling import pool_by_admission
 from sepsis.labels.published_code.order_suspicions import order_suspicions, pairs_of
 from sepsis.labels.published_code.row_sofa import hourly_stay_sofa
 from sepsis.labels.sofa import COMPONENTS, hourly_sofa
-from sepsis.labels.sofa_points import (
-    cardiovascular_points,
-    cns_points,
-    coagulation_points,
-    liver_points,
-    renal_points,
-    respiration_points,
-)
 from sepsis.labels.suspicion import earliest_pair, preset_pairs, suspected_infection, suspicion_pairs
 from sepsis.sources.base import refuse_unlabelable
 
 __all__ = [
-    "COMPONENTS", "Labels", "Preset", "cardiovascular_points", "cns_points", "coagulation_points",
-    "first_rise", "hourly_sofa", "label_stays", "liver_points", "load_preset", "preset_names",
-    "renal_points", "respiration_points", "suspected_infection", "suspicion_pairs",
+    "COMPONENTS", "Labels", "Preset", "first_rise", "hourly_sofa", "label_stays", "load_preset",
+    "preset_names", "suspected_infection", "suspicion_pairs",
 ]  # fmt: skip
 
 ONSET = [

@@ -53,7 +53,7 @@ class SofaOptions:
     # A component without data counts 0; or the total is 0 unless the window has a vital sign, a vasopressor,
     # an arterial gas and a urine entry (the inner join of the code of Moor et al.).
     missing: Literal["zero", "exclude_hour"]
-    # See `sofa_points.respiration_points`.
+    # See `sofa_points.ventilated_points`.
     ventilated_pf_200_400: bool
     # A gas is ventilated by what was charted before it; by episodes, known only at a second mark; or by a
     # status from device and mode. See `ventilation` and `published_code.ventilation_status`.

@@ -1,5 +1,8 @@
 """Made-up exports, written as tables a clinician can read."""
 
+import dataclasses
+
+import numpy as np
 import pandas as pd
 
 from sepsis.events.tables import Events
@@ -30,6 +33,14 @@ DEFAULTS = {
     "sepsis_code": False, "date_only": False, "systemic": True, "specimen": "BLOOD CULTURE",
     "positive": False,
 }  # fmt: skip
+
+
+TWO_STAYS_OF_ONE = pd.DataFrame(
+    {
+        "stay_id": [1, 2, 3], "subject_id": [1, 1, 2], "hadm_id": [7, 7, 8],
+        "intime": pd.to_datetime(["2150-01-01", "2150-01-03", "2150-01-01"]), "stay_h": 24.0,
+    }
+)  # fmt: skip
 
 
 def part(name, given):
@@ -66,3 +77,27 @@ def export(*, stays=None, labels=None, **tables) -> Events:
     return Events(
         stays=stays, labels=None if labels is None else part("labels", labels), ledger=ledger, **built
     )
+
+
+def with_orders(orders, specimens):
+    """An export with these orders and cultures; columns not given get their usual value."""
+    usual = {"subject_id": 1, "row": None, "date_only": False, "drug": "Vancomycin", "route": "IV",
+             "in_stay": True, "in_moor2019": True, "in_mimic_iv": True, "systemic": True,
+             "name_is_systemic": True, "drug_route_is_systemic": True}  # fmt: skip
+    orders = table(orders)
+    for column, value in usual.items():
+        if column not in orders:
+            orders[column] = np.arange(len(orders)) if column == "row" else value
+    orders["in_stay"] = orders["in_stay"].isin([True, "yes"])
+    specimens = table(specimens)
+    for column, value in {"sample": None, "specimen": "BLOOD CULTURE", "positive": False, "named": True,
+                          "date_only": False}.items():  # fmt: skip
+        if column not in specimens:
+            specimens[column] = np.arange(len(specimens), dtype=float) if column == "sample" else value
+    for column in ("date_only", "positive", "named"):
+        specimens[column] = specimens[column].isin([True, "yes"])
+    if "day_h" not in specimens:
+        specimens["day_h"] = np.floor(specimens["time_h"] / 24.0) * 24.0
+    specimens["time_h"] = specimens["time_h"].astype(float)
+    stays = pd.DataFrame({"stay_id": [1], "subject_id": [1], "hadm_id": [1]})
+    return dataclasses.replace(export(stays=stays), orders=orders, specimens=specimens)

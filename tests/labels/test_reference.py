@@ -11,19 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sepsis.events import extract_events
 from sepsis.labels import COMPONENTS, hourly_sofa, label_stays, load_preset
-from sepsis.sources import open_export
 
 CODE = load_preset("moor2019_code")
 PROSE = load_preset("moor2019")
 ORACLE = dict(zip(COMPONENTS, ("resp", "coag", "liver", "cardio", "cns", "renal"), strict=True))
 HOURS = 49 * 73  # the suspected stays of the oracle
-
-
-@pytest.fixture(scope="module")
-def demo(shared):
-    return extract_events(open_export(shared("data/mimic-iii-demo")))
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +33,11 @@ def onsets(shared):
     return found.rename(columns={"icustay_id": "stay_id"}).set_index("stay_id")
 
 
-def differing(demo, hourly, options):
+def differing(demo_iii, hourly, options):
     """Hours on which each component, and the total, differ from the oracle at its own suspicion times."""
-    stays = demo.stays[["stay_id", "intime", "system"]].merge(hourly[hourly.hour == 0], on="stay_id")
+    stays = demo_iii.stays[["stay_id", "intime", "system"]].merge(hourly[hourly.hour == 0], on="stay_id")
     stays["origin_h"] = (stays.t - stays.intime).dt.total_seconds() / 3600
-    mine = hourly_sofa(demo.events, demo.infusions, stays, options)
+    mine = hourly_sofa(demo_iii.events, demo_iii.infusions, stays, options)
     both = mine.merge(hourly, on=["stay_id", "hour"], suffixes=("", "_oracle"), validate="one_to_one")
     assert len(both) == len(hourly) == HOURS
     count = {}
@@ -55,14 +48,14 @@ def differing(demo, hourly, options):
     return count | {"sofa": int((both.sofa != total).sum())}
 
 
-def test_with_every_switch_on_the_codes_side_its_output_is_reproduced(demo, hourly):
-    assert differing(demo, hourly, CODE.sofa) == {
+def test_with_every_switch_on_the_codes_side_its_output_is_reproduced(demo_iii, hourly):
+    assert differing(demo_iii, hourly, CODE.sofa) == {
         "respiration": 0, "coagulation": 0, "liver": 0, "cardiovascular": 0, "cns": 0, "renal": 0, "sofa": 0,
     }  # fmt: skip
 
 
-def test_with_the_joins_made_left_its_totals_are_reproduced_too(demo, hourly):
-    assert set(differing(demo, hourly, dataclasses.replace(CODE.sofa, missing="zero")).values()) == {0}
+def test_with_the_joins_made_left_its_totals_are_reproduced_too(demo_iii, hourly):
+    assert set(differing(demo_iii, hourly, dataclasses.replace(CODE.sofa, missing="zero")).values()) == {0}
 
 
 # What the prose does otherwise, one switch at a time from the code's side: hours that then differ.
@@ -84,16 +77,16 @@ SWITCHES = [
 
 
 @pytest.mark.parametrize("switch", SWITCHES)
-def test_each_departure_of_the_prose_moves_its_own_component_only(demo, hourly, switch):
+def test_each_departure_of_the_prose_moves_its_own_component_only(demo_iii, hourly, switch):
     options = dataclasses.replace(CODE.sofa, missing="zero", **{switch: getattr(PROSE.sofa, switch)})
-    found = differing(demo, hourly, options)
+    found = differing(demo_iii, hourly, options)
     component, hours = EFFECTS.get(switch, (None, 0))
     expected = {c: hours if c == component else 0 for c in COMPONENTS}
     assert {c: found[c] for c in COMPONENTS} == expected
 
 
-def test_the_prose_agrees_wherever_no_switch_says_otherwise(demo, hourly):
-    found = differing(demo, hourly, PROSE.sofa)
+def test_the_prose_agrees_wherever_no_switch_says_otherwise(demo_iii, hourly):
+    found = differing(demo_iii, hourly, PROSE.sofa)
     assert {c: found[c] for c in COMPONENTS} == {
         "respiration": 166, "coagulation": 0, "liver": 0, "cardiovascular": 411, "cns": 0, "renal": 40,
     }  # fmt: skip
@@ -103,8 +96,8 @@ def hours_since_admission(onsets, column):
     return (onsets[column] - onsets.intime).dt.total_seconds() / 3600
 
 
-def test_suspicion_times_of_the_code_are_reproduced(demo, onsets):
-    mine = label_stays(demo, CODE).onset.set_index("stay_id").suspicion_h.reindex(onsets.index)
+def test_suspicion_times_of_the_code_are_reproduced(demo_iii, onsets):
+    mine = label_stays(demo_iii, CODE).onset.set_index("stay_id").suspicion_h.reindex(onsets.index)
     theirs = hours_since_admission(onsets, "si_time")
     assert len(theirs) == 66
     np.testing.assert_allclose(mine, theirs, atol=1e-6)
@@ -121,27 +114,26 @@ def test_suspicion_times_of_the_code_are_reproduced(demo, onsets):
         ("onset_leftjoin_cummin_icuhours", {"onset.baseline_hours": "in_stay"}, 21),
     ],
 )
-def test_onsets_under_six_rules_are_reproduced(demo, onsets, column, changes, reached):
+def test_onsets_under_six_rules_are_reproduced(demo_iii, onsets, column, changes, reached):
     rule = {"sofa.missing": "zero"} | changes
-    found = label_stays(demo, load_preset("moor2019_code", **rule)).onset.set_index("stay_id")
+    found = label_stays(demo_iii, load_preset("moor2019_code", **rule)).onset.set_index("stay_id")
     mine, theirs = found.onset_h.reindex(onsets.index), hours_since_admission(onsets, column)
     assert theirs.notna().sum() == reached
     np.testing.assert_allclose(mine, theirs, atol=1e-6)
 
 
-def test_the_whole_demo_gives_the_published_counts_of_the_code(demo):
-    labels = label_stays(demo, CODE)
+def test_the_whole_demo_gives_the_published_counts_of_the_code(demo_iii):
+    labels = label_stays(demo_iii, CODE)
     assert len(labels.onset) == 136
     assert labels.suspicion.stay_id.nunique() == 98
     cases = labels.onset[labels.onset.included & labels.onset.is_case]
     controls = labels.onset[labels.onset.included & ~labels.onset.is_case]
     assert (len(cases), len(controls)) == (7, 54)
-    lost = label_stays(demo, load_preset("moor2019_code", **{"onset.drop_first_onset": True}))
+    lost = label_stays(demo_iii, load_preset("moor2019_code", **{"onset.drop_first_onset": True}))
     assert lost.onset.onset_h.notna().sum() == 6
 
 
-def test_every_stay_of_the_iv_demo_is_labelled(shared):
-    demo = extract_events(open_export(shared("data/mimic-iv-demo")))
-    labels = label_stays(demo, PROSE)
+def test_every_stay_of_the_iv_demo_is_labelled(demo_iv):
+    labels = label_stays(demo_iv, PROSE)
     assert len(labels.onset) == len(labels.attrition) == 140
-    assert set(labels.onset.stay_id) == set(demo.stays.stay_id)
+    assert set(labels.onset.stay_id) == set(demo_iv.stays.stay_id)

@@ -373,3 +373,61 @@ def test_one_row_per_stay_and_hour_and_none_for_no_stays():
     assert len(found) == 2 * 73
     assert not found.duplicated(["stay_id", "hour"]).any()
     assert found.time_h[0] == -5.5
+
+
+RATIO_GAS = """
+    stay_id | time_h | concept            | value | text
+          1 |    5.0 | po2                |   100 |
+          1 |    5.0 | blood_gas_specimen |       | ART
+          1 |    3.0 | fio2_chart         |    40 |
+          1 |    3.0 | fio2_charting      |    40 |
+"""
+WHOLE_SHARE = """
+          1 |    4.0 | fio2_chart         |   100 |
+          1 |    4.0 | fio2_share         |   100 |
+          1 |    4.0 | fio2_charting      |     1 |
+"""
+
+
+def ratio(events, **changes):
+    options = dataclasses.replace(load_preset("moor2019").sofa, **changes)
+    stays = pd.DataFrame({"stay_id": [1], "origin_h": [6.0]})
+    return hourly_sofa(
+        part("events", events), part("infusions", []), stays, options, hours=0
+    ).respiration_value[0]
+
+
+def test_a_carevue_share_of_1_is_100_percent_or_in_the_reference_code_a_gap_that_hides_what_came_before():
+    assert ratio(RATIO_GAS + WHOLE_SHARE) == 100
+    assert np.isnan(ratio(RATIO_GAS + WHOLE_SHARE, fio2_last_charting="any"))
+    assert ratio(RATIO_GAS, fio2_last_charting="any") == 250
+
+
+def test_a_gas_without_fio2_can_be_taken_for_one_of_air():
+    alone = "\n".join(RATIO_GAS.splitlines()[:4])
+    assert np.isnan(ratio(alone))
+    assert ratio(alone, fio2_default=21.0) == pytest.approx(100 / 0.21)
+
+
+def test_a_urine_row_without_a_volume_moves_the_time_of_the_span_where_the_code_counts_it():
+    urine = """
+        stay_id | time_h | concept      | value
+              1 |    1.0 | urine_output |   100
+              1 |    3.0 | urine_output |   100
+              1 |    5.0 | urine_output |          # charted, no volume
+    """
+    options = load_preset("moor2019_code", **{"sofa.missing": "zero"}).sofa
+    stays = pd.DataFrame({"stay_id": [1], "origin_h": [6.0]})
+
+    def ml_day(**changes):
+        found = hourly_sofa(
+            part("events", urine),
+            part("infusions", []),
+            stays,
+            dataclasses.replace(options, **changes),
+            hours=0,
+        )
+        return found.renal_value[0]
+
+    assert ml_day() == pytest.approx(200 / (4 / 24))
+    assert ml_day(urine_entries_without_volume=False) == pytest.approx(200 / (2 / 24))

@@ -3,13 +3,17 @@
 import numpy as np
 import pytest
 
-from sepsis.labels import (
-    cardiovascular_points,
+from sepsis.labels.sofa import Evidence, deciding
+from sepsis.labels.sofa_points import (
     cns_points,
     coagulation_points,
+    creatinine_points,
+    drug_points,
     liver_points,
-    renal_points,
-    respiration_points,
+    pressure_points,
+    unventilated_points,
+    urine_points,
+    ventilated_points,
 )
 
 GAP = np.nan
@@ -47,18 +51,27 @@ def test_coma_scale_15_then_13_10_6(gcs, points):
     ],
 )  # fmt: skip
 def test_oxygenation_needs_a_ventilator_for_three_points(pf, ventilated, points):
-    given = (np.array([pf]), np.array([GAP])) if ventilated else (np.array([GAP]), np.array([pf]))
-    assert respiration_points(*given) == [points]
+    score = ventilated_points if ventilated else unventilated_points
+    assert score(np.array([pf])) == [points]
 
 
 @pytest.mark.parametrize(("pf", "points"), [(400, 0), (399, 0), (250, 0), (200, 0), (199, 3), (99, 4)])
 def test_the_reference_code_gives_a_ventilated_patient_nothing_between_200_and_400(pf, points):
-    assert respiration_points(np.array([pf]), np.array([GAP]), ventilated_pf_200_400=False) == [points]
+    assert ventilated_points(np.array([pf]), ventilated_pf_200_400=False) == [points]
 
 
-def test_the_worse_of_ventilated_and_unventilated_counts():
-    ventilated, unventilated = np.array([120.0, 450.0, 320.0]), np.array([68.0, 250.0, GAP])
-    assert list(respiration_points(ventilated, unventilated)) == [3, 2, 1]
+@pytest.mark.parametrize(
+    ("first", "second", "points", "decided"),
+    [
+        ((ventilated_points, [120, 450, 320]), (unventilated_points, [68, 250, GAP]), [3, 2, 1], [0, 1, 0]),
+        ((creatinine_points, [2.0, 5.0, GAP]), (urine_points, [300, 900, 900]), [3, 4, 0], [1, 0, 1]),
+    ],
+)
+def test_of_two_measurements_of_an_organ_the_one_with_most_points_counts(first, second, points, decided):
+    values = [(score, np.array(value, float)) for score, value in (first, second)]
+    which, worst = deciding([Evidence("", value, value, score(value)) for score, value in values])
+    assert list(worst.points) == points
+    assert list(which) == decided
 
 
 @pytest.mark.parametrize(
@@ -71,36 +84,33 @@ def test_the_worse_of_ventilated_and_unventilated_counts():
     ],
 )  # fmt: skip
 def test_vasoactive_drugs_in_mcg_per_kg_and_minute(drug, rate, points):
-    drugs = {d: np.array([GAP]) for d in ("norepinephrine", "epinephrine", "dopamine", "dobutamine")}
-    assert cardiovascular_points(np.array([90.0]), **(drugs | {drug: np.array([rate])})) == [points]
+    assert drug_points(np.array([rate]), drug) == [points]
 
 
 @pytest.mark.parametrize(("pressure", "points"), [(70, 0), (69.9, 1), (30, 1)])
 def test_a_low_pressure_alone_is_one_point(pressure, points):
-    gap = np.array([GAP])
-    assert cardiovascular_points(np.array([pressure]), gap, gap, gap, gap) == [points]
+    assert pressure_points(np.array([pressure])) == [points]
 
 
 @pytest.mark.parametrize(
-    ("creatinine", "urine", "points"),
+    ("creatinine", "points"),
+    [(1.1, 0), (1.2, 1), (1.9, 1), (2.0, 2), (3.4, 2), (3.5, 3), (4.9, 3), (5.0, 4)],
+)
+def test_creatinine_in_mg_per_dl(creatinine, points):
+    assert creatinine_points(np.array([creatinine])) == [points]
+
+
+@pytest.mark.parametrize(("urine", "points"), [(500, 0), (499, 3), (200, 3), (199, 4), (0, 4)])
+def test_urine_in_ml_per_day(urine, points):
+    assert urine_points(np.array([urine])) == [points]
+
+
+@pytest.mark.parametrize(
+    "score",
     [
-        (1.1, GAP, 0), (1.2, GAP, 1), (1.9, GAP, 1), (2.0, GAP, 2), (3.4, GAP, 2), (3.5, GAP, 3),
-        (4.9, GAP, 3), (5.0, GAP, 4), (GAP, 500, 0), (GAP, 499, 3), (GAP, 200, 3), (GAP, 199, 4),
-        (GAP, 0, 4), (2.0, 300, 3), (5.0, 900, 4),
+        ventilated_points, unventilated_points, coagulation_points, liver_points, pressure_points, cns_points,
+        creatinine_points, urine_points, lambda rate: drug_points(rate, "dopamine"),
     ],
 )  # fmt: skip
-def test_creatinine_in_mg_per_dl_or_urine_in_ml_per_day(creatinine, urine, points):
-    assert renal_points(np.array([creatinine]), np.array([urine])) == [points]
-
-
-def test_nothing_measured_scores_nothing_at_all():
-    gap = np.array([GAP])
-    for points in (
-        coagulation_points(gap),
-        liver_points(gap),
-        cns_points(gap),
-        respiration_points(gap, gap),
-        cardiovascular_points(gap, gap, gap, gap, gap),
-        renal_points(gap, gap),
-    ):
-        assert np.isnan(points).all()
+def test_a_value_that_was_not_measured_has_no_points(score):
+    assert np.isnan(score(np.array([GAP]))).all()

@@ -6,9 +6,7 @@ Skipped where the data is not beside the checkout. `data_schema/decisions.md` sa
 
 import pytest
 
-from sepsis.events import extract_events
 from sepsis.labels import label_stays, load_preset
-from sepsis.sources import open_export
 
 EVERY_ONSET = {  # the cohort without the filters that come after the labels
     "cohort.onset_min_h": 0.0, "cohort.stay_min_h": 0.0, "cohort.stay_max_h": 0.0,
@@ -22,14 +20,9 @@ OTHER_CULTURES = [  # marked "yes" in datasig's cultures.csv and found in the de
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def demo(shared):
-    return extract_events(open_export(shared("data/mimic-iii-demo")))
-
-
-def septic(demo, **changes):
+def septic(demo_iii, **changes):
     """Stays of datasig's cohort with an onset, and those of them with the rise inside the stay."""
-    onset = label_stays(demo, load_preset("datasig_h1", **EVERY_ONSET, **changes)).onset
+    onset = label_stays(demo_iii, load_preset("datasig_h1", **EVERY_ONSET, **changes)).onset
     assert onset.included.sum() == 60
     reached = onset[onset.included & onset.is_case]
     return len(reached), int(reached.sofa_rise_h.between(0, reached.stay_h).sum())
@@ -39,26 +32,28 @@ def septic(demo, **changes):
     ("before_h", "after_h", "stays", "in_stay"),
     [(48, 24, 27, 20), (24, 12, 26, 19), (12, 6, 24, 18), (6, 3, 15, 9)],
 )
-def test_datasig_over_its_four_windows(demo, before_h, after_h, stays, in_stay):
+def test_datasig_over_its_four_windows(demo_iii, before_h, after_h, stays, in_stay):
     window = {"sofa.grid_before_h": before_h, "sofa.grid_after_h": after_h}
-    assert septic(demo, **window) == (stays, in_stay)
+    assert septic(demo_iii, **window) == (stays, in_stay)
 
 
-def test_datasig_with_other_cultures_than_blood(demo):
+def test_datasig_with_other_cultures_than_blood(demo_iii):
     blood = load_preset("datasig_h1").cultures.specimens
-    assert septic(demo, **{"cultures.specimens": [*blood, *OTHER_CULTURES]})[0] == 26
+    assert septic(demo_iii, **{"cultures.specimens": [*blood, *OTHER_CULTURES]})[0] == 26
 
 
-def test_the_three_stamps_of_datasig_are_of_the_same_stays(demo):
-    rise, suspicion, earlier = (label_stays(demo, load_preset(f"datasig_h{k}")).onset for k in (1, 2, 3))
+def test_the_three_stamps_of_datasig_are_of_the_same_stays(demo_iii):
+    rise, suspicion, earlier = (label_stays(demo_iii, load_preset(f"datasig_h{k}")).onset for k in (1, 2, 3))
     for other in (suspicion, earlier):
         assert (other.onset_h.notna() == rise.onset_h.notna()).all()
     both = rise[["onset_h"]].assign(suspicion=suspicion.onset_h)
     assert (earlier.onset_h.dropna() == both.min(axis=1).dropna()).all()
 
 
-def test_atttcn_by_admission(demo):
-    onset = label_stays(demo, load_preset("atttcn")).onset.merge(demo.stays[["stay_id", "hadm_id", "system"]])
+def test_atttcn_by_admission(demo_iii):
+    onset = label_stays(demo_iii, load_preset("atttcn")).onset.merge(
+        demo_iii.stays[["stay_id", "hadm_id", "system"]]
+    )
     assert onset[onset.suspicion_h.notna()].hadm_id.nunique() == 92
     in_stay = onset[onset.onset_h.between(0, onset.stay_h)]
     metavision = in_stay[in_stay.system == "metavision"]

@@ -9,9 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sepsis.events import extract_events
 from sepsis.labels import COMPONENTS, label_stays, load_preset
-from sepsis.sources import open_export
 
 IV = "oracles/mimic_iv_demo_mimic_code"
 III = "oracles/mimic_iii_demo_mimic_code"
@@ -20,8 +18,8 @@ III = "oracles/mimic_iii_demo_mimic_code"
 class Demo:
     """One demo with its labels; `hours` turns wall-clock times of an oracle into hours of the stay."""
 
-    def __init__(self, folder, preset):
-        self.events = extract_events(open_export(folder))
+    def __init__(self, events, preset):
+        self.events = events
         self.labels = label_stays(self.events, load_preset(preset))
         self.intime = self.events.stays.set_index("stay_id")["intime"]
 
@@ -35,13 +33,13 @@ class Demo:
 
 
 @pytest.fixture(scope="module")
-def iv(shared):
-    return Demo(shared("data/mimic-iv-demo"), "mimic_code_iv")
+def iv(demo_iv):
+    return Demo(demo_iv, "mimic_code_iv")
 
 
 @pytest.fixture(scope="module")
-def iii(shared):
-    return Demo(shared("data/mimic-iii-demo"), "mimic_code_iii")
+def iii(demo_iii):
+    return Demo(demo_iii, "mimic_code_iii")
 
 
 def oracle(path, key="stay_id"):

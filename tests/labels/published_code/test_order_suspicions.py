@@ -1,45 +1,17 @@
 """Suspicion of infection by antibiotic order."""
 
-import dataclasses
-
 import numpy as np
-import pandas as pd
 import pytest
 
 from sepsis.core.errors import ExportError
 from sepsis.labels import load_preset
 from sepsis.labels.published_code.order_suspicions import order_suspicions, pairs_of
 from sepsis.labels.suspicion import branches
-from tests.labels.made_up import export
-from tests.tables import table
+from tests.labels.made_up import export, with_orders
 
 IV, III, MOOR = (load_preset(name) for name in ("mimic_code_iv", "mimic_code_iii", "moor2019"))
 H = 3600
 LIMITS = {"culture_first_s": 72 * H, "antibiotic_first_s": 24 * H}
-
-
-def with_orders(orders, specimens):
-    """An export with these orders and cultures; columns not given get their usual value."""
-    usual = {"subject_id": 1, "row": None, "date_only": False, "drug": "Vancomycin", "route": "IV",
-             "in_stay": True, "in_moor2019": True, "in_mimic_iv": True, "systemic": True,
-             "name_is_systemic": True, "drug_route_is_systemic": True}  # fmt: skip
-    orders = table(orders)
-    for column, value in usual.items():
-        if column not in orders:
-            orders[column] = np.arange(len(orders)) if column == "row" else value
-    orders["in_stay"] = orders["in_stay"].isin([True, "yes"])
-    specimens = table(specimens)
-    for column, value in {"sample": None, "specimen": "BLOOD CULTURE", "positive": False, "named": True,
-                          "date_only": False}.items():  # fmt: skip
-        if column not in specimens:
-            specimens[column] = np.arange(len(specimens), dtype=float) if column == "sample" else value
-    for column in ("date_only", "positive", "named"):
-        specimens[column] = specimens[column].isin([True, "yes"])
-    if "day_h" not in specimens:
-        specimens["day_h"] = np.floor(specimens["time_h"] / 24.0) * 24.0
-    specimens["time_h"] = specimens["time_h"].astype(float)
-    stays = pd.DataFrame({"stay_id": [1], "subject_id": [1], "hadm_id": [1]})
-    return dataclasses.replace(export(stays=stays), orders=orders, specimens=specimens)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,7 @@ from sepsis.labels.published_code.row_sofa import hourly_stay_sofa
 from sepsis.labels.published_code.row_urine import urine_rates
 from sepsis.labels.ragged import StayEvents
 from sepsis.sources.mimic.detail import reach
-from tests.labels.made_up import export
-from tests.labels.published_code.test_order_suspicions import with_orders
+from tests.labels.made_up import export, with_orders
 from tests.tables import table
 
 IV, III = load_preset("mimic_code_iv"), load_preset("mimic_code_iii")
