@@ -5,14 +5,10 @@ import sys
 
 import pytest
 
-from sepsis.cli import app, main
+from sepsis.cli import main
+from sepsis.pipeline.stages import STAGES
 
-COMMANDS = [command.callback.__name__ for command in app.registered_commands]
-COMMANDS += [
-    f"{group.name} {command.callback.__name__}"
-    for group in app.registered_groups
-    for command in group.typer_instance.registered_commands
-]
+COMMANDS = [stage.command for stage in STAGES.values() if not stage.within]
 
 
 def sepsis(*arguments, cwd=None):
