@@ -3,20 +3,21 @@ Early recognition of sepsis: hourly Sepsis-3 onset, MGP-TCN and DTW k-NN, horizo
 
 Research software; not a medical device.
 
-The map, in the direction the data flows::
+The map, in the direction the data flows; `pipeline/stages.py` is the contents page of the commands::
 
-    sources     one adapter per kind of export -> the same raw tables
+    sources     one adapter per kind of export -> the same raw tables; synthetic: an export to try things on
     events      concepts, units, plausible ranges -> events by hour since admission
     labels      SOFA, suspicion of infection, onset; definitions are files
     cohort      who is studied: inclusion, matched controls, splits by subject, windows
-    models      MGP-TCN, DTW k-NN, logistic regression, bedside scores, negative controls
-    training    cohort -> model folder
+    models      MGP-TCN, DTW k-NN, logistic regression, bedside scores, negative controls; the model folder
+    training    cohort -> fitted model
     scoring     model folder -> risks
-    live        events of live stays as they come in -> the same risks; serve: over HTTP
-    evaluation  risks -> measures with intervals
+    live        events of live stays as they arrive -> the same risks; serve: over HTTP
+    evaluation  risks -> measures with intervals; calibration: maps of risks and thresholds
     audit       model folder and its export -> leaks, one check each
     report      measures -> one page
-    run         the stages in order; cli: one command per stage
+    pipeline    the stages, one module each, and `sepsis run`; cli: one command per stage
+    core        errors, settings, contracts of tables, files, resumable work
 """
 
 from __future__ import annotations

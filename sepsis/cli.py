@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from sepsis.core.errors import SepsisError, UsageError
 from sepsis.models.registry import names_by_kind
@@ -44,12 +45,12 @@ app = typer.Typer(
 )
 models = typer.Typer(help="Model folders.", no_args_is_help=True, rich_markup_mode=None)
 
-Labels = Annotated[Path, typer.Option(help="Folder written by `sepsis label`.", show_default=False)]
-ModelFolder = Annotated[Path, typer.Option(help="Folder written by `sepsis train`.", show_default=False)]
-ModelArgument = Annotated[Path, typer.Argument(help="Folder written by `sepsis train`.", show_default=False)]
+Labels = Annotated[Path, Option(help="Folder written by `sepsis label`.", show_default=False)]
+ModelFolder = Annotated[Path, Option(help="Folder written by `sepsis train`.", show_default=False)]
+ModelArgument = Annotated[Path, Argument(help="Folder written by `sepsis train`.", show_default=False)]
 Changes = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; repeatable."),
+    Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; repeatable."),
 ]
 
 
@@ -84,27 +85,23 @@ def _with_export_options(function: Callable[..., None]) -> Callable[..., None]:
 def export_settings(
     export: Annotated[
         str,
-        typer.Argument(
+        Argument(
             help="Folder, zip or DuckDB file with the records, or postgresql://HOST/DATABASE.",
             show_default=False,
         ),
     ],
     kind: Annotated[
-        str | None,
-        typer.Option(help="mimic-iii, mimic-iv, physionet-2019, physionet-2012, meds, eicu (detected)."),
+        str | None, Option(help="mimic-iii, mimic-iv, physionet-2019, physionet-2012, meds, eicu (detected).")
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option(help="A seeded random subset of so many stays (PhysioNet).")
-    ] = None,
+    limit: Annotated[int | None, Option(help="A seeded random subset of so many stays (PhysioNet).")] = None,
     engine: Annotated[
-        str | None,
-        typer.Option(help="duckdb, postgres or spark: what reads and joins the export (by its place)."),
+        str | None, Option(help="duckdb, postgres or spark, to read and join the export (by its place).")
     ] = None,
     schema: Annotated[
-        list[str] | None, typer.Option(help="Where a database holds the tables; repeatable (detected).")
+        list[str] | None, Option(help="Where a database holds the tables; repeatable (detected).")
     ] = None,
     meds_codes: Annotated[
-        Path | None, typer.Option(help="Of a MEDS dataset: a TOML file of codes, read before the package's.")
+        Path | None, Option(help="Of a MEDS dataset: a TOML file of codes, read before the package's.")
     ] = None,
 ) -> ExportSettings:
     """The export of a command and the options that say how it is read."""
@@ -118,10 +115,10 @@ def export_settings(
 
 @command("synth", "--stays 500 --seed 1 --out export")
 def synth(
-    out: Annotated[Path, typer.Option(help="New or empty folder.", show_default=False)],
-    stays: Annotated[int, typer.Option(help="ICU stays to make up.", min=1)] = 500,
-    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
-    layout: Annotated[str, typer.Option(help="mimic-iii or mimic-iv.")] = "mimic-iii",
+    out: Annotated[Path, Option(help="New or empty folder.", show_default=False)],
+    stays: Annotated[int, Option(help="Number of ICU stays.", min=1)] = 500,
+    seed: Annotated[int, Option(help="Same seed, same bytes.")] = 0,
+    layout: Annotated[str, Option(help="mimic-iii or mimic-iv.")] = "mimic-iii",
 ) -> None:
     typer.echo(STAGES["synth"].load()(out, stays=stays, seed=seed, layout=layout))
 
@@ -131,10 +128,10 @@ def check(
     export: ExportSettings,
     preset: Annotated[
         str | None,
-        typer.Option(help="Also label by this definition: expected against found counts of a known release."),
+        Option(help="Also label by this definition and compare the counts of a known release."),
     ] = None,
     whole: Annotated[
-        bool, typer.Option("--whole", help="Also read compressed files to their end and compare check sums.")
+        bool, Option("--whole", help="Also read compressed files to their end and compare check sums.")
     ] = False,
 ) -> None:
     from sepsis.pipeline.source import open_source
@@ -146,15 +143,11 @@ def check(
 @command("label", "export --preset moor2019 --out labels")
 def label(
     export: ExportSettings,
-    out: Annotated[Path, typer.Option(help="Folder for the labels.", show_default=False)],
-    preset: Annotated[
-        str | None, typer.Option(help="A definition of data_schema/presets, or a TOML file.")
-    ] = None,
+    out: Annotated[Path, Option(help="Folder for the labels.", show_default=False)],
+    preset: Annotated[str | None, Option(help="A definition of data_schema/presets, or a TOML file.")] = None,
     change: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", metavar="SWITCH=VALUE", help="Change one switch of the definition; repeatable."
-        ),
+        Option("--set", metavar="SWITCH=VALUE", help="Change one switch of the definition; repeatable."),
     ] = None,
 ) -> None:
     from sepsis.pipeline.settings import read_switches
@@ -175,14 +168,14 @@ def label(
 def compare(
     export: ExportSettings,
     presets: Annotated[
-        str, typer.Option(help="Definitions, comma between; files end in .toml.", show_default=False)
+        str, Option(help="Definitions, separated by commas; files end in .toml.", show_default=False)
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Folder for compare.csv, walk.csv and the page; else print only.")
+        Path | None, Option(help="Folder for compare.csv, walk.csv and the page; by default print only.")
     ] = None,
     walk: Annotated[
         list[str] | None,
-        typer.Option(metavar="FROM:TO", help="Change one switch at a time; repeatable."),
+        Option(metavar="FROM:TO", help="From one definition to another, one switch at a time; repeatable."),
     ] = None,
 ) -> None:
     from sepsis.pipeline.compare import table_text
@@ -201,10 +194,10 @@ def compare(
 def train(
     export: ExportSettings,
     labels: Labels,
-    model: Annotated[str, typer.Option(help=names_by_kind(), show_default=False)],
-    out: Annotated[Path, typer.Option(help="Folder for the model.", show_default=False)],
+    model: Annotated[str, Option(help=names_by_kind(), show_default=False)],
+    out: Annotated[Path, Option(help="Folder for the model.", show_default=False)],
     settings: Annotated[
-        Path | None, typer.Option(help="Pipeline file to take [cohort], [train] and [models.*] from.")
+        Path | None, Option(help="Pipeline file to take [cohort], [train] and [models.*] from.")
     ] = None,
     change: Changes = None,
 ) -> None:
@@ -227,25 +220,22 @@ def train(
 def score(
     export: ExportSettings,
     model: ModelFolder,
-    out: Annotated[Path, typer.Option(help="Parquet file to write.", show_default=False)],
-    labels: Annotated[Path | None, typer.Option(help="Folder written by `sepsis label`.")] = None,
+    out: Annotated[Path, Option(help="Parquet file to write.", show_default=False)],
+    labels: Annotated[Path | None, Option(help="Folder written by `sepsis label`.")] = None,
     horizons: Annotated[
-        str | None, typer.Option(help="Hours before the reference, e.g. 0:7 or 0,4,7 (0:7).")
+        str | None, Option(help="Hours before the reference, e.g. 0:7 or 0,4,7 (0:7).")
     ] = None,
-    hourly: Annotated[
-        bool, typer.Option("--hourly", help="A risk at every full hour; needs no labels.")
-    ] = False,
-    split: Annotated[list[str] | None, typer.Option(help="Only these splits; repeatable (all).")] = None,
+    hourly: Annotated[bool, Option("--hourly", help="A risk at every full hour; needs no labels.")] = False,
+    split: Annotated[list[str] | None, Option(help="Only these splits; repeatable (all).")] = None,
     stays: Annotated[
-        int,
-        typer.Option(help="With --hourly: about so many stays of these splits, whole people drawn; 0: all."),
+        int, Option(help="With --hourly: score about this many stays, whole persons drawn; 0: all.")
     ] = 0,
-    stays_seed: Annotated[int, typer.Option(help="Seed of that draw.")] = 0,
+    stays_seed: Annotated[int, Option(help="Seed of that draw.")] = 0,
     recalibrated: Annotated[
-        bool, typer.Option("--recalibrated", help="Risks by the calibrator in the model folder.")
+        bool, Option("--recalibrated", help="Risks mapped by the calibrator in the model folder.")
     ] = False,
     meds_out: Annotated[
-        Path | None, typer.Option(help="Parquet file for the risks once more, as predictions in MEDS form.")
+        Path | None, Option(help="A second Parquet file, with predictions in MEDS form.")
     ] = None,
 ) -> None:
     from sepsis.labels.store import read_labels
@@ -272,52 +262,55 @@ def score(
 def evaluate(
     scores: Annotated[
         list[Path],
-        typer.Argument(
+        Argument(
             help="Score files of any model, at fixed hours or hour by hour: Parquet or CSV with at least "
             "stay_id, subject_id, time_h, risk.",
             show_default=False,
         ),
     ],
     labels: Labels,
-    out: Annotated[Path, typer.Option(help="Folder for the report.", show_default=False)],
+    out: Annotated[Path, Option(help="Folder for the report.", show_default=False)],
     split: Annotated[
-        str | None,
-        typer.Option(help="Share of the cohort to judge (auto: test, or external, or all there is)."),
+        str | None, Option(help="Split to evaluate (auto: test, or external, or all rows).")
     ] = None,
-    bootstrap: Annotated[int | None, typer.Option(help="Resamples of subjects (1000).")] = None,
-    level: Annotated[float | None, typer.Option(help="Level of the intervals (0.95).")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the resampling (0).")] = None,
+    bootstrap: Annotated[int | None, Option(help="Resamples of subjects (1000).")] = None,
+    level: Annotated[float | None, Option(help="Level of the intervals (0.95).")] = None,
+    seed: Annotated[int | None, Option(help="Seed of the resampling (0).")] = None,
     reference: Annotated[
-        str | None,
-        typer.Option(help="Hour of a control: absolute, relative or random (matched)."),
+        str | None, Option(help="Hour of a control: matched, absolute, relative, random (matched).")
     ] = None,
     unchecked_controls: Annotated[
-        bool, typer.Option("--unchecked-controls", help="Judge controls that had left by then, as published.")
+        bool,
+        Option(
+            "--unchecked-controls", help="Keep controls that had left by their hour, as in published code."
+        ),
     ] = False,
     window: Annotated[
-        list[float] | None, typer.Option(help="Hours ahead, for every hour judged; repeatable (6, 12, 24).")
+        list[float] | None, Option(help="Hours ahead in the hourly view; repeatable (6, 12, 24).")
     ] = None,
     recall: Annotated[
-        list[float] | None, typer.Option(help="Of onsets, to choose thresholds for; repeatable (0.8, 0.9).")
+        list[float] | None,
+        Option(help="Recall of onsets that an alarm threshold must reach; repeatable (0.8, 0.9)."),
     ] = None,
     alert_budget: Annotated[
-        list[float] | None, typer.Option(help="Alarms per 100 patients a day, likewise; repeatable (20).")
+        list[float] | None,
+        Option(help="Alarms per 100 patients a day that a threshold may give; repeatable (20)."),
     ] = None,
     prevalence: Annotated[
-        float | None, typer.Option(help="Share of cases where the model would be used; 0: as in the scores.")
+        float | None, Option(help="Share of cases where the model would be used; 0: as in the scores.")
     ] = None,
     censor: Annotated[
         bool | None,
-        typer.Option(
+        Option(
             "--censor/--no-censor",
-            help="Judge again without the hours after antibiotic, culture or suspicion.",
+            help="Evaluate again without the hours after antibiotic, culture or suspicion.",
         ),
     ] = None,
     groups: Annotated[
-        Path | None, typer.Option(help="CSV or Parquet: stay_id and any of site, sex, age, year.")
+        Path | None, Option(help="CSV or Parquet: stay_id and any of site, sex, age, year.")
     ] = None,
     show_stay: Annotated[
-        bool, typer.Option("--show-stay", help="Show one stay's risks and alarms: a record of a patient.")
+        bool, Option("--show-stay", help="Show the risks and alarms of one stay: a patient's record.")
     ] = False,
 ) -> None:
     from sepsis.core.settings import read_settings
@@ -342,9 +335,9 @@ def audit(
     labels: Labels,
     scores: Annotated[
         list[Path] | None,
-        typer.Option(help="Score files of the model to audit as well; repeatable. Else a sample is scored."),
+        Option(help="Score files of the model to audit; repeatable. By default a sample is scored."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="JSON file for the findings; else print only.")] = None,
+    out: Annotated[Path | None, Option(help="JSON file for the findings; by default print only.")] = None,
 ) -> None:
     from sepsis.audit import findings_text, require_clean
     from sepsis.labels.store import read_labels
@@ -362,8 +355,8 @@ def audit(
 
 @command("run", "pipelines/demo.toml --set cohort.seed=1")
 def run(
-    pipeline: Annotated[Path, typer.Argument(help="A TOML file, or the name of one the package brings.")],
-    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME.")] = None,
+    pipeline: Annotated[Path, Argument(help="A TOML file, or the name of one in the package.")],
+    out: Annotated[Path | None, Option(help="Run folder (runs/NAME).")] = None,
     change: Changes = None,
 ) -> None:
     from sepsis.pipeline.settings import read_pipeline
@@ -375,16 +368,18 @@ def run(
 @command("serve", "model --port 8000")
 def serve(
     model: ModelArgument,
-    host: Annotated[str, typer.Option(help="Any but this machine alone needs a token.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 8000,
+    host: Annotated[
+        str, Option(help="Address to listen on; any but this machine needs a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, Option(help="0 takes a free one.", min=0, max=65535)] = 8000,
     token_file: Annotated[
-        Path | None, typer.Option(help="Text file with the token; else the variable SEPSIS_TOKEN.")
+        Path | None, Option(help="Text file with the token; else the variable SEPSIS_TOKEN.")
     ] = None,
     state: Annotated[
-        Path | None, typer.Option(help="Folder for live stays between runs: patients' data.")
+        Path | None, Option(help="Folder that keeps live stays between runs: patients' data.")
     ] = None,
-    max_stays: Annotated[int, typer.Option(help="Live stays at once.", min=1)] = 1000,
-    max_body_mb: Annotated[float, typer.Option(help="Largest request, in MiB.")] = 8.0,
+    max_stays: Annotated[int, Option(help="Live stays at once.", min=1)] = 1000,
+    max_body_mb: Annotated[float, Option(help="Largest request, in MiB.")] = 8.0,
 ) -> None:
     from sepsis.serve.settings import Limits
 
@@ -400,7 +395,7 @@ app.add_typer(models, name="model")
 @command("model show", "model --json")
 def show(
     model: ModelArgument,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Annotated[bool, Option("--json", help="One JSON object.")] = False,
 ) -> None:
     import json
 
@@ -421,10 +416,10 @@ def main() -> None:
         sys.exit(error.exit_code)
     except OSError as error:
         # a full disk or a folder without permission: say which, not where in the code
-        why = error.strerror or "not whole, or cannot be read or written"
+        why = error.strerror or "incomplete, or cannot be read or written"
         typer.echo(f"sepsis: {error.filename or 'files'}: {why}.", err=True)
         sys.exit(UsageError.exit_code)
     except SystemExit as stop:  # typer's own word for Ctrl-C has no message
         if stop.code == INTERRUPTED:
-            typer.echo("sepsis: stopped; what was finished is kept: the same command goes on.", err=True)
+            typer.echo("sepsis: stopped; finished work is kept, and the same command resumes it.", err=True)
         raise

@@ -62,8 +62,12 @@ def test_a_mistake_is_one_message_and_a_documented_exit_code(tmp_path, arguments
 @pytest.mark.parametrize(
     ("raised", "code", "said"),
     [
-        (KeyboardInterrupt(), 130, "sepsis: stopped; what was finished is kept: the same command goes on.\n"),
-        (OSError("read 3 bytes"), 2, "sepsis: files: not whole, or cannot be read or written.\n"),
+        (
+            KeyboardInterrupt(),
+            130,
+            "sepsis: stopped; finished work is kept, and the same command resumes it.\n",
+        ),
+        (OSError("read 3 bytes"), 2, "sepsis: files: incomplete, or cannot be read or written.\n"),
     ],
 )
 def test_whatever_stops_a_command_is_one_message(monkeypatch, capsys, raised, code, said):

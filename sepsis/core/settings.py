@@ -37,24 +37,17 @@ TYPE_NAMES = {
 }
 
 
-def between(
-    low: float, high: float = INFINITE, *, above: bool = False, below: bool = False
-) -> AfterValidator:
+def between(low: float, high: float = INFINITE, *, above: bool = False) -> AfterValidator:
     """
     Bounds of a setting, for use in an annotation: `Annotated[int, between(0, 10)]`.
 
-    Parameters
-    ----------
-    above, below : bool
-        The lower or upper bound itself is not allowed.
+    `above`: the lower bound itself is not allowed.
     """
-    if high == INFINITE:
-        expected = f"above {low:g}" if above else f"{low:g} or more"
-    else:
-        expected = f"{'above ' if above else ''}{low:g} to {'below ' if below else ''}{high:g}"
+    expected = f"{'above ' if above else ''}{low:g}"
+    expected += f" to {high:g}" if high < INFINITE else "" if above else " or more"
 
     def check(value: Any) -> Any:
-        if not (low <= value <= high) or (above and value == low) or (below and value == high):
+        if not (low <= value <= high) or (above and value == low):
             raise PydanticCustomError("bounds", "{expected}", {"expected": expected})
         return value
 
@@ -99,16 +92,9 @@ def _fill(empty: Any, where: str, *args: Any, **values: Any) -> None:
 
 def read_settings(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     """
-    Settings from a section of a TOML file.
+    Settings of a class made by `settings`, from a section of a TOML file; nested classes are nested sections.
 
-    Parameters
-    ----------
-    cls : type
-        Made by `settings`; nested classes are nested sections.
-    values : mapping
-        What the file has.
-    where : str
-        Name of the file or section, for messages.
+    `where` is the name of the file or section, for messages.
 
     Raises
     ------
@@ -136,15 +122,6 @@ def checked_arguments(cls: Any, values: Mapping[str, Any], where: str) -> dict[s
     """
     Keyword arguments of a constructor, checked against its annotations; where it has none, its defaults.
 
-    Parameters
-    ----------
-    cls : type
-        Say a model.
-    values : mapping
-        What a file or a command gives.
-    where : str
-        Name of the section, for messages.
-
     Returns
     -------
     values : dict
@@ -153,7 +130,7 @@ def checked_arguments(cls: Any, values: Mapping[str, Any], where: str) -> dict[s
     Raises
     ------
     SettingsError
-        As `read_settings`.
+        For an unknown argument (with the nearest known one) or an invalid value.
 
     Examples
     --------
@@ -179,14 +156,7 @@ def checked_arguments(cls: Any, values: Mapping[str, Any], where: str) -> dict[s
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """
-    The values of a TOML file.
-
-    Raises
-    ------
-    SettingsError
-        If it is not TOML.
-    """
+    """The values of a TOML file; SettingsError if it is not TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except RecursionError:

@@ -21,81 +21,50 @@ Horizons = tuple[Annotated[float, between(0, LOOKBACK_H)], ...]  # hours before 
 @settings("evaluate")
 class EvaluationSettings:
     """
-    Who is judged, when, and by what.
+    Which stays are evaluated, when, and by which measures.
 
-    Attributes
-    ----------
-    split : str or None
-        Share of the cohort that is judged. "auto": test, or external where no stay is of the export the
-        model was fitted on, or all rows where the scores know no splits (`judged_split`); None: all rows.
-    horizons : tuple of float, optional
-        Hours before the reference; those that the scores have at fixed hours, or 0 to 7 of hourly
-        scores, where left out.
-    extended_horizons : tuple of float
-        A second set, from hourly scores only, judged on the stays that reach it; () for none.
-    control_reference : str
-        When a control is judged (`sepsis.evaluation.reference`): "matched", the cohort's own hour;
-        "absolute", "relative" or "random", which need hourly scores.
-    controls_at_risk : bool
-        False: a control may have left the unit by its hour, as in the published code. Warns.
-    n_draws : int
-        Repeated draws of "random".
-    windows_h : tuple of float
-        Hours: onset so soon after an hour makes it positive (continuous view).
-    recalls, alert_budgets : tuple of float
-        What alarm thresholds are chosen for: this recall of onsets, at least, or this many alarms
-        per 100 patients and day, at most.
-    refractory_h : float
-        Hours without a further alarm of the same stay after one. Old pipeline files call it `silence_h`.
-    hysteresis : float, optional
-        Share of the threshold below which the risk must have been before the next alarm; None: the
-        refractory period alone decides.
-    alarm_window_h : float
-        An alarm is true if onset comes within so many hours after it.
-    max_alarms : int, optional
-        Alarms of one stay at most; None or 0: no limit.
-    censor : bool
-        Whether everything is judged again on the hours before antibiotic, culture or suspicion.
-    groups : tuple of str
-        Columns of the outcomes whose values are subgroups, where they exist.
-    min_group_stays, min_group_events : int
-        A group with fewer stays, cases or controls is named and not judged.
-    target_prevalence : float, optional
-        Share of cases where the model would be used; precision and net benefit are then for it. None or 0:
-        as in the scores.
-    net_benefit_thresholds : tuple of float
-        Risks at which one would act.
-    n_bootstrap, level, seed
-        Resamples of subjects (0 for no intervals), level of the intervals, seed.
-    show_stay : bool
-        One stay's hourly risks and alarms on the page: a record of a patient.
+    `refractory_h` was called `silence_h`; pipeline files may still use that name. `max_alarms` and
+    `target_prevalence` may be 0 for None, as TOML has no null.
     """
 
+    # auto: test, or external where no stay is of the export the model was fitted on, or all rows where the
+    # scores have no splits (`judged_split`); None: all rows
     split: Literal["auto", "train", "validation", "test", "external"] | None = "auto"
+    # hours before the reference; None: those of the fixed rows, or 0 to 7 of hourly scores
     horizons: Horizons | None = None
+    # a second set, from hourly scores only, about the stays that reach it; (): none
     extended_horizons: Horizons = tuple(float(h) for h in range(13))
+    # hour of a control (`sepsis.evaluation.reference`): the cohort's own; all others need hourly scores
     control_reference: Literal["matched", "absolute", "relative", "random"] = "matched"
-    controls_at_risk: bool = True
-    n_draws: Annotated[int, between(1)] = 20
+    controls_at_risk: bool = (
+        True  # False: controls may have left the unit by their hour, as in published code
+    )
+    n_draws: Annotated[int, between(1)] = 20  # of control_reference "random"
+    # of the continuous view: an hour is positive if onset follows within so many hours
     windows_h: tuple[Annotated[float, between(1, LOOKBACK_H)], ...] = (6.0, 12.0, 24.0)
+    # targets of alarm thresholds: least recall of onsets; most alarms per 100 patients a day
     recalls: tuple[Annotated[float, between(0.01, 1)], ...] = (0.8, 0.9)
     alert_budgets: tuple[Annotated[float, between(0.01, 2400)], ...] = (20.0,)
-    refractory_h: Annotated[
+    refractory_h: Annotated[  # hours without a further alarm of the stay
         float, between(0, LOOKBACK_H), Field(validation_alias=AliasChoices("refractory_h", "silence_h"))
     ] = 6.0
+    # share of the threshold that the risk must fall below before the next alarm; None: no such rule
     hysteresis: Annotated[float, between(0, 1, above=True)] | None = None
-    alarm_window_h: Annotated[float, between(1, LOOKBACK_H)] = 12.0
-    max_alarms: Count | None = None
-    censor: bool = True
-    groups: tuple[str, ...] = ("site", "sex", "age", "year", "system")
-    min_group_stays: Count = 20
-    min_group_events: Count = 5
+    alarm_window_h: Annotated[float, between(1, LOOKBACK_H)] = (
+        12.0  # an alarm is true if onset follows within
+    )
+    max_alarms: Count | None = None  # of one stay; None: no limit
+    censor: bool = True  # evaluate again without the hours after antibiotic, culture or suspicion
+    groups: tuple[str, ...] = ("site", "sex", "age", "year", "system")  # columns of the outcomes
+    min_group_stays: Count = 20  # groups with fewer stays are named and not evaluated
+    min_group_events: Count = 5  # likewise cases, and controls
+    # share of cases where the model would be used; None: as in the scores
     target_prevalence: Annotated[float, between(0, 0.99)] | None = None
     net_benefit_thresholds: tuple[Annotated[float, between(0.001, 0.999)], ...] = (0.05, 0.1, 0.2)
-    n_bootstrap: Count = 1000
-    level: Annotated[float, between(0.5, 0.999)] = 0.95
+    n_bootstrap: Count = 1000  # resamples of subjects; 0: no intervals
+    level: Annotated[float, between(0.5, 0.999)] = 0.95  # of the intervals
     seed: Count = 0
-    show_stay: bool = False
+    show_stay: bool = False  # one stay's hourly risks and alarms on the page: a record of a patient
 
     def __post_init__(self):
         for name in ("max_alarms", "target_prevalence"):  # TOML has no null

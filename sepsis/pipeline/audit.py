@@ -34,14 +34,14 @@ def audit_export(
     out: Path | None = None,
 ) -> pd.DataFrame:
     """
-    Every check of the leakage audit on a model folder: check, severity, status, found, says.
+    All checks of the leakage audit on a model folder: check, severity, status, found, says.
 
     Parameters
     ----------
     score_files : sequence of Path
-        Scores of this model to audit; without them those that scoring now gives a sample.
+        Scores of this model to audit; without them a sample is scored now.
     out : Path, optional
-        JSON file for the findings and what they are about.
+        JSON file for the findings and their inputs.
 
     Raises
     ------
@@ -82,12 +82,11 @@ def audit_export(
 
 
 def _scores_of(model: str, files: Sequence[Path]) -> pd.DataFrame:
-    """Score files of one model, together."""
     scores = pd.concat([read_table(f, "scores") for f in files], ignore_index=True)
     others = int((scores.model != model).sum())
     if others:
         raise ExportError(
             "--scores", f"{others:,} of {len(scores):,} rows are of another model", f"scores of {model}",
-            "Give the score files of the model that is audited.",
+            "Give score files of the audited model.",
         )  # fmt: skip
     return scores

@@ -1,6 +1,5 @@
 """
-The command `check`: what an export is and lacks, and whether a definition finds what it should in a known
-release.
+The command `check`: the parts of an export, and the counts of a definition in a known release.
 """
 
 from __future__ import annotations
@@ -19,19 +18,14 @@ from sepsis.sources.base import Source
 
 def check_export(source: Source, *, preset: str | None = None, whole: bool = False) -> Iterator[str]:
     """
-    Lines of text about an export; the last step raises if it cannot be used.
+    Lines of text about an export; ExportError at the end if it cannot be used.
 
     Parameters
     ----------
     preset : str, optional
-        Also label by this definition: expected against found counts of a known release.
+        Also label by this definition and compare with the expected counts of a known release.
     whole : bool
         Also read compressed files to their end and compare check sums.
-
-    Raises
-    ------
-    ExportError
-        If the export cannot be used, naming everything it lacks.
     """
     if whole:
         yield f"read to the end, with the right check sums: {source.require_whole()} compressed files"
@@ -47,20 +41,13 @@ def check_export(source: Source, *, preset: str | None = None, whole: bool = Fal
 
 
 def check_counts(source: Source, preset: str) -> str:
-    """
-    Expected against found counts of a definition, as text, for a release that is known.
-
-    Raises
-    ------
-    ExportError
-        If the export cannot be used.
-    """
+    """Expected and found counts of a definition, as text, for a known release."""
     definition = load_preset(preset)
     source.require_labelable()
     source.require_usable()
     release = release_of(source.kind, row_counts(source))
     if release is None:
-        return f"{definition.name}: the export is no release with known counts, so nothing is expected of it"
+        return f"{definition.name}: the export is not a release with known counts; nothing to compare"
     with TemporaryDirectory() as aside:
         events = extract_export(source, Path(aside) / "events", detail=definition.reads_detail)
         found = counts(onset_table(events, definition))

@@ -27,7 +27,7 @@ from sepsis.sources.base import Source
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What was compared: long tables as in `labels.compare`."""
+    """Long tables as in `labels.compare`."""
 
     compared: pd.DataFrame
     walked: pd.DataFrame
@@ -52,12 +52,12 @@ def compare_export(
     presets : list of str
         Names or files; the order is that of every table.
     walks : list of str, optional
-        "FROM:TO" each, presets that need not be among the compared ones.
+        "FROM:TO" each; these presets need not be among the compared ones.
 
     Raises
     ------
     UsageError
-        For a preset given twice, or a walk that is not two different presets.
+        For a preset given twice, or a walk between fewer than two different presets.
     """
     definitions = _definitions(presets)
     pairs = [_walk_ends(text) for text in walks or []]
@@ -115,20 +115,18 @@ def table_text(comparison: Comparison) -> str:
 
 
 def _definitions(names: list[str]) -> dict[str, Preset]:
-    """Presets by name."""
     found: dict[str, Preset] = {}
     for name in names:
         preset = load_preset(name)
         if preset.name in found:
-            raise UsageError("--presets", f"{preset.name} stands there twice", "each once")
+            raise UsageError("--presets", f"{preset.name} is given twice", "each once")
         found[preset.name] = preset
     if not found:
-        raise UsageError("--presets", "names none", "at least one, e.g. moor2019,moor2019_code")
+        raise UsageError("--presets", "is empty", "at least one, e.g. moor2019,moor2019_code")
     return found
 
 
 def _walk_ends(text: str) -> tuple[Preset, Preset]:
-    """The two presets of "FROM:TO"."""
     start, colon, end = text.partition(":")
     if not (start and colon and end):
         raise UsageError(f"--walk {text}", "is not two presets", "FROM:TO, e.g. moor2019:moor2019_code")
@@ -138,7 +136,7 @@ def _walk_ends(text: str) -> tuple[Preset, Preset]:
 
 
 def _remembering(events: EventParts) -> Callable[[Preset], pd.DataFrame]:
-    """The onset table of a definition; each is worked out once, whatever it is called."""
+    """The onset table of a definition; equal definitions are computed once."""
     known: list[tuple[dict[str, Any], pd.DataFrame]] = []
 
     def onset_of(preset: Preset) -> pd.DataFrame:
@@ -153,7 +151,7 @@ def _remembering(events: EventParts) -> Callable[[Preset], pd.DataFrame]:
 
 
 def onset_table(events: EventParts, preset: Preset) -> pd.DataFrame:
-    """The onset table of a whole export, worked out one part of its stays at a time."""
+    """The onset table of a whole export, computed one part of its stays at a time."""
     found = [(labels.onset, labels.attrition) for labels in label_parts(events, preset)]
     onsets, _ = lose_first_onset(events, preset, [o for o, _ in found], [a for _, a in found])
     return pd.concat(onsets, ignore_index=True).sort_values("stay_id", kind="stable", ignore_index=True)

@@ -25,7 +25,7 @@ from sepsis.report.score_files import ScoreFiles, read_score_files
 from sepsis.report.tables import models_of
 from sepsis.report.timeline import timeline_chart
 
-MADE_UP_NOTE = "The records are made up; so is the single stay that is shown."
+MADE_UP_NOTE = "The records are synthetic, including the single stay that is shown."
 
 
 def evaluate(
@@ -37,7 +37,7 @@ def evaluate(
     **changes: Any,
 ) -> Evaluation:
     """
-    Judge scores of any models: the measures of `sepsis evaluate`, without the page.
+    Evaluate scores of any models: the measures of `sepsis evaluate`, without the report.
 
     Parameters
     ----------
@@ -47,8 +47,7 @@ def evaluate(
         A folder written by `sepsis label`, or a table of outcomes.
     settings : EvaluationSettings, optional
     groups : path, optional
-        With a labels folder: CSV or Parquet with stay_id and columns to make groups of, besides age and sex
-        of the export.
+        With a labels folder: CSV or Parquet with stay_id and further columns to make groups of.
     **changes
         Single settings by name, say `n_bootstrap=0`.
 
@@ -85,25 +84,25 @@ def evaluate_files(
     made_up: bool = False,
 ) -> Path:
     """
-    Judge score files together and write the report folder; returns the page.
+    Evaluate score files together and write the report folder; returns its page.
 
     Parameters
     ----------
     score_files : sequence of Path
         At fixed hours, hour by hour, or both; of any model (`sepsis.report.score_files`).
     run : dict
-        Settings of the run around it, for the manifest.
+        Further settings for the manifest.
     groups_file : Path, optional
-        CSV or Parquet with stay_id and columns to make groups of, besides age and sex of the export.
+        CSV or Parquet with stay_id and columns to make groups of, in addition to age and sex of the export.
     made_up : bool
-        Whether the records are nobody's, so that a single stay may be shown.
+        The records are synthetic, so a single stay may be shown.
 
     Raises
     ------
     ExportError
         If files cannot be read or do not belong together.
     SettingsError
-        If no stay of the split that is asked for has a risk.
+        If no stay of the split has a risk.
     """
     check_folder(out, "report")
     with locked(out):
@@ -130,16 +129,15 @@ def evaluate_files(
 
 
 def hourly_note(scores: pd.DataFrame, split: str | None) -> list[str]:
-    """What to say where fewer stays have a risk at every hour than at fixed ones."""
+    """A note if fewer stays have hourly risks than risks at fixed hours."""
     rows = scores[scores.risk.notna() & (scores.split == split if split else True)]
     hourly, fixed = (rows[gap].stay_id.nunique() for gap in (rows.horizon_h.isna(), rows.horizon_h.notna()))
     if not hourly or hourly >= fixed:
         return []
-    return [f"{hourly:,} of the {fixed:,} judged stays were scored hour by hour; alarms are about these."]
+    return [f"{hourly:,} of the {fixed:,} evaluated stays were scored hour by hour; alarms are about these."]
 
 
 def _manifest(files: ScoreFiles, labels: LabelFolder, settings: dict[str, Any], seed: int) -> dict[str, Any]:
-    """What made the figures."""
     return manifest(
         "report",
         settings=settings,
@@ -155,13 +153,13 @@ def _manifest(files: ScoreFiles, labels: LabelFolder, settings: dict[str, Any], 
 
 def with_groups(labels: LabelFolder, groups_file: Path | None) -> pd.DataFrame:
     """
-    The outcomes with what groups can be made of: age, sex and charting system of the export, where it was
-    kept beside the labels, and the columns of a table that the user brings.
+    The outcomes with columns for subgroups: age, sex and charting system of the export, where its events were
+    kept with the labels, and the columns of the user's table.
 
     Raises
     ------
     ExportError
-        If that table has no stay_id, or lists a stay twice.
+        If that table has no stay_id, or a stay twice.
     """
     outcomes = labels.onset
     kept = labels.path / "events" / "stays.parquet"
@@ -172,7 +170,7 @@ def with_groups(labels: LabelFolder, groups_file: Path | None) -> pd.DataFrame:
     brought = _read(groups_file)
     if "stay_id" not in brought or brought.stay_id.duplicated().any():
         raise ExportError(
-            groups_file.name, "no column stay_id, or a stay twice", "one row per stay", "Correct it."
+            groups_file.name, "has no column stay_id, or a duplicate stay", "one row per stay", "Correct it."
         )
     brought = brought.drop(columns="subject_id", errors="ignore")
     clash = [c for c in brought if c != "stay_id" and c in labels.onset]
@@ -183,7 +181,6 @@ def with_groups(labels: LabelFolder, groups_file: Path | None) -> pd.DataFrame:
 
 
 def _read(file: Path, columns: list[str] | None = None) -> pd.DataFrame:
-    """A small table of CSV or Parquet."""
     if not file.is_file():
         raise ExportError(file.name, "no such file", "a CSV or Parquet file", "Check the path.")
     try:
@@ -193,7 +190,7 @@ def _read(file: Path, columns: list[str] | None = None) -> pd.DataFrame:
 
 
 def one_stay(scores: pd.DataFrame, onset: pd.DataFrame, evaluation: Evaluation) -> Chart | None:
-    """The alarms of one case of the judged split; None where there are no hourly risks."""
+    """The alarms of one case of the evaluated split; None without hourly risks."""
     split = evaluation.settings.split
     hours = scores[scores.horizon_h.isna() & scores.risk.notna()]
     hours = hours if split is None else hours[hours.split == split]

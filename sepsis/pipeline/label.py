@@ -26,16 +26,16 @@ def label_export(
     part_stays: int | None = PART_STAYS,
 ) -> LabelFolder:
     """
-    Read an export, derive its labels, write the labels folder: whole or not at all.
+    Extract an export's events, derive labels from them and write the labels folder, whole or not at all.
 
     Parameters
     ----------
     preset : str
         A definition of `data_schema/presets`, or a TOML file.
     switches : dict
-        Single settings of it, changed by dotted name.
+        Changed settings of it, by dotted name.
     part_stays : int, optional
-        Stays that are labelled at a time: decides the memory it takes, and no label.
+        Stays labelled at a time: decides the memory needed, not the labels.
     """
     definition = load_preset(preset, **switches)
     check_folder(out, "labels")

@@ -38,10 +38,10 @@ from sepsis.synthetic.export import TRUTH, write_synthetic
 
 class Run:
     """
-    One run folder: which stages are up to date, and what the next one needs.
+    A run folder and its record of finished stages, `stages.json`.
 
-    A stage is up to date when its settings, the code, the libraries and everything before it are
-    what they were, and its output is as it left it; this is kept in `stages.json`.
+    A stage is up to date if its settings, the code, the libraries and all stages before it are unchanged, and
+    so is its output.
     """
 
     def __init__(self, out: Path, log: Callable[[str], None]):
@@ -61,14 +61,14 @@ class Run:
 
     def stage(self, name: str, settings: Any, output: Path, work: Callable[[], Any], after: str = "") -> str:
         """
-        Do `work` unless it was done; returns the stage's key, to chain from.
+        Do `work` unless the stage is up to date; returns the stage's key.
 
         Parameters
         ----------
         settings : JSON-like
-            Everything that decides the output besides what came before.
+            Everything that decides the output, except earlier stages.
         after : str
-            Key of what came before; by default the last stage's.
+            Key of the stage before; by default `self.chain`.
         """
         key = settings_hash([after or self.chain, name, settings])
         known = self.done.get(name, {})
@@ -85,7 +85,7 @@ class Run:
 
 
 def _content(output: Path) -> str:
-    """Hash of a stage's output: of the file, or of the manifest (or truth) that names a folder's content."""
+    """Hash of a stage's output: of the file, or of a folder's manifest (of a synthetic export, its truth)."""
     for file in (output, output / MANIFEST, output / TRUTH):
         if file.is_file():
             return file_hash(file)
@@ -93,14 +93,7 @@ def _content(output: Path) -> str:
 
 
 def run_pipeline(pipeline: Pipeline, out: str | Path, log: Callable[[str], None] | None = None) -> Path:
-    """
-    All stages of a pipeline under one folder; what is up to date is skipped.
-
-    Returns
-    -------
-    page : Path
-        The report's index.html.
-    """
+    """All stages of a pipeline in one folder, skipping those up to date; returns the report's page."""
     log = log or (lambda text: print(text, file=sys.stderr, flush=True))
     with locked(out):
         return _run_stages(pipeline, Run(Path(out), log))
@@ -108,7 +101,7 @@ def run_pipeline(pipeline: Pipeline, out: str | Path, log: Callable[[str], None]
 
 def _run_stages(pipeline: Pipeline, run: Run) -> Path:
     for name, settings in pipeline.models.items():
-        make_model(name, settings)  # a misspelt model or setting is found before hours of work
+        make_model(name, settings)  # refuses a misspelt model or setting before hours of work
     if not pipeline.models:
         raise SettingsError("[models]", "no model", "at least one of [models.mgp_tcn], [models.dtw_knn], ...")
     export = _export_stage(pipeline, run)
@@ -165,7 +158,7 @@ def _model_stages(
 
 
 def _score_files(pipeline: Pipeline, model: str) -> dict[str, dict[str, Any]]:
-    """What the score files of a model hold, by the end of their names: arguments of `score_export`."""
+    """Arguments of `score_export` for the score files of a model, by the suffix of their stage."""
     score = pipeline.score
     asked: dict[str, dict[str, Any]] = {"": {"horizons": score.horizons, "splits": score.splits}}
     if score.hourly and model not in score.hourly_except:
@@ -182,7 +175,7 @@ def _place(export: ExportSettings) -> dict[str, Any]:
 
 
 def _export_stage(pipeline: Pipeline, run: Run) -> ExportSettings:
-    """Make the synthetic export if the pipeline starts with one; say where the export is."""
+    """Write the synthetic export if the pipeline starts with one; returns where the export is."""
     synth, export = pipeline.synth, pipeline.export
     if not synth.stays:
         if not export.path:
@@ -199,11 +192,13 @@ def _export_stage(pipeline: Pipeline, run: Run) -> ExportSettings:
 
 
 def _write_synthetic_again(where: Path, stays: int, seed: int, layout: str) -> None:
-    """The synthetic export of a run; an earlier one made by the run is replaced."""
+    """The synthetic export of a run, in place of an earlier one."""
     if where.exists():
         if not (where / TRUTH).exists():
             raise UsageError(str(where), "exists and is not a synthetic export", todo="Remove it.")
-        aside = where.with_name(f".{where.name}.tmp-before")  # left half removed, it goes with the next run
+        aside = where.with_name(
+            f".{where.name}.tmp-before"
+        )  # if removal is interrupted, the next run removes it
         where.rename(aside)
         shutil.rmtree(aside)
     write_synthetic(where, stays=stays, seed=seed, layout=layout)

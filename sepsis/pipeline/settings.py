@@ -1,8 +1,7 @@
 """
 A pipeline file: the settings of every stage, section by section in the order of the stages.
 
-What a room needs to know is in its own `settings.py`; here are the sections that say where a pipeline
-starts.
+Rooms keep their sections in their own `settings.py`; the sections here say where a pipeline starts.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from sepsis.training.settings import TrainSettings
 
 @settings("synth")
 class SynthSettings:
-    """A made-up export, when the pipeline starts from nothing."""
+    """A synthetic export, if the pipeline starts with one."""
 
     stays: Annotated[int, between(0)] = 0  # 0: no synthetic export is made
     seed: int = 0
@@ -54,7 +53,7 @@ class LabelSettings:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted name, value) of everything in nested sections."""
+    """(dotted name, value) of all settings in nested sections."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}.")
@@ -100,7 +99,7 @@ def read_pipeline(path: str | Path, changes: tuple[str, ...] = ()) -> Pipeline:
     Parameters
     ----------
     path : str or Path
-        A TOML file, or the name of one that the package brings (e.g. "demo").
+        A TOML file, or the name of one in the package (e.g. "demo").
     changes : tuple of str
         `section.key=value`; the value is read as TOML, else as text.
 

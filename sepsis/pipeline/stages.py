@@ -13,28 +13,14 @@ from typing import Any, NamedTuple
 
 
 class Stage(NamedTuple):
-    """
-    One command.
-
-    Attributes
-    ----------
-    command : str
-    calls : str
-        "module:function".
-    reads, writes : str
-        Folders and files, by the stage that makes them; "" for nothing but what is printed.
-    help : str
-        One line.
-    within : str
-        Of a stage without a command of its own: the command that begins with it.
-    """
+    """One row: a command, or a step that a command begins with."""
 
     command: str
-    calls: str
-    reads: str
-    writes: str
+    calls: str  # "module:function"
+    reads: str  # outputs of earlier stages
+    writes: str  # "": it only prints
     help: str
-    within: str = ""
+    within: str = ""  # of a step without a command of its own: the command that begins with it
 
     def load(self) -> Callable[..., Any]:
         """The function, imported now."""
@@ -45,28 +31,28 @@ class Stage(NamedTuple):
 # fmt: off
 STAGES = {stage.command: stage for stage in (
     Stage("synth", "sepsis.synthetic.export:write_synthetic", "", "export",
-          "Write a made-up MIMIC-style export with known onsets."),
+          "Write a synthetic MIMIC-style export with known onsets."),
     Stage("check", "sepsis.pipeline.check:check_export", "export", "",
-          "Say what an export is, what is missing, and what each missing part feeds."),
+          "List the tables of an export, what is missing, and what each part is used for."),
     Stage("extract", "sepsis.events.store:extract_export", "export", "events",
-          "Read an export once: measured values, drugs and cultures in one vocabulary.", within="label"),
+          "Read the export once, into one vocabulary and one set of units.", within="label"),
     Stage("label", "sepsis.pipeline.label:label_export", "export events", "labels",
-          "Derive hourly SOFA, suspicion of infection and onset; every stay appears, with its exclusion."),
+          "Derive hourly SOFA, suspicion of infection and onset for every stay."),
     Stage("compare", "sepsis.pipeline.compare:compare_export", "export", "comparison",
-          "Label an export by several definitions: counts, overlap, onset shift, and which switch does it."),
+          "Compare definitions on one export: counts, overlap, onset shift, step by step."),
     Stage("train", "sepsis.pipeline.train:train_export", "export labels", "model",
-          "Select the cohort, split it by subject, fit one model; test data are not touched."),
+          "Select the cohort, split it by subject and fit one model."),
     Stage("score", "sepsis.scoring.export:score_export", "export labels model", "scores",
-          "Give every stay a risk, or the reason why it has none."),
+          "Give every stay a risk, or the reason for its absence."),
     Stage("evaluate", "sepsis.pipeline.evaluate:evaluate_files", "labels scores", "report",
-          "Judge scores of any model: by hours before onset, hour by hour, by alarms; and write the page."),
+          "Evaluate scores of any model before onset, hour by hour and as alarms; write the report."),
     Stage("audit", "sepsis.pipeline.audit:audit_export", "export labels model scores", "findings",
-          "Look for leaks: one check each, on any model folder; a failed hard check ends in exit code 13."),
+          "Check a model folder for leaks; a failed hard check ends in exit code 13."),
     Stage("run", "sepsis.pipeline.run:run_pipeline", "", "export labels model scores report",
-          "Do the stages of a pipeline file in order, skipping what is up to date; prints the page's path."),
+          "Run the stages of a pipeline file in order, skipping those that are up to date."),
     Stage("serve", "sepsis.serve.command:serve", "model", "",
-          "Serve a model over HTTP, for batches and live stays; needs the extra `serve`."),
+          "Serve a model over HTTP, for batches and live stays (extra `serve`)."),
     Stage("model show", "sepsis.models.artifact.show:model_facts", "model", "",
-          "Verify a model folder and say what it is: definition, cohort, inputs, hashes, licence."),
+          "Verify a model folder and show its definition, cohort, inputs and licence."),
 )}
 # fmt: on

@@ -34,15 +34,7 @@ from sepsis.training.fit import train_model
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """
-    What all models of a pipeline are fitted on.
-
-    Attributes
-    ----------
-    events : Events
-    cohort : DataFrame
-        Contract `cohort`: every stay of the export, with its split or the reason it has none.
-    """
+    """Events and cohort (contract `cohort`) that all models of a pipeline are fitted on."""
 
     events: Events
     cohort: pd.DataFrame
@@ -67,8 +59,8 @@ def train_export(
     """
     Select the cohort, fit one model on it and write its folder.
 
-    What a long training keeps lies beside it in `.NAME.training` until the folder is written: the same
-    command goes on from there, with the same versions.
+    A long training keeps its epochs in `.NAME.training` until the folder is written; the same command resumes
+    from there, with the same versions.
 
     Parameters
     ----------
@@ -77,7 +69,7 @@ def train_export(
     pipeline : Pipeline
         Settings: [cohort], [train] and [models.MODEL].
     study : callable, optional
-        Gives what `select_study` gives, for several models of one pipeline.
+        Returns the result of `select_study`, so that several models share it.
 
     Returns
     -------
@@ -87,9 +79,9 @@ def train_export(
     Raises
     ------
     SettingsError
-        If the model or one of its settings is unknown: before the export is read.
+        For an unknown model or setting, before the export is read.
     NothingLeftError
-        If no case, no control or no variable is left.
+        If no case, no control or no variable remains.
     """
     settings, parameters = pipeline.train, dict(pipeline.models.get(model, {}))
     if "random_state" in make_model(model, parameters).get_params():
@@ -99,7 +91,7 @@ def train_export(
     cohort = chosen.cohort
     events = events_for(chosen.events, model_class(model).reads)
     checkpoints = out.with_name(f".{out.name}.training")
-    # of processes that torchrun trains together the first one writes
+    # torchrun trains in several processes; the first one writes
     first = os.environ.get("RANK", "0") == "0"
     with locked(out) if first else nullcontext():
         fitted = train_model(

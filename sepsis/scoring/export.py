@@ -22,7 +22,7 @@ from sepsis.events.store import load_parts, stored_state
 from sepsis.labels.store import LabelFolder, ledger_counts
 from sepsis.models.artifact.read import Trained
 from sepsis.scoring.input_check import check_inputs
-from sepsis.scoring.meds import require_clock, write_predictions_of
+from sepsis.scoring.meds import require_clock, write_predictions
 from sepsis.scoring.parts import ScoreSummary, events_place, score_parts, unscored, write_score_file
 from sepsis.scoring.request import ScoringRequest, hourly_cohort, hourly_stays, scoring_cohort
 from sepsis.scoring.settings import ScoreSettings
@@ -46,8 +46,8 @@ def score_export(
     """
     Risks of every stay at horizons before the reference (needs labels) or at every hour, in one file.
 
-    One part of the stays is in memory at a time. A run that was stopped goes on from the last finished
-    part and ends with the same bytes.
+    One part of the stays is in memory at a time. A run that was stopped resumes after the last finished part
+    and writes the same bytes.
 
     Parameters
     ----------
@@ -56,25 +56,25 @@ def score_export(
     splits : tuple of str
         Only these splits; empty: all.
     stays, stays_seed : int
-        Hour by hour: about so many stays of these splits, whole people drawn by the seed; 0: all.
+        Hour by hour: about this many stays of these splits, whole persons drawn by the seed; 0: all.
     engine : str
-        "spark": parts are scored by the workers of the running Spark session (`sepsis.scoring.spark`), and
-        the file has the same bytes; otherwise in this process.
+        "spark": workers of the running Spark session score the parts (`sepsis.scoring.spark`); the bytes are
+        the same.
     meds_out : Path, optional
-        The risks once more, in the form of `sepsis.scoring.meds`.
+        A second file, in the form of `sepsis.scoring.meds`.
     recalibrate : bool
         Risks by the calibrator in the model folder.
 
     Raises
     ------
     SettingsError
-        If a split is unknown, or the model folder holds no calibrator and one was asked for.
+        If a split is unknown, or the model folder has no calibrator and `recalibrate` is set.
     UsageError
-        If `out` or `meds_out` is what is read, lies in it, or both are one file; if another run writes one;
-        if horizons are asked for without labels, or a number of stays with horizons.
+        If `out` or `meds_out` is an input, lies in one, or both are one file; if another run writes one; for
+        horizons without labels, or `stays` with horizons.
     ExportError
-        If predictions in MEDS form are asked of an export without times, the labels are of another one, or
-        what is read changed meanwhile.
+        If the labels are of another export, an input changed meanwhile, or predictions in MEDS form are asked
+        of an export without times.
     """
     settings = _settings(trained, labels, horizons, splits, stays, stays_seed, recalibrate)
     out, meds_out = _outputs(out, meds_out, [trained.path, labels.path if labels else None, *source.files()])
@@ -96,21 +96,21 @@ def score_export(
         source.require_unchanged(fingerprint)
         if stored is not None and stored_state(stored) != state:
             raise ExportError(
-                str(stored), "changed while it was read", "labels that nobody writes to",
+                str(stored), "changed while it was read", "labels that no other run writes",
                 "Run the command again.",
             )  # fmt: skip
         facts = score_facts(trained, inputs=inputs, settings=settings)
         facts |= {"input_check": found, "rows": ledger_counts(parts.held)}
         summary = write_score_file(work, len(parts), len(parts.held.stays), out, facts)
         if meds_out is not None:
-            write_predictions_of(out, parts.held.stays, meds_out, facts=facts)
+            write_predictions(out, parts.held.stays, meds_out, facts=facts)
         return summary
 
 
 def _settings(
     trained: Trained, labels: LabelFolder | None, horizons, splits, stays: int, stays_seed: int, recalibrate
 ) -> dict[str, Any]:
-    """What decides the risks, for the file's metadata; raises for what cannot be asked."""
+    """The settings that decide the risks, for the file's metadata."""
     if horizons is not None and labels is None:
         raise UsageError("sepsis score --horizons", "no --labels", "the labels folder, or --hourly")
     if horizons is not None and stays:
@@ -130,7 +130,7 @@ def _settings(
     if recalibrate:
         if trained.operating.calibrator is None:
             raise SettingsError(
-                "--recalibrated", f"the model folder holds no calibrator ({trained.operating.why_none})",
+                "--recalibrated", f"the model folder has no calibrator ({trained.operating.why_none})",
                 "one fitted on a validation split", "Score without it.",
             )  # fmt: skip
         settings["recalibrated"] = True
@@ -174,15 +174,8 @@ def _score(
 
 def score_facts(trained: Trained, *, inputs: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
     """
-    What made the risks of a score file.
-
-    Parameters
-    ----------
-    inputs : dict
-        Fingerprint of the export that was scored, and hash of the onsets the horizons count from (None
-        for hourly scores without labels).
-    settings : dict
-        Horizons, splits and stays that were asked for.
+    Origin of a score file: the model and how it was fitted, `settings` (horizons, splits, stays) and `inputs`
+    (fingerprint of the export, hash of the onsets that horizons count from).
     """
     facts = trained.manifest
     return {

@@ -1,5 +1,5 @@
 """
-Before hours of scoring: what of a model's inputs an export has, and how far from training they lie.
+Before hours of scoring: which inputs of a model an export lacks, and how far the others lie from training.
 """
 
 from __future__ import annotations
@@ -9,44 +9,81 @@ from typing import Any
 
 import pandas as pd
 
-from sepsis.events.model_inputs import events_for
+from sepsis.events.model_inputs import RATES, events_for
 from sepsis.events.parts import EventParts
+from sepsis.events.tables import Events
+from sepsis.events.units import UNKNOWN_UNIT
 from sepsis.models.artifact.input_statistics import ShiftCounter
 from sepsis.models.artifact.read import Trained
-from sepsis.scoring.coverage import Coverage, input_coverage
 from sepsis.scoring.request import ScoringRequest
 
+COLUMNS = ("concept", "unit", "status", "rows", "rows_refused", "share_of_training_values")
+OK, ABSENT, REFUSED, UNUSABLE = "ok", "absent", "unit refused", "no usable value"
 STRONGLY = "strongly shifted"
 log = logging.getLogger("sepsis")
 
 
 def check_inputs(trained: Trained, parts: EventParts, request: ScoringRequest) -> dict[str, Any]:
     """
-    Say in the log what is missing and what has shifted; one part of the stays is in memory at a time.
+    Log which inputs are missing and which have shifted; one part of the stays is in memory at a time.
 
     Returns
     -------
     facts : dict
         For the score file's metadata: `coverage` and `shift` as lists of rows (`input_coverage`,
-        `ShiftCounter.report`; gaps are null), `share_missing` and `share_of_values_missing`. `shift` is null
-        where the model folder stores no statistics of its inputs.
+        `ShiftCounter.report`; gaps are null), `share_missing` of the variables and `share_of_values_missing`
+        (a variable counts as often as it was charted in training). `shift` and the last share are null where
+        the model folder stores no statistics of its inputs.
     """
     coverage = input_coverage(trained, parts.held)
-    for line in _lacking(coverage):
-        log.info(line)
+    missing = coverage.status != OK
+    _log(missing.sum(), len(coverage), "missing", coverage[missing], "{0.concept} ({0.status})")
     shift = _shift(trained, parts, request)
-    for line in _far(shift):
-        log.info(line)
+    if shift is None:
+        log.info("inputs: the model folder stores no statistics of its inputs; shift is not known")
+    else:
+        far = shift[shift.status == STRONGLY]
+        text = "{0.concept} (PSI {0.psi:.2f}, {0.outside_share:.0%} outside)"
+        _log(len(far), len(shift), STRONGLY, far, text)
+    values = coverage.share_of_training_values.where(missing, 0.0).sum(skipna=False)
     return {
-        "coverage": _rows(coverage.table),
-        "share_missing": coverage.share_missing,
-        "share_of_values_missing": None if trained.statistics is None else coverage.share_of_values_missing,
+        "coverage": _rows(coverage),
+        "share_missing": float(missing.mean()),
+        "share_of_values_missing": None if trained.statistics is None else float(values),
         "shift": None if shift is None else _rows(shift),
     }
 
 
+def input_coverage(trained: Trained, events: Events) -> pd.DataFrame:
+    """
+    Which variables of a model an export has: one row for each, in the model's order.
+
+    Reads    events.ledger(concept, reason, rows), events.infusions(concept), events.stays(age, sex)
+    Writes   concept, unit, status, rows, rows_refused, share_of_training_values
+    Rule     `status`: "ok", "absent" (no row at all), "unit refused", or "no usable value" (rows, all dropped
+             on other grounds). `rows` are kept, `rows_refused` have a unit that cannot be converted.
+             `share_of_training_values` is null where the model folder stores no statistics.
+    """
+    ledger = events.ledger
+    refused = ledger[ledger.reason == UNKNOWN_UNIT].groupby("concept").rows.sum()
+    seen = ledger.groupby("concept").rows.sum()
+    kept = ledger[ledger.reason == "kept"].groupby("concept").rows.sum().to_dict()
+    kept |= events.infusions[events.infusions.concept.isin(RATES)].groupby("concept").size().to_dict()
+    kept |= {"age": int(events.stays.age.notna().sum()), "female": int(events.stays.sex.notna().sum())}
+    known = {one.concept: one for one in trained.statistics.concepts} if trained.statistics else {}
+    total = sum(one.n_values for one in known.values())
+    rows = []
+    for name in trained.model.concepts_:
+        n, n_refused = int(kept.get(name, 0)), int(refused.get(name, 0))
+        left = REFUSED if n_refused else UNUSABLE if seen.get(name, 0) else ABSENT
+        share = known[name].n_values / total if total else float("nan")
+        unit = known[name].unit if name in known else ""
+        rows.append((name, unit, OK if n else left, n, n_refused, share))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
 def _shift(trained: Trained, parts: EventParts, request: ScoringRequest) -> pd.DataFrame | None:
-    """Every part counted: of stays scored at horizons up to their reference, else the whole stay."""
+    """Drift of the inputs: of stays scored at horizons up to their reference, else of the whole stay."""
     if trained.statistics is None:
         return None
     counter = ShiftCounter(trained.statistics)
@@ -59,26 +96,11 @@ def _shift(trained: Trained, parts: EventParts, request: ScoringRequest) -> pd.D
     return counter.report()
 
 
-def _lacking(coverage: Coverage) -> list[str]:
-    """What of the model's inputs is missing; nothing where all is well."""
-    lacking = coverage.table[coverage.table.status != "ok"]
-    if lacking.empty:
-        return []
-    named = ", ".join(f"{one.concept} ({one.status})" for one in lacking.itertuples())
-    return [f"inputs: {len(lacking)} of the model's {len(coverage.table)} variables are missing: {named}"]
-
-
-def _far(shift: pd.DataFrame | None) -> list[str]:
-    """What lies far from training; nothing where all is well."""
-    if shift is None:
-        return ["inputs: the model folder stores no statistics of its inputs; shift is not known"]
-    far = shift[shift.status == STRONGLY]
-    if far.empty:
-        return []
-    named = ", ".join(
-        f"{one.concept} (PSI {one.psi:.2f}, {one.outside_share:.0%} outside)" for one in far.itertuples()
-    )
-    return [f"inputs: {len(far)} of {len(shift)} variables are strongly shifted: {named}"]
+def _log(n: int, total: int, what: str, rows: pd.DataFrame, text: str) -> None:
+    """One line on the variables concerned; none where all is well."""
+    if n:
+        named = ", ".join(text.format(row) for row in rows.itertuples())
+        log.info(f"inputs: {n} of the model's {total} variables are {what}: {named}")
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -48,8 +48,8 @@ class WrittenPredictions:
     labelled : bool
         Whether it has the column `boolean_value`.
     without_risk, without_clock, without_label : int
-        Rows that are not in it: the model gave no risk; the stay has no time of admission; labels were
-        asked for and this one is not known.
+        Rows left out: the model gave no risk; the stay has no time of admission; labels were asked for and
+        this one is unknown.
     """
 
     rows: int
@@ -60,7 +60,7 @@ class WrittenPredictions:
 
 
 def write_predictions(
-    scores: pd.DataFrame,
+    scores: pd.DataFrame | str | Path,
     stays: pd.DataFrame,
     out: str | Path,
     *,
@@ -76,18 +76,20 @@ def write_predictions(
              predicted_boolean_probability; sorted by subject, time and stay
     Rule     prediction_time is `intime` + `time_h`, to the microsecond. boolean_value says whether the stay
              reaches onset: known where the stay has a reference (it is in a cohort), but not for a
-             case's hours after its reference, when the onset is no longer ahead. The schema allows no
-             gap in it, so the column is there only where every label is known. predicted_boolean_value
-             is risk >= threshold, null without a threshold. Rows without a risk, and stays without a
-             clock, have no place in the schema: they are left out and counted.
+             case's hours after its reference, when the onset is past. The schema allows no gap in this
+             column, so it is written only if every label is known. predicted_boolean_value is
+             risk >= threshold, null without a threshold. Rows without a risk, and stays without a time of
+             admission, are left out and counted.
 
     Parameters
     ----------
+    scores : DataFrame or path
+        A file of `sepsis score` is read one row group at a time, or whole if its groups are not in
+        the order of persons.
     threshold : float, optional
         In [0, 1].
     labelled : bool
-        Leave out the rows whose label is not known, so that the others have theirs: what the standard's
-        evaluation asks for.
+        Leave out the rows whose label is unknown, as the standard's evaluation requires.
     facts : dict, optional
         Settings, versions, hashes: kept in the file's metadata, as in the file of scores.
 
@@ -96,63 +98,18 @@ def write_predictions(
     SettingsError
         A threshold outside [0, 1].
     ExportError
-        Scores of several models; a scored stay that is not in `stays`; an export without a clock.
+        Scores of several models; a scored stay that is not in `stays`; an export without times.
     NothingLeftError
         No row has a risk, or labels were asked for and none is known.
     """
-    return _write(lambda: iter([scores]), stays, out, threshold, labelled, facts)
-
-
-def write_predictions_of(
-    file: str | Path,
-    stays: pd.DataFrame,
-    out: str | Path,
-    *,
-    threshold: float | None = None,
-    facts: dict[str, Any] | None = None,
-) -> WrittenPredictions:
-    """
-    The risks of a score file in MEDS form: as `write_predictions`, with one row group of it in memory.
-
-    A file whose row groups are not in the order of persons is read whole.
-
-    Parameters
-    ----------
-    file : path
-        Table of the contract `scores`, as `sepsis score` writes it.
-
-    Raises
-    ------
-    As `write_predictions`.
-    """
-
-    def groups() -> Iterator[pd.DataFrame]:
-        with pq.ParquetFile(file) as rows:
-            for k in range(rows.num_row_groups):
-                yield rows.read_row_group(k, columns=[*READ, "model"]).to_pandas()
-
-    spans = [(rows.subject_id.min(), rows.subject_id.max()) for rows in groups() if len(rows)]
-    in_order = all(before[1] < after[0] for before, after in itertools.pairwise(spans))
-    pieces = groups if in_order else lambda: iter([pd.concat(list(groups()), ignore_index=True)])
-    return _write(pieces, stays, out, threshold, False, facts)
-
-
-def _write(
-    pieces: Callable[[], Iterator[pd.DataFrame]],
-    stays: pd.DataFrame,
-    out: str | Path,
-    threshold: float | None,
-    labelled: bool,
-    facts: dict[str, Any] | None,
-) -> WrittenPredictions:
-    """Scores in pieces, each of later persons than the one before; read twice: first what they hold."""
     if threshold is not None and not 0 <= threshold <= 1:
         raise SettingsError("--threshold", f"{threshold:g}", "between 0 and 1")
+    pieces = _pieces(scores)  # read twice: first to count
     n, n_risks, n_placed, n_known = _counted(pieces(), stays)
     if labelled and not n_known:
         raise NothingLeftError(
             "MEDS predictions", f"no label is known of {n_placed:,} rows", "scores of a cohort",
-            "Scores at --horizons know it, and hourly scores with the labels the model was fitted on.",
+            "Score at --horizons, or --hourly with the labels the model was fitted on.",
         )  # fmt: skip
     with_labels = labelled or n_known == n_placed
     note = json.dumps(
@@ -161,8 +118,8 @@ def _write(
     schema = pa.schema([field for field in COLUMNS if with_labels or field.name != "boolean_value"])
     schema = schema.with_metadata({FACTS_KEY: note.encode()})
     with whole_file(out) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-        for scores in pieces():
-            rows = _placed(scores, stays)
+        for piece in pieces():
+            rows = _placed(piece, stays)
             rows = rows[rows.known] if labelled else rows
             rows = rows.sort_values(["subject_id", "prediction_time", "stay_id"], kind="stable")
             if len(rows):
@@ -174,6 +131,21 @@ def _write(
         without_clock=n_risks - n_placed,
         without_label=n_placed - n_known if labelled else 0,
     )
+
+
+def _pieces(scores: pd.DataFrame | str | Path) -> Callable[[], Iterator[pd.DataFrame]]:
+    """Scores in pieces, each of later persons than the one before."""
+    if isinstance(scores, pd.DataFrame):
+        return lambda: iter([scores])
+
+    def groups() -> Iterator[pd.DataFrame]:
+        with pq.ParquetFile(scores) as rows:
+            for k in range(rows.num_row_groups):
+                yield rows.read_row_group(k, columns=[*READ, "model"]).to_pandas()
+
+    spans = [(rows.subject_id.min(), rows.subject_id.max()) for rows in groups() if len(rows)]
+    in_order = all(before[1] < after[0] for before, after in itertools.pairwise(spans))
+    return groups if in_order else lambda: iter([pd.concat(list(groups()), ignore_index=True)])
 
 
 def _counted(pieces: Iterable[pd.DataFrame], stays: pd.DataFrame) -> tuple[int, int, int, int]:
@@ -196,7 +168,7 @@ def _counted(pieces: Iterable[pd.DataFrame], stays: pd.DataFrame) -> tuple[int, 
         raise NothingLeftError("MEDS predictions", f"none of {n:,} rows has a risk", "at least one")
     if unknown:
         raise ExportError(
-            "MEDS predictions", f"{unknown:,} of {n_risks:,} rows are of no known stay",
+            "MEDS predictions", f"{unknown:,} of {n_risks:,} rows belong to no known stay",
             "scores and stays of one export",
         )  # fmt: skip
     if not n_placed:
@@ -215,11 +187,7 @@ def _placed(scores: pd.DataFrame, stays: pd.DataFrame) -> pd.DataFrame:
 
 
 def require_clock(stays: pd.DataFrame) -> None:
-    """
-    Raise unless a stay has a time of admission: asked before hours of scoring.
-
-    Reads    stays(intime)
-    """
+    """ExportError unless a stay has a time of admission, `intime`: checked before hours of scoring."""
     if not stays.intime.notna().any():
         _no_clock()
 

@@ -1,5 +1,5 @@
 """
-Scores of a whole export: part by part into one Parquet file, and on from where a run was stopped.
+Scores of a whole export: part by part into one Parquet file. A run that was stopped resumes.
 """
 
 from __future__ import annotations
@@ -29,30 +29,16 @@ from sepsis.sources.base import Source
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """
-    What a score file holds.
+    """Counts of a score file."""
 
-    Attributes
-    ----------
-    risks : int
-        Rows with a risk.
-    stays, stays_with_risk : int
-        Stays in the file, all of the export, and those with at least one risk.
-    reasons : dict of str to int
-        Rows without a risk, by their reason.
-    """
-
-    risks: int
-    stays: int
+    risks: int  # rows with a risk
+    stays: int  # in the file: all stays of the export
     stays_with_risk: int
-    reasons: dict[str, int]
+    reasons: dict[str, int]  # rows without a risk, by their reason
 
 
 def events_place(source: Source, stored: Path | None, work: Work) -> Path:
-    """
-    Where the events of an export lie in parts: beside its labels if those are of this export, else they
-    are read once into the work folder.
-    """
+    """The events folder of an export: the one kept with its labels, else a new one in the work folder."""
     if stored is not None and stored_fingerprint(stored) == source.fingerprint():
         return stored
     return extract_in(work, source)
@@ -65,14 +51,7 @@ def score_parts(
     work: Work,
     numbers: Iterable[int] | None = None,
 ) -> None:
-    """
-    Score each part that `work` has not yet; one part is in memory at a time.
-
-    Parameters
-    ----------
-    numbers : iterable of int, optional
-        Parts to score; all where left out.
-    """
+    """Score each part (of `numbers`, if given) that `work` lacks; one part is in memory at a time."""
     for k in range(len(parts)) if numbers is None else numbers:
         if not work.has(step_of(k)):
             scores = score_part(model, parts[k], request)
@@ -99,19 +78,12 @@ def write_score_file(
     work: Work, n_parts: int, n_stays: int, out: Path, facts: dict[str, Any]
 ) -> ScoreSummary:
     """
-    The scores of all parts as one file, a row group for each.
-
-    Parameters
-    ----------
-    n_stays : int
-        Stays of the export, each of which must be in it.
-    facts : dict
-        What made the risks: kept in the file's metadata.
+    The scores of all parts as one file, with a row group for each part and `facts` in its metadata.
 
     Raises
     ------
     NothingLeftError
-        If no stay gets a risk.
+        If no stay has a risk.
     """
     risks = stays = with_risk = 0
     reasons: Counter[str] = Counter()
@@ -129,17 +101,17 @@ def write_score_file(
         if not risks:
             named = "; ".join(f"{n} x {why}" for why, n in reasons.most_common(3))
             raise NothingLeftError(
-                "sepsis score", f"no stay gets a risk ({named})", "at least one", "See --split."
+                "sepsis score", f"no stay has a risk ({named})", "at least one", "See --split."
             )
         assert stays == n_stays, "a stay was lost"
     return ScoreSummary(risks, stays, with_risk, dict(reasons))
 
 
 def unscored(work: Work, n_parts: int) -> list[int]:
-    """Parts that no run has scored yet."""
+    """Parts without scores."""
     return [k for k in range(n_parts) if not work.has(step_of(k))]
 
 
 def step_of(k: int) -> str:
-    """Name of the step that scores part k."""
+    """Name of the step that scores part `k`."""
     return f"scores-{k:05d}"

@@ -25,8 +25,8 @@ def score_horizons(model: WindowClassifier, events, cohort, *, horizons, splits=
     Reads    events(stay_id, time_h, concept, value), cohort (contract `cohort`)
     Writes   scores (contract `scores`)
     Rule     the risk at horizon h has seen what was charted at or before `reference_h` - h. Every
-             stay of `cohort` is in the result: stays outside it, or of a split that was not asked
-             for, have one row without a time and with the reason.
+             stay of `cohort` is in the result: stays outside it, or of another split, have one row
+             without a time and with the reason.
 
     Parameters
     ----------
@@ -83,8 +83,8 @@ def score_hourly(model: WindowClassifier, events, stays, cohort=None, *, wanted=
             "reference_h": _looked_up(known, "reference_h", stays.stay_id, np.nan),
         }
     ).sort_values("stay_id")
-    asked = frame.stay_id.isin(wanted) if wanted is not None else pd.Series(True, frame.index)
-    members = frame[asked & (frame.hours >= 1)].reset_index(drop=True)
+    scored = frame.stay_id.isin(wanted) if wanted is not None else pd.Series(True, frame.index)
+    members = frame[scored & (frame.hours >= 1)].reset_index(drop=True)
     parts = []
     for start in range(0, len(members), PARTITION):
         part = members.iloc[start : start + PARTITION].reset_index(drop=True)
@@ -95,16 +95,16 @@ def score_hourly(model: WindowClassifier, events, stays, cohort=None, *, wanted=
         end_h = np.where(hour[None, :] <= part.hours.to_numpy()[:, None], hour[None, :], np.nan)
         risk, sd = model.predict_earlier(whole, end_h)
         parts.append(_long(part, end_h, np.full(len(hour), np.nan), risk, sd, model.name))
-    left_out = frame[~asked | (frame.hours < 1)].assign(
+    left_out = frame[~scored | (frame.hours < 1)].assign(
         reason=np.where(
-            asked[~asked | (frame.hours < 1)], "stay shorter than one hour, or without times", NOT_HOURLY
+            scored[~scored | (frame.hours < 1)], "stay shorter than one hour, or without times", NOT_HOURLY
         )
     )
     return _with_reasons(parts, left_out, model.name)
 
 
 def _long(part, end_h, horizons, risk, sd, name: str) -> pd.DataFrame:
-    """Risks of shape (B, H) as rows, where `end_h` asks for one: a long stay makes no rows of the others."""
+    """Risks of shape (B, H) as rows where `end_h` is set: a long stay costs only its own hours."""
     row, column = np.nonzero(~np.isnan(end_h))
     rows = part[["stay_id", "subject_id", "is_case", "split", "reference_h"]].iloc[row]
     rows = rows.assign(

@@ -20,37 +20,21 @@ from sepsis.models.artifact.read import Trained
 
 @dataclass(frozen=True, eq=False)
 class ScoringRequest:
-    """
-    What is asked of a model.
+    """Stays and hours to score."""
 
-    Attributes
-    ----------
-    horizons : tuple of float, or None
-        Hours before the reference; None: a risk at every full hour.
-    splits : tuple of str
-        Splits to score at horizons; empty: all.
-    cohort : DataFrame or None
-        Contract `cohort` for horizons; for every hour what is known of splits and references, if anything.
-    wanted : ndarray of int or None
-        Stays to score hour by hour; None: all.
-    recalibrate : callable or None
-        From risks to the risks that are stored; None: the model's own. Their SD has no meaning then.
-    """
-
-    horizons: tuple[float, ...] | None
-    splits: tuple[str, ...] = ()
+    horizons: tuple[float, ...] | None  # hours before the reference; None: a risk at every full hour
+    splits: tuple[str, ...] = ()  # to score at horizons; empty: all
+    # contract `cohort` for horizons; for every hour, splits and references where they are known
     cohort: pd.DataFrame | None = None
-    wanted: np.ndarray | None = None
+    wanted: np.ndarray | None = None  # stays to score hour by hour; None: all
+    # from the model's risks to the stored ones, which then have no SD; None: the model's own
     recalibrate: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 def hourly_cohort(
     trained: Trained, labels: LabelFolder | None, stays: pd.DataFrame, fingerprint: str
 ) -> pd.DataFrame:
-    """
-    What is known of the stays that are scored hour by hour: stay_id, subject_id, split, and of the model's
-    own labels the references too.
-    """
+    """Stays scored hour by hour: stay_id, subject_id, split; with the model's own labels also references."""
     if labels is not None and trained.manifest["inputs"]["onset"] == labels.manifest["onset_hash"]:
         return trained.cohort_of(stays)
     seen = splits_seen(trained, fingerprint, stays)
@@ -65,14 +49,8 @@ def hourly_stays(
     The stays that are scored hour by hour, or None for all; the same for every model of a cohort.
 
     Reads    cohort(stay_id, subject_id, split), split "" outside the cohort
-
-    Parameters
-    ----------
-    splits : tuple of str
-        Only these; empty: all.
-    stays : int
-        Of these, people are drawn by `seed` until so many stays are reached, so that alarms are judged on
-        the case mix of the cohort; 0: all.
+    Rule     those of `splits` (empty: all). With `stays`, persons are drawn by `seed` until that many stays
+             are reached, so that alarms are evaluated on the case mix of the cohort.
     """
     if not splits and not stays:
         return None
@@ -93,10 +71,10 @@ def scoring_cohort(
     horizons: tuple[float, ...],
 ) -> pd.DataFrame:
     """
-    Whom to score before a reference: the model's own cohort for the labels it was fitted on; for other
-    labels a cohort by the same settings.
+    The cohort to score at horizons: the model's own for the labels it was fitted on, else one selected by the
+    same settings.
 
-    People the model was fitted, tuned or tested on keep their split; all others are "external".
+    Persons whom the model was fitted, tuned or tested on keep their split; all others are "external".
 
     Raises
     ------
@@ -126,8 +104,8 @@ def splits_seen(trained: Trained, fingerprint: str, stays: pd.DataFrame) -> pd.S
     """
     Split of each subject when the model was fitted, if it was fitted on the export of this fingerprint.
 
-    Labels of another definition make other cases of the same people: who was trained on stays known.
-    `stays` are all of that export: by them the folder's coded ids are told (`Trained.cohort_of`).
+    Another definition changes who is a case, not who was trained on. `stays` are all of that export
+    (`Trained.cohort_of`).
     """
     if trained.manifest["inputs"]["export"] != fingerprint:
         return None

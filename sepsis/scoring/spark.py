@@ -1,11 +1,10 @@
 """
-Scoring on Spark: parts of stays go to its workers by `mapInPandas`, and what comes out is the same.
+Scoring on Spark: its workers score parts of the stays by `mapInPandas`, with the same result.
 
-The workers read the model folder and the events, and write finished parts into the work folder of the
-run: all three must lie on storage that every worker sees under the same path, and `sepsis` must be
-installed for the workers' Python. A part is a task; of a worker that dies Spark gives its tasks to
-another (as often as `spark.task.maxFailures` says), and parts that were finished stay. No scheduler of
-our own.
+The workers read the model folder and the events, and write finished parts into the work folder of the run:
+all three must be on storage that every worker sees under the same path, and the workers' Python must have
+`sepsis`. A part is a task; if a worker dies, Spark gives its tasks to another (up to `spark.task.maxFailures`
+times).
 """
 
 from __future__ import annotations
@@ -28,12 +27,7 @@ from sepsis.sources.engines.engine import connect
 
 def score_on_spark(trained: Trained, place: Path, request: ScoringRequest, work: Work) -> None:
     """
-    Score the parts of a place that `work` has not yet, each in a task of its own.
-
-    Parameters
-    ----------
-    place : Path
-        Of the events (`score_file.events_place`).
+    Score the parts of an events folder that `work` lacks, each in a task of its own.
 
     Raises
     ------
@@ -73,15 +67,10 @@ def score_on_spark(trained: Trained, place: Path, request: ScoringRequest, work:
 
 @lru_cache(maxsize=1)
 def _model(path: str, version: str) -> Trained:
-    """
-    The model of a `version`, read once by each worker.
-
-    Raises
-    ------
-    ExportError
-        If another one lies there by now.
-    """
+    """The model folder at a path, read once by each worker; ExportError if it is not of this version."""
     trained = read_model(path)
     if settings_hash(trained.manifest) != version:
-        raise ExportError(path, "changed while it was read", "a model nobody writes to", "Run it again.")
+        raise ExportError(
+            path, "changed while it was read", "a model that no other run writes", "Run it again."
+        )
     return trained

@@ -53,7 +53,7 @@ def test_the_page_shows_every_number_and_names_no_stay(made, compared):
 
 def test_the_same_comparison_gives_the_same_bytes(made, compared):
     again = made / "again"
-    (made / ".again.tmp-killed").mkdir()  # of a run that was killed: tidied up
+    (made / ".again.tmp-killed").mkdir()  # left by a killed run
     compare_export(
         open_export(made / "export"), ["moor2019", "moor2019_code"], again, walks=["moor2019:moor2019_code"]
     )
@@ -70,8 +70,8 @@ def test_the_text_shows_counts_pairs_and_steps(compared):
 @pytest.mark.parametrize(
     ("presets", "walks", "message"),
     [
-        (["moor2019", "moor2019"], [], "moor2019 stands there twice"),
-        ([], [], "names none"),
+        (["moor2019", "moor2019"], [], "moor2019 is given twice"),
+        ([], [], "is empty"),
         (["moor2019"], ["moor2019"], "is not two presets"),
         (["moor2019"], ["moor2019:moor2019"], "definitions are the same"),
     ],
@@ -94,10 +94,10 @@ def test_the_command_prints_its_table_and_writes_nothing_unless_asked(made, tmp_
     assert not list(tmp_path.iterdir())
 
 
-def test_check_says_that_nothing_is_expected_of_an_unknown_export(made):
+def test_check_has_nothing_to_compare_in_an_unknown_export(made):
     done = command("check", made / "export", "--preset", "moor2019")
     assert done.exit_code == 0, done.output
-    assert done.stdout.strip().endswith("so nothing is expected of it")
+    assert done.stdout.strip().endswith("nothing to compare")
 
 
 def test_check_prints_expected_against_found_for_the_demo(shared):

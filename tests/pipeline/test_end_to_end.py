@@ -73,7 +73,7 @@ def test_alarms_model_cards_and_a_made_up_stay_are_on_the_page(run):
     assert views == {"horizon", "continuous", "alarm", "utility", "calibration", "net_benefit"}
     assert {m["model"] for m in everything["metrics"] if m["metric"] == "event_recall"} == set(MODELS)
     assert {"timeline", "lead_time", "decision_curve", "risk_around_onset"} <= set(everything["figures"])
-    assert "The records are made up" in page
+    assert "The records are synthetic" in page
     assert "No card came with" not in page
     assert page.count("Treat it as you treat the export.") == len(MODELS)
     hourly = read_table(run / "scores" / "mgp_tcn_hourly.parquet", "scores")

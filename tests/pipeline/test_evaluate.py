@@ -117,7 +117,7 @@ def test_a_single_stay_is_shown_only_where_its_owner_asks_or_records_are_made_up
         page = evaluate_files([file], labels, tmp_path / name, settings, {}, made_up=made_up)
         shown[name] = (page.parent / "figures" / "timeline.csv").exists()
         assert ("The alarms of a single stay are not shown" in page_text(page)) == (name == "plain")
-        assert ("The records are made up" in page_text(page)) == made_up
+        assert ("The records are synthetic" in page_text(page)) == made_up
     assert shown == {"plain": False, "asked": True, "made_up": True}
 
 
@@ -137,8 +137,8 @@ def test_groups_come_from_the_export_and_from_the_users_table(study, labels, tmp
 @pytest.mark.parametrize(
     ("brought", "message"),
     [
-        (pd.DataFrame({"stay": [1]}), "no column stay_id, or a stay twice"),
-        (pd.DataFrame({"stay_id": [1, 1], "site": "A"}), "no column stay_id, or a stay twice"),
+        (pd.DataFrame({"stay": [1]}), "no column stay_id, or a duplicate stay"),
+        (pd.DataFrame({"stay_id": [1, 1], "site": "A"}), "no column stay_id, or a duplicate stay"),
         (pd.DataFrame({"stay_id": [1], "is_case": True}), "is_case are columns of the labels"),
     ],
 )
@@ -225,7 +225,7 @@ def test_it_is_said_where_fewer_stays_were_scored_hour_by_hour():
               3 | train |           |  0.5
     """)
     [note] = hourly_note(scores, "test")
-    assert note.startswith("1 of the 2 judged stays were scored hour by hour")
+    assert note.startswith("1 of the 2 evaluated stays were scored hour by hour")
     assert hourly_note(scores[scores.stay_id == 1], "test") == []
     assert hourly_note(scores[scores.horizon_h.notna()], "test") == []
     assert hourly_note(scores, None) == []

@@ -174,7 +174,7 @@ def test_groups_that_are_no_groups(study, tmp_path):
         "--groups",
         tmp_path / "groups.csv",
     )
-    expected = "no column stay_id, or a stay twice"
+    expected = "has no column stay_id, or a duplicate stay"
     silent(study.markers, 11, expected, "evaluate", study.at("scores", "logistic.parquet"), *options)
 
 

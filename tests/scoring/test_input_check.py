@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,10 +11,12 @@ import pytest
 from sepsis.cohort.settings import CohortSettings
 from sepsis.core.errors import SettingsError
 from sepsis.core.schema import read_facts, read_table
+from sepsis.models.artifact.input_statistics import learn_statistics
 from sepsis.models.artifact.operating import Operating
 from sepsis.pipeline.settings import ExportSettings
 from sepsis.pipeline.source import open_source
 from sepsis.scoring.export import score_export
+from sepsis.scoring.input_check import input_coverage
 from tests.study import small_study
 
 
@@ -86,3 +89,22 @@ def test_without_a_calibrator_recalibrated_risks_are_refused(study, tmp_path):
     with pytest.raises(SettingsError, match="no calibrator .the validation split has one class"):
         score_export(source, bare, tmp_path / "x.parquet", labels=labels, horizons=(0.0,), recalibrate=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_an_export_lacks_is_named_and_counted():
+    names = ("lactate", "map", "wbc", "age")
+    statistics = learn_statistics(names, {}, np.array([0, 1, 1, 2]), np.ones(4), [1, 0, 1, 4], 4)
+    trained = SimpleNamespace(model=SimpleNamespace(concepts_=names), statistics=statistics)
+    ledger = pd.DataFrame(
+        [("lactate", "unknown unit", 7), ("map", "kept", 90), ("map", "implausible", 1)],
+        columns=["concept", "reason", "rows"],
+    )
+    events = SimpleNamespace(
+        ledger=ledger,
+        infusions=pd.DataFrame({"concept": []}),
+        stays=pd.DataFrame({"age": [61.0, np.nan], "sex": ["F", "M"]}),
+    )
+    found = input_coverage(trained, events)
+    assert found.status.tolist() == ["unit refused", "ok", "absent", "ok"]
+    assert found.rows.tolist() == [0, 90, 0, 1]
+    assert found.share_of_training_values[found.status != "ok"].sum() == 0.5

@@ -10,7 +10,7 @@ import pytest
 
 from sepsis.core.errors import ExportError, NothingLeftError, SettingsError
 from sepsis.core.schema import read_facts
-from sepsis.scoring.meds import COLUMNS, write_predictions, write_predictions_of
+from sepsis.scoring.meds import COLUMNS, write_predictions
 from tests.tables import table
 
 
@@ -135,7 +135,7 @@ def test_stays_without_a_clock_are_counted_and_an_export_without_one_refused(tmp
         ({}, 1.5, SettingsError, "--threshold: 1.5. Expected: between 0 and 1"),
         ({"model": list("aaaaaab")}, None, ExportError, "scores of 2 models"),
         ({"risk": np.nan}, None, NothingLeftError, "none of 7 rows has a risk"),
-        ({"stay_id": 99}, None, ExportError, "6 of 6 rows are of no known stay"),
+        ({"stay_id": 99}, None, ExportError, "6 of 6 rows belong to no known stay"),
     ],
 )
 def test_what_cannot_be_written_is_one_message_and_leaves_nothing(
@@ -154,7 +154,7 @@ def test_a_score_file_gives_the_same_group_by_group_as_whole(tmp_path, in_order)
     rows = rows if in_order else rows.iloc[::-1]
     file = tmp_path / "scores.parquet"
     pq.write_table(pa.Table.from_pandas(rows, preserve_index=False), file, row_group_size=len(rows) // 3)
-    written = write_predictions_of(file, STAYS, tmp_path / "by_group.parquet", threshold=0.5)
+    written = write_predictions(file, STAYS, tmp_path / "by_group.parquet", threshold=0.5)
     assert written == write_predictions(rows, STAYS, tmp_path / "whole.parquet", threshold=0.5)
     by_group, whole = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("by_group", "whole"))
     assert by_group.equals(whole, check_metadata=True)

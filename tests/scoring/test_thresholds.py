@@ -1,17 +1,12 @@
-"""Stored thresholds do what the evaluation says they do; missing inputs are counted."""
-
-from types import SimpleNamespace
+"""Stored thresholds have the rates that the evaluation gives them."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from sepsis.calibration.thresholds import choose_thresholds
 from sepsis.evaluation.discrimination import Ranking
 from sepsis.evaluation.operating_points import operating_points
-from sepsis.models.artifact.input_statistics import learn_statistics
 from sepsis.models.artifact.operating import learn_operating, operating_from
-from sepsis.scoring.coverage import input_coverage
 
 
 @pytest.mark.parametrize("digits", [1, 6])
@@ -26,25 +21,6 @@ def test_a_threshold_has_the_rates_that_the_evaluation_gives_its_limit(digits):
         assert one.false_positive_rate == pytest.approx(found.false_positive_rate[key][0])
         alerts = np.zeros(300, bool) if one.threshold is None else risk >= one.threshold
         assert one.sensitivity == pytest.approx(alerts[is_case].mean())
-
-
-def test_what_an_export_lacks_is_named_and_counted():
-    names = ("lactate", "map", "wbc", "age")
-    statistics = learn_statistics(names, {}, np.array([0, 1, 1, 2]), np.ones(4), [1, 0, 1, 4], 4)
-    trained = SimpleNamespace(model=SimpleNamespace(concepts_=names), statistics=statistics)
-    ledger = pd.DataFrame(
-        [("lactate", "unknown unit", 7), ("map", "kept", 90), ("map", "implausible", 1)],
-        columns=["concept", "reason", "rows"],
-    )
-    events = SimpleNamespace(
-        ledger=ledger,
-        infusions=pd.DataFrame({"concept": []}),
-        stays=pd.DataFrame({"age": [61.0, np.nan], "sex": ["F", "M"]}),
-    )
-    found = input_coverage(trained, events)
-    assert found.table.status.tolist() == ["unit refused", "ok", "absent", "ok"]
-    assert found.share_missing == 0.5
-    assert found.share_of_values_missing == 0.5
 
 
 @pytest.mark.parametrize("spread", [1e-1, 1e-5, 5e-6, 1e-7, 0.0])
