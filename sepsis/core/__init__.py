@@ -1,7 +1,7 @@
 """
 What every room uses and no room owns: errors, settings, contracts of tables, files, long work.
 
-In    a TOML file of settings (`settings`), a table with a contract in `data_schema/` (`schema`), a path to write to.
+In    a TOML file (`settings`), a table with a contract in `data_schema/` (`schema`), a path to write to
 Out   frozen dataclasses, checked tables, files that are whole or absent, manifests (`provenance`).
 
 Open `errors` first: every message to a user is made there, and its class decides the exit code. Then
