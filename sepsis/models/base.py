@@ -36,6 +36,8 @@ class WindowClassifier(ClassifierMixin, BaseEstimator, ABC):
     resumable: ClassVar[bool] = False  # whether `fit` takes a `work_dir` and goes on from what lies there
     # variables a model reads whatever set of the vocabulary was chosen; empty: those of the set
     reads: ClassVar[tuple[str, ...]] = ()
+    # settings of earlier versions, and the values that a stored model may still name: they changed nothing
+    removed_settings: ClassVar[dict[str, tuple]] = {}
 
     @abstractmethod
     def fit(self, X: Windows, y, validation: tuple[Windows, np.ndarray] | None = None):

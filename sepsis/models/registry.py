@@ -8,10 +8,8 @@ when they are asked for, so `sepsis --help`, evaluation and reports read this ta
 from __future__ import annotations
 
 import importlib
-import inspect
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from sepsis.core.errors import SettingsError, nearest
 
@@ -141,39 +139,9 @@ def make_model(name: str, settings: dict[str, Any]) -> WindowClassifier:
     SettingsError
         For an unknown model or setting, or one that could not be stored.
     """
+    from sepsis.core.settings import checked_arguments  # pydantic: `--help` does not wait for it
+
     cls = model_class(name)
-    known = inspect.signature(cls).parameters
-    hints = get_type_hints(cls.__init__)
-    for key, value in settings.items():
-        where = f"[models.{name}]"
-        if key not in known:
-            raise SettingsError(where, f"no setting {key!r}", todo=nearest(key, known))
-        default = known[key].default
-        if not (_fits(value, default) or _is_named(value, hints.get(key))):
-            raise SettingsError(f"{where} {key}", f"is {type(value).__name__}", type(default).__name__)
-    made = cls(**settings)
+    made = cls(**checked_arguments(cls, settings, f"[models.{name}]"))
     made.json_settings()  # raises before hours of work, not after them
     return made
-
-
-def _fits(value: Any, default: Any) -> bool:
-    """Whether a setting has the type of its default; a default of None stands for a number to come."""
-    if default is None:
-        return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-    if isinstance(default, bool) or isinstance(value, bool):
-        return isinstance(value, bool) and isinstance(default, bool)
-    if isinstance(default, float):
-        return isinstance(value, int | float)
-    if isinstance(default, str):
-        return isinstance(value, str | list | tuple)
-    if isinstance(default, tuple):
-        return isinstance(value, list | tuple)
-    return isinstance(value, type(default)) or (value is None and isinstance(default, int))
-
-
-def _is_named(value: Any, hint: Any) -> bool:
-    """Whether an annotation, say `int | Sequence[int]` or `str | None`, names the type of a text or list."""
-    named = {get_origin(one) or one for one in get_args(hint)}
-    if isinstance(value, str):
-        return str in named
-    return isinstance(value, list | tuple) and Sequence in named

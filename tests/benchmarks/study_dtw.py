@@ -7,19 +7,18 @@ Does warping pay? DTW k-NN against the same model with Euclidean distance, and a
         --concept-set moor44 --min-values 500 --smaller --json
 
 Labels, cohort, splits, variables and cuts are those of `pipelines/physionet2019.toml` if nothing else is
-said (of all stays where `--limit` is left out). k, vote, combination and length normalisation are chosen
+said (of all stays where `--limit` is left out). k, combination and length normalisation are chosen
 for each distance on the validation split, by average precision averaged over the horizons; the test split
 is scored once:
 
 - `dtw_default`  the defaults of `DTWKNN`
 - `dtw`          DTW with the settings that were best on validation
-- `end`, `start` the same settings (k, vote, combination) with Euclidean distance. Stays differ in length, so
+- `end`, `start` the same settings (k, combination) with Euclidean distance. Stays differ in length, so
                  what is compared is the hours that both have: the last n of each (the hours before the
                  prediction), or the first n (hour i with hour i since admission); the distance is the root
                  of the mean squared difference, because n differs from pair to pair
 - `end_own`, `start_own`  Euclidean distance with its own best settings
-- `drawn_...`, `medoids_...`, `barycentres_...`  as `dtw` with half, a quarter or a tenth of the controls
-                 (`--smaller`): what that costs
+- `drawn_...`    as `dtw` with half, a quarter or a tenth of the controls (`--smaller`): what that costs
 - `clock`
 
 Prints one JSON object: the counts, every setting tried with its validation AP, the test metrics (as
@@ -88,7 +87,7 @@ class EuclideanKNN(DTWKNN):
             own = (train.subject_id == queries.subject_id[b]) & (train.subject_id != NO_SUBJECT)
             allowed &= ~own[:, None]
             for c, column in enumerate(np.where(allowed, distance, np.inf).T):
-                _keep_nearest(column, k, train.ballot, found, (b, p, c))
+                _keep_nearest(column, k, train.vote_weight, found, (b, p, c))
         return found
 
 
@@ -131,8 +130,8 @@ def _mean_squares(query, values, offsets, at_end):
     return out
 
 
-def _keep_nearest(distance: np.ndarray, k: int, ballot: np.ndarray, found: Neighbours, at) -> None:
-    """Enter the k nearest of one channel at `at`, ties by position, what ties beyond them as spill."""
+def _keep_nearest(distance: np.ndarray, k: int, vote_weight: np.ndarray, found: Neighbours, at) -> None:
+    """Enter the k nearest of one channel at `at`, ties by position, what ties beyond them as ties."""
     usable = int(np.isfinite(distance).sum())
     if not usable:
         return
@@ -142,7 +141,7 @@ def _keep_nearest(distance: np.ndarray, k: int, ballot: np.ndarray, found: Neigh
     near = near[np.argsort(distance[near], kind="stable")]
     found.distance[at][:size] = distance[near[:size]]
     found.neighbour[at][:size] = near[:size]
-    found.spill[at] = (len(near) - size, *ballot[near[size:]].sum(axis=0))
+    found.ties_beyond_k[at] = (len(near) - size, *vote_weight[near[size:]].sum(axis=0))
 
 
 DISTANCES: dict[str, tuple[type[DTWKNN], dict[str, Any]]] = {
@@ -231,33 +230,32 @@ def tried(study: Study, distance: str) -> Iterator[dict[str, Any]]:
     halves = np.empty(len(y), int)
     for label in (0, 1):
         halves[y == label] = np.arange((y == label).sum()) % 2
-    for (k, weights), share in shares.items():
+    for k, share in shares.items():
         ways = {
             "mean": average_share(share, np.ones(share.shape[2]), model.prevalence_),
             "validation_ap": _weighed_by_the_other_half(share, y, halves, model.prevalence_),
         }
-        if weights == "uniform":
-            mine, mass = outside[k, weights][:, 0], np.ones(len(asked))
-            best = select(mine[None], (k,), study.y[asked], mass, top_m=min(TOP_M, mine.shape[1])).channels
-            ways["top_m"] = average_share(share[..., best], np.ones(len(best)), model.prevalence_)
-            ways["stacked"] = fit_stack(mine, study.y[asked], mass, subjects, k).risk(share)
+        mine, mass = outside[k][:, 0], np.ones(len(asked))
+        best = select(mine[None], (k,), study.y[asked], mass, top_m=min(TOP_M, mine.shape[1])).channels
+        ways["top_m"] = average_share(share[..., best], np.ones(len(best)), model.prevalence_)
+        ways["stacked"] = fit_stack(mine, study.y[asked], mass, subjects, k).risk(share)
         for way, risk in ways.items():
             ap = float(np.mean([average_precision_score(y, one) for one in risk.T]))
-            yield {"distance": distance, "k": k, "weights": weights, "combine": way, "validation_ap": ap}
+            yield {"distance": distance, "k": k, "combine": way, "validation_ap": ap}
     study.cpu_s[f"choose {distance}"] = time.process_time() - began
 
 
-def shares_of_each_k(model: DTWKNN, windows: Windows, end_h: np.ndarray) -> dict[tuple[int, str], np.ndarray]:
-    """Shares of cases (B, P, C) for every k and vote, from one sweep."""
-    parts: dict[tuple[int, str], list[np.ndarray]] = {(k, w): [] for k in K for w in ("uniform", "distance")}
+def shares_of_each_k(model: DTWKNN, windows: Windows, end_h: np.ndarray) -> dict[int, np.ndarray]:
+    """Shares of cases (B, P, C) for every k, from one sweep."""
+    parts: dict[int, list[np.ndarray]] = {k: [] for k in K}
     most = min(max(K), len(model.y_))
     for begin in range(0, len(windows), STAYS_AT_ONCE):
         part = slice(begin, begin + STAYS_AT_ONCE)
         found = model._nearest(model._queries(windows[part], end_h[part]), model.train_, most)
-        for k, weights in parts:
-            kept = first_k(found, min(k, most), model.train_.ballot)
-            parts[k, weights].append(case_share(kept, model.train_.ballot, weights))
-    return {setting: np.concatenate(blocks) for setting, blocks in parts.items()}
+        for k in parts:
+            kept = first_k(found, min(k, most), model.train_.vote_weight)
+            parts[k].append(case_share(kept, model.train_.vote_weight))
+    return {k: np.concatenate(blocks) for k, blocks in parts.items()}
 
 
 def _weighed_by_the_other_half(share, y, halves, prevalence: float) -> np.ndarray:
@@ -273,7 +271,7 @@ def _weighed_by_the_other_half(share, y, halves, prevalence: float) -> np.ndarra
 
 def settings_of(row: dict[str, Any]) -> dict[str, Any]:
     """A setting that was tried, as arguments of the model."""
-    chosen = {"k": row["k"], "weights": row["weights"]}
+    chosen = {"k": row["k"]}
     if row["combine"] == "top_m":
         return chosen | {"channels": "top_m", "top_m": TOP_M}
     return chosen | {"combine": row["combine"]}
@@ -294,7 +292,7 @@ def scored(study: Study, models: dict[str, Any]) -> pd.DataFrame:
 
 
 def smaller(study: Study, distance: str, chosen: dict[str, Any]) -> dict[str, DTWKNN]:
-    """The chosen model with a smaller train set, k in proportion to it, in several ways."""
+    """The chosen model with a smaller train set, k in proportion to it."""
     cases = int(study.y.sum())
     controls = len(study.y) - cases
     models = {}
@@ -302,10 +300,6 @@ def smaller(study: Study, distance: str, chosen: dict[str, Any]) -> dict[str, DT
         kept = cases + controls // share
         fewer = chosen | {"k": max(1, round(chosen["k"] * kept / len(study.y)))}
         models[f"drawn_{name}"] = study.fitted(distance, **fewer, max_train=kept)
-        if name != "half":
-            grouped = {"n_prototypes": controls // share, "prototypes_of": "controls"}
-            for kind in ("medoids", "barycentres"):
-                models[f"{kind}_{name}"] = study.fitted(distance, **fewer, prototypes=kind, **grouped)
     return models
 
 

@@ -44,7 +44,7 @@ def filled(column):
     return out
 
 
-def share_of_cases(distances, is_case, mass, k, weights):
+def share_of_cases(distances, is_case, mass, k):
     """
     The vote of one channel; `distances` has None for a train series that may not be a neighbour.
 
@@ -58,14 +58,11 @@ def share_of_cases(distances, is_case, mass, k, weights):
     as_far = [(d, n) for d, n in known if d == kth]
     places = min(k, len(known)) - len(nearer)
     votes = [(d, n, 1.0) for d, n in nearer] + [(d, n, places / len(as_far)) for d, n in as_far]
-    if weights == "distance":
-        same = [v for v in votes if v[0] == 0.0]
-        votes = same or [(d, n, part / d) for d, n, part in votes]
     total = sum(part * mass[n] for _, n, part in votes)
     return sum(part * mass[n] for _, n, part in votes if is_case[n]) / total
 
 
-def ensemble_risk(query, train, is_case, *, k, weights="uniform", length_normalise=False, otherwise):
+def ensemble_risk(query, train, is_case, *, k, length_normalise=False, otherwise):
     """
     Risk of one query: the mean of the channels' votes.
 
@@ -82,7 +79,7 @@ def ensemble_risk(query, train, is_case, *, k, weights="uniform", length_normali
                 continue
             d = distance(filled(query[:, c]), filled(series[:, c]))
             distances.append(d / math.sqrt(len(query) + len(series)) if length_normalise else d)
-        share = share_of_cases(distances, is_case, [1.0] * len(train), k, weights)
+        share = share_of_cases(distances, is_case, [1.0] * len(train), k)
         if share is not None:
             shares.append(share)
     return sum(shares) / len(shares) if shares else otherwise

@@ -26,7 +26,7 @@ from sepsis.models.artifact.files import (
 )
 from sepsis.models.artifact.input_statistics import InputStatistics, statistics_from
 from sepsis.models.artifact.operating import Operating, operating_from
-from sepsis.models.registry import MODELS, make_model
+from sepsis.models.registry import MODELS, make_model, model_class
 
 if TYPE_CHECKING:
     from sepsis.models.base import WindowClassifier
@@ -229,11 +229,23 @@ def _restored(note: dict[str, Any], weights: bytes, folder: str) -> WindowClassi
     if name not in MODELS:
         raise ExportError(where, "names no known model", ", ".join(MODELS), "Upgrade, or train again.")
     arrays = read_arrays(weights, f"{folder}/weights.safetensors")
+    settings = _without_removed(note["settings"], model_class(name).removed_settings, where)
     try:
-        return make_model(name, note["settings"]).restore(arrays, note["facts"])
+        return make_model(name, settings).restore(arrays, note["facts"])
     except SettingsError as error:
         raise ExportError(where, error.found, error.expected, "Upgrade, or train again.") from None
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
         # no check foresaw this: the fault may be ours, so its kind is named; content is not repeated
         found = f"does not hold what {name} stores ({type(error).__name__})"
         raise ExportError(where, found, "a whole model folder", "Copy it again.") from None
+
+
+def _without_removed(settings: dict[str, Any], removed: dict[str, tuple], where: str) -> dict[str, Any]:
+    """The settings without those that are gone, if the model was fitted as if they had never been there."""
+    for name, harmless in removed.items():
+        if name in settings and settings[name] not in harmless:
+            raise ExportError(
+                where, f"the model was fitted with the setting {name}, which was removed",
+                "a model fitted by this version", "Train again without it.",
+            )  # fmt: skip
+    return {name: value for name, value in settings.items() if name not in removed}

@@ -160,8 +160,8 @@ def _nearest_by_tslearn(queries: Queries, train: Train, length_normalise: bool, 
         for (i, j), distance in np.ndenumerate(distances):
             b, n = asking[i], usable[j]
             if not own[b, n]:
-                place = found.distance[b, p, c], found.neighbour[b, p, c], found.spill[b, p, c]
-                offer(np.float32(distance), n, train.ballot, *place)
+                place = found.distance[b, p, c], found.neighbour[b, p, c], found.ties_beyond_k[b, p, c]
+                offer(np.float32(distance), n, train.vote_weight, *place)
 
 
 def _dependent_by_tslearn(queries: Queries, train: Train, length_normalise: bool, found: Neighbours) -> None:
@@ -180,7 +180,7 @@ def _dependent_by_tslearn(queries: Queries, train: Train, length_normalise: bool
         if length_normalise:
             distances /= np.sqrt(queries.length[b, p] + train_length)
         for n in np.flatnonzero(~own):
-            offer(np.float32(distances[n]), n, train.ballot, *(part[b, p, 0] for part in found))
+            offer(np.float32(distances[n]), n, train.vote_weight, *(part[b, p, 0] for part in found))
 
 
 @kernel

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.random import RandomState
 from sklearn.utils.validation import check_is_fitted
 
 from sepsis.cohort.windows import LOOKBACK_H, Windows
@@ -25,13 +26,13 @@ from sepsis.core.pseudonyms import Pseudonyms
 from sepsis.models.base import WindowClassifier
 from sepsis.models.dtw import distance as dtw
 from sepsis.models.dtw.live import LiveStay
-from sepsis.models.dtw.prototypes import condense, taken
 from sepsis.models.dtw.reader import Reader, channels_of
 from sepsis.models.dtw.restore import CLEAR, CODED, NO_IDS, stored_neighbours
 from sepsis.models.dtw.selection import Selection, out_of_subject_shares, own_subjects, select
-from sepsis.models.dtw.series import NO_SUBJECT, Queries, Train
+from sepsis.models.dtw.series import NO_SUBJECT, Queries, Train, taken
 from sepsis.models.dtw.settings import candidates_of, check_settings, wrong
 from sepsis.models.dtw.stacking import Stack, fit_stack
+from sepsis.models.dtw.stream import Stream
 from sepsis.models.dtw.votes import average_share, case_share, draw_controls, precision_above_chance
 
 QUERIES_AT_ONCE = 256  # bounds the memory of the neighbours kept: 256 x 8 x 44 x 15 is about 20 MB
@@ -51,8 +52,6 @@ class DTWKNN(WindowClassifier):
         Neighbours per variable. Where fewer training windows measured the variable, those vote. Of
         several, the one with the best out-of-subject average precision on the training windows is
         taken, all of them from one sweep; it is that of the equal-weight mean, whatever `combine` is.
-    weights : "uniform" or "distance"
-        One vote each, or 1 / distance; neighbours at distance 0, if any, then vote alone.
     combine : "mean", "validation_ap" or "stacked"
         Every variable counts the same; or by its own average precision above chance on the validation
         windows, (AP - prevalence) / (1 - prevalence), not below 0; or an L2 logistic regression on the
@@ -75,15 +74,6 @@ class DTWKNN(WindowClassifier):
         Keep all cases and draw controls at random up to this many windows (but at least one control
         for each case). Each control kept then votes for all it stands for, so that shares of cases
         stay on the scale of the full prevalence.
-    prototypes : None, "medoids" or "barycentres"
-        Group the training windows of a class and keep one series a group, which votes for all of its
-        group: a window, or the group's DTW average. k then counts prototypes, but `k` candidates,
-        `top_m` and stacking are judged on the windows before they are grouped. A query's own stay may
-        hide in a group, so risks of the training stays themselves mean nothing.
-    n_prototypes : int, optional
-        Groups of each class; a class with no more windows stays as it is.
-    prototypes_of : "both" or "controls"
-        Which class is grouped; "controls" leaves the cases as they are.
     exclude_same_subject : bool
         Pass over training windows of the query's own subject. Without it a training stay finds
         itself, and other stays of one patient find each other.
@@ -96,7 +86,7 @@ class DTWKNN(WindowClassifier):
     n_jobs : int, optional
         Threads, as in scikit-learn: None is one, -1 all.
     random_state : int or RandomState, optional
-        Of the draw for `max_train` and of the first medoids; nothing else is random.
+        Of the draw for `max_train`; nothing else is random.
 
     Attributes
     ----------
@@ -106,7 +96,7 @@ class DTWKNN(WindowClassifier):
         Variables of the windows; those that vote.
     train_ : Train
     stay_id_, y_ : ndarray, shape (N,)
-        Of the training windows kept; a barycentre is nobody's stay and has -1.
+        Of the training windows kept.
     channel_weight_ : ndarray, shape (number of channels,)
         One for each variable that votes; one in all if `metric="dependent"`.
     ids_ : "clear", "coded" or "none"
@@ -144,6 +134,10 @@ class DTWKNN(WindowClassifier):
 
     name = "dtw_knn"
     keeps_training_stays = True
+    removed_settings = {
+        "weights": ("uniform",), "prototypes": (None,), "n_prototypes": (None,),
+        "prototypes_of": ("both", "controls"),
+    }  # fmt: skip
     codes_: Pseudonyms | None
     selection_: Selection | None
     stack_: Stack | None
@@ -151,7 +145,6 @@ class DTWKNN(WindowClassifier):
     def __init__(
         self,
         k: int | Sequence[int] = 15,
-        weights: str = "uniform",
         combine: str = "mean",
         length_normalise: bool = False,
         channels: str | Sequence[str] = "all",
@@ -159,18 +152,14 @@ class DTWKNN(WindowClassifier):
         exclude_same_subject: bool = True,
         backend: str = "numba",
         n_jobs: int | None = None,
-        random_state=0,
+        random_state: int | None | RandomState = 0,
         *,
         top_m: int | None = None,
         metric: str = "independent",
         radius_h: int | None = None,
-        prototypes: str | None = None,
-        n_prototypes: int | None = None,
-        prototypes_of: str = "both",
         keep_ids: bool = True,
     ):
         self.k = k
-        self.weights = weights
         self.combine = combine
         self.length_normalise = length_normalise
         self.channels = channels
@@ -182,9 +171,6 @@ class DTWKNN(WindowClassifier):
         self.top_m = top_m
         self.metric = metric
         self.radius_h = radius_h
-        self.prototypes = prototypes
-        self.n_prototypes = n_prototypes
-        self.prototypes_of = prototypes_of
         self.keep_ids = keep_ids
 
     def fit(self, X, y, validation=None):
@@ -221,7 +207,7 @@ class DTWKNN(WindowClassifier):
         train, self.stay_id_ = self.reader_.train(X, kept, np.stack([mass, mass * self.y_], axis=1))
         train = self._choose(train, candidates)
         self.concepts_, self.channels_ = self.reader_.concepts, self.reader_.channels
-        self.train_ = self._without_ids(self._condensed(train))
+        self.train_ = self._without_ids(train)
         self.channel_weight_ = np.ones(self._n_votes())
         if self.combine == "validation_ap":
             self.channel_weight_ = self._weights_by_precision(*validation)
@@ -316,7 +302,7 @@ class DTWKNN(WindowClassifier):
                 "neighbour_stay_id": self._stays_of(self.stay_id_[neighbour]),
                 "distance": distances[window, channel, rank],
                 "is_case": self.y_[neighbour] == 1,
-                "stands_for": self.train_.ballot[neighbour, 0],
+                "stands_for": self.train_.vote_weight[neighbour, 0],
             }
         )
 
@@ -333,7 +319,19 @@ class DTWKNN(WindowClassifier):
         subject_id : int, optional
             Whose stay it is, so that `exclude_same_subject` can be kept.
         """
-        return LiveStay(self, subject_id)
+        check_is_fitted(self, "train_")
+        subject = int(NO_SUBJECT)
+        if subject_id is not None and self.exclude_same_subject:
+            subject = int(self.coded_subjects(np.array([subject_id], np.int64))[0])
+        stream = None
+        if self.metric == "independent" and self.radius_h is None and self.backend == "numba":
+            stream = Stream(
+                self.train_, self.k_, length_normalise=self.length_normalise, subject_id=subject
+            )  # fmt: skip
+        return LiveStay(
+            self.reader_, self.train_, subject, stream,
+            nearest=lambda queries: self._nearest(queries, self.train_, self.k_), combined=self._combined,
+        )  # fmt: skip
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """(arrays, facts): the training series and what goes with them."""
@@ -343,7 +341,7 @@ class DTWKNN(WindowClassifier):
             "offsets": self.train_.series.offsets,
             "measured": self.train_.measured,
             "subject_id": self.train_.subject_id,
-            "ballot": self.train_.ballot,
+            "ballot": self.train_.vote_weight,  # the name that stored models have had from the first
             "stay_id": self.stay_id_,
             "y": self.y_,
             "channel_weight": self.channel_weight_,
@@ -397,7 +395,7 @@ class DTWKNN(WindowClassifier):
         train = taken(self.train_, order)
         made.y_ = self.y_[order]
         if self.ids_ == NO_IDS:
-            made.stay_id_ = np.where(self.stay_id_[order] == -1, -1, np.arange(len(order)))
+            made.stay_id_ = np.arange(len(order))
             made.train_ = train
             return made
         made.ids_, made.codes_ = CODED, codes
@@ -416,13 +414,10 @@ class DTWKNN(WindowClassifier):
     def stores_of_patients(self) -> list[str]:
         """The series of the training stays, and under what ids."""
         check_is_fitted(self, "train_")
-        n = int((self.stay_id_ != -1).sum())
         held = (
-            f"`weights.safetensors` holds the hourly series of {n:,} training stays themselves, "
+            f"`weights.safetensors` holds the hourly series of {len(self.y_):,} training stays themselves, "
             "standardised, with the class of each"
         )
-        if self.prototypes == "barycentres":
-            held += f", and {len(self.y_) - n:,} averages of several stays"
         ids = {
             CLEAR: "and the stay and subject ids in clear.",
             CODED: "and coded ids of stay and person, which only who has the export can tell.",
@@ -430,7 +425,7 @@ class DTWKNN(WindowClassifier):
         }[self.ids_]
         how = (
             "To store it without any id: `keep_ids = false` and `exclude_same_subject = false`. The "
-            "series stay: to store fewer, `max_train`; averages in their place, `prototypes`."
+            "series stay; `max_train` stores fewer of them."
         )
         return [f"{held}, {ids}", how]
 
@@ -462,8 +457,8 @@ class DTWKNN(WindowClassifier):
             raise wrong(f"top_m = {self.top_m}", f"at most the {n_channels} variables there are")
         if len(candidates) == 1 and self.top_m is None and self.combine != "stacked":
             return train
-        mass = train.ballot[:, 0]
-        shares = out_of_subject_shares(train, candidates, self.weights, self._nearest)
+        mass = train.vote_weight[:, 0]
+        shares = out_of_subject_shares(train, candidates, self._nearest)
         chosen = select(shares, candidates, self.y_, mass, top_m=self.top_m)
         self.k_, self.selection_ = chosen.k, chosen
         if self.combine == "stacked":
@@ -475,31 +470,11 @@ class DTWKNN(WindowClassifier):
         series = channels_of(train.series, chosen.channels)
         return train._replace(series=series, measured=train.measured[:, chosen.channels])
 
-    def _condensed(self, train: Train) -> Train:
-        """The train set, or its prototypes; sets `y_` and `stay_id_` to go with them."""
-        if self.prototypes is None:
-            return train
-        assert self.n_prototypes is not None  # settings were checked
-        train, self.y_, position = condense(
-            train,
-            self.y_,
-            kind=self.prototypes,
-            n_prototypes=self.n_prototypes,
-            controls_only=self.prototypes_of == "controls",
-            dependent=self.metric == "dependent",
-            nearest=self._nearest,
-            random_state=self.random_state,
-        )
-        self.stay_id_ = np.where(position >= 0, self.stay_id_[position], -1)
-        if self.k_ > len(position):
-            raise wrong(f"k = {self.k_}", f"at most the {len(position)} prototypes")
-        return train
-
     def _without_ids(self, train: Train) -> Train:
         """The train set with nothing left that says whose the series are, if that is asked for."""
         if self.keep_ids:
             return train
-        self.stay_id_ = np.where(self.stay_id_ == -1, -1, np.arange(len(self.stay_id_)))
+        self.stay_id_ = np.arange(len(self.stay_id_))
         return train._replace(subject_id=np.full(len(train.subject_id), NO_SUBJECT))
 
     def _n_votes(self) -> int:
@@ -539,7 +514,7 @@ class DTWKNN(WindowClassifier):
             part = slice(begin, begin + QUERIES_AT_ONCE)
             queries = self._queries(X[part], None if end_h is None else end_h[part])
             found = self._nearest(queries, self.train_, self.k_)
-            shares[part] = case_share(found, self.train_.ballot, self.weights)
+            shares[part] = case_share(found, self.train_.vote_weight)
             exists[part] = queries.length > 0
         return shares, exists
 

@@ -4,35 +4,34 @@ A live stay: its risk after every hour, as the hours come in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
-from sepsis.cohort.windows import LOOKBACK_H
+from sepsis.cohort.settings import LOOKBACK_H
 from sepsis.models.dtw.neighbours import Neighbours
-from sepsis.models.dtw.series import NO_SUBJECT, Queries, Series
+from sepsis.models.dtw.reader import Reader
+from sepsis.models.dtw.series import Queries, Series, Train
 from sepsis.models.dtw.stream import Stream
 from sepsis.models.dtw.votes import case_share
-
-if TYPE_CHECKING:
-    from sepsis.models.dtw.knn import DTWKNN
 
 Charted = Mapping[str, float | Sequence[float]]
 
 
 class LiveStay:
     """
-    One stay asked of a fitted `DTWKNN` hour by hour; `DTWKNN.stream()` makes it.
+    One stay scored hour by hour by a fitted `DTWKNN`, whose `stream()` makes it.
 
     Parameters
     ----------
-    model : DTWKNN
-        Fitted.
-    subject_id : int, optional
-        Whose stay it is: training stays of the same subject are passed over, if the model passes over
-        any. Left out: none are.
+    reader : Reader
+    train : Train
+    subject_id : int
+        Training stays of this subject are left out; `NO_SUBJECT` leaves out none.
+    stream : Stream or None
+        None: every hour is a sweep of the whole stay.
+    nearest, combined : callable
+        The model's sweep (queries to neighbours), and its risk from the variables' shares of cases.
 
     Attributes
     ----------
@@ -40,25 +39,23 @@ class LiveStay:
         Hours pushed so far, the first being that after ICU admission.
     """
 
-    def __init__(self, model: DTWKNN, subject_id: int | None = None):
-        check_is_fitted(model, "train_")
-        self.model = model
+    def __init__(
+        self,
+        reader: Reader,
+        train: Train,
+        subject_id: int,
+        stream: Stream | None,
+        *,
+        nearest: Callable[[Queries], Neighbours],
+        combined: Callable[[np.ndarray], np.ndarray],
+    ):
         self.n_hours = 0
-        self._subject_id = int(NO_SUBJECT)
-        if subject_id is not None and model.exclude_same_subject:
-            self._subject_id = int(model.coded_subjects(np.array([subject_id], np.int64))[0])
-        n_channels = len(model.channels_)
-        self._carried = np.zeros(n_channels)  # the training mean before the first value
+        self._reader, self._train, self._subject_id, self._stream = reader, train, subject_id, stream
+        self._nearest, self._combined = nearest, combined
+        n_channels = len(reader.channels)
+        self._filled = np.zeros(n_channels)  # last value carried forward; at first the training mean
         self._measured = np.zeros(n_channels, bool)
-        self._rows = np.zeros((0, model.train_.series.values.shape[1]), np.float32)
-        self._stream = None
-        if model.metric == "independent" and model.radius_h is None and model.backend == "numba":
-            self._stream = Stream(
-                model.train_,
-                model.k_,
-                length_normalise=model.length_normalise,
-                subject_id=self._subject_id,
-            )
+        self._rows = np.zeros((0, train.series.values.shape[1]), np.float32)
 
     @property
     def is_incremental(self) -> bool:
@@ -88,14 +85,14 @@ class LiveStay:
             If a value is infinite, their number is wrong, or the stay is longer than the windows' lookback:
             from then on a window loses its first hours, and is no longer the one before plus an hour.
         """
-        standardiser = self.model.reader_.standardiser
+        standardiser = self._reader.standardiser
         if standardiser is not None and self.n_hours >= LOOKBACK_H:
             raise ValueError(
                 f"dtw_knn: a stream ends after {LOOKBACK_H:g} hours; ask `predict_proba` from there on."
             )
         charted = self._of_the_hour(values)
-        carried, measured = self._carried.copy(), self._measured.copy()
-        for place, column in enumerate(self.model.reader_.columns):
+        filled, measured = self._filled.copy(), self._measured.copy()
+        for place, column in enumerate(self._reader.columns):
             if not len(charted[column]):
                 continue
             z = charted[column]
@@ -104,17 +101,17 @@ class LiveStay:
             total = 0.0
             for one in z:  # one after the other, as windows are binned: another order is another last bit
                 total += one
-            carried[place] = total / len(z)
+            filled[place] = total / len(z)
             measured[place] = True
-        row = _row(carried, self._rows.shape[1])  # refuses what does not fit, before anything is taken in
-        self._carried, self._measured = carried, measured
+        row = _row(filled, self._rows.shape[1])  # refuses what does not fit, before anything is taken in
+        self._filled, self._measured = filled, measured
         self._rows = np.concatenate([self._rows, row])
         self.n_hours += 1
         return self._risk()
 
     def _of_the_hour(self, values) -> list[np.ndarray]:
         """The charted values of each of the model's concepts, in the order of time."""
-        concepts = self.model.concepts_
+        concepts = self._reader.concepts
         if isinstance(values, Mapping):
             given = [np.atleast_1d(np.asarray(values.get(name, []), dtype=float)) for name in concepts]
         else:
@@ -125,7 +122,7 @@ class LiveStay:
                 )
             given = list(row[:, None])
         bad = sum(int(np.isinf(one).sum()) for one in given)
-        if self.model.reader_.standardiser is None:  # rows of arrays have no gaps
+        if self._reader.standardiser is None:  # rows of arrays have no gaps
             bad = sum(int((~np.isfinite(one)).sum()) + (len(one) == 0) for one in given)
         if bad:
             raise ValueError(f"dtw_knn: {bad} values of the hour are missing or not finite.")
@@ -134,22 +131,21 @@ class LiveStay:
     def _risk(self) -> float:
         """Ask the training series about the stay so far: by its newest row where a stream can."""
         if self._stream is not None:
-            found = self._stream.push(self._rows[-1, : len(self._carried)], self._measured)
+            found = self._stream.push(self._rows[-1, : len(self._filled)], self._measured)
         else:
             found = self._nearest_to_all()
-        share = case_share(found, self.model.train_.ballot, self.model.weights)
-        return float(self.model._combined(share)[0, 0])
+        return float(self._combined(case_share(found, self._train.vote_weight))[0, 0])
 
     def _nearest_to_all(self) -> Neighbours:
         """The whole sweep again."""
         queries = Queries(
-            series=Series(self._rows, np.array([0, self.n_hours]), len(self._carried)),
+            series=Series(self._rows, np.array([0, self.n_hours]), len(self._filled)),
             length=np.array([[self.n_hours]]),
             last=self._rows[-1:, None],
             measured=self._measured[None, None],
             subject_id=np.array([self._subject_id]),
         )
-        return self.model._nearest(queries, self.model.train_, self.model.k_)
+        return self._nearest(queries)
 
 
 def _row(values: np.ndarray, width: int) -> np.ndarray:

@@ -1,5 +1,5 @@
 """
-What a sweep leaves behind: the k nearest, kept while it goes, or every distance.
+The k nearest train series, kept while a sweep goes.
 """
 
 from __future__ import annotations
@@ -7,8 +7,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba.core import types
-from numba.extending import overload
 
 from sepsis.core.jit import kernel
 from sepsis.models.dtw.kernels import any_near
@@ -26,13 +24,13 @@ class Neighbours(NamedTuple):
     neighbour : ndarray of int32, shape (B, P, C, k)
         Position in the train series; -1 where the distance is infinite. Equal distances are ordered
         by position.
-    spill : ndarray of float64, shape (B, P, C, 3)
-        Series just as far as the k-th but not among the k: their number, and the sum of their ballots.
+    ties_beyond_k : ndarray of float64, shape (B, P, C, 3)
+        Series just as far as the k-th but not among the k: their number, and the sum of their vote weights.
     """
 
     distance: np.ndarray
     neighbour: np.ndarray
-    spill: np.ndarray
+    ties_beyond_k: np.ndarray
 
     @classmethod
     def none_yet(cls, shape: tuple[int, int, int], k: int) -> Neighbours:
@@ -45,7 +43,7 @@ class Neighbours(NamedTuple):
 
 
 @kernel
-def offer(candidate, n, ballot, distance, index, spill):
+def offer(candidate, n, vote_weight, distance, index, ties):
     """
     Put train series `n` among the k nearest of one channel if it is; count it if it ties with the k-th.
 
@@ -56,9 +54,9 @@ def offer(candidate, n, ballot, distance, index, spill):
     if not candidate <= worst or candidate == np.inf:
         return
     if candidate == worst and n > index[k - 1]:
-        spill[0] += 1.0
-        spill[1] += ballot[n, 0]
-        spill[2] += ballot[n, 1]
+        ties[0] += 1.0
+        ties[1] += vote_weight[n, 0]
+        ties[2] += vote_weight[n, 1]
         return
     pushed_out = index[k - 1]
     place = k - 1
@@ -71,11 +69,11 @@ def offer(candidate, n, ballot, distance, index, spill):
     distance[place] = candidate
     index[place] = n
     if distance[k - 1] < worst:
-        spill[:] = 0.0
+        ties[:] = 0.0
     elif pushed_out >= 0:
-        spill[0] += 1.0
-        spill[1] += ballot[pushed_out, 0]
-        spill[2] += ballot[pushed_out, 1]
+        ties[0] += 1.0
+        ties[1] += vote_weight[pushed_out, 0]
+        ties[2] += vote_weight[pushed_out, 1]
 
 
 @kernel
@@ -88,13 +86,14 @@ def _are_compared(queries, train, b, p, c, n, n_common, lane):
     return queries.measured[b, p, c] and train.measured[n, c]
 
 
-def take_ends(lanes, sink, b, c, prefixes, ends, scales, n_common, block, queries, train):
+@kernel
+def take_ends(lanes, found, b, c, prefixes, ends, scales, n_common, block, queries, train):
     """
-    Hand squares to `sink`: prefixes of query b, channel c, against a block of train series.
+    Offer squares to `found`: prefixes of query b, channel c, against a block of train series.
 
     Parameters
     ----------
-    sink : Neighbours, or ndarray of float32, shape (B, P, C, N)
+    found : Neighbours
         The caller takes the root. A pair that is not compared is left out.
     ends, scales : ndarray of float32
         Squares and their factors, those of the s-th of `prefixes` from `s * len(lanes)` on.
@@ -103,40 +102,13 @@ def take_ends(lanes, sink, b, c, prefixes, ends, scales, n_common, block, querie
     block : ndarray of int
         Positions of the train series in the lanes.
     """
-    if isinstance(sink, np.ndarray):
-        _store_ends(lanes, sink, b, c, prefixes, ends, scales, n_common, block, queries, train)
-    else:
-        _offer_ends(lanes, sink, b, c, prefixes, ends, scales, n_common, block, queries, train)
-
-
-@kernel
-def _store_ends(lanes, sink, b, c, prefixes, ends, scales, n_common, block, queries, train):
+    size, k = len(lanes), found.distance.shape[3]
     for s, p in enumerate(prefixes):
-        for lane in range(len(block)):
-            at, n = s * len(lanes) + lane, block[lane]
-            if _are_compared(queries, train, b, p, c, n, n_common, lane):
-                sink[b, p, c, n] = ends[at] * scales[at]
-
-
-@kernel
-def _offer_ends(lanes, sink, b, c, prefixes, ends, scales, n_common, block, queries, train):
-    size, k = len(lanes), sink.distance.shape[3]
-    for s, p in enumerate(prefixes):
-        if any_near(lanes, ends, scales, s * size, sink.distance[b, p, c, k - 1]):
-            distance, index, spill = sink.distance[b, p, c], sink.neighbour[b, p, c], sink.spill[b, p, c]
+        if any_near(lanes, ends, scales, s * size, found.distance[b, p, c, k - 1]):
+            distance, index = found.distance[b, p, c], found.neighbour[b, p, c]
+            ties = found.ties_beyond_k[b, p, c]
             for lane in range(len(block)):
                 at, n = s * size + lane, block[lane]
                 candidate = ends[at] * scales[at]
                 if candidate <= distance[k - 1] and _are_compared(queries, train, b, p, c, n, n_common, lane):
-                    offer(candidate, n, train.ballot, distance, index, spill)
-
-
-@overload(take_ends)
-def _take_ends(lanes, sink, b, c, prefixes, ends, scales, n_common, block, queries, train):
-    if isinstance(sink, types.Array):
-        return lambda lanes, sink, b, c, prefixes, ends, scales, n_common, block, queries, train: _store_ends(
-            lanes, sink, b, c, prefixes, ends, scales, n_common, block, queries, train
-        )
-    return lambda lanes, sink, b, c, prefixes, ends, scales, n_common, block, queries, train: _offer_ends(
-        lanes, sink, b, c, prefixes, ends, scales, n_common, block, queries, train
-    )
+                    offer(candidate, n, train.vote_weight, distance, index, ties)

@@ -82,7 +82,7 @@ class Reader:
         """The same, of the channels at some positions."""
         return replace(self, channels=tuple(self.channels[c] for c in columns))
 
-    def train(self, X, kept: np.ndarray, ballot: np.ndarray) -> tuple[Train, np.ndarray]:
+    def train(self, X, kept: np.ndarray, vote_weight: np.ndarray) -> tuple[Train, np.ndarray]:
         """
         (Train, stay_id) of the windows or series at the positions `kept`.
 
@@ -91,11 +91,11 @@ class Reader:
         if self.standardiser is None:
             series = series_of_arrays([X[i] for i in kept])
             measured = np.ones((len(kept), series.n_channels), bool)
-            return Train(series, measured, np.full(len(kept), NO_SUBJECT), ballot), kept.astype(np.int64)
+            return Train(series, measured, np.full(len(kept), NO_SUBJECT), vote_weight), kept.astype(np.int64)
         X = standardised(X[kept], self.standardiser)
         series = series_of_windows(X, self.columns)
         measured = measured_channels(X)[:, self.columns]
-        return Train(series, measured, X.subject_id.astype(np.int64), ballot), X.stay_id.astype(np.int64)
+        return Train(series, measured, X.subject_id.astype(np.int64), vote_weight), X.stay_id.astype(np.int64)
 
     def queries(self, X, end_h: np.ndarray | None) -> Queries:
         """

@@ -79,7 +79,7 @@ def stored_neighbours(
         stack=_stack(stored, 1 if settings["metric"] == "dependent" else n_channels)
         if "stack" in facts or stored.has("stack_coef")
         else None,
-        stay_id=stored.array("stay_id", (n,), "int64", least=-1, most=IDS),
+        stay_id=stored.array("stay_id", (n,), "int64", least=0, most=IDS),
         y=y,
         channel_weight=stored.array(
             "channel_weight", (1 if settings["metric"] == "dependent" else n_channels,), least=0.0
@@ -108,10 +108,10 @@ def _train(stored: Stored, n_channels: int) -> tuple[Train, np.ndarray]:
     measured = stored.array("measured", (n, n_channels), "bool", least=0, most=1)
     subject_id = stored.array("subject_id", (n,), "int64", least=float(NO_SUBJECT), most=IDS)
     y = stored.array("y", (n,), "int64", least=0, most=1)
-    ballot = stored.array("ballot", (n, 2), least=0.0)
-    if not (ballot[:, 1] == ballot[:, 0] * y).all():
+    vote_weight = stored.array("ballot", (n, 2), least=0.0)
+    if not (vote_weight[:, 1] == vote_weight[:, 0] * y).all():
         raise stored.wrong("ballot", "at odds with y", "the weight of a vote, and of a case's")
-    return Train(Series(values, offsets, n_channels), measured, subject_id, ballot), y
+    return Train(Series(values, offsets, n_channels), measured, subject_id, vote_weight), y
 
 
 def _stack(stored: Stored, n_channels: int) -> Stack:

@@ -119,7 +119,7 @@ def _x_step(queries, begin, end):
 
 
 @kernel
-def search_channels(begin, end, queries, order, train, members, lanes, length_normalise, sink):
+def search_channels(begin, end, queries, order, train, members, lanes, length_normalise, found):
     """
     Every channel along its own path: queries `begin` to `end` against the train series `members`.
 
@@ -131,8 +131,8 @@ def search_channels(begin, end, queries, order, train, members, lanes, length_no
         Positions of the train series, sorted by length.
     lanes : tuple
         See `dtw_vectors`.
-    sink : Neighbours or ndarray
-        See `take_ends`; gets the squares of the distances.
+    found : Neighbours
+        Gets the squares of the distances.
     """
     size = len(lanes)
     n_channels = train.series.n_channels
@@ -174,7 +174,7 @@ def search_channels(begin, end, queries, order, train, members, lanes, length_no
                     lanes, x, c * x_step, (c + 1) * x_step - n_prefixes, prefixes, length, is_own,
                     y, c * n_steps * size, n_steps, row, spare, scratch, ends,
                 )  # fmt: skip
-                take_ends(lanes, sink, b, c, prefixes, ends, scales, none, block, queries, train)
+                take_ends(lanes, found, b, c, prefixes, ends, scales, none, block, queries, train)
 
 
 @kernel
@@ -240,7 +240,7 @@ def _lay_mask(measured, block, size, together, mask):
 
 @kernel
 def search_by_costs(
-    begin, end, queries, order, train, members, lanes, length_normalise, sink, together, radius
+    begin, end, queries, order, train, members, lanes, length_normalise, found, together, radius
 ):
     """
     `search_channels` inside a band, or, if `together`, along one path for all channels.
@@ -281,7 +281,7 @@ def search_by_costs(
                         channels[0] = c
                         _sweep_costs(
                             lanes, b, c, channels[:1], prefixes, queries, train, block, x, x_step, y, n_steps,
-                            start, mask, row, spare, cost, length_normalise, sink, together, radius,
+                            start, mask, row, spare, cost, length_normalise, found, together, radius,
                         )  # fmt: skip
                 continue
             done[:] = False
@@ -304,7 +304,7 @@ def search_by_costs(
                 if n_measured:
                     _sweep_costs(
                         lanes, b, 0, channels[:n_measured], prefixes[:n_alike], queries, train, block, x,
-                        x_step, y, n_steps, start, mask, row, spare, cost, length_normalise, sink, together,
+                        x_step, y, n_steps, start, mask, row, spare, cost, length_normalise, found, together,
                         radius,
                     )  # fmt: skip
 
@@ -312,7 +312,7 @@ def search_by_costs(
 @kernel
 def _sweep_costs(
     lanes, b, c, channels, prefixes, queries, train, block, x, x_step, y, n_steps, start, mask, row, spare,
-    cost, length_normalise, sink, together, radius,
+    cost, length_normalise, found, together, radius,
 ):  # fmt: skip
     """One query down its table, for some channels together and some of its prefixes, sorted by length."""
     size = len(lanes)
@@ -361,19 +361,8 @@ def _sweep_costs(
                 ends[:] = _INF
             if p >= 0:
                 _scales(scale, factor, queries.length[b, p], block, train.series.offsets, length_normalise)
-                take_ends(
-                    lanes,
-                    sink,
-                    b,
-                    c,
-                    prefix[group + r : group + r + 1],
-                    ends,
-                    scale,
-                    n_common,
-                    block,
-                    queries,
-                    train,
-                )
+                ended = prefix[group + r : group + r + 1]
+                take_ends(lanes, found, b, c, ended, ends, scale, n_common, block, queries, train)
 
 
 @kernel

@@ -51,7 +51,6 @@ class Selection:
 def out_of_subject_shares(
     train: Train,
     candidates: Sequence[int],
-    weights: str,
     nearest: Callable[[Queries, Train, int], Neighbours],
 ) -> np.ndarray:
     """
@@ -77,7 +76,7 @@ def out_of_subject_shares(
         queries = whole_series_as_queries(train, begin, begin + QUERIES_AT_ONCE)
         found = nearest(queries, train, max(candidates))
         parts.append(
-            [case_share(first_k(found, k, train.ballot), train.ballot, weights)[:, 0] for k in candidates]
+            [case_share(first_k(found, k, train.vote_weight), train.vote_weight)[:, 0] for k in candidates]
         )
     return np.concatenate(parts, axis=1)
 

@@ -54,14 +54,14 @@ class Train(NamedTuple):
     measured : ndarray of bool, shape (N, C)
         Channels in which the series may be a neighbour; in the others it abstains.
     subject_id : ndarray of int64, shape (N,)
-    ballot : ndarray of float64, shape (N, 2)
+    vote_weight : ndarray of float64, shape (N, 2)
         Weight of the series in a vote, and the same weight if it is a case, else 0.
     """
 
     series: Series
     measured: np.ndarray
     subject_id: np.ndarray
-    ballot: np.ndarray
+    vote_weight: np.ndarray
 
 
 class Queries(NamedTuple):
@@ -93,6 +93,16 @@ class Queries(NamedTuple):
         """Prefix p of series b, shape (length, C)."""
         whole = self.series.one(b)[: self.length[b, p] - 1]
         return np.vstack([whole, self.last[b, p : p + 1, : self.series.n_channels]])
+
+
+def taken(train: Train, rows: np.ndarray) -> Train:
+    """The train series at some positions."""
+    parts = [train.series.one(n) for n in rows]
+    length = np.array([len(one) for one in parts], dtype=np.int64)
+    values = np.zeros((int(length.sum()), train.series.values.shape[1]), np.float32)
+    values[:, : train.series.n_channels] = np.concatenate(parts)
+    series = Series(values, np.concatenate([[0], np.cumsum(length)]), train.series.n_channels)
+    return Train(series, train.measured[rows], train.subject_id[rows], train.vote_weight[rows])
 
 
 def measured_channels(X: Windows) -> np.ndarray:

@@ -12,15 +12,12 @@ import numpy as np
 from sepsis.core.errors import SettingsError
 
 CHOICES = {
-    "weights": ("uniform", "distance"),
     "combine": ("mean", "validation_ap", "stacked"),
     "metric": ("independent", "dependent"),
-    "prototypes": (None, "medoids", "barycentres"),
-    "prototypes_of": ("both", "controls"),
     "backend": ("numba", "tslearn"),
 }
-LEAST = {"max_train": 2, "top_m": 1, "radius_h": 0, "n_prototypes": 1}  # of whole numbers, or none
-MOST_THREADS = 1_024
+MIN = {"max_train": 2, "top_m": 1, "radius_h": 0}  # of whole numbers, or none
+MAX_THREADS = 1_024
 WHERE = "[models.dtw_knn]"
 
 
@@ -70,15 +67,15 @@ def check_alone(settings: dict[str, Any]) -> None:
         if settings[setting] not in choices:
             named = " or ".join(repr(c) if c else "none" for c in choices)
             raise wrong(f"{setting} = {settings[setting]!r}", named)
-    for setting, least in LEAST.items():
+    for setting, least in MIN.items():
         value = settings[setting]
         if value is not None and not _is_whole(value):
             raise wrong(f"{setting} = {value}", "a whole number, or none")
         if value is not None and value < least:
             raise wrong(f"{setting} = {value}", f"{least} or more, or none")
     jobs = settings["n_jobs"]
-    if jobs is not None and not (_is_whole(jobs) and 1 <= abs(jobs) <= MOST_THREADS):
-        raise wrong(f"n_jobs = {jobs}", f"threads, at most {MOST_THREADS}, or -1 for all")
+    if jobs is not None and not (_is_whole(jobs) and 1 <= abs(jobs) <= MAX_THREADS):
+        raise wrong(f"n_jobs = {jobs}", f"threads, at most {MAX_THREADS}, or -1 for all")
     candidates_of(settings["k"])
     _check_channels(settings)
     _check_together(settings)
@@ -105,11 +102,6 @@ def _check_channels(settings: dict[str, Any]) -> None:
 
 
 def _check_together(settings: dict[str, Any]) -> None:
-    if (settings["prototypes"] is None) != (settings["n_prototypes"] is None):
-        raise wrong(
-            f"prototypes = {settings['prototypes']!r} and n_prototypes = {settings['n_prototypes']}",
-            "both or neither",
-        )
     if not settings["keep_ids"] and settings["exclude_same_subject"]:
         raise wrong(
             "keep_ids = False with exclude_same_subject = True",

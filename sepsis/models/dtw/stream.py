@@ -61,15 +61,9 @@ class Stream:
         self._y, self._rows = _aligned(self._y_at[-1]), _aligned(self._row_at[-1])
         self._start = np.zeros((len(n_steps), size), np.int64)
         _lay(
-            self._train,
-            self._members,
-            self._lanes,
-            self._y_at,
-            self._row_at,
-            self._y,
-            self._rows,
+            self._train, self._members, self._lanes, self._y_at, self._row_at, self._y, self._rows,
             self._start,
-        )
+        )  # fmt: skip
 
     def push(self, values: np.ndarray, measured: np.ndarray | None = None) -> Neighbours:
         """

@@ -46,17 +46,17 @@ def sweep(
     queries: Queries,
     train: Train,
     how: Warping,
-    sink: Neighbours | np.ndarray,
+    found: Neighbours,
     *,
     n_jobs: int | None = None,
     lanes: tuple | None = None,
 ) -> None:
     """
-    Every query prefix against every train series, the squares of the distances into `sink`.
+    Every query prefix against every train series, the squares of the distances into `found`.
 
     Parameters
     ----------
-    sink : Neighbours, or ndarray of float32, shape (B, P, C, N)
+    found : Neighbours, of shape (B, P, C, k)
         C is 1 if `how.together`.
     n_jobs : int, optional
         Threads, as in joblib: None is one, -1 all. The result does not depend on it.
@@ -75,7 +75,7 @@ def sweep(
 
     def work(begin: int) -> None:
         end = min(begin + per_task, n_queries)
-        args = (begin, end, queries, order, train, members, lanes, how.length_normalise, sink)
+        args = (begin, end, queries, order, train, members, lanes, how.length_normalise, found)
         if how.together or how.radius >= 0:
             search_by_costs(*args, how.together, how.radius)
         else:

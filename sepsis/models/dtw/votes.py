@@ -11,17 +11,15 @@ from sklearn.utils import check_random_state
 from sepsis.models.dtw.distance import Neighbours
 
 
-def case_share(found: Neighbours, ballot: np.ndarray, weights: str = "uniform") -> np.ndarray:
+def case_share(found: Neighbours, vote_weight: np.ndarray) -> np.ndarray:
     """
     Share of cases among the neighbours.
 
     Parameters
     ----------
     found : Neighbours, of shape (B, P, C, k)
-    ballot : ndarray, shape (N, 2)
+    vote_weight : ndarray, shape (N, 2)
         Vote of each training window, and the same vote if it is a case, else 0.
-    weights : "uniform" or "distance"
-        One vote each, or 1 / distance; neighbours at distance 0, if any, then vote alone.
 
     Returns
     -------
@@ -31,21 +29,17 @@ def case_share(found: Neighbours, ballot: np.ndarray, weights: str = "uniform") 
     """
     kept = found.neighbour >= 0
     weight = kept.astype(float)
-    if weights == "distance":
-        same = kept & (found.distance == 0)
-        near = np.divide(1.0, found.distance, out=np.zeros(kept.shape), where=kept & ~same)
-        weight = np.where(same.any(axis=-1, keepdims=True), same, near)
     farthest = kept & (found.distance == found.distance[..., -1:])
     places = farthest.sum(axis=-1)
-    portion = places / np.maximum(places + found.spill[..., 0], 1.0)
+    portion = places / np.maximum(places + found.ties_beyond_k[..., 0], 1.0)
     weight = np.where(farthest, weight * portion[..., None], weight)
-    votes = (weight[..., None] * ballot[found.neighbour]).sum(axis=-2)
-    votes += weight[..., -1:] * found.spill[..., 1:]
+    votes = (weight[..., None] * vote_weight[found.neighbour]).sum(axis=-2)
+    votes += weight[..., -1:] * found.ties_beyond_k[..., 1:]
     all_votes, case_votes = votes[..., 0], votes[..., 1]
     return np.divide(case_votes, all_votes, out=np.full(all_votes.shape, np.nan), where=all_votes > 0)
 
 
-def first_k(found: Neighbours, k: int, ballot: np.ndarray) -> Neighbours:
+def first_k(found: Neighbours, k: int, vote_weight: np.ndarray) -> Neighbours:
     """
     The k nearest, from a sweep that kept more: what a sweep for k alone would have found.
 
@@ -53,19 +47,19 @@ def first_k(found: Neighbours, k: int, ballot: np.ndarray) -> Neighbours:
     ----------
     found : Neighbours, of shape (B, P, C, K)
         With K at least k.
-    ballot : ndarray, shape (N, 2)
-        As in `case_share`: series that tie with the k-th and are cut off go to the spill.
+    vote_weight : ndarray, shape (N, 2)
+        As in `case_share`: series that tie with the k-th and are cut off go to the ties.
     """
     if k == found.distance.shape[-1]:
         return found
     worst = found.distance[..., k - 1 : k]
     tied = (found.distance[..., k:] == worst) & (found.neighbour[..., k:] >= 0)
-    spill = np.empty_like(found.spill)
-    spill[..., 0] = tied.sum(axis=-1)
-    spill[..., 1:] = (tied[..., None] * ballot[found.neighbour[..., k:]]).sum(axis=-2)
+    ties = np.empty_like(found.ties_beyond_k)
+    ties[..., 0] = tied.sum(axis=-1)
+    ties[..., 1:] = (tied[..., None] * vote_weight[found.neighbour[..., k:]]).sum(axis=-2)
     reaches_end = (found.distance[..., -1] == worst[..., 0]) & np.isfinite(worst[..., 0])
-    spill += np.where(reaches_end[..., None], found.spill, 0.0)
-    return Neighbours(found.distance[..., :k], found.neighbour[..., :k], spill)
+    ties += np.where(reaches_end[..., None], found.ties_beyond_k, 0.0)
+    return Neighbours(found.distance[..., :k], found.neighbour[..., :k], ties)
 
 
 def average_share(share: np.ndarray, channel_weight: np.ndarray, otherwise: float) -> np.ndarray:

@@ -33,7 +33,7 @@ def train_of(series, y=None, subjects=None):
         series=packed,
         measured=np.ones((len(series), packed.n_channels), bool),
         subject_id=np.full(len(series), NO_SUBJECT) if subjects is None else np.asarray(subjects),
-        ballot=np.stack([np.ones(len(series)), y], axis=1),
+        vote_weight=np.stack([np.ones(len(series)), y], axis=1),
     )
 
 
@@ -168,10 +168,10 @@ def test_the_k_kept_and_their_ties_agree_with_a_full_sort(seed, k, levels):
     train = train_of(value.reshape(-1, 1, 1), y)
     found = nearest(queries_of_arrays([[[0.0]]]), train, k)
     order = np.lexsort((np.arange(30), value))
-    distance, neighbour, spill = (part[0, 0, 0] for part in found)
+    distance, neighbour, ties = (part[0, 0, 0] for part in found)
     assert np.array_equal(distance, value[order][:k])
     left = [n for n in order[k:] if value[n] == distance[-1]]
-    assert list(spill) == [len(left), len(left), y[left].sum()]
+    assert list(ties) == [len(left), len(left), y[left].sum()]
     assert set(neighbour) | set(left) == {n for n in range(30) if value[n] <= distance[-1]}
     nearer = [n for n in order[:k] if value[n] < distance[-1]]
     assert list(neighbour[: len(nearer)]) == nearer
@@ -183,7 +183,7 @@ def test_fewer_candidates_than_k_leave_room_that_is_marked():
     assert (found.neighbour[..., 3:] == -1).all()
     assert np.isinf(found.distance[..., 3:]).all()
     assert np.isfinite(found.distance[..., :3]).all()
-    assert not found.spill.any()
+    assert not found.ties_beyond_k.any()
 
 
 def test_a_channel_not_measured_on_either_side_has_no_neighbour():
@@ -214,7 +214,7 @@ def test_tslearn_as_the_backend_finds_the_same(normalise):
     slow = nearest(queries, train, 4, length_normalise=normalise, backend="tslearn")
     assert np.array_equal(fast.neighbour, slow.neighbour)
     assert np.allclose(fast.distance, slow.distance, rtol=1e-4)
-    assert np.array_equal(fast.spill, slow.spill)
+    assert np.array_equal(fast.ties_beyond_k, slow.ties_beyond_k)
 
 
 def test_threads_change_nothing():

@@ -38,19 +38,16 @@ def ramp(*values):
 @given(
     seed=st.integers(0, 10**6),
     k=st.integers(1, 6),
-    weights=st.sampled_from(["uniform", "distance"]),
     normalise=st.booleans(),
 )
-def test_the_risk_agrees_with_an_ensemble_written_out_plainly(seed, k, weights, normalise):
+def test_the_risk_agrees_with_an_ensemble_written_out_plainly(seed, k, normalise):
     X, y = made_up_windows(9, seed)
     asked, _ = made_up_windows(3, seed + 1, first_subject=100)
-    model = DTWKNN(k=k, weights=weights, length_normalise=normalise).fit(X, y)
+    model = DTWKNN(k=k, length_normalise=normalise).fit(X, y)
     standardiser = Standardiser.learn(X)
     train = z_scores(X, standardiser)
     expected = [
-        oracle.ensemble_risk(
-            one, train, y, k=k, weights=weights, length_normalise=normalise, otherwise=y.mean()
-        )
+        oracle.ensemble_risk(one, train, y, k=k, length_normalise=normalise, otherwise=y.mean())
         for one in z_scores(asked, standardiser)
     ]
     assert risks(model, asked) == pytest.approx(expected, rel=1e-4, abs=1e-6)
@@ -93,15 +90,6 @@ def test_the_order_of_the_training_windows_does_not_matter_even_with_ties():
     for seed in range(5):
         order = np.random.default_rng(seed).permutation(8)
         assert risks(DTWKNN(k=4).fit(X[order], y[order]), asked) == pytest.approx(expected, rel=1e-12)
-
-
-def test_neighbours_at_distance_zero_vote_alone_when_votes_are_weighted_by_distance():
-    X = windows_of([{"lactate": ramp(v, v, v, v)} for v in (2, 2, 3, 4)])
-    y = np.array([1, 0, 0, 0])
-    asked = windows_of([{"lactate": ramp(2, 2, 2, 2)}, {"lactate": ramp(5, 5, 5, 5)}], subjects=[98, 99])
-    risk = risks(DTWKNN(k=4, weights="distance").fit(X, y), asked)
-    # 5 is 3, 3, 2 and 1 units from the others: votes in the ratio 1/3 : 1/3 : 1/2 : 1
-    assert risk == pytest.approx([1 / 2, (1 / 3) / (1 / 3 + 1 / 3 + 1 / 2 + 1)])
 
 
 def test_a_variable_never_measured_in_the_query_does_not_vote():
@@ -336,7 +324,6 @@ def test_arrays_and_windows_are_not_mixed():
     [
         ({"k": 0}, r"\[models.dtw_knn\]: k = 0. Expected: 1 or more."),
         ({"k": 13}, "k = 13. Expected: at most the 12 training windows."),
-        ({"weights": "gaussian"}, "weights = 'gaussian'. Expected: 'uniform' or 'distance'."),
         ({"combine": "max"}, "combine = 'max'. Expected: 'mean' or 'validation_ap' or 'stacked'."),
         ({"backend": "aeon"}, "backend = 'aeon'. Expected: 'numba' or 'tslearn'."),
         ({"max_train": 1}, "max_train = 1. Expected: 2 or more, or none."),

@@ -68,9 +68,7 @@ def test_windows_are_compared_over_the_variables_that_both_measured():
         {},
         {"k": (1, 3, 5)},
         {"combine": "stacked", "length_normalise": True},
-        {"prototypes": "barycentres", "n_prototypes": 4, "k": 2},
-        {"prototypes": "medoids", "n_prototypes": 4, "k": 2, "prototypes_of": "controls"},
-        {"combine": "validation_ap", "weights": "distance"},
+        {"combine": "validation_ap"},
     ],
     ids=str,
 )

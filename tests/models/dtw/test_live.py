@@ -17,9 +17,9 @@ def hours_of(events, stay_id, n_hours):
 
 SETTINGS = [
     {},
-    {"weights": "distance", "length_normalise": True},
+    {"length_normalise": True},
     {"combine": "stacked", "channels": "top_m", "top_m": 2},
-    {"channels": ["lactate"], "prototypes": "medoids", "n_prototypes": 8},
+    {"channels": ["lactate"], "max_train": 30},
 ]
 
 
@@ -143,4 +143,4 @@ def test_an_hour_of_many_values_is_their_mean_to_the_last_bit():
         values, standardised(window, model.reader_.standardiser).hourly()[0], strict=True
     ):
         live.push({"map": hour})
-        assert live._carried[2] == expected[2]  # in float64, before it becomes a row
+        assert live._filled[2] == expected[2]  # in float64, before it becomes a row

@@ -34,7 +34,7 @@ def test_a_smaller_k_read_off_a_wider_sweep_is_what_its_own_sweep_finds(seed, k,
     model = DTWKNN(k=k).fit(X, y)
     queries = model._queries(asked, None)
     own = model._nearest(queries, model.train_, k)
-    read_off = first_k(model._nearest(queries, model.train_, 8), k, model.train_.ballot)
+    read_off = first_k(model._nearest(queries, model.train_, 8), k, model.train_.vote_weight)
     for a, b in zip(own, read_off, strict=True):
         assert np.array_equal(a, b)
 
@@ -56,7 +56,7 @@ def plain_shares(X, y, k):
             else oracle.distance(oracle.filled(z[b][:, c]), oracle.filled(z[n][:, c]))
             for n in range(len(X))
         ]
-        share = oracle.share_of_cases(distances, y, [1.0] * len(X), k, "uniform")
+        share = oracle.share_of_cases(distances, y, [1.0] * len(X), k)
         out[b, c] = np.nan if share is None else share
     return out
 
@@ -197,7 +197,7 @@ def test_a_stack_is_a_logistic_regression_on_shares():
     model = DTWKNN(k=5, combine="stacked").fit(X, y)
     asked, _ = made_up_windows(5, 33, first_subject=1000)
     share = case_share(
-        model._nearest(model._queries(asked, None), model.train_, 5), model.train_.ballot, "uniform"
+        model._nearest(model._queries(asked, None), model.train_, 5), model.train_.vote_weight
     )[:, 0]
     sd = np.sqrt(y.mean() * (1 - y.mean()) / 5)
     log_odds = [
@@ -265,6 +265,6 @@ def test_a_setting_that_makes_no_sense_says_what_would(options, message):
 def test_out_of_subject_shares_need_nothing_but_the_train_set():
     X, y = made_up_windows(10, 37)
     model = DTWKNN(k=2).fit(X, y)
-    shares = out_of_subject_shares(model.train_, (1, 2), "distance", model._nearest)
+    shares = out_of_subject_shares(model.train_, (1, 2), model._nearest)
     assert shares.shape == (2, 10, 3)
     assert ((shares >= 0) & (shares <= 1) | np.isnan(shares)).all()
