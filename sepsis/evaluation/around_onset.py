@@ -1,5 +1,5 @@
 """
-Mean risk by hours to onset: does it rise before onset, and only in those who reach it?
+Mean risk by hours to onset, in cases and in controls.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ def risk_around_onset(hours: Hours, *, n_bootstrap: int, level: float, random_st
     """
     Mean risk of cases by hours to onset, and of controls by hours to their reference hour.
 
-    A risk counts for the whole hour that it lies in: -1 is the hour that ends at onset. Stays differ
-    from hour to hour, since they begin and end.
+    A risk counts for the whole hour that contains it: -1 is the hour that ends at onset.
 
     Returns
     -------
@@ -40,7 +39,7 @@ def risk_around_onset(hours: Hours, *, n_bootstrap: int, level: float, random_st
 
 
 def risk_at_horizons(risk_set: RiskSet, *, n_bootstrap: int, level: float, random_state) -> pd.DataFrame:
-    """The same from fixed-horizon risks: as many points as there are horizons."""
+    """The same from fixed-horizon risks, one point per horizon."""
     size, n_horizons = len(risk_set.stay_id), len(risk_set.horizons)
     stay, column = np.tile(np.arange(size), n_horizons), np.repeat(np.arange(n_horizons), size)
     risk = risk_set.risk.reshape(len(risk_set.models), -1)
@@ -53,7 +52,7 @@ def risk_at_horizons(risk_set: RiskSet, *, n_bootstrap: int, level: float, rando
 def _curve(
     models, subject_id, is_case, stay, column, risk, places, n_bootstrap, level, random_state
 ) -> pd.DataFrame:
-    """Means by class and place; stay, column (T,) say whose and where each risk (M, T) is."""
+    """Means by class and place; stay and column (T,) locate each risk (M, T)."""
     unit, has_event = units_of(subject_id, is_case)
     shape = (len(has_event), len(places))
     statistics, stays = {}, {}
@@ -79,5 +78,4 @@ def _curve(
 
 
 def _weighted_mean(total, count) -> Statistic:
-    """Mean at every place, shape (places, R), as a function of resampling weights."""
     return lambda weights: {"mean": ratio(weights @ total, weights @ count).T}

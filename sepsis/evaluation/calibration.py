@@ -1,8 +1,7 @@
 """
-Whether a risk of 0.2 happens in 2 of 10.
+Calibration of fixed-horizon risks, with and without recalibration.
 
-In the fixed-horizon view the share of cases is that of the cohort, so a model can be calibrated for
-it and for no ward; `recalibration` moves a model to where it is used.
+It refers to the prevalence of the cohort; elsewhere a model needs recalibration (`sepsis.calibration`).
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ from sepsis.evaluation.risk_set import RiskSet
 from sepsis.evaluation.rows import MetricRows, ratio
 
 BINS = 10
-KNOTS = (0.05, 0.35, 0.65, 0.95)  # quantiles of the log odds at which the curve may bend
-CURVE_RESAMPLES = 200  # resamples behind the intervals of ici, e50 and e90, each of which sorts all stays
+KNOTS = (0.05, 0.35, 0.65, 0.95)  # quantiles of the log odds
+CURVE_RESAMPLES = 200  # for intervals of ici, e50 and e90: each resample sorts all stays
 Z = 1.959964  # of the 95 % intervals in the reliability curve
 
 
 @dataclass(frozen=True, eq=False)
 class Spline:
     """
-    Columns of a restricted cubic spline: cubic between the outer knots, straight beyond them.
+    Restricted cubic spline basis: cubic between the outer knots, linear beyond them.
 
     Attributes
     ----------
@@ -43,11 +42,11 @@ class Spline:
 
     @classmethod
     def of(cls, x) -> Spline:
-        """A spline with its knots at quantiles of x, those that fall together being one."""
+        """A spline with its knots at distinct quantiles of x."""
         return cls(np.unique(np.quantile(x, KNOTS)))
 
     def columns(self, x) -> np.ndarray:
-        """1, x, and the bends, shape (N, K) or (N, 2)."""
+        """The basis 1, x and the cubic terms, shape (N, K) or (N, 2)."""
         x = np.asarray(x, dtype=float)
         k = self.knots
         made = [np.ones_like(x), x]
@@ -64,7 +63,7 @@ class Spline:
 
 def equal_mass_bins(risk, size: int = BINS) -> np.ndarray:
     """
-    Bins of about equally many risks; equal risks lie in one bin, and there may be fewer than `size`.
+    Bins of about equal size; ties share a bin, so there may be fewer than `size`.
 
     Examples
     --------
@@ -81,7 +80,7 @@ def equal_mass_bins(risk, size: int = BINS) -> np.ndarray:
 
 def linear_measures(is_case, risk, unit, n_units: int) -> Statistic:
     """
-    Measures of calibration that cost one product of matrices per resample.
+    Measures of calibration that cost one matrix product per resample.
 
     Parameters
     ----------
@@ -93,9 +92,9 @@ def linear_measures(is_case, risk, unit, n_units: int) -> Statistic:
     Returns
     -------
     measures : callable
-        weights (R, G) to arrays (R,): calibration_intercept (with the slope held at 1; above 0:
-        risks too low), calibration_slope (below 1: risks too extreme), observed_expected, ece
-        (equal-mass bins), brier. NaN where not defined.
+        weights (R, G) to arrays (R,): calibration_intercept (slope held at 1; above 0: risks too low),
+        calibration_slope (below 1: risks too extreme), observed_expected, ece (equal-mass bins), brier; NaN
+        if undefined.
 
     References
     ----------
@@ -128,13 +127,8 @@ def linear_measures(is_case, risk, unit, n_units: int) -> Statistic:
 
 def curve_measures(is_case, risk, unit, n_units: int) -> Statistic:
     """
-    ici, e50 and e90: mean, median and 90th percentile of the distance between the risk and the
-    smoothed share of cases (a logistic restricted cubic spline of the log odds).
-
-    Parameters
-    ----------
-    is_case, risk, unit
-        As in `linear_measures`.
+    ici, e50 and e90: mean, median and 90th percentile of the distance between risk and smoothed share of
+    cases (logistic restricted cubic spline of the log odds); arguments as in `linear_measures`.
 
     References
     ----------
@@ -176,35 +170,35 @@ def calibration_metrics(
     random_state,
 ) -> pd.DataFrame:
     """
-    Calibration of every model at every horizon, as it is and recalibrated.
+    Calibration of every model at every horizon, with and without recalibration.
 
     Parameters
     ----------
     recalibrations : dict
-        By model and method; fitted on other people.
+        By model and method; fitted on other subjects.
 
     Returns
     -------
     metrics : DataFrame
-        `setting` is "" for the risks as they are, else the method.
+        `setting` is "" without recalibration, else the method.
     """
     unit, has_event = units_of(risk_set.subject_id, risk_set.is_case)
     once = np.ones((1, len(has_event)), np.int32)
     rows = MetricRows("calibration", "all", level, len(risk_set.is_case), int(risk_set.is_case.sum()))
-    judged = list(variants(risk_set, recalibrations))
+    variant = list(variants(risk_set, recalibrations))
     for make, most in ((linear_measures, n_bootstrap), (curve_measures, min(n_bootstrap, CURVE_RESAMPLES))):
         measures = together(
-            {k: make(risk_set.is_case, risk, unit, len(has_event)) for k, (*_, risk) in enumerate(judged)}
+            {k: make(risk_set.is_case, risk, unit, len(has_event)) for k, (*_, risk) in enumerate(variant)}
         )
         samples = resampled(has_event, most, random_state, measures)
         for (k, metric), estimate in measures(once).items():
-            model, horizon, setting, _ = judged[k]
+            model, horizon, setting, _ = variant[k]
             rows.add(model, horizon, metric, estimate[0], samples[k, metric], setting=setting)
     return rows.table()
 
 
 def variants(risk_set: RiskSet, recalibrations: dict[tuple[str, str], Recalibration]):
-    """(model, horizon, setting, risk) of risks as they are and recalibrated."""
+    """(model, horizon, setting, risk) without and with recalibration."""
     for m, model in enumerate(risk_set.models):
         for h, horizon in enumerate(risk_set.horizons):
             yield model, horizon, "", risk_set.risk[m, h]
@@ -222,8 +216,8 @@ def reliability_curve(
     Returns
     -------
     curve : DataFrame
-        model, horizon_h, variant ("as is" or the method), bin, predicted, observed, low, high, n; low
-        and high are Wilson's 95 % interval.
+        model, horizon_h, variant ("as is" or the method), bin, predicted, observed, low, high, n; low and
+        high are Wilson's 95 % interval.
 
     References
     ----------

@@ -1,10 +1,9 @@
 """
-Scores before anybody acted: the hours up to the first antibiotic, culture or suspicion of infection.
+Scores before treatment: the hours up to the first antibiotic, culture or suspicion of infection.
 
-A model that reads orders, or their echo in the measurements, repeats what a clinician has already
-seen. So everything is judged once more on the hours before that, and both figures are shown. A case
-treated before its fixed hour has no risk left there and leaves that risk set, so the two figures are
-also about different stays; n says how many.
+A model that reads orders, or their effects on measurements, repeats what clinicians already suspect. The main
+views are therefore repeated on earlier hours. A case treated before a fixed horizon has no risk left there,
+so the two results refer to different stays.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ KEY = ["model", "view", "horizon_h", "metric", "setting"]
 
 def censor_scores(scores: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
     """
-    Scores whose risks after min(antibiotic_h, culture_h, suspicion_h) are gone.
+    Scores without risks after min(antibiotic_h, culture_h, suspicion_h).
 
     Reads    scores and outcomes that were checked
-    Rule     a risk at that very hour stays: it has seen what was charted then, and no later.
+    Rule     a risk at that very hour is kept.
     """
     first = outcomes.set_index("stay_id")[list(TIMES)].min(axis=1)
     late = scores.time_h.to_numpy() > first.loc[scores.stay_id].to_numpy() + TOLERANCE_H
@@ -33,13 +32,13 @@ def censor_scores(scores: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
 
 def before_after(metrics: pd.DataFrame) -> pd.DataFrame:
     """
-    Each figure on all hours and on those before treatment, side by side.
+    Each measure on all hours and on those before treatment, side by side.
 
     Returns
     -------
     table : DataFrame
-        model, view, horizon_h, metric, setting, all, before_treatment, difference (before treatment
-        less all), n, n_before_treatment; no rows where nothing was censored.
+        model, view, horizon_h, metric, setting, all, before_treatment, difference (before treatment minus
+        all), n, n_before_treatment; no rows if nothing was censored.
     """
     columns = [*KEY, "estimate", "n"]
     all_of = metrics.loc[metrics.group == "all", columns].rename(columns={"estimate": "all"})

@@ -1,9 +1,8 @@
 """
 The continuous view: at every hour before onset, does onset follow within W hours?
 
-An hour t is positive if onset lies in (t, t + W]; hours at or after onset are left out. Every hour
-can count alike, and then long stays speak loudest; or every stay can count alike, its hours sharing
-its weight.
+An hour t is positive if onset lies in (t, t + W]; hours at or after onset are excluded. Hours are weighted
+equally, or stays are, each stay sharing its weight among its hours.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ def continuous_metrics(
     shown: bool = True,
 ) -> pd.DataFrame:
     """
-    AUROC, AUPRC, its normalised form and the prevalence for every W, per hour and per stay.
+    AUROC, AUPRC, normalised AUPRC and prevalence for every W, weighted per hour and per stay.
 
     Parameters
     ----------
@@ -66,7 +65,7 @@ def continuous_metrics(
 
 
 def _measures(rankings, share, positive, unit, weights) -> dict[str, np.ndarray]:
-    """Measures (M, R) and the prevalence (R,) under each row of weights."""
+    """Measures (M, R) and prevalence (1, R) under each row of weights."""
     weights = np.asfortranarray(weights)
     found = [weighted_discrimination(ranking, unit, weights, share) for ranking in rankings]
     share = np.ones(len(positive)) if share is None else share
@@ -83,7 +82,6 @@ def _measures(rankings, share, positive, unit, weights) -> dict[str, np.ndarray]
 
 
 def _add(rows: MetricRows, models, window, setting: str, estimates, samples, differences: bool) -> None:
-    """The rows of one W and weighting."""
     for m, model in enumerate(models):
         for metric, estimate in estimates.items():
             at = m if metric != "prevalence" else 0

@@ -1,9 +1,8 @@
 """
-What is asked of scores and outcomes before anything is computed from them.
+The contract of scores and outcomes, checked before anything is computed.
 
-A score table needs stay_id, subject_id, time_h and risk; whoever made it. What else the contract has
-is added here (`complete_scores`) and what was added is said. Messages carry counts and column names
-only.
+A score table needs stay_id, subject_id, time_h and risk; `complete_scores` adds the other columns. Messages
+contain counts and column names only.
 """
 
 from __future__ import annotations
@@ -16,18 +15,17 @@ from sepsis.core.schema import check_table
 
 OUTCOME_COLUMNS = ("stay_id", "subject_id", "is_case", "included", "exclusion")
 OPTIONAL_OUTCOMES = ("onset_h", "stay_h", "antibiotic_h", "culture_h", "suspicion_h")
-SCORE_COLUMNS = ("stay_id", "subject_id", "time_h", "risk")  # the least that a score table has
-MODEL = "model"  # name of a model that has none
-TOLERANCE_H = 1e-6  # hours are floats that were subtracted
-FARTHEST_H = 50_000.0  # from ICU admission, nearly six years: what is farther counts in another unit
+SCORE_COLUMNS = ("stay_id", "subject_id", "time_h", "risk")  # required of a score table
+MODEL = "model"  # name of a model without one
+TOLERANCE_H = 1e-6  # differences of hours are floats
+MAX_TIME_H = 50_000.0  # from ICU admission, nearly six years: beyond it the unit must be another
 
 
 def checked_outcomes(outcomes: pd.DataFrame) -> pd.DataFrame:
     """
     The labels as evaluation reads them: classes without gaps, times as numbers.
 
-    Times that the labels do not have (`OPTIONAL_OUTCOMES`) become NaN; other columns stay as they
-    are, since they may be subgroups.
+    Missing times (`OPTIONAL_OUTCOMES`) become NaN; other columns are kept, since they may define subgroups.
 
     Raises
     ------
@@ -54,7 +52,6 @@ def checked_outcomes(outcomes: pd.DataFrame) -> pd.DataFrame:
 
 
 def _hours(outcomes: pd.DataFrame, column: str):
-    """A time of the labels as floats; NaN where they have none."""
     if column not in outcomes.columns:
         return np.nan
     try:
@@ -67,10 +64,10 @@ def _hours(outcomes: pd.DataFrame, column: str):
 
 def complete_scores(scores: pd.DataFrame) -> pd.DataFrame:
     """
-    A score table of anybody with every column of the contract but `is_case`.
+    A score table with every column of the contract but `is_case`.
 
-    Rule     no model: "model"; no horizon_h: hourly rows; no split: the split that the same stay has
-             in other rows, else ""; no reference_h: likewise, else NaN; no risk_sd: NaN; no reason: "".
+    Rule     no model: "model"; no horizon_h: hourly rows; no split: that of the same stay in other rows, else
+             ""; no reference_h: likewise, else NaN; no risk_sd: NaN; no reason: "".
 
     Raises
     ------
@@ -96,7 +93,7 @@ def complete_scores(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _split_of_the_stay(scores: pd.DataFrame) -> pd.Series:
-    """Splits, those of models that know none taken from other models' rows of the same stay."""
+    """Splits; models without any take them from other models' rows of the same stay."""
     without = ~(scores.split != "").groupby(scores.model).transform("any")
     if not without.any() or without.all():
         return scores.split
@@ -105,7 +102,7 @@ def _split_of_the_stay(scores: pd.DataFrame) -> pd.Series:
 
 
 def _reference_of_the_stay(scores: pd.DataFrame) -> pd.Series:
-    """Reference hours, those of rows that know none taken from other rows of the same stay."""
+    """Reference hours; rows without one take it from other rows of the same stay."""
     given = scores.reference_h.astype("float64")
     if not given.isna().any() or given.isna().all():
         return given
@@ -115,25 +112,23 @@ def _reference_of_the_stay(scores: pd.DataFrame) -> pd.Series:
 
 def checked_scores(scores: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
     """
-    Scores that keep their contract and belong to these outcomes.
-
-    What tables of others may lack is added (`complete_scores`).
+    Scores, completed (`complete_scores`), that keep their contract and belong to these outcomes.
 
     Raises
     ------
     ExportError
         If a column is missing, there is no row, a risk lies outside [0, 1] or has no time, a time is
-        none in hours, a model scores a stay twice at one horizon or hour, a stay is not in the labels,
-        class or subject differ from the labels, two models were asked at different times, or a
-        prediction was made later than it says.
+        implausible, a model scores a stay twice at one horizon, a stay is not in the labels, class or subject
+        differ from the labels, models have different prediction times, or a prediction is later than its
+        horizon allows.
     """
     scores = complete_scores(scores)
     _check_numbers(scores)
     known = outcomes.set_index("stay_id")
-    strangers = int(scores.stay_id[~scores.stay_id.isin(known.index)].nunique())
+    unknown = int(scores.stay_id[~scores.stay_id.isin(known.index)].nunique())
     refuse(
         "scores",
-        strangers,
+        unknown,
         "stays are not in the labels",
         "scores of labelled stays",
         "Give the labels that the scores were made with.",
@@ -151,7 +146,6 @@ def checked_scores(scores: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame
 
 
 def _check_numbers(scores: pd.DataFrame) -> None:
-    """There are rows; each risk is a probability and has a time, and times are hours since ICU admission."""
     if scores.empty:
         raise ExportError("scores", "no row", "a risk per row", "Score some stays.")
     if not all(pd.api.types.is_numeric_dtype(scores[name]) for name in ("risk", "time_h")):
@@ -161,27 +155,26 @@ def _check_numbers(scores: pd.DataFrame) -> None:
         "scores",
         int(((risk < 0.0) | (risk > 1.0)).sum()),
         "risks lie outside 0 to 1",
-        "probabilities, and none where there is none",
-        "Divide percentages by 100; give other numbers (points, logits) a curve to a risk first.",
+        "probabilities, or null",
+        "Divide percentages by 100; convert points or logits to risks first.",
     )
     refuse(
         "scores",
         int((risk.notna() & time_h.isna()).sum()),
         "risks have no time_h",
-        "when the prediction was made",
+        "the time of the prediction",
         "Fill it in, or leave the risk empty.",
     )
     refuse(
         "scores",
-        int((time_h.abs() > FARTHEST_H).sum()),
-        f"rows lie more than {FARTHEST_H:,.0f} h from ICU admission",
+        int((time_h.abs() > MAX_TIME_H).sum()),
+        f"rows lie more than {MAX_TIME_H:,.0f} h from ICU admission",
         "time_h in hours since ICU admission",
         "Convert dates or seconds to hours.",
     )
 
 
 def _check_once_per_horizon(scores: pd.DataFrame) -> None:
-    """One row per stay, horizon and model; one time per stay and horizon."""
     fixed = scores[scores.horizon_h.notna()]
     repeated = int(fixed.duplicated(["stay_id", "horizon_h", "model"]).sum())
     refuse("scores", repeated, "rows repeat a stay, horizon and model", "one row for each", "Remove them.")
@@ -197,7 +190,7 @@ def _check_once_per_horizon(scores: pd.DataFrame) -> None:
 
 
 def _check_times(scores: pd.DataFrame, known: pd.DataFrame) -> None:
-    """A risk at horizon h was given no later than h hours before the reference, and before onset."""
+    """A risk at horizon h is given at least h hours before the reference and before onset."""
     late = scores.time_h > scores.reference_h - scores.horizon_h + TOLERANCE_H
     refuse(
         "scores",
@@ -219,7 +212,6 @@ def _check_times(scores: pd.DataFrame, known: pd.DataFrame) -> None:
 
 
 def _check_same_people(scores: pd.DataFrame, known: pd.DataFrame) -> None:
-    """Subject of every stay, and class of every stay judged at a horizon, are those of the labels."""
     labels = known.loc[scores.stay_id]
     subject = scores.subject_id.to_numpy() != labels.subject_id.to_numpy()
     refuse(
@@ -241,7 +233,7 @@ def _check_same_people(scores: pd.DataFrame, known: pd.DataFrame) -> None:
 
 
 def rows_of_split(scores: pd.DataFrame, split: str | None) -> pd.DataFrame:
-    """Rows of a split; all of them where none is asked for or the table knows no splits."""
+    """Rows of a split; all rows for None, or if the table has no splits."""
     if split is None or not (scores.split != "").any():
         return scores
     return scores[scores.split == split]

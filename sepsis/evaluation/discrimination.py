@@ -1,8 +1,7 @@
 """
-How well a risk ranks cases above controls: AUROC and step-wise average precision.
+Discrimination: AUROC and step-wise average precision, in one pass over scores that are sorted once.
 
-Both come from one pass over the scores, sorted once. The pass takes integer weights, so a bootstrap
-resample costs no sorting, only the pass. Tied risks are one threshold.
+The pass takes integer weights, so a bootstrap resample needs no sorting. Tied risks share a threshold.
 """
 
 from __future__ import annotations
@@ -13,23 +12,23 @@ import numpy as np
 
 from sepsis.core.jit import kernel
 
-BLOCK = 256  # resamples swept together: their counts stay in the nearest cache
-TINY = 1e-300  # nothing divided by nothing is nothing
+BLOCK = 256  # resamples swept together: their counts fit in the cache
+TINY = 1e-300  # 0 / 0 counts as 0
 
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
     """
-    Scores of one model at one horizon, sorted once, riskiest first.
+    Scores of one model at one horizon, sorted once, highest risk first.
 
     Attributes
     ----------
     order : ndarray of int64, shape (N,)
-        Position of each ranked stay in the arrays it was made from.
+        Index of each ranked stay in the original arrays.
     is_case : ndarray of bool, shape (N,)
         In ranked order.
     last_of_tie : ndarray of bool, shape (N,)
-        Whether the next stay has a lower risk: where a threshold lies.
+        Whether the next stay has a lower risk: a threshold.
     """
 
     order: np.ndarray
@@ -38,15 +37,7 @@ class Ranking:
 
     @classmethod
     def of(cls, is_case, risk) -> Ranking:
-        """
-        Rank stays by risk.
-
-        Parameters
-        ----------
-        is_case : array of bool, shape (N,)
-        risk : array of float, shape (N,)
-            No NaN: who has no risk must have been counted and set aside before.
-        """
+        """Rank stays by risk; arrays of shape (N,), no NaN."""
         risk = np.asarray(risk, dtype=float)
         is_case = np.asarray(is_case, dtype=bool)
         assert not np.isnan(risk).any(), "a stay without a risk cannot be ranked"
@@ -60,12 +51,11 @@ class Ranking:
 @kernel
 def _one_pass(unit, share, is_case, last_of_tie, weights, auroc, average_precision):
     """
-    AUROC and average precision of every column of `weights`, into the last two arguments.
+    Write AUROC and average precision of every column of `weights` into the last two arguments.
 
-    unit (N,) says which row of `weights` (G, R) belongs to each ranked row, share (N,) what that row
-    counts there; no share (0,) stands for 1. Resamples lie side by side, so that one step down the
-    ranking is one sweep over a block of them. Counts below 2^53 are exact in floating point, and so
-    is the number of concordant pairs (ties half, hence doubled).
+    unit (N,) is the row of `weights` (G, R) of each ranked stay, share (N,) its weight within the unit ((0,):
+    1). Resamples are swept in blocks. Counts below 2^53 are exact, and so is the doubled number of concordant
+    pairs.
     """
     for first in range(0, weights.shape[1], BLOCK):
         last = min(first + BLOCK, weights.shape[1])
@@ -76,7 +66,7 @@ def _one_pass(unit, share, is_case, last_of_tie, weights, auroc, average_precisi
         tied_controls = np.zeros(size)
         doubled = np.zeros(size)
         precision = np.zeros(size)
-        alone = True  # whether the next row begins a tie
+        alone = True  # whether the next row starts a new threshold
         for i in range(len(unit)):
             weight = weights[unit[i], first:last]
             each = share[i] if len(share) else 1.0
@@ -121,18 +111,16 @@ def weighted_discrimination(ranking: Ranking, unit, weights, share=None) -> tupl
     ----------
     ranking : Ranking, length N
     unit : array of int, shape (N,)
-        Column of `weights` that each row (in the order `ranking` was made from) takes its weight
-        from: the subject's number in a subject bootstrap.
+        Column of `weights` for each row, in the original order: the subject in a subject bootstrap.
     weights : array of int, shape (R, G)
-        How often each unit counts, in each of R resamples. Column after column in memory
-        (`np.asfortranarray`) if they are used for several rankings, or they are copied each time.
+        Count of each unit in each of R resamples; in Fortran order (`np.asfortranarray`) no copy is made.
     share : array of float, shape (N,), optional
-        What each row counts within its unit, say one part of its stay's hours; 1 where left out.
+        Weight of each row within its unit, say its share of the stay's hours; 1 by default.
 
     Returns
     -------
     auroc, average_precision : ndarray, shape (R,)
-        NaN in a row whose weights leave no case, and for AUROC no control.
+        NaN if the weights leave no case, and for AUROC no control.
     """
     unit = np.ascontiguousarray(np.asarray(unit)[ranking.order])
     share = np.empty(0) if share is None else np.asarray(share, dtype=float)[ranking.order]
@@ -144,15 +132,15 @@ def weighted_discrimination(ranking: Ranking, unit, weights, share=None) -> tupl
 
 def auroc(is_case, risk, weight=None) -> float:
     """
-    Share of case-control pairs in which the case has the higher risk; a tie counts half.
+    Share of case-control pairs in which the case has the higher risk; ties count half.
 
     Parameters
     ----------
     is_case : array of bool, shape (N,)
     risk : array of float, shape (N,)
-        No NaN; only its order matters.
+        No NaN.
     weight : array of non-negative int, shape (N,), optional
-        How often each stay counts; once where left out.
+        Count of each stay; 1 by default.
 
     Returns
     -------
@@ -173,23 +161,18 @@ def auroc(is_case, risk, weight=None) -> float:
 
 def average_precision(is_case, risk, weight=None) -> float:
     """
-    Precision at every threshold, weighted by the recall gained there (AUPRC, step-wise).
+    Precision at every threshold, weighted by the gain in recall (step-wise AUPRC).
 
-    Not the trapezoid of the precision-recall curve, which is too optimistic between its points.
-
-    Parameters
-    ----------
-    is_case, risk, weight
-        As in `auroc`.
+    Linear interpolation of the precision-recall curve would be optimistic. Arguments as in `auroc`.
 
     Returns
     -------
     float
-        In (0, 1]; NaN if there is no case. A risk that ranks by chance has about the prevalence.
+        In (0, 1]; NaN without a case. An uninformative risk has about the prevalence.
 
     References
     ----------
-    Davis and Goadrich, ICML 2006, doi:10.1145/1143844.1143874 (why no straight lines).
+    Davis and Goadrich, ICML 2006, doi:10.1145/1143844.1143874.
 
     Examples
     --------
@@ -201,9 +184,7 @@ def average_precision(is_case, risk, weight=None) -> float:
 
 def normalised_average_precision(average_precision, prevalence):
     """
-    Average precision on a scale where chance is 0 and a perfect ranking 1: (AP - pi) / (1 - pi).
-
-    NaN where the prevalence is 1: there is nothing to rank.
+    Average precision scaled to 0 by chance and 1 at best: (AP - pi) / (1 - pi); NaN at a prevalence of 1.
 
     Examples
     --------
@@ -215,7 +196,6 @@ def normalised_average_precision(average_precision, prevalence):
 
 
 def _single(is_case, risk, weight) -> tuple[float, float]:
-    """(AUROC, average precision) under one set of weights."""
     size = len(np.asarray(risk))
     weight = np.ones(size, dtype=np.int64) if weight is None else np.asarray(weight)
     if not np.issubdtype(weight.dtype, np.integer):

@@ -1,7 +1,5 @@
 """
-The fixed-horizon view: how well risks given h hours before onset rank cases above controls.
-
-Cases are judged h hours before their onset, controls h hours before their reference hour.
+The fixed-horizon view: one risk per stay, h hours before onset (cases) or reference hour (controls).
 """
 
 from __future__ import annotations
@@ -34,13 +32,13 @@ def horizon_metrics(
     """
     AUROC, AUPRC, prevalence and paired differences at every horizon.
 
-    Every resample of subjects is used for all models and horizons, so differences are paired.
+    Each resample of subjects is used for all models and horizons, so differences are paired.
 
     Parameters
     ----------
     draws : RiskSet, or several of the same stays
-        Repeated draws of the controls' hours: estimates are their mean, and resample r looks at
-        draw r, in turn, so that intervals hold both sources of chance.
+        Repeated draws of the controls' reference hours: estimates are means over draws; resample r uses draw
+        r modulo their number, so intervals include both sources of variation.
     differences : bool
         Whether models are compared with each other.
     shown : bool
@@ -49,8 +47,8 @@ def horizon_metrics(
     Returns
     -------
     metrics : DataFrame
-        As `data_schema/7_metrics.toml`; the prevalence has no interval, because the number of
-        subjects with an event is held fixed.
+        As `data_schema/7_metrics.toml`; the prevalence has no interval, since the number of subjects with an
+        event is fixed.
     """
     draws = [draws] if isinstance(draws, RiskSet) else list(draws)
     risk_set = draws[0]
@@ -86,8 +84,8 @@ def _discrimination(draws, unit, weights) -> dict[str, np.ndarray]:
     """
     Measures of all models and horizons under each row of `weights` (R, G).
 
-    `draws` holds D times M times H rankings, draw r % D being the one of row r; `unit` (N,) is the
-    column of `weights` of each stay.
+    `draws` holds D x M x H rankings; row r uses draw r % D. `unit` (N,) is the column of `weights` of each
+    stay.
     """
     weights = np.asfortranarray(weights)
     shape = (len(draws[0]), len(draws[0][0]), len(weights))
@@ -111,13 +109,13 @@ def operating_metrics(
     random_state,
 ) -> pd.DataFrame:
     """
-    Sensitivity, specificity, share of alerts and precision where one of them is given, and the
-    partial AUROC, at every horizon.
+    Sensitivity, specificity, alert rate and precision at fixed limits, and the partial AUROC, at every
+    horizon.
 
     Parameters
     ----------
     target_prevalence : float, optional
-        Share of cases where the model would be used; precision is given for it too.
+        Prevalence where the model would be used; precision is given for it too.
     """
     unit, has_event = units_of(risk_set.subject_id, risk_set.is_case)
     once = np.ones((1, len(has_event)), np.int32)
@@ -142,7 +140,6 @@ def operating_metrics(
 def _at_limits(
     points: OperatingPoints, limits: Limits, target_prevalence
 ) -> dict[tuple[str, str], np.ndarray]:
-    """(metric, setting) to values (R,)."""
     made = {}
     for kind, values in (("specificity", limits.specificity), ("alert rate", limits.alert_rate)):
         for value in values:

@@ -1,8 +1,8 @@
 """
 Hourly risks: the same hours of the same stays for every model.
 
-An hour that some model has no risk for leaves all models, so that they are judged on one footing;
-stays that lose hours are counted. Scores need not lie on whole hours.
+An hour without a risk from some model is dropped for all models; stays that lose hours are counted. Scores
+need not be at whole hours.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Hours:
     onset_h : ndarray of float, shape (N,)
         Hours since ICU admission; NaN for controls.
     reference_h : ndarray of float, shape (N,)
-        Onset of cases, the cohort's matched hour of controls; NaN where it is not known.
+        Onset of cases, matched hour of controls; NaN if unknown.
     end_h : ndarray of float, shape (N,)
-        Discharge, or an hour after the last risk where the outcomes do not know it.
+        Discharge; an hour after the last risk if unknown.
     censor_h : ndarray of float, shape (N,)
-        First of antibiotic, culture and suspicion; NaN where there is none.
+        First of antibiotic, culture and suspicion; NaN without any.
     start : ndarray of int64, shape (N + 1,)
         Hours of stay i are start[i] to start[i + 1].
     time_h : ndarray of float, shape (T,)
@@ -46,9 +46,9 @@ class Hours:
     risk : ndarray of float, shape (M, T)
         No gaps.
     coverage : DataFrame
-        model, horizon_h, reason, n, n_events: stays that lack hours, or are left out.
+        model, horizon_h, reason, n, n_events: stays with missing hours, or excluded.
     dropped : int
-        Hours that some model has no risk for.
+        Hours dropped because some model has no risk.
     """
 
     models: tuple[str, ...]
@@ -67,26 +67,18 @@ class Hours:
 
     @property
     def stay(self) -> np.ndarray:
-        """Number of the stay of every hour, shape (T,)."""
+        """Index of the stay of every hour, shape (T,)."""
         return np.repeat(np.arange(len(self.stay_id)), np.diff(self.start))
 
     def only(self, stay_id) -> Hours:
-        """The hours of these stays."""
+        """The hours of some stays."""
         return self._kept(np.isin(self.stay_id, stay_id)[self.stay])
 
     def before(self, limit_h) -> Hours:
-        """
-        The hours at or before a limit of each stay; stays without a limit keep all.
-
-        Parameters
-        ----------
-        limit_h : array of float, shape (N,)
-            NaN for no limit.
-        """
+        """The hours at or before a limit of each stay, shape (N,); NaN for no limit."""
         return self._kept(~(self.time_h > np.asarray(limit_h)[self.stay] + TOLERANCE_H))
 
     def _kept(self, keep) -> Hours:
-        """Only some hours, and the stays that still have one."""
         counts = np.bincount(self.stay[keep], minlength=len(self.stay_id))
         there = counts > 0
         per_stay = {
@@ -107,8 +99,8 @@ def hourly_risks(scores: pd.DataFrame, outcomes: pd.DataFrame, *, split: str | N
     The hours of a split at which every model has a risk.
 
     Reads    scores and outcomes that were checked; rows whose `horizon_h` is null
-    Rule     stays that the labels exclude, hours after discharge and cases without an onset time are
-             left out and counted.
+    Rule     stays excluded by the labels, hours after discharge and cases without an onset time are excluded
+             and counted.
 
     Raises
     ------
@@ -120,11 +112,11 @@ def hourly_risks(scores: pd.DataFrame, outcomes: pd.DataFrame, *, split: str | N
     rows = rows_of_split(scores, split)
     rows = rows[rows.horizon_h.isna()]
     known = outcomes.set_index("stay_id")
-    rows, account = _of_judged_stays(rows, known)
+    rows, account = _evaluable(rows, known)
     if rows.empty:
         raise NothingLeftError(
             "scores",
-            f"none of {len(scores):,} rows is hourly, of split {split!r}, and of a stay to judge",
+            f"no hourly row of split {split!r} and an evaluable stay among {len(scores):,} rows",
             "risks by the hour",
             "Score with --hourly, or choose another split.",
         )
@@ -138,7 +130,7 @@ def hourly_risks(scores: pd.DataFrame, outcomes: pd.DataFrame, *, split: str | N
     if not whole.any():
         raise NothingLeftError(
             "scores", f"no hour of {len(stays):,} stays has a risk from all {len(models)} models",
-            "hours that all models have", "See `reason` in the scores; judge fewer models together.",
+            "hours that all models have", "See `reason` in the scores; evaluate fewer models together.",
         )  # fmt: skip
     hours = _assembled(models, stays, stay_of[whole], time_h[whole], risk[:, whole], known, rows)
     never = outcomes[outcomes.included & ~outcomes.stay_id.isin(scores.stay_id)]
@@ -153,11 +145,11 @@ def hourly_risks(scores: pd.DataFrame, outcomes: pd.DataFrame, *, split: str | N
     return replace(hours, coverage=coverage.reset_index(drop=True), dropped=int((~whole).sum()))
 
 
-_SPAN = 2**32  # ticks that a stay may last, either side of 2^31: 6.8 years, more than `FARTHEST_H`
+_SPAN = 2**32  # ticks that a stay may last, either side of 2^31: 6.8 years, more than `MAX_TIME_H`
 
 
-def _of_judged_stays(rows: pd.DataFrame, known: pd.DataFrame) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
-    """Rows that can be judged, and an account of the stays behind the others."""
+def _evaluable(rows: pd.DataFrame, known: pd.DataFrame) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
+    """Rows that can be evaluated, and coverage rows of the stays of the others."""
     account = []
 
     def without(out: np.ndarray, reason: str) -> None:
@@ -184,7 +176,7 @@ def _of_judged_stays(rows: pd.DataFrame, known: pd.DataFrame) -> tuple[pd.DataFr
 
 
 def _wide(rows: pd.DataFrame, models, stays) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sorted keys of stay and time (T,), times (T,), and risks (M, T) with NaN where there is none."""
+    """Sorted keys of stay and time (T,), times (T,), and risks (M, T), NaN if missing."""
     timed = rows[rows.time_h.notna()]
     ticks = np.rint(timed.time_h.to_numpy(float) * TICKS_PER_H).astype(np.int64) + _SPAN // 2
     keys = np.searchsorted(stays, timed.stay_id.to_numpy()) * _SPAN + ticks
@@ -204,7 +196,7 @@ def _wide(rows: pd.DataFrame, models, stays) -> tuple[np.ndarray, np.ndarray, np
 
 
 def _gaps(rows, models, stays, known, gap, whole, stay_of) -> pd.DataFrame:
-    """Coverage rows: stays with hours that a model has no risk for, and stays left with none at all."""
+    """Coverage rows: stays with hours that lack a risk from a model, and stays left without any."""
     is_case = known.is_case.loc[stays].to_numpy(bool)
     tables = []
     for m, model in enumerate(models):
@@ -238,7 +230,6 @@ def _gaps(rows, models, stays, known, gap, whole, stay_of) -> pd.DataFrame:
 
 
 def _assembled(models, stays, stay_of, time_h, risk, known, rows) -> Hours:
-    """Hours without gaps, sorted by stay and time."""
     there = np.unique(stay_of)
     counts = np.bincount(stay_of, minlength=len(stays))[there]
     start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
@@ -267,7 +258,7 @@ def _assembled(models, stays, stay_of, time_h, risk, known, rows) -> Hours:
 @kernel
 def last_at_or_before(start, time_h, at_h):
     """
-    The last hour of each stay that is not later than a time.
+    The last hour of each stay at or before a time.
 
     Parameters
     ----------
@@ -278,7 +269,7 @@ def last_at_or_before(start, time_h, at_h):
     Returns
     -------
     hour : ndarray of int64, shape (N, K)
-        Position in `time_h`; -1 where there is none, and where `at_h` is NaN.
+        Index into `time_h`; -1 if there is none, or `at_h` is NaN.
     """
     hour = np.full(at_h.shape, -1, dtype=np.int64)
     for i in range(at_h.shape[0]):
