@@ -197,7 +197,7 @@ def _check_times(scores: pd.DataFrame, known: pd.DataFrame) -> None:
         int(late.sum()),
         "rows were predicted less than horizon_h before reference_h",
         "time_h = reference_h - horizon_h",
-        "Such a risk has seen too much; score again.",
+        "Such a risk may use later data; score again.",
     )
     labels = known.loc[scores.stay_id]
     onset_h = labels.onset_h.where(labels.included & labels.is_case).to_numpy()
@@ -207,7 +207,7 @@ def _check_times(scores: pd.DataFrame, known: pd.DataFrame) -> None:
         int(late.sum()),
         "rows of cases were predicted less than horizon_h before onset",
         "time_h = onset_h - horizon_h",
-        "Such a risk has seen too much; score again, or give the labels that were scored with.",
+        "Such a risk may use later data; score again, or give the labels used for scoring.",
     )
 
 

@@ -134,13 +134,8 @@ def hourly_risks(scores: pd.DataFrame, outcomes: pd.DataFrame, *, split: str | N
         )  # fmt: skip
     hours = _assembled(models, stays, stay_of[whole], time_h[whole], risk[:, whole], known, rows)
     never = outcomes[outcomes.included & ~outcomes.stay_id.isin(scores.stay_id)]
-    account.append(
-        counted_for_all(
-            pd.DataFrame(
-                {"reason": ["labelled, not in the scores"] * len(never), "is_case": [*never.is_case]}
-            )
-        )
-    )
+    reasons = ["labelled, not in the scores"] * len(never)
+    account.append(counted_for_all(pd.DataFrame({"reason": reasons, "is_case": [*never.is_case]})))
     coverage = pd.concat(account, ignore_index=True).drop_duplicates(["model", "horizon_h", "reason"])
     return replace(hours, coverage=coverage.reset_index(drop=True), dropped=int((~whole).sum()))
 
@@ -202,26 +197,16 @@ def _gaps(rows, models, stays, known, gap, whole, stay_of) -> pd.DataFrame:
     for m, model in enumerate(models):
         mine = rows[(rows.model == model) & rows.risk.isna()]
         stated = mine.drop_duplicates(["stay_id", "reason"])
-        tables.append(
-            pd.DataFrame(
-                {
-                    "model": model,
-                    "reason": "some hours: " + stated.reason.replace("", NO_REASON),
-                    "is_case": known.is_case.loc[stated.stay_id].to_numpy(bool),
-                }
-            )
-        )
+        reasons = "some hours: " + stated.reason.replace("", NO_REASON)
+        tables.append((model, reasons, known.is_case.loc[stated.stay_id].to_numpy(bool)))
         absent = np.setdiff1d(np.unique(stay_of[gap[m]]), np.searchsorted(stays, mine.stay_id.unique()))
-        tables.append(
-            pd.DataFrame({"model": model, "reason": f"some hours: {NO_ROW}", "is_case": is_case[absent]})
-        )
+        tables.append((model, f"some hours: {NO_ROW}", is_case[absent]))
     lost = np.setdiff1d(np.arange(len(stays)), np.unique(stay_of[whole]))
-    tables.append(
-        pd.DataFrame(
-            {"model": "all", "reason": "no hour with a risk from every model", "is_case": is_case[lost]}
-        )
+    tables.append(("all", "no hour with a risk from every model", is_case[lost]))
+    table = pd.concat(
+        [pd.DataFrame({"model": m, "reason": why, "is_case": case}) for m, why, case in tables],
+        ignore_index=True,
     )
-    table = pd.concat([t.astype({"is_case": bool}) for t in tables], ignore_index=True)
     counted = table.groupby(["model", "reason"], as_index=False).agg(
         n=("is_case", "size"), n_events=("is_case", "sum")
     )

@@ -1,10 +1,9 @@
 """
-How long before onset the first alarm comes, and how long it would by chance.
+Lead time of the first alarm, and the lead time expected by chance.
 
-Lead time at a given recall rewards bad models: alarms that ring at random in a long stay ring early.
-So the same scores are shuffled in time, among the hours of each case before onset, and alarms are
-rung again: what a score says about *when* is then gone, and how often it is high is kept. A lead
-time that the shuffled scores have too is no merit.
+Lead time at a given recall rewards poor models, since random alarms in a long stay come early. The same
+scores are therefore shuffled in time among the hours of each case before onset. This keeps how often a risk
+is high and removes when it is; a lead time that shuffled scores share is no merit.
 """
 
 from __future__ import annotations
@@ -20,20 +19,21 @@ from sepsis.evaluation.hours import Hours
 
 SHUFFLES = 50
 BIN_WIDTHS_H = (1.0, 2.0, 4.0, 6.0, 12.0, 24.0, 48.0, 96.0, 168.0)
-MOST_BINS = 40
+MAX_BINS = 40
+CURVE = ["model", "setting", "lead_h_from", "lead_h_to", "events", "events_shuffled"]
 
 
 @dataclass(frozen=True, eq=False)
 class Shuffles:
     """
-    The cases' hours before onset, shuffled within each stay, several times over.
+    The cases' hours before onset, shuffled within each stay, several times.
 
     Attributes
     ----------
     hours : Hours
-        Cases only, hours before onset only, as they are.
+        Cases only, hours before onset only, unshuffled.
     orders : ndarray of int64, shape (K, T)
-        Where each hour takes its risks from.
+        Hour that each hour takes its risks from.
     """
 
     hours: Hours
@@ -41,7 +41,7 @@ class Shuffles:
 
     @classmethod
     def of(cls, hours: Hours, random_state, size: int = SHUFFLES) -> Shuffles:
-        """Shuffle the hours of every case, each model's risks alike."""
+        """Shuffle the hours of every case, all models alike."""
         cases = hours.only(hours.stay_id[hours.is_case])
         cases = cases.before(cases.onset_h - 2 * TOLERANCE_H)
         rng = np.random.default_rng(random_state)
@@ -58,7 +58,7 @@ class Shuffles:
         return made
 
     def medians(self, model: int, threshold: float, rules: AlarmRules) -> np.ndarray:
-        """Median lead time of every shuffle, shape (K,); NaN where no alarm rings."""
+        """Median lead time of every shuffle, shape (K,); NaN without any alarm."""
         leads = self.leads(model, threshold, rules)
         some = ~np.isnan(leads).all(axis=1) if leads.shape[1] else np.zeros(len(leads), bool)
         medians = np.full(len(leads), np.nan)
@@ -67,63 +67,53 @@ class Shuffles:
         return medians
 
 
-def lead_times(hours: Hours, model: int, threshold: float, rules: AlarmRules) -> np.ndarray:
-    """Hours from the first alarm to onset of every case that has one before onset."""
-    lead_h = alarm_counts(hours, model, threshold, rules)[1]
-    return lead_h[~np.isnan(lead_h)]
-
-
 def lead_time_curve(hours: Hours, thresholds, rules: AlarmRules, shuffles: Shuffles) -> pd.DataFrame:
     """
-    Histogram of lead times, and of the mean shuffle, in bins of equal width.
+    Histogram of lead times, and the mean histogram over shuffles, in bins of equal width.
 
     Parameters
     ----------
-    thresholds : list of Threshold
-        Those without a value are left out.
+    thresholds : list of AlarmThreshold
+        Those without a value are omitted.
 
     Returns
     -------
     curve : DataFrame
-        model, setting, lead_h_from, lead_h_to, events, events_shuffled. A lead lies in the bin whose
-        upper end it does not pass.
+        model, setting, lead_h_from, lead_h_to, events, events_shuffled; bins are closed above.
     """
     found = []
     for threshold in thresholds:
         if not np.isnan(threshold.value):
             m = hours.models.index(threshold.model)
-            leads = lead_times(hours, m, threshold.value, rules)
+            leads = alarm_counts(hours, m, threshold.value, rules)[1]
+            leads = leads[~np.isnan(leads)]
             found.append((threshold, leads, shuffles.leads(m, threshold.value, rules)))
     longest = max((np.nanmax(a, initial=0.0) for _, *both in found for a in both), default=0.0)
-    width = next((w for w in BIN_WIDTHS_H if longest <= MOST_BINS * w), longest / MOST_BINS)
+    width = next((w for w in BIN_WIDTHS_H if longest <= MAX_BINS * w), longest / MAX_BINS)
     edges = width * np.arange(max(1, int(np.ceil((longest - TOLERANCE_H) / width))) + 1)
     parts = []
     for threshold, leads, shuffled in found:
-        parts.append(
-            pd.DataFrame(
-                {
-                    "model": threshold.model,
-                    "setting": threshold.setting,
-                    "lead_h_from": edges[:-1],
-                    "lead_h_to": edges[1:],
-                    "events": _histogram(leads, edges),
-                    "events_shuffled": _histogram(shuffled[~np.isnan(shuffled)], edges) / len(shuffled),
-                }
-            )
+        by_chance = _histogram(shuffled[~np.isnan(shuffled)], edges) / len(shuffled)
+        columns = (
+            threshold.model,
+            threshold.setting,
+            edges[:-1],
+            edges[1:],
+            _histogram(leads, edges),
+            by_chance,
         )
-    columns = ["model", "setting", "lead_h_from", "lead_h_to", "events", "events_shuffled"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+        parts.append(pd.DataFrame(dict(zip(CURVE, columns, strict=True))))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=CURVE)
 
 
 def _histogram(values, edges) -> np.ndarray:
-    """Counts of values in (from, to] bins, the last one taking what rounding leaves over."""
     at = np.searchsorted(edges, np.asarray(values) - TOLERANCE_H, side="left") - 1
     return np.bincount(np.clip(at, 0, len(edges) - 2), minlength=len(edges) - 1).astype(float)
 
 
 def weighted_median(values, weights) -> np.ndarray:
     """
-    Median of values that count several times, under many sets of weights.
+    Median of values under many sets of integer weights.
 
     Parameters
     ----------
@@ -133,7 +123,7 @@ def weighted_median(values, weights) -> np.ndarray:
     Returns
     -------
     median : ndarray, shape (R,)
-        Mean of the two middle values where their number is even; NaN where nothing counts.
+        Mean of the two middle values for an even count; NaN for zero weight.
 
     Examples
     --------

@@ -1,8 +1,6 @@
 """
-What acting on a risk would gain, at the price of a false alarm that the threshold sets.
-
-Who acts from a risk of 0.1 thinks nine false alarms worth one case found. Net benefit is cases found
-less false alarms at that price, per stay; acting on everybody and on nobody are what it must beat.
+Net benefit (decision curve analysis): true positives minus false positives at the odds of the threshold, per
+stay, compared with treating all and treating none.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ CURVE_THRESHOLDS = np.arange(1, 100) / 100.0
 
 def net_benefit(is_case, risk, threshold, prevalence: float | None = None):
     """
-    Net benefit of acting from a risk.
+    Net benefit of acting at or above a threshold.
 
     Parameters
     ----------
@@ -27,7 +25,7 @@ def net_benefit(is_case, risk, threshold, prevalence: float | None = None):
     risk : array of float, shape (N,)
     threshold : float or array, shape (K,)
     prevalence : float, optional
-        Share of cases where one would act; that of the data where left out.
+        That of the data by default.
 
     Returns
     -------
@@ -49,7 +47,7 @@ def net_benefit(is_case, risk, threshold, prevalence: float | None = None):
 
 
 def benefit(true, false, cases, controls, threshold, prevalence: float | None = None) -> np.ndarray:
-    """Net benefit of counts of true and false alarms among so many cases and controls."""
+    """Net benefit from counts of true and false positives, cases and controls."""
     threshold = np.asarray(threshold, dtype=float)
     price = threshold / (1.0 - threshold)
     if prevalence is None:
@@ -60,14 +58,7 @@ def benefit(true, false, cases, controls, threshold, prevalence: float | None = 
 def net_benefit_metrics(
     risk_set: RiskSet, thresholds, *, prevalence: float | None, n_bootstrap: int, level: float, random_state
 ) -> pd.DataFrame:
-    """
-    Net benefit of every model at every horizon and threshold, and of acting on everybody.
-
-    Returns
-    -------
-    metrics : DataFrame
-        `setting` is "threshold T".
-    """
+    """Net benefit of every model, and of treating all, by horizon and threshold (`setting` "threshold T")."""
     unit, has_event = units_of(risk_set.subject_id, risk_set.is_case)
     is_case, n_units = risk_set.is_case, len(has_event)
     rows = MetricRows("net_benefit", "all", level, len(is_case), int(is_case.sum()))
@@ -104,7 +95,7 @@ def decision_curve(risk_set: RiskSet, prevalence: float | None = None) -> pd.Dat
     Returns
     -------
     curve : DataFrame
-        model ("treat all" and "treat none" too), horizon_h, threshold, net_benefit.
+        model (also "treat all" and "treat none"), horizon_h, threshold, net_benefit.
     """
     is_case = risk_set.is_case
     everybody = net_benefit(is_case, np.ones(len(is_case)), CURVE_THRESHOLDS, prevalence)
@@ -116,14 +107,11 @@ def decision_curve(risk_set: RiskSet, prevalence: float | None = None) -> pd.Dat
         }
         lines |= {"treat all": everybody, "treat none": np.zeros(len(CURVE_THRESHOLDS))}
         for model, values in lines.items():
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "model": model,
-                        "horizon_h": horizon,
-                        "threshold": CURVE_THRESHOLDS,
-                        "net_benefit": values,
-                    }
-                )
-            )
+            line = {
+                "model": model,
+                "horizon_h": horizon,
+                "threshold": CURVE_THRESHOLDS,
+                "net_benefit": values,
+            }
+            parts.append(pd.DataFrame(line))
     return pd.concat(parts, ignore_index=True)

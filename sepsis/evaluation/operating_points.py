@@ -1,9 +1,8 @@
 """
-What a threshold on the risk does: sensitivity and false-positive rate where one of them, or the share
-of alerts, is given; the part of the ROC curve that such limits leave.
+Rates of single risks at a fixed sensitivity, specificity or alert rate, under resampling; partial AUROC.
 
-A threshold is one of the risks that occur; nothing is interpolated between two of them, except under
-the partial ROC curve, which is an area.
+The rule is that of `sepsis.calibration.thresholds`, which gives one threshold; here each resample has its
+own. Nothing is interpolated between observed risks, except under the partial ROC curve.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from sepsis.evaluation.rows import ratio
 @dataclass(frozen=True, eq=False)
 class OperatingPoints:
     """
-    Rates at each limit, one row per resample; NaN where the weights leave a class empty.
+    Rates at each limit, one row per resample; NaN if the weights leave a class empty.
 
     Attributes
     ----------
@@ -42,16 +41,14 @@ class OperatingPoints:
         return 1.0 - self.false_positive_rate[limit]
 
     def alert_rate(self, limit: tuple[str, float]) -> np.ndarray:
-        """Share of all with an alert."""
+        """Share of stays with an alert."""
         cases = self.prevalence * self.sensitivity[limit]
         return cases + (1.0 - self.prevalence) * self.false_positive_rate[limit]
 
     def precision(self, limit: tuple[str, float], prevalence: float | None = None) -> np.ndarray:
         """
-        Share of alerts that are cases, at the prevalence found or at another one.
-
-        At another prevalence the rates stay what they are (Bayes' rule), as they do when cases and
-        controls are each drawn fairly from the same two populations.
+        Share of alerts that are cases, at the observed prevalence or at another one (Bayes' rule, with the
+        same rates).
         """
         found = self.prevalence if prevalence is None else prevalence
         true = found * self.sensitivity[limit]
@@ -60,12 +57,7 @@ class OperatingPoints:
 
 def operating_points(ranking: Ranking, unit, weights, limits: Limits = LIMITS) -> OperatingPoints:
     """
-    Rates at every limit under many sets of weights.
-
-    Parameters
-    ----------
-    ranking, unit, weights
-        As `weighted_discrimination` takes them.
+    Rates at every limit under many sets of weights; arguments as in `weighted_discrimination`.
 
     References
     ----------
@@ -109,7 +101,7 @@ def _rates(unit, is_case, last_of_tie, weights, kind, limit, widest, out, area, 
             continue
         prevalence[r] = all_cases / both
         area[r] = 0.0
-        out[r] = 0.0  # no alert at all keeps every limit but those on sensitivity
+        out[r] = 0.0  # no alert at all meets every limit but those on sensitivity
         cases = 0
         alerts = 0
         before = (0.0, 0.0)
@@ -127,9 +119,9 @@ def _rates(unit, is_case, last_of_tie, weights, kind, limit, widest, out, area, 
 
 @kernel
 def _keep(before, rates, alert_rate, kind, limit, out):
-    """Note the rates at each limit that this threshold keeps."""
+    """Note the rates at each limit that this threshold meets."""
     for k in range(len(limit)):
-        if kind[k] == 0:  # the first threshold that finds enough
+        if kind[k] == 0:  # the first threshold that is sensitive enough
             kept = before[0] < limit[k] - SLACK and rates[0] >= limit[k] - SLACK
         elif kind[k] == 1:
             kept = 1.0 - rates[1] >= limit[k] - SLACK
@@ -142,7 +134,7 @@ def _keep(before, rates, alert_rate, kind, limit, out):
 
 @kernel
 def _area_between(before, rates, widest):
-    """Area under the ROC curve from one threshold to the next, up to a false-positive rate."""
+    """Area under the ROC curve between two thresholds, up to a false-positive rate."""
     if before[1] >= widest or rates[1] <= before[1]:
         return 0.0
     upto = min(rates[1], widest)

@@ -1,18 +1,18 @@
 """
-When a control is judged, and the fixed-horizon risks that hourly scores hold.
+The reference hour of controls, and fixed-horizon risks from hourly scores.
 
-A case is judged h hours before its onset. A control has no onset, so an hour must be chosen for it:
+A case is evaluated h hours before its onset. A control has no onset; its reference hour is one of:
 
-| reference | hour of a control | what it compares |
+| reference | hour of a control | comparison |
 |---|---|---|
-| matched | the one the cohort gave it, the onset hour of its case | the study as designed |
-| absolute | the onset hour of a case it is matched to here | people equally long in the unit |
-| relative | as far through its stay as a case was at onset | people equally far through |
-| random | any hour of its stay, drawn repeatedly | a case and whoever lies next to it |
+| matched | the one the cohort assigned, the onset hour of its case | the study as designed |
+| absolute | the onset hour of a case it is matched to here | equal time since admission |
+| relative | the same fraction of its stay as a case at onset | equal fraction of the stay |
+| random | any hour of its stay, drawn repeatedly | a random control hour |
 
-The control must still be in the unit then: with plausible lengths of stay 23 % of controls end before
-their matched hour, and hours since the last observation alone then tell the classes apart. The
-unchecked variant of "absolute" exists behind a flag, and warns.
+The control must still be in the unit then: with plausible lengths of stay 23 % of controls end before their
+matched hour, and hours since the last observation then separate the classes. The unchecked variant of
+"absolute" is available behind a flag, with a warning.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from sepsis.evaluation.hours import Hours, last_at_or_before
 from sepsis.evaluation.risk_set import GONE, RiskSet, risk_set_of
 
 HOURLY_HORIZONS = tuple(float(h) for h in range(8))
-MOST_CONTROLS = 10  # controls per case of the absolute reference, at most
+MAX_CONTROLS = 10  # controls per case of the absolute reference, at most
 UNMATCHED = "control not matched: no case left whose hour it reaches"
 TOO_EARLY = "no score that long before the reference"
 UNCHECKED = (
     "Controls were not required to be in the unit at their reference hour (controls_at_risk is false): "
-    "length of stay tells the classes apart. Do not compare these figures with others."
+    "length of stay separates the classes. Do not compare these figures with others."
 )
 
 
 def warn_unchecked(notes: list[str]) -> None:
-    """Say, as a warning and in the notes, that controls may have left the unit by their hour."""
+    """Warn, and note, that controls may have left the unit by their reference hour."""
     warnings.warn(UNCHECKED, UserWarning, stacklevel=3)
     notes.append(UNCHECKED)
 
@@ -49,7 +49,7 @@ def risk_sets_of_hours(
     hours: Hours, horizons, *, reference: str, at_risk: bool, n_draws: int, random_state, censor: bool = False
 ) -> tuple[list[RiskSet], list[str]]:
     """
-    Fixed-horizon risks from hourly ones: at each horizon the last risk not later than it.
+    Fixed-horizon risks from hourly ones: at each horizon the last risk at or before it.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def risk_sets_of_hours(
     n_draws : int
         Draws of "random"; the others have one.
     censor : bool
-        Whether hours after treatment or suspicion have no risk.
+        Whether risks after treatment or suspicion are removed.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def risk_sets_of_hours(
     Raises
     ------
     NothingLeftError
-        If the control hours are not known, or a class has no stays left.
+        If the control hours are unknown, or a class has no stays left.
     """
     horizons = np.asarray(sorted(horizons), dtype=float)
     rng = np.random.default_rng(random_state)
@@ -108,7 +108,7 @@ def risk_sets_of_hours(
         draws.append(_risk_set(hours, horizons, hour, reason))
     if stale:
         notes.append(
-            f"{stale:,} fixed-horizon risks are more than 1 h older than their hour: no later score was made."
+            f"{stale:,} fixed-horizon risks are more than 1 h older than their horizon: no later score."
         )
     return draws, notes
 
@@ -153,7 +153,6 @@ def _risk_set(hours: Hours, horizons, hour, reason) -> RiskSet:
 
 
 def _matched(hours: Hours) -> np.ndarray:
-    """The cohort's own hours."""
     if np.isnan(hours.reference_h[~hours.is_case]).all():
         raise NothingLeftError(
             "scores", "no control has a reference_h", "the hour each control is matched to",
@@ -172,7 +171,7 @@ def _absolute(hours: Hours, ready, rng) -> np.ndarray:
     )  # fmt: skip
     usable = hours.is_case & (hours.onset_h >= ready - TOLERANCE_H)
     cases, controls = frame[usable], frame[~hours.is_case]
-    most = int(np.clip(len(controls) // max(1, len(cases)), 1, MOST_CONTROLS))
+    most = int(np.clip(len(controls) // max(1, len(cases)), 1, MAX_CONTROLS))
     ratio = largest_ratio(cases, controls, kept_share=1.0, most=most)
     matches = match_controls(cases, controls, controls_per_case=ratio, rng=rng).set_index("stay_id")
     matched = pd.Series(hours.stay_id).map(matches.reference_h).to_numpy(float)
@@ -181,19 +180,19 @@ def _absolute(hours: Hours, ready, rng) -> np.ndarray:
 
 
 def _unchecked(hours: Hours, rng) -> np.ndarray:
-    """Any control at any case's onset hour, whether it was still there or not."""
+    """Any control at any case's onset hour, in the unit or not."""
     return _given_to_controls(hours, hours.onset_h[hours.is_case], rng)
 
 
 def _relative(hours: Hours, rng) -> np.ndarray:
-    """The fraction of a case's stay at which its onset lay, of the control's own stay."""
+    """The case's fraction of its stay at onset, applied to the control's stay."""
     fraction = (hours.onset_h / hours.end_h)[hours.is_case]
     given = _given_to_controls(hours, np.clip(fraction, 0.0, 1.0), rng)
     return np.where(hours.is_case, hours.onset_h, given * hours.end_h)
 
 
 def _given_to_controls(hours: Hours, values, rng) -> np.ndarray:
-    """Values of cases dealt out to controls, each about as often as the others; onset for cases."""
+    """Values of cases dealt to controls, each about equally often; onset for cases."""
     n_controls = int((~hours.is_case).sum())
     dealt = np.resize(rng.permutation(values), n_controls)
     reference = hours.onset_h.copy()

@@ -1,8 +1,7 @@
 """
-The constant risk set: which stays the figures are about, and an account of the others.
+The constant risk set: the stays that all fixed-horizon figures refer to, and an account of the others.
 
-A figure at seven hours and one at zero are about the same stays, and so are the figures of two
-models: a stay without a risk from any model at any horizon leaves all of them, and is counted.
+A stay without a risk from any one model at any one horizon is excluded from all figures, and counted.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ GONE = "control no longer in the unit at its reference hour"
 @dataclass(frozen=True, eq=False)
 class RiskSet:
     """
-    The stays that every model gave a risk at every horizon.
+    The stays with a risk from every model at every horizon.
 
     Attributes
     ----------
@@ -39,13 +38,11 @@ class RiskSet:
     risk : ndarray of float, shape (M, H, N)
         No gaps.
     split_stay_id, split_is_case : ndarray, shape (N_split,)
-        Stays of the split that scores and labels both count, before any was left out for want of a
-        risk.
+        Stays of the split in both scores and labels, before exclusions for missing risks.
     coverage : DataFrame
-        model, horizon_h, reason, n, n_events: who is missing and why (`data_schema/7_metrics.toml`).
+        model, horizon_h, reason, n, n_events (`data_schema/7_metrics.toml`).
     left_out : DataFrame
-        reason, n, n_events: the stays of the split outside the risk set, each counted once, under
-        the first reason met.
+        reason, n, n_events: stays of the split outside the risk set, counted once, under their first reason.
     """
 
     models: tuple[str, ...]
@@ -60,7 +57,7 @@ class RiskSet:
     left_out: pd.DataFrame
 
     def only(self, stay_id) -> RiskSet:
-        """The same risks of fewer stays; what is counted as left out stays as it is."""
+        """The risks of fewer stays; the account of exclusions is kept."""
         keep = np.isin(self.stay_id, stay_id)
         return replace(
             self,
@@ -79,16 +76,17 @@ def constant_risk_set(
 
     Reads    scores, outcomes(stay_id, subject_id, is_case, included, exclusion, [onset_h, stay_h])
     Writes   RiskSet
-    Rule     a risk given after discharge, or for a control that had left by its reference hour,
-             counts as none; where the outcomes know the length of stay.
+    Rule     a risk after discharge, or of a control that had left by its reference hour, counts as missing,
+    if
+             the outcomes have the length of stay.
     Assumes  the labels of `outcomes` are those the scores' cohort was made from
 
     Parameters
     ----------
     split : str or None
-        Share of the cohort that is judged; None for all rows, as where the scores know no splits.
+        Split to evaluate; None for all rows.
     horizons : sequence of float, optional
-        In hours; all that the scores have where left out.
+        In hours; by default all in the scores.
     controls_at_risk : bool
         False keeps controls that had left by then.
 
@@ -99,7 +97,7 @@ def constant_risk_set(
     NothingLeftError
         If a class has no stays left.
     UsageError
-        If the scores do not have one of `horizons`.
+        If the scores lack one of `horizons`.
     """
     outcomes = checked_outcomes(outcomes)
     scores = checked_scores(scores, outcomes)
@@ -113,7 +111,7 @@ def fixed_risk_set(scores, outcomes, *, split, horizons=None, controls_at_risk: 
     if rows.empty:
         raise NothingLeftError(
             "scores",
-            f"none of {len(scores):,} rows is of split {split!r} and has a horizon",
+            f"no row of split {split!r} with a horizon among {len(scores):,} rows",
             "risks at fixed hours before the reference",
             "Score that split with --horizons, or choose another split.",
         )
@@ -144,11 +142,11 @@ def risk_set_of(models, horizons, stays: pd.DataFrame, risk, reason, *, outside:
     Parameters
     ----------
     stays : DataFrame
-        stay_id, subject_id, is_case: who may be judged, ascending by stay.
+        stay_id, subject_id, is_case of candidate stays, ascending by stay.
     risk : ndarray of float, shape (M, H, N)
-        NaN where there is none.
+        NaN if missing.
     reason : ndarray of str, shape (M, H, N)
-        Why there is none.
+        Why it is missing.
     outside : DataFrame
         Coverage rows of stays that are not among `stays`.
 
@@ -179,7 +177,7 @@ def risk_set_of(models, horizons, stays: pd.DataFrame, risk, reason, *, outside:
 
 
 def _without_the_gone(rows: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
-    """Rows, those of people who had left the unit without their risk."""
+    """Rows with risks removed after discharge or after the control left."""
     labels = known.loc[rows.stay_id]
     stay_h = labels.stay_h.to_numpy()
     after = rows.time_h.to_numpy() > stay_h + TOLERANCE_H
@@ -194,7 +192,6 @@ def in_order(models) -> tuple[str, ...]:
 
 
 def _at_horizons(rows: pd.DataFrame, horizons) -> tuple[pd.DataFrame, np.ndarray]:
-    """Rows at the horizons asked for, and these, ascending."""
     known = np.unique(rows.horizon_h.to_numpy(float))
     if horizons is None:
         return rows, known
@@ -211,7 +208,7 @@ def _at_horizons(rows: pd.DataFrame, horizons) -> tuple[pd.DataFrame, np.ndarray
 
 
 def _wide(rows, models, horizons, stays) -> tuple[np.ndarray, np.ndarray]:
-    """Risk (M, H, N), NaN where there is none, and then the reason (M, H, N)."""
+    """Risk (M, H, N), NaN if missing, and the reason (M, H, N)."""
     at = (
         pd.Index(models).get_indexer(rows.model),
         np.searchsorted(horizons, rows.horizon_h.to_numpy(float)),
@@ -226,13 +223,13 @@ def _wide(rows, models, horizons, stays) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _require_two_classes(is_case, gap, models, horizons) -> None:
-    """Raise unless cases and controls are left, naming where a class has nobody."""
+    """Raise unless cases and controls are left, naming where a class has no risk."""
     complete = ~gap.any(axis=(0, 1))
     cases = int((is_case & complete).sum())
     controls = int((~is_case & complete).sum())
     if cases and controls:
         return
-    nobody = [
+    empty = [
         f"{model} has no risk of a {name} at {', '.join(f'{h:g}' for h in horizons[none])} h"
         for name, members in (("case", is_case), ("control", ~is_case))
         if members.any()
@@ -242,15 +239,13 @@ def _require_two_classes(is_case, gap, models, horizons) -> None:
     raise NothingLeftError(
         "scores",
         f"{cases:,} cases and {controls:,} controls of {len(is_case):,} stays have a risk from all "
-        f"{len(models)} models at all {len(horizons)} horizons"
-        + (f" ({'; '.join(nobody)})" if nobody else ""),
+        f"{len(models)} models at all {len(horizons)} horizons" + (f" ({'; '.join(empty)})" if empty else ""),
         "at least one of each",
-        "See `reason` in the scores; judge fewer models or horizons, or a larger split.",
+        "See `reason` in the scores; evaluate fewer models or horizons, or a larger split.",
     )
 
 
 def _missing_risks(gap, reason, models, horizons, is_case) -> pd.DataFrame:
-    """Coverage rows: stays without a risk, by model, horizon and reason."""
     m, h, n = np.nonzero(gap)
     table = pd.DataFrame(
         {
@@ -264,19 +259,17 @@ def _missing_risks(gap, reason, models, horizons, is_case) -> pd.DataFrame:
 
 
 def _left_out(gap, reason, is_case) -> pd.DataFrame:
-    """Stays outside the risk set, once each, under the reason of their first gap."""
+    """Stays outside the risk set, once each, by the reason of their first gap."""
     flat = gap.reshape(-1, gap.shape[2])
     stays = np.flatnonzero(flat.any(axis=0))
     first = flat[:, stays].argmax(axis=0)
-    table = pd.DataFrame(
-        {"reason": reason.reshape(flat.shape)[first, stays], "is_case": is_case[stays]},
-    )
+    table = pd.DataFrame({"reason": reason.reshape(flat.shape)[first, stays], "is_case": is_case[stays]})
     counted = _counted(table, ["reason"])
     return counted.sort_values(["n", "reason"], ascending=[False, True], ignore_index=True)
 
 
 def account_of_outside(excluded, scores, outcomes) -> pd.DataFrame:
-    """Coverage rows of stays that one of the two tables does not count."""
+    """Coverage rows of stays that are in only one of the two tables."""
     known = outcomes.set_index("stay_id")
     scored_anyway = np.unique(excluded.stay_id.to_numpy())
     reasons = "excluded by the labels: " + known.exclusion.loc[scored_anyway].replace("", NO_REASON)
@@ -291,7 +284,7 @@ def account_of_outside(excluded, scores, outcomes) -> pd.DataFrame:
 
 
 def counted_for_all(table: pd.DataFrame) -> pd.DataFrame:
-    """Coverage rows of stays that are left out whatever the model: reason and is_case, a row per stay."""
+    """Coverage rows of stays excluded for every model, from a row of reason and is_case per stay."""
     counted = _counted(table, ["reason"])
     counted.insert(0, "horizon_h", np.nan)
     counted.insert(0, "model", "all")
@@ -299,6 +292,5 @@ def counted_for_all(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _counted(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Stays and cases for each combination of `by`."""
     table = table.assign(is_case=table.is_case.astype(bool), reason=table.reason.astype(str))
     return table.groupby(by, as_index=False).agg(n=("is_case", "size"), n_events=("is_case", "sum"))

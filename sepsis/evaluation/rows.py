@@ -28,9 +28,9 @@ class MetricRows:
     level : float
         Of the intervals.
     n, n_events : int
-        What the numbers are computed from, unless a row says otherwise.
+        Of all rows, unless a row has its own.
     shown : bool
-        False in a group too small to show: rows are kept, their numbers are gaps.
+        False in a group too small to show: rows are kept without their numbers.
     """
 
     view: str
@@ -55,12 +55,12 @@ class MetricRows:
         n_events=None,
     ):
         """
-        One number with its interval.
+        Add one number with its interval.
 
         Parameters
         ----------
         samples : array, shape (R,)
-            Resampled values; none for no interval.
+            Resampled values; empty for no interval.
         interval : (low, high), optional
             Instead of the percentiles of `samples`.
         """
@@ -82,7 +82,7 @@ class MetricRows:
 
 
 def metric_table(rows: list[tuple]) -> pd.DataFrame:
-    """Rows of `MetricRows` with the types of the contract, none too."""
+    """Rows of `MetricRows` with the types of the contract, even without rows."""
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     numbers = dict.fromkeys(("horizon_h", "estimate", "low", "high"), "float64")
     return table.astype({**numbers, "n": "int64", "n_events": "int64"})
@@ -90,7 +90,7 @@ def metric_table(rows: list[tuple]) -> pd.DataFrame:
 
 def ratio(numerator, denominator) -> np.ndarray:
     """
-    Numerator by denominator, NaN where the denominator is 0.
+    Numerator / denominator, NaN where the denominator is 0.
 
     Examples
     --------
@@ -102,5 +102,5 @@ def ratio(numerator, denominator) -> np.ndarray:
 
 
 def pairs(n_models: int) -> list[tuple[int, int]]:
-    """Every two models once, the earlier first."""
+    """Each pair of models once, the earlier first."""
     return [(a, b) for a in range(n_models) for b in range(a + 1, n_models)]

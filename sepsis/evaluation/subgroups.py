@@ -1,5 +1,5 @@
 """
-The same measures for a part of the stays: by sex, age, site, or any other column of the outcomes.
+Subgroups of stays by sex, age, site or any other column of the outcomes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import pandas as pd
 
 AGE_EDGES = (18, 45, 65, 80)  # years; each group from one to just below the next
 UNKNOWN = "unknown"
-MOST_VALUES = 20  # of a column that names groups
+MAX_VALUES = 20  # of a column that names groups
 
 
 def subgroups(outcomes: pd.DataFrame, columns) -> Iterator[tuple[str, np.ndarray]]:
@@ -21,8 +21,8 @@ def subgroups(outcomes: pd.DataFrame, columns) -> Iterator[tuple[str, np.ndarray
     Parameters
     ----------
     columns : sequence of str
-        Those that the outcomes lack are left out. `age` is cut at `AGE_EDGES`; a gap is a group of
-        its own, "unknown", so that nobody is lost. A column with one value makes no groups.
+        Missing ones are ignored. `age` is cut at `AGE_EDGES`; gaps form a group "unknown". A column with a
+        single value makes no groups.
 
     Yields
     ------
@@ -35,27 +35,23 @@ def subgroups(outcomes: pd.DataFrame, columns) -> Iterator[tuple[str, np.ndarray
             continue
         values = _age_groups(outcomes[column]) if column == "age" else _as_text(outcomes[column])
         names = sorted(values.unique(), key=lambda v: (v == UNKNOWN, _order(v)))
-        if 1 < len(names) <= MOST_VALUES:
+        if 1 < len(names) <= MAX_VALUES:
             for name in names:
                 yield f"{column}: {name}", outcomes.stay_id.to_numpy()[(values == name).to_numpy()]
 
 
 def too_many_values(outcomes: pd.DataFrame, columns) -> list[str]:
-    """Columns that name more groups than a reader can follow."""
-    return [
-        c for c in columns if c in outcomes.columns and c != "age" and outcomes[c].nunique() > MOST_VALUES
-    ]
+    """Columns with more than `MAX_VALUES` values."""
+    return [c for c in columns if c in outcomes.columns and c != "age" and outcomes[c].nunique() > MAX_VALUES]
 
 
 def _as_text(column: pd.Series) -> pd.Series:
-    """Values as text, whole numbers without a decimal point."""
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
     return column.astype("string").fillna(UNKNOWN).replace("", UNKNOWN).astype(object)
 
 
 def _age_groups(age: pd.Series) -> pd.Series:
-    """Years as groups in words."""
     years = pd.to_numeric(age, errors="coerce").to_numpy(float)
     low = np.searchsorted(AGE_EDGES, years, side="right") - 1
     words = ["under 18"] + [f"{a} to {b - 1}" for a, b in zip(AGE_EDGES, AGE_EDGES[1:], strict=False)]
@@ -65,12 +61,12 @@ def _age_groups(age: pd.Series) -> pd.Series:
 
 
 def _order(name: str) -> tuple[int, str]:
-    """Groups of numbers by number, "under" first."""
+    """Sort key: groups of numbers by number, "under" first."""
     digits = "".join(c for c in name.split(" ")[0] if c.isdigit())
     return (int(digits) if digits else (-1 if name.startswith("under") else 10**9), name)
 
 
 def large_enough(is_case, min_stays: int, min_events: int) -> bool:
-    """Whether a group has enough stays, and enough of each class, to be shown."""
+    """Whether a group has enough stays, cases and controls to be shown."""
     cases = int(np.sum(is_case))
     return len(is_case) >= min_stays and min(cases, len(is_case) - cases) >= max(1, min_events)

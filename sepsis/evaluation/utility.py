@@ -1,9 +1,8 @@
 """
 The utility of the PhysioNet/CinC Challenge 2019: early alarms earn, late and missed ones cost.
 
-An hour of a septic patient earns from 12 h before onset, most at 6 h before it, and nothing from 3 h
-after it; a miss costs from 6 h before onset on. An alarm for anybody else, or earlier, costs a
-little. The total is scaled so that 0 is never to alarm, and 1 to alarm at exactly the right hours.
+An hour of a septic patient earns from 12 h before onset, most at 6 h before, and nothing from 3 h after it; a
+miss costs from 6 h before onset. Any other alarm costs a little. 0 is never to alarm, 1 is the best possible.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ COLUMNS = ("observed_utility", "best_utility", "worst_utility", "inaction_utilit
 
 def hour_utilities(after_onset_h) -> tuple[np.ndarray, np.ndarray]:
     """
-    What an hour is worth with an alarm and without.
+    Value of an hour with an alarm and without.
 
     Parameters
     ----------
     after_onset_h : array of float, shape (T,)
-        Hours since onset, negative before it; NaN for hours of somebody without onset.
+        Hours since onset, negative before it; NaN without onset.
 
     Returns
     -------
@@ -99,7 +98,6 @@ def physionet2019_utility(hours: pd.DataFrame) -> tuple[pd.DataFrame, float]:
 
 
 def _check(hours: pd.DataFrame) -> None:
-    """Raise unless the columns are there and hold 0 and 1."""
     missing = [c for c in ("patient", "label", "prediction") if c not in hours.columns]
     if missing:
         raise ExportError("hours", f"no column {', '.join(missing)}", "patient, label, prediction")
@@ -127,7 +125,7 @@ def _normalised(totals) -> np.ndarray:
 
 
 def hours_follow_each_other(hours: Hours) -> bool:
-    """Whether every stay has one risk an hour without holes, as the utility assumes."""
+    """Whether every stay has one risk an hour without gaps."""
     step = np.diff(hours.time_h)
     within = np.ones(len(step), dtype=bool)
     within[hours.start[1:-1] - 1] = False
@@ -135,7 +133,7 @@ def hours_follow_each_other(hours: Hours) -> bool:
 
 
 def best_threshold(hours: Hours, model: int) -> float:
-    """The risk from which to alarm for the highest utility, alarms being independent from hour to hour."""
+    """The threshold with the highest utility, alarms being independent between hours; infinity for never."""
     risk = hours.risk[model]
     alarm, silence = hour_utilities(hours.time_h - hours.onset_h[hours.stay])
     order = np.argsort(-risk, kind="stable")
@@ -159,16 +157,16 @@ def utility_metrics(
     differences: bool = True,
 ) -> pd.DataFrame:
     """
-    Normalised utility of every model, alarming at every hour from the best threshold of other people.
+    Normalised utility of every model, alarming at every hour at or above its best threshold.
 
     Parameters
     ----------
     hours : Hours
-        Judged; hours up to 3 h after onset count.
+        Evaluated; hours up to 3 h after onset count.
     chosen_on : Hours
-        What the threshold is chosen on.
+        Hours that the threshold is chosen on.
     setting : str
-        Says where that was.
+        Names them.
     """
     unit, has_event = units_of(hours.subject_id, hours.is_case)
     rows = MetricRows("utility", group, level, len(hours.is_case), int(hours.is_case.sum()))

@@ -1,5 +1,15 @@
 """
-The report: one page that works offline, and every number in it beside it.
+The report: one page that works offline, with every number on it in files beside it.
+
+In: an `Evaluation`, its scores and outcomes. Out: a folder with index.html, tables and figures as CSV. Open
+`page` first: it fills `page.html.j2`. `sections` lists the parts in order; each part is a function in
+`horizon_sections`, `hourly_sections` or `risk_sections` that builds tables (`tables`, `view_tables`) and
+figures (`figures`, `alarm_figures`, `risk_figures`, `forest`, `timeline`). `how.html.j2` explains the
+measures.
+
+Words, tables and figures may be changed freely: nothing here computes a measure. Names, kinds and order of
+models come from `sepsis.models.registry`; `names` gives each its colour and symbol. `comparison` is the page
+of `sepsis compare`. Text from score files and model cards is escaped; keep it so.
 """
 
 from __future__ import annotations
@@ -38,20 +48,20 @@ RECALIBRATION = "recalibration.json"
 @dataclass(frozen=True, eq=False)
 class Context:
     """
-    What stands around the figures.
+    What the page needs besides the evaluation.
 
     Attributes
     ----------
     manifest : mapping
-        What made them: settings, hashes of the inputs, versions, seed. Results on the page.
+        Provenance: settings, hashes of the inputs, versions, seed. Shown on the page.
     split, level
         As given to the evaluation.
     cards : mapping of model to Markdown
         Model cards that came with the scores.
     timeline : Chart or None
-        One stay's risks and alarms, if it may be shown.
+        Risks and alarms of one stay, if it may be shown.
     notes : sequence of str
-        What a reader must know first, besides what the evaluation says itself.
+        Caveats, in addition to those of the evaluation.
     """
 
     manifest: Mapping[str, Any]
@@ -73,11 +83,12 @@ def write_report(
     """
     Write the report folder, whole or not at all.
 
-    Reads    evaluation (of `evaluate_all`), scores and outcomes it was computed from,
+    Reads    evaluation (of `evaluate_all`), the scores and outcomes it was computed from,
              attrition(stay_id, included, is_case, exclusion), one row per stay of the export
-    Writes   index.html; summary.md (the same figures as text); metrics.parquet, metrics.csv,
-             metrics.json (everything on the page), coverage.csv, attrition.csv, manifest.json;
-             figures/NAME.csv, what each figure draws; recalibration.json, where maps could be fitted
+    Writes   index.html; summary.md (the main tables as text); metrics.parquet, metrics.csv, metrics.json
+    (every
+             number on the page), coverage.csv, attrition.csv, manifest.json; figures/NAME.csv, the data of
+             each figure; recalibration.json, if maps could be fitted
              (`sepsis.evaluation.read_recalibrations`)
 
     Parameters
@@ -97,11 +108,11 @@ def write_report(
     ExportError
         If the tables break their contracts or do not belong together.
     NothingLeftError
-        If there is no figure at all.
+        If there are no metrics.
     """
     metrics = schema.check_table(evaluation.metrics, "metrics")
     if metrics.empty:
-        raise NothingLeftError("metrics", "no figure at all", todo="Evaluate scores that have some.")
+        raise NothingLeftError("metrics", "no row", todo="Evaluate scores with risks of cases and controls.")
     percent = f"{100 * context.level:g}"
     results = Results(metrics, evaluation.curves, evaluation.before_after(), percent, context.timeline)
     risk_set = evaluation.risk_set
@@ -127,7 +138,6 @@ def write_report(
 
 
 def _check_same_stays(results: Results, risk_set: RiskSet) -> None:
-    """Raise unless the metrics are about the stays of the risk set."""
     rows = results.horizon
     found = set(zip(rows.n, rows.n_events, strict=True))
     expected = (len(risk_set.stay_id), int(risk_set.is_case.sum()))
@@ -181,5 +191,4 @@ def _write_numbers(
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as JSON can hold them, gaps as null."""
     return json.loads(table.to_json(orient="records", double_precision=15))

@@ -1,5 +1,5 @@
 """
-Figures about alarms: what they find, how early, and what they cost.
+Figures about alarms: detection, lead time and burden.
 """
 
 from __future__ import annotations
@@ -16,14 +16,7 @@ from sepsis.report.risk_figures import each_model
 
 
 def event_precision_recall_chart(curve: pd.DataFrame, looks: Sequence[Style]) -> Chart:
-    """
-    Share of alarms that are right against share of onsets found, over thresholds.
-
-    Parameters
-    ----------
-    curve : DataFrame
-        model, threshold, recall, precision.
-    """
+    """Precision of alarms against recall of onsets; `curve` has model, threshold, recall, precision."""
     data, words = _against_recall(
         curve, looks, "precision", (3, 2),
         "precision {}", "precision {} at a recall of 0.8",
@@ -40,14 +33,7 @@ def event_precision_recall_chart(curve: pd.DataFrame, looks: Sequence[Style]) ->
 
 
 def burden_recall_chart(curve: pd.DataFrame, looks: Sequence[Style]) -> Chart:
-    """
-    Alarms per 100 patients per day against the share of onsets found.
-
-    Parameters
-    ----------
-    curve : DataFrame
-        model, threshold, recall, alarms_per_100_patient_days.
-    """
+    """Alarms per 100 patient-days against recall; `curve` has model, threshold, recall and that rate."""
     data, words = _against_recall(
         curve, looks, "alarms_per_100_patient_days", (1, 1),
         "{} alarms per 100 patient-days", "{} at a recall of 0.8",
@@ -65,14 +51,7 @@ def burden_recall_chart(curve: pd.DataFrame, looks: Sequence[Style]) -> Chart:
 
 def _against_recall(curve, looks, column: str, digits: tuple[int, int], hover: str, said: str):
     """
-    Lines of a column against recall, and what each says at a recall of 0.8.
-
-    Parameters
-    ----------
-    digits : tuple of int
-        After the point: when hovered over, when said.
-    hover, said : str
-        Texts with the value at {}.
+    Lines of a column against recall, and its value at a recall of 0.8 in words; digits for hover and words.
     """
     data, words = [], []
     for look, part in each_model(curve, looks):
@@ -89,13 +68,13 @@ def _against_recall(curve, looks, column: str, digits: tuple[int, int], hover: s
 
 def lead_time_chart(curve: pd.DataFrame, looks: Sequence[Style]) -> Chart:
     """
-    How long before onset the first alarm came, and where it would have come by chance.
+    Histogram of lead times of the first alarm, with that of shuffled risks.
 
     Parameters
     ----------
     curve : DataFrame
-        model, setting (what the threshold was chosen for; the first is drawn), lead_h_from,
-        lead_h_to, events, events_shuffled: a row per bin of hours.
+        model, setting (only the first is drawn), lead_h_from, lead_h_to, events, events_shuffled: a row per
+        bin.
     """
     setting = curve.setting.iloc[0]
     curve = curve[curve.setting == setting]
@@ -127,7 +106,6 @@ def lead_time_chart(curve: pd.DataFrame, looks: Sequence[Style]) -> Chart:
 
 
 def _layout(x: str, y: str, top: list[float] | None) -> dict:
-    """Axes from zero."""
     vertical: dict = {"title": {"text": y}, "rangemode": "tozero"}
     if top:
         vertical["range"] = top
@@ -140,13 +118,13 @@ def _layout(x: str, y: str, top: list[float] | None) -> dict:
 
 
 def _at_recall(rows: pd.DataFrame, column: str, recall: float, digits: int = 2) -> str:
-    """A value where at least `recall` of the onsets are found, with the least effort."""
+    """The value at the highest threshold with at least this recall."""
     reached = rows[rows.recall >= recall]
     return number(reached[column].iloc[0], digits) if len(reached) else "no number"
 
 
 def _median(rows: pd.DataFrame, column: str) -> str:
-    """The bin that holds the median."""
+    """The bin of the median."""
     share = rows[column].cumsum().to_numpy(float)
     if not len(share) or not share[-1] > 0:
         return "no alarm"

@@ -1,18 +1,16 @@
 """
-The page of `sepsis compare`: definitions side by side, in tables alone; no stay is named in it.
+The page of `sepsis compare`: tables of label definitions side by side; it names no stay.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 
 from sepsis.labels.compare import COUNTS
+from sepsis.report.templates import template
 
 TEMPLATE = "comparison.html.j2"
 GENERATOR = "sepsis compare"
@@ -31,21 +29,16 @@ assert tuple(COUNT_NAMES) == COUNTS
 
 def render_comparison(compared: pd.DataFrame, walked: pd.DataFrame, manifest: Mapping[str, Any]) -> str:
     """
-    The page as text.
+    The page as HTML, without script; the same input gives the same bytes.
 
     Parameters
     ----------
     compared, walked : DataFrame
-        As `labels.compare.compare` and `walk` make them; `walked` may have no rows.
+        As `labels.compare.compare` and `walk` return them; `walked` may be empty.
     manifest : mapping
         `export_kind`, and `settings` by preset.
-
-    Returns
-    -------
-    html : str
-        Everything inside, no script. The same input gives the same bytes.
     """
-    return _template().render(
+    return template(TEMPLATE).render(
         generator=GENERATOR,
         kind=manifest["export_kind"],
         names=COUNT_NAMES,
@@ -57,7 +50,7 @@ def render_comparison(compared: pd.DataFrame, walked: pd.DataFrame, manifest: Ma
 
 
 def counts_table(compared: pd.DataFrame) -> list[dict[str, Any]]:
-    """One row per definition: preset and its counts, in the order given."""
+    """One row per definition with its counts, in the order given."""
     own = compared[compared["other"] == ""]
     wide = own.pivot(index="preset", columns="measure", values="value").loc[own["preset"].unique()]
     return [{"preset": name, **row.astype(int).to_dict()} for name, row in wide[list(COUNTS)].iterrows()]
@@ -78,19 +71,4 @@ def pairs_table(compared: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _number(value: float, form: str) -> str:
-    """A number as text, a dash where there is none."""
     return "\N{EN DASH}" if pd.isna(value) else form.format(value)
-
-
-@cache
-def _template() -> jinja2.Template:
-    """The page's template; text put into it is escaped, a missing name is an error."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["thousands"] = lambda n: f"{n:,}"
-    return environment.get_template(TEMPLATE)

@@ -1,5 +1,5 @@
 """
-What the sections of the page are made from.
+The results that the sections of the page are built from.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class Results:
     metrics : DataFrame
         All rows of `data_schema/7_metrics.toml`.
     curves : mapping of str to DataFrame
-        Of `Evaluation.curves`; a curve without data is not there.
+        `Evaluation.curves`.
     before_after : DataFrame
-        Of `Evaluation.before_after`.
+        `Evaluation.before_after()`.
     percent : str
-        Of the intervals.
+        Level of the intervals.
     timeline : Chart or None
-        One stay's risks and alarms, if it may be shown.
+        Risks and alarms of one stay, if it may be shown.
     """
 
     metrics: pd.DataFrame
@@ -44,12 +44,12 @@ class Results:
 
     @cached_property
     def horizon(self) -> pd.DataFrame:
-        """The paper's rows: fixed horizons, everybody, and paired differences."""
+        """Fixed-horizon rows of all stays, and paired differences."""
         return self.rows("horizon", setting="")
 
     @cached_property
     def extended(self) -> pd.DataFrame:
-        """The same over more hours, from hourly risks."""
+        """The same at further horizons, from hourly risks."""
         return self.rows("horizon", setting="extended")
 
     @cached_property
@@ -59,22 +59,22 @@ class Results:
 
     @cached_property
     def looks(self) -> tuple[Style, ...]:
-        """How they look."""
+        """Styles of the models."""
         return styles(self.models)
 
     @cached_property
     def farthest_h(self) -> float | None:
-        """The horizon that single numbers are given for; None without a fixed-horizon view."""
+        """The horizon of single numbers; None without a fixed-horizon view."""
         return None if self.horizon.empty else float(self.horizon.horizon_h.max())
 
     def rows(self, view: str, *, group: str = "all", setting: str | None = None) -> pd.DataFrame:
-        """Rows of a view and group that have an hour where the view has hours."""
+        """Rows of a view and group; horizon rows only with an hour."""
         rows = self.metrics[(self.metrics["view"] == view) & (self.metrics.group == group)]
         if setting is not None:
             rows = rows[rows.setting == setting]
         return rows[rows.horizon_h.notna()] if view == "horizon" else rows
 
     def curve(self, name: str) -> pd.DataFrame | None:
-        """A curve, or None."""
+        """A curve; None if it is missing or empty."""
         found = self.curves.get(name)
         return None if found is None or found.empty else found

@@ -1,7 +1,5 @@
 """
-What a page is made of: sections of charts and tables, ready to be drawn and printed.
-
-Nothing here names a stay. A chart carries its numbers, so that what is seen can be had as CSV.
+Elements of the page: sections, charts, tables, cells. None of them names a stay.
 """
 
 from __future__ import annotations
@@ -21,17 +19,17 @@ CSV_DIGITS = "%.10g"
 @dataclass(frozen=True)
 class Cell:
     """
-    A figure as printed.
+    A printed value.
 
     Attributes
     ----------
     text : str
     interval : str
-        "" where there is none.
+        "" for none.
     sign : int
-        1 or -1 where the whole interval lies on one side of zero.
+        1 or -1 if the whole interval lies on one side of zero.
     key : float or str or None
-        What a reader's sorting goes by; the text where None.
+        Sort key; the text if None.
     """
 
     text: str
@@ -42,7 +40,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """Heading of a table's column; numbers stand at the right."""
+    """Heading of a table's column; numeric columns are right-aligned."""
 
     title: str
     numeric: bool = True
@@ -52,14 +50,14 @@ class Column:
 @dataclass(frozen=True)
 class Table:
     """
-    A table of cells; the first of each row is its heading.
+    A table of cells; the first cell of a row is its heading.
 
     Attributes
     ----------
     sortable : bool
         Whether headings sort it.
     folded : bool
-        Whether a reader opens it: it repeats another with other settings.
+        Whether it is closed at first.
     """
 
     name: str
@@ -78,13 +76,13 @@ class Chart:
     Attributes
     ----------
     name : str
-        Of its place on the page and of its CSV file.
+        Of its element and of its CSV file.
     description : str
-        The figure in words, for those who do not see it.
+        Text alternative.
     data, layout : list of dict, dict
         For Plotly, without colours: each trace names a colour role and its model in `meta`.
     numbers : DataFrame
-        What is drawn.
+        The data drawn.
     """
 
     name: str
@@ -97,12 +95,12 @@ class Chart:
 
     @property
     def csv(self) -> str:
-        """The numbers as text."""
+        """The numbers as CSV."""
         return self.numbers.to_csv(index=False, float_format=CSV_DIGITS, lineterminator="\n")
 
     @property
     def csv_address(self) -> str:
-        """The numbers as an address that needs no file."""
+        """The CSV as a data address."""
         return f"data:text/csv;charset=utf-8,{quote(self.csv, safe='')}"
 
     @property
@@ -121,7 +119,7 @@ class Section:
     text : tuple of str
         Paragraphs above charts and tables.
     missing : str
-        Why the section has nothing to show; "" where it has.
+        Why the section is empty; "" if it is not.
     """
 
     name: str
@@ -134,7 +132,7 @@ class Section:
 
 def number(value: float, digits: int = 3, signed: bool = False) -> str:
     """
-    A figure as text, a dash where there is none.
+    A number as text, a dash for a gap.
 
     Examples
     --------
@@ -149,14 +147,14 @@ def number(value: float, digits: int = 3, signed: bool = False) -> str:
 
 
 def interval(low: float, high: float, digits: int = 3, signed: bool = False) -> str:
-    """An interval as text, "" where there is none."""
+    """An interval as text, "" for none."""
     if pd.isna(low) or pd.isna(high):
         return ""
     return f"{number(low, digits, signed)} to {number(high, digits, signed)}"
 
 
 def count_cell(count: float) -> Cell:
-    """A whole number with its thousands apart."""
+    """A whole number with thousands separators."""
     return Cell(NOTHING) if pd.isna(count) else Cell(f"{int(count):,}", key=float(count))
 
 

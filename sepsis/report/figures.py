@@ -1,8 +1,7 @@
 """
-The paper's figure, a measure against hours before onset, and what all figures of the page share.
+The main figure, a measure by hours before onset, and what all figures share.
 
-Figures are Plotly specifications without colours: the page gives each series its colour in the
-reader's light or dark scheme, and draws.
+Figures are Plotly specifications without colours: the page adds them for its light or dark scheme.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from sepsis.report.elements import Chart, interval, listed, number
 from sepsis.report.names import Style, model_name, places
 from sepsis.report.tables import METRIC_NAMES, models_of
 
-DODGE = 0.07  # of the distance between horizons: intervals of two models do not hide each other
+DODGE = 0.07  # share of the distance between horizons, so that intervals do not overlap
 TITLE = "by hours before onset"
 CAPTIONS = {
     "auprc": "Step-wise average precision. Dotted line: prevalence, the value of an uninformative risk.",
@@ -29,17 +28,17 @@ def horizon_chart(
     metrics: pd.DataFrame, metric: str, looks: Sequence[Style], percent: str, *, extended: bool = False
 ) -> Chart:
     """
-    A measure against hours before onset, onset at the right.
+    A measure by hours before onset, onset at the right.
 
     Parameters
     ----------
     metrics : DataFrame
-        Fixed-horizon rows of `data_schema/7_metrics.toml`, of everybody and one setting.
+        Fixed-horizon rows of `data_schema/7_metrics.toml`, of all stays and one setting.
     metric : "auprc" or "auroc"
     percent : str
-        Of the intervals, for the caption.
+        Level of the intervals, for the caption.
     extended : bool
-        Whether this is the figure over more hours, from hourly risks.
+        Whether this is the figure at further horizons.
     """
     rows = metrics[metrics.metric == metric].sort_values(["model", "horizon_h"])
     rows = rows[rows.model.isin([look.model for look in looks])]
@@ -81,7 +80,7 @@ def horizon_chart(
 
 
 def description(metrics: pd.DataFrame, metric: str) -> str:
-    """The figure in words, for those who do not see it."""
+    """Text alternative of the figure."""
     rows = metrics[metrics.metric == metric].sort_values("horizon_h")
     parts = []
     for model in models_of(metrics):
@@ -119,13 +118,13 @@ def trace(
     low, high : array, optional
         Ends of intervals, drawn as bars.
     marked : bool
-        With the model's symbol at each point.
+        Whether points have the model's symbol.
     dash : str
-        In place of the model's own, where a figure has several series of a model.
+        Instead of the model's own.
     shape : "linear" or "hv"
-        Straight lines between points, or steps.
+        Straight lines or steps.
     part : str
-        What this series of the model is, for tests and readers of the source.
+        Names the series among those of a model.
     """
     estimate = np.asarray(y, float)
     made = {
@@ -154,12 +153,12 @@ def trace(
 
 
 def level_line(y: float) -> dict[str, Any]:
-    """A dotted line across the figure."""
+    """A horizontal line across the figure."""
     return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": y, "y1": y}
 
 
 def level_label(y: float, text: str) -> dict[str, Any]:
-    """The name and height of such a line, at the right of the figure."""
+    """Its label, at the right of the figure."""
     return {
         "x": 1,
         "xref": "paper",
@@ -174,7 +173,6 @@ def level_label(y: float, text: str) -> dict[str, Any]:
 
 
 def _hover(part: pd.DataFrame, look: Style, metric: str) -> list[str]:
-    """What is said of each point."""
     return [
         f"<b>{look.name}</b><br>{row.horizon_h:g} h before onset<br>{METRIC_NAMES[metric]} "
         f"{number(row.estimate)}<br>{interval(row.low, row.high)}<br>{row.n:,} stays, {row.n_events:,} cases"
@@ -183,12 +181,11 @@ def _hover(part: pd.DataFrame, look: Style, metric: str) -> list[str]:
 
 
 def _prevalence(metrics: pd.DataFrame) -> float:
-    """What the AUPRC of a risk without any signal would be."""
     return float(metrics.estimate[metrics.metric == "prevalence"].iloc[0])
 
 
 def _vertical_range(rows: pd.DataFrame, metric: str, chance: float) -> list[float]:
-    """From 0 for AUPRC, from below chance for AUROC, up to what is reached; in tenths."""
+    """From 0 for AUPRC, from below chance for AUROC, up to the highest value; in tenths."""
     reached = float(np.nanmax([rows.high.max(), rows.estimate.max(), chance]))
     top = min(1.0, np.ceil(reached * 10 + 0.2) / 10)
     if metric == "auprc":

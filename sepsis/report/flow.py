@@ -1,5 +1,5 @@
 """
-From the export to the figures: what became of every stay.
+The flow of stays from the export to the figures.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sepsis.report.elements import Cell, Column, Table, count_cell
 @dataclass(frozen=True)
 class FlowStep:
     """
-    One step from the export to the risk set.
+    One step of the flow.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class FlowStep:
     n_events : int or None
         Those that reach onset; None before labels exist.
     lost : tuple of (reason, n)
-        Who does not reach the next step.
+        Stays excluded before the next step.
     """
 
     title: str
@@ -48,7 +48,7 @@ def attrition_flow(
     split: str | None,
 ) -> list[FlowStep]:
     """
-    Every stay of the export, down to the stays of every figure at fixed hours, if there are any.
+    Every stay of the export, down to the stays of all fixed-horizon figures, if there are any.
 
     Raises
     ------
@@ -105,13 +105,12 @@ def _place_in_scores(scores: pd.DataFrame, stays: pd.Index) -> pd.DataFrame:
 
 
 def _reasons(column: pd.Series) -> tuple[tuple[str, int], ...]:
-    """(reason, stays), most stays first."""
     counts = column.fillna("").replace("", "no reason given").value_counts()
     return tuple(sorted(((str(r), int(n)) for r, n in counts.items()), key=lambda x: (-x[1], x[0])))
 
 
 def flow_table(flow: list[FlowStep]) -> Table:
-    """The flow as a table, the stays that go no further under each step; its order is its meaning."""
+    """The flow as a table, exclusions below each step."""
     rows = []
     for step in flow:
         counts = (step.n, step.n_events, step.n_controls)

@@ -1,5 +1,5 @@
 """
-The forest: one measure in every group, with intervals, models side by side.
+Forest plot: one measure in every subgroup, with intervals, models side by side.
 """
 
 from __future__ import annotations
@@ -19,14 +19,7 @@ ROW_PX = 34  # height of a group on the screen
 def forest_chart(
     rows: pd.DataFrame, looks: Sequence[Style], metric: str, horizon: float, percent: str
 ) -> Chart:
-    """
-    Groups from top to bottom, the measure to the right.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        Rows of one measure and horizon; a group too small has no estimate and is named without a mark.
-    """
+    """Subgroups from top to bottom; a group too small has no estimate and is named without a mark."""
     rows = rows[(rows.metric == metric) & rows.model.isin([look.model for look in looks])]
     groups = list(dict.fromkeys(rows.group))
     place = {group: float(len(groups) - 1 - k) for k, group in enumerate(groups)}
@@ -91,7 +84,7 @@ def forest_chart(
 
 
 def _description(rows: pd.DataFrame, looks: Sequence[Style], metric: str) -> str:
-    """The forest in words: how far groups lie apart, model by model."""
+    """Text alternative: the range over subgroups, by model."""
     words = []
     for look in looks:
         part = rows[(rows.model == look.model) & (rows.group != "all") & rows.estimate.notna()]

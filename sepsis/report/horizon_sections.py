@@ -1,6 +1,5 @@
 """
-The paper's view: one risk per stay at fixed hours before onset, for everybody, for groups, and without
-the hours after somebody acted.
+Sections about fixed horizons: all stays, subgroups, and hours before treatment.
 """
 
 from __future__ import annotations
@@ -16,28 +15,28 @@ from sepsis.report.names import in_text, reference_model
 from sepsis.report.tables import METRIC_NAMES, Want, models_table
 from sepsis.report.view_tables import before_after_table, groups_table, measure_name
 
-OPERATING = {  # metric: heading; each with every setting it has
+OPERATING = {  # metric: heading
     "sensitivity": "Sensitivity",
     "specificity": "Specificity",
     "alert_rate": "Alert rate",
     "precision": "Precision",
     "partial_auroc": "Partial AUROC",
 }
-COMPARED = (  # what is shown again without the hours after somebody acted: (view, metric)
+COMPARED = (  # shown again for the hours before treatment: (view, metric)
     ("horizon", "auprc"), ("horizon", "auroc"), ("continuous", "auprc"), ("continuous", "auroc"),
     ("alarm", "event_recall"), ("alarm", "alarm_precision"), ("utility", "normalised_utility"),
 )  # fmt: skip
 
 
 def headline(results: Results) -> tuple[Chart, ...]:
-    """The paper's figure; nothing where no stay has a risk at fixed hours."""
+    """The main figure; empty without fixed-horizon risks."""
     if results.horizon.empty:
         return ()
     return tuple(horizon_chart(results.horizon, m, results.looks, results.percent) for m in METRIC_NAMES)
 
 
 def numbers_section(results: Results) -> Section:
-    """The paper's figure as tables, and fixed operating points."""
+    """The main figure as tables, and operating points."""
     title = "Discrimination at fixed horizons"
     if results.horizon.empty:
         why = "No fixed-horizon evaluation was possible; the notes above give the reason."
@@ -48,7 +47,7 @@ def numbers_section(results: Results) -> Section:
 
 
 def extended_section(results: Results) -> Section | None:
-    """The paper's figure over more hours; None where the hours scored are all there are."""
+    """The main figure at further horizons, if there are any."""
     if results.extended.empty:
         return None
     charts = (
@@ -79,7 +78,7 @@ def _operating_points(results: Results) -> tuple[Table, ...]:
 
 
 def differences_section(results: Results) -> Section | None:
-    """Paired differences to the reference; None where there is nothing to compare."""
+    """Paired differences from the reference; None for a single model."""
     models = tables.models_of(results.horizon)
     if len(models) < 2:
         return None
@@ -101,7 +100,7 @@ def differences_section(results: Results) -> Section | None:
 
 
 def censoring_section(results: Results) -> Section:
-    """The main measures on all hours and on those before anybody acted."""
+    """The main measures on all hours and on those before treatment."""
     title, compared = "Before treatment or suspicion", results.before_after
     if compared.empty:
         why = "The labels have no times of antibiotics, cultures or suspicion, so no hour is censored."
@@ -131,7 +130,7 @@ def _main_rows(compared: pd.DataFrame, results: Results) -> pd.DataFrame:
 
 
 def groups_section(results: Results) -> Section:
-    """Subgroups and sites: the same measures, small groups kept back."""
+    """The measures by subgroup and site."""
     title = "Subgroups and sites"
     rows = results.metrics[(results.metrics["view"] == "horizon") & (results.metrics.setting == "")]
     rows = rows[rows.model.isin(results.models) & ((rows.group == "all") | rows.group.str.contains(": "))]

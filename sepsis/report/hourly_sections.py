@@ -1,5 +1,5 @@
 """
-What needs a risk at every hour: every hour judged, risk around onset, alarms, the challenge's utility.
+Sections about hourly risks: hourly predictions, risk around onset, alarms, utility.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ COST = {
 
 
 def continuous_section(results: Results) -> Section:
-    """Every hour judged by the window after it."""
+    """Every hour as a prediction of the window after it."""
     rows, title = results.rows("continuous"), "Hourly predictions"
     if rows.empty:
         return Section("continuous", title, missing=NO_HOURLY)
@@ -58,7 +58,7 @@ def continuous_section(results: Results) -> Section:
 
 
 def _hours(rows: pd.DataFrame, windows: list[float], weight: str) -> str:
-    """How many hours are judged, and how many are positive."""
+    """Numbers of hours and of positive hours."""
     said = []
     for window in windows:
         row = rows[(rows.horizon_h == window) & (rows.setting == weight)]
@@ -85,7 +85,7 @@ def onset_section(results: Results) -> Section:
 
 
 def alarms_section(results: Results) -> Section:
-    """What alarms find, how early and at what cost."""
+    """Detection, lead time and burden of alarms."""
     rows, title = results.rows("alarm"), "Alarms"
     if rows.empty:
         return Section("alarms", title, missing=NO_HOURLY)
@@ -123,19 +123,18 @@ def alarms_section(results: Results) -> Section:
 
 
 def _stays(rows: pd.DataFrame, setting: str) -> str:
-    """Whom alarms at a setting are about."""
+    """Numbers of stays and cases at a setting."""
     row = rows[(rows.setting == setting) & (rows.metric == "event_recall")]
     return f"{int(row.n.max()):,} stays, {int(row.n_events.max()):,} cases." if len(row) else ""
 
 
 def _wants(measures: dict[str, tuple[str, str]], setting: str) -> list[Want]:
-    """Columns for measures at one choice of threshold."""
     return [Want(title, metric, None, setting, note) for metric, (title, note) in measures.items()]
 
 
 def alarm_setting(setting: str) -> str:
     """
-    What a threshold was chosen for, in words.
+    The target of a threshold in words.
 
     Examples
     --------
@@ -143,14 +142,13 @@ def alarm_setting(setting: str) -> str:
     ('a recall of 0.8', '20 alarms per 100 patient-days')
     """
     kind, _, value = setting.partition(" ")
-    return {
-        "recall": f"a recall of {value}",
-        "budget": f"{value} alarms per 100 patient-days",
-    }.get(kind, setting)
+    return {"recall": f"a recall of {value}", "budget": f"{value} alarms per 100 patient-days"}.get(
+        kind, setting
+    )
 
 
 def utility_section(results: Results) -> Section:
-    """The challenge's own measure."""
+    """The measure of the PhysioNet challenge."""
     rows, title = results.rows("utility"), "Utility (PhysioNet 2019)"
     if rows.empty:
         return Section("utility", title, missing=NO_HOURLY)
@@ -161,7 +159,5 @@ def utility_section(results: Results) -> Section:
     ]
     caption = f"Thresholds {setting}. 0: no alarm at all; 1: the best possible"
     return Section(
-        "utility",
-        title,
-        tables=(models_table(rows, results.models, wants, name="utility", caption=caption),),
+        "utility", title, tables=(models_table(rows, results.models, wants, name="utility", caption=caption),)
     )

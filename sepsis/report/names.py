@@ -1,5 +1,5 @@
 """
-What the page calls a model, what kind of model it is, and how it looks: told apart without colour too.
+Name, group and style of each model on the page, distinguishable without colour.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ GROUPS = {
 }
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross")
 DASHES = ("solid", "dash", "dashdot")  # dotted is the line of chance
-SHOWN_AT_FIRST = 6  # series of a figure that a reader can follow; the others wait behind their switch
+SHOWN_AT_FIRST = 6  # most series drawn before a reader switches others on
 
 
 @dataclass(frozen=True)
 class Style:
     """
-    One model as the page shows it.
+    A model on the page.
 
     Attributes
     ----------
     model, name : str
-        As in the tables, and as printed.
+        In tables, and as printed.
     kind : str
         A key of `GROUPS`.
     flag : str
-        What a reader must know of it, "" for nothing.
+        Caveat, "" for none.
     role : str
         A CSS variable of the page.
     symbol, dash : str
         As Plotly names them.
     shown : bool
-        Whether figures show it before a switch is touched.
+        Whether figures show it at first.
     """
 
     model: str
@@ -52,7 +52,7 @@ class Style:
 
 def model_name(model: str) -> str:
     """
-    How the page calls a model: its published name, else its own.
+    Printed name of a model; an unknown one keeps its own.
 
     Examples
     --------
@@ -63,19 +63,19 @@ def model_name(model: str) -> str:
 
 
 def in_text(model: str) -> str:
-    """A model's name inside a sentence, not broken at its hyphen."""
+    """Name inside a sentence, with a non-breaking hyphen."""
     entry = entry_of(model)
     return (entry.in_text or entry.title).replace("-", "\N{NON-BREAKING HYPHEN}")
 
 
 def reference_model(models: Sequence[str]) -> str:
-    """What the others are compared with: the first negative control, else the last model."""
+    """The comparator: the first negative control, else the last model."""
     return next((m for m in names_of(NEGATIVE_CONTROL) if m in models), models[-1])
 
 
 def places(looks: Sequence[Style]) -> dict[str, float]:
     """
-    Where each model stands beside its tick, in steps from it: those shown at first in the middle.
+    Offset of each model from its tick, in steps; those shown at first in the middle.
 
     Examples
     --------
@@ -89,10 +89,10 @@ def places(looks: Sequence[Style]) -> dict[str, float]:
 
 def styles(models: Sequence[str]) -> tuple[Style, ...]:
     """
-    How each model looks, in the order given.
+    The style of each model, in the order given.
 
-    Negative controls are grey and open, clinical scores brown; models have a colour each. Where there are
-    more series than a figure can carry, the models and the reference are shown at first.
+    Negative controls are grey and open, clinical scores brown; each model has a colour. If there are too many
+    series, figures show the models and the reference at first.
     """
     crowded = len(models) > SHOWN_AT_FIRST
     reference = reference_model(models)

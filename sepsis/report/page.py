@@ -1,16 +1,13 @@
 """
-One self-contained page: the text around sections, figures and tables, filled into `page.html.j2`.
+The page: text, sections, figures and tables in `page.html.j2`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
@@ -26,6 +23,7 @@ from sepsis.report.flow import FlowStep, flow_table
 from sepsis.report.horizon_sections import headline
 from sepsis.report.names import GROUPS, in_text, reference_model
 from sepsis.report.provenance import manifest_sections
+from sepsis.report.templates import template
 from sepsis.report.tripod import item_map
 
 TEMPLATE = "page.html.j2"
@@ -43,7 +41,7 @@ FIXED = {  # parts of the page that every report has
 
 @dataclass(frozen=True)
 class Card:
-    """A model card as the template prints it."""
+    """A model card."""
 
     name: str
     flag: str
@@ -53,16 +51,13 @@ class Card:
 @dataclass(frozen=True, eq=False)
 class Page:
     """
-    Everything the page says, in order.
+    The content of the page.
 
     Attributes
     ----------
     results : Results
-        Metrics and curves.
     sections : list of Section
-        Of them.
     notes : sequence of str
-        What a reader must know first.
     cards : mapping of model to Markdown
     """
 
@@ -83,23 +78,18 @@ class Page:
 
     def render(self, files: Sequence[str]) -> str:
         """
-        The page as text.
+        The page as self-contained HTML; the same input gives the same bytes.
 
         Parameters
         ----------
         files : sequence of str
-            Beside the page, with its numbers.
-
-        Returns
-        -------
-        html : str
-            Everything inside: style, data, Plotly. The same input gives the same bytes.
+            Files beside the page, with its numbers.
         """
         looks = self.results.looks
         titles = {s.name: s.title for s in self.sections} | FIXED
         missing = {s.name for s in self.sections if s.missing}
         circular = [look for look in looks if entry_of(look.model).circular]
-        return _template().render(
+        return template(TEMPLATE).render(
             generator=GENERATOR,
             plotly_js=get_plotlyjs(),
             lead=self._lead(),
@@ -159,10 +149,10 @@ def stays_in_words(risk_set: RiskSet, split: str | None) -> str:
 
 def verdict(results: Results) -> str:
     """
-    Which models rank cases better than the reference at the farthest horizon, in one sentence.
+    Models with a higher or lower AUPRC than the reference at the farthest horizon, in one sentence.
 
-    Only a paired difference in AUPRC whose whole interval lies on one side of zero counts. Clinical
-    scores and negative controls are not listed: the table has them.
+    A difference counts only if its paired interval excludes zero. Clinical scores and negative controls are
+    not listed.
     """
     if results.horizon.empty:
         return "No fixed-horizon evaluation was possible."
@@ -192,28 +182,13 @@ def verdict(results: Results) -> str:
 
 
 def _joined(names: list[str]) -> str:
-    """a, b and c, then the verb."""
     return f"{', '.join(names[:-1])} and {names[-1]} have" if len(names) > 1 else f"{names[0]} has"
 
 
 def hours_in_words(risk_set: RiskSet) -> str:
-    """The horizons in words: "0 to 7" where no whole hour between is left out, else "0, 3 and 7"."""
+    """Horizons in words: "0 to 7" for consecutive whole hours, else "0, 3 and 7"."""
     horizons = risk_set.horizons
     hours = [f"{h:g}" for h in horizons]
     if len(hours) > 2 and np.array_equal(horizons, np.arange(horizons[0], horizons[-1] + 1)):
         return f"{hours[0]} to {hours[-1]}"
     return f"{', '.join(hours[:-1])} and {hours[-1]}" if len(hours) > 1 else hours[0]
-
-
-@cache
-def _template() -> jinja2.Template:
-    """The page's template; text put into it is escaped, a missing name is an error."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["thousands"] = lambda n: f"{n:,}"
-    return environment.get_template(TEMPLATE)

@@ -34,7 +34,6 @@ def manifest_sections(manifest: Mapping[str, Any]) -> list[tuple[str, list[tuple
 
 
 def _flat(values: Mapping[str, Any], prefix: str = ""):
-    """(dotted name, value as text) of everything in nested mappings."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
@@ -43,7 +42,6 @@ def _flat(values: Mapping[str, Any], prefix: str = ""):
 
 
 def _plain(value: Any) -> str:
-    """A JSON value as a reader would write it."""
     if isinstance(value, list | tuple | np.ndarray):
         return ", ".join(_plain(v) for v in value) or "none"
     if isinstance(value, Mapping):

@@ -1,5 +1,5 @@
 """
-Figures about the risk itself: around onset, against what happens, and what acting on it would gain.
+Figures about the risk: around onset, reliability, decision curve.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from sepsis.report.elements import Chart, interval, number
 from sepsis.report.figures import trace
 from sepsis.report.names import Style
 
-STRATEGIES = {"treat all": "dash", "treat none": "dot"}  # what one could do without any model
+STRATEGIES = {"treat all": "dash", "treat none": "dot"}  # without a model
 
 
 def risk_around_onset_chart(curve: pd.DataFrame, looks: Sequence[Style], percent: str) -> Chart:
     """
-    Mean risk by hours to onset: cases in a whole line, controls dotted.
+    Mean risk by hours to onset: cases solid, controls dotted.
 
     Parameters
     ----------
@@ -61,14 +61,7 @@ def risk_around_onset_chart(curve: pd.DataFrame, looks: Sequence[Style], percent
 
 
 def reliability_chart(curve: pd.DataFrame, looks: Sequence[Style], percent: str, horizon: float) -> Chart:
-    """
-    Share of cases against mean risk, in bins of equal size.
-
-    Parameters
-    ----------
-    curve : DataFrame
-        model, predicted, observed, low, high, n: a row per bin; of one horizon and variant.
-    """
+    """Share of cases by mean risk; `curve` has model, predicted, observed, low, high, n, a row per bin."""
     data, words = [], []
     for look, part in each_model(curve, looks):
         rows = part.sort_values("predicted")
@@ -104,12 +97,7 @@ def reliability_chart(curve: pd.DataFrame, looks: Sequence[Style], percent: str,
 
 def decision_curve_chart(curve: pd.DataFrame, looks: Sequence[Style]) -> Chart:
     """
-    Net benefit against the threshold at which one would act.
-
-    Parameters
-    ----------
-    curve : DataFrame
-        model ("treat all" and "treat none" too), threshold, net_benefit; of one horizon.
+    Net benefit by threshold; `curve` has model (also "treat all", "treat none"), threshold, net_benefit.
     """
     data, words = [], []
     for look, part in each_model(curve, looks):

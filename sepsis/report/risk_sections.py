@@ -1,5 +1,5 @@
 """
-What the number itself is worth: whether risks are right, and what acting on them would gain.
+Sections about the value of the risk: calibration and net benefit.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ AS_IS = "as is"  # variant of the reliability curve without recalibration
 
 
 def calibration_section(results: Results) -> Section:
-    """Whether risks are what they say, as they are and recalibrated."""
+    """Calibration without and with recalibration."""
     rows, title = results.rows("calibration"), "Calibration"
     if rows.empty:
         return Section("calibration", title, missing="No fixed-horizon evaluation was possible.")
@@ -58,7 +58,7 @@ def calibration_section(results: Results) -> Section:
 
 
 def net_benefit_section(results: Results) -> Section:
-    """What acting on the risks would gain."""
+    """Net benefit, and the decision curve."""
     rows, title = results.rows("net_benefit"), "Net benefit"
     if rows.empty:
         return Section("net_benefit", title, missing="No fixed-horizon evaluation was possible.")

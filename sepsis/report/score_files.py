@@ -1,5 +1,5 @@
 """
-Score files as they are given to be judged: ours with their facts, and anybody's with the least columns.
+Reading score files: ours with their metadata, and those of other software with the required columns.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sepsis.core.errors import ExportError
 from sepsis.core.schema import read_facts
 from sepsis.evaluation.contract import complete_scores
 
-LONGEST_NAME = 100  # characters of the name of a model
+MAX_NAME = 100  # characters of the name of a model
 ID_COLUMNS = ("stay_id", "subject_id")
 
 
@@ -28,13 +28,13 @@ class ScoreFiles:
     Attributes
     ----------
     scores : DataFrame
-        With every column that a score table may lack; rows at fixed hours first.
+        All columns of the contract; rows at fixed horizons first.
     facts : list of dict
-        What each file says of itself; empty for files of others.
+        Metadata of each file; empty for files of other software.
     cards : dict of model to Markdown
         Model cards that came with them.
     notes : list of str
-        What a reader must know of files that say nothing of themselves.
+        Caveats about files without metadata.
     """
 
     scores: pd.DataFrame
@@ -49,26 +49,26 @@ class ScoreFiles:
 
     @property
     def models(self) -> dict[str, Any]:
-        """How each model that says so was fitted."""
+        """How each model was fitted, where its file says so."""
         return {str(f["model"]): f.get("fitted", {}) for f in self.facts if "model" in f}
 
 
 def read_score_files(files: Sequence[Path], onset_hash: str | None) -> ScoreFiles:
     """
-    Read score files and see that they belong together.
+    Read score files and check that they belong together.
 
     Parameters
     ----------
     files : sequence of Path
-        Parquet or CSV; of a file without a column `model` the file's name stands for it.
-    onset_hash : str, optional
-        Of the labels they are judged by; None: not known, and not compared.
+        Parquet or CSV; a file without a column `model` is a model of the file's name.
+    onset_hash : str
+        Of the labels used for evaluation.
 
     Raises
     ------
     ExportError
-        If a file cannot be read or lacks a column, the models were fitted on different splits, or
-        hours count from other labels.
+        If a file cannot be read or lacks a column, the models were fitted on different splits, or horizons
+        refer to other labels.
     """
     facts = [_facts(file) for file in files]
     splits = {f["split_hash"] for f in facts if "split_hash" in f}
@@ -80,7 +80,7 @@ def read_score_files(files: Sequence[Path], onset_hash: str | None) -> ScoreFile
     for file, fact in zip(files, facts, strict=True):
         if onset_hash is not None and fact.get("inputs", {}).get("onset") not in (None, onset_hash):
             raise ExportError(
-                file.name, "the horizons count from other labels than these", "scores made with these labels",
+                file.name, "its horizons refer to other labels", "scores made with these labels",
                 "Score again with --labels, or give the labels that were scored with.",
             )  # fmt: skip
     tables = [_table(file) for file in files]
@@ -90,8 +90,8 @@ def read_score_files(files: Sequence[Path], onset_hash: str | None) -> ScoreFile
     notes = []
     if silent:
         notes.append(
-            f"{silent} of {len(files)} score files do not say what made them: whether their models saw the "
-            "judged stays in training is not known."
+            f"{silent} of {len(files)} score files have no metadata: it is unknown whether their models were "
+            "trained on the evaluated stays."
         )
     return ScoreFiles(
         scores=scores.iloc[fixed_first].reset_index(drop=True),
@@ -103,10 +103,10 @@ def read_score_files(files: Sequence[Path], onset_hash: str | None) -> ScoreFile
 
 def without_repeated_reasons(scores: pd.DataFrame) -> pd.DataFrame:
     """
-    Scores without the rows that say a second time why a stay has no risk.
+    Scores without repeated reasons for a missing risk.
 
-    A file at fixed hours and one of every hour each have a row, without a time, for a stay that a model
-    was not asked about. It stays once, and only where the model has no other row of the stay.
+    A fixed-horizon file and an hourly file may each have such a row, without a time, for the same stay. One
+    is kept, and only if the model has no other row of the stay.
     """
     nothing = scores.time_h.isna() & scores.horizon_h.isna() & scores.risk.isna()
     pair = ["stay_id", "model"]
@@ -117,7 +117,7 @@ def without_repeated_reasons(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _facts(file: Path) -> dict[str, Any]:
-    """What a Parquet file says of itself; nothing where it is of somebody else."""
+    """Metadata of a Parquet file; empty for files of other software."""
     if not file.is_file():
         raise ExportError(file.name, "no such file", "a table of scores", "Check the path.")
     if file.suffix == ".csv":
@@ -129,26 +129,26 @@ def _facts(file: Path) -> dict[str, Any]:
 
 
 def _table(file: Path) -> pd.DataFrame:
-    """The rows of a file, each with the name of its model."""
+    """The rows of a file, with a column `model`."""
     try:
         frame = pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
     except (ValueError, OSError, pa.ArrowException):
         raise _unreadable(file) from None
     if frame.empty:
-        raise ExportError(file.name, "holds no row", "a risk per row", "Score some stays.")
+        raise ExportError(file.name, "has no rows", "a risk per row", "Score some stays.")
     for name in ID_COLUMNS:
         if name in frame and not pd.api.types.is_integer_dtype(frame[name]):
             raise ExportError(file.name, f"{name} holds {frame[name].dtype}", "whole numbers", "Correct it.")
     if "model" not in frame:
         return frame.assign(model=file.stem)
     names = frame.model.drop_duplicates()
-    if not all(isinstance(n, str) and n.isprintable() and 0 < len(n.strip()) <= LONGEST_NAME for n in names):
+    if not all(isinstance(n, str) and n.isprintable() and 0 < len(n.strip()) <= MAX_NAME for n in names):
         raise ExportError(
-            file.name, "a model without a name, or with one that cannot be printed",
-            f"1 to {LONGEST_NAME} printable characters in each row", "Correct the column model.",
+            file.name, "a model name is missing or not printable",
+            f"1 to {MAX_NAME} printable characters in each row", "Correct the column model.",
         )  # fmt: skip
     return frame
 
 
 def _unreadable(file: Path) -> ExportError:
-    return ExportError(file.name, "not readable", "a whole Parquet or CSV file", "Write it again.")
+    return ExportError(file.name, "not readable", "an intact Parquet or CSV file", "Write it again.")

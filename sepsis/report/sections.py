@@ -1,7 +1,5 @@
 """
-The parts of the page that show figures, in their order.
-
-Each is made from the rows and curves it is about, or says why there is nothing to show.
+The sections of the page in their order; a section without data says why.
 """
 
 from __future__ import annotations
@@ -34,5 +32,5 @@ PARTS = (
 
 
 def sections(results: Results) -> list[Section]:
-    """All parts in order; one that does not apply, say differences of a single model, is not there."""
+    """All sections in order; those that do not apply are omitted."""
     return [section for part in PARTS if (section := part(results)) is not None]

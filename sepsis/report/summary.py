@@ -1,5 +1,5 @@
 """
-The figures as Markdown, for a document or a pull request: `summary.md` beside the page.
+The main tables as Markdown: `summary.md` beside the page.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from sepsis.report.elements import Table
 from sepsis.report.page import Page, stays_in_words
 from sepsis.report.tables import Want, models_table
 
-HOURLY = (  # (view, metric, heading): what is said of the hourly views, if there are any
+HOURLY = (  # (view, metric, heading)
     ("continuous", "auprc", "AUPRC, hourly"),
     ("continuous", "auroc", "AUROC, hourly"),
     ("alarm", "event_recall", "Onsets detected"),
@@ -22,12 +22,8 @@ HOURLY = (  # (view, metric, heading): what is said of the hourly views, if ther
 
 def summary(page: Page, level: float) -> str:
     """
-    AUPRC and AUROC by hours before onset with intervals, alarms, who they are about, and what made them.
-
-    Parameters
-    ----------
-    level : float
-        Of the intervals.
+    AUPRC and AUROC by hours before onset, alarms, flow of stays and provenance; `level` is that of the
+    intervals.
     """
     manifest, metrics = page.manifest, page.results.horizon
     lines = [
@@ -78,7 +74,6 @@ def _hourly_table(page: Page) -> Table:
 
 
 def _table(table: Table) -> list[str]:
-    """A table as Markdown."""
     titles = [f"{c.title} ({c.note})" if c.note else c.title for c in table.columns]
     lines = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
     for row in table.rows:

@@ -1,7 +1,5 @@
 """
-The tables of the page: models below each other, measures side by side, so that a column ranks models.
-
-Nothing here names a stay: every row is a count or a figure about many.
+Tables of the page: one row per model, measures side by side. None names a stay.
 """
 
 from __future__ import annotations
@@ -18,25 +16,25 @@ from sepsis.report.names import in_text, model_name, reference_model
 
 METRIC_NAMES = {"auprc": "AUPRC", "auroc": "AUROC"}
 KEY = ["model", "metric", "horizon_h", "setting"]
-DIGITS = {  # measures that are no shares
+DIGITS = {  # measures other than shares
     "lead_time_h": 1, "lead_time_shuffled_h": 1, "alarms_per_100_patient_days": 1,
     "number_needed_to_evaluate": 1,
 }  # fmt: skip
-NO_HOUR = -1.0  # stands for a gap among horizons, which cannot be looked up
+NO_HOUR = -1.0  # for a missing horizon: NaN cannot be looked up
 
 
 @dataclass(frozen=True)
 class Want:
     """
-    A column of a table: which rows of the metrics it shows.
+    A column of a table: the rows of the metrics that it shows.
 
     Attributes
     ----------
     title, note : str
-        Heading, and a word below it.
+        Heading, and a note below it.
     metric : str
     horizon_h : float or None
-        None where the view has none.
+        None in views without horizons.
     setting : str
     """
 
@@ -48,7 +46,7 @@ class Want:
 
 
 def models_of(metrics: pd.DataFrame) -> tuple[str, ...]:
-    """Models that have figures of their own, in their order in the table."""
+    """Models with measures of their own, in their order."""
     alone = metrics.model[~metrics.model.str.contains(" - ", regex=False)]
     return tuple(alone[alone.isin(metrics.model[metrics.metric == "prevalence"])].unique())
 
@@ -68,7 +66,7 @@ def models_table(
     Parameters
     ----------
     rows : DataFrame
-        Rows of `data_schema/7_metrics.toml`, of one group; views that share a measure must not mix.
+        Rows of `data_schema/7_metrics.toml` of one group; not of two views that share a measure.
     """
     found = indexed(rows)
     made = []
@@ -89,9 +87,9 @@ def horizon_table(
     Parameters
     ----------
     metrics : DataFrame
-        Fixed-horizon rows of everybody, of one setting.
+        Fixed-horizon rows of all stays, of one setting.
     name, more : str
-        In place of the table's own name, and what its caption says besides.
+        Instead of the table's own name; addition to its caption.
     """
     setting = str(metrics.setting.iloc[0])
     wants = [Want(f"{h:g} h", metric, h, setting) for h in farthest_first(metrics)]
@@ -101,7 +99,7 @@ def horizon_table(
 
 
 def difference_table(metrics: pd.DataFrame, metric: str) -> Table:
-    """How far every other model is above the reference, by hours before onset, farthest first."""
+    """Paired difference of every model from the reference, by hours before onset, farthest first."""
     models = models_of(metrics)
     reference = reference_model(models)
     found = indexed(metrics)
@@ -120,7 +118,7 @@ def difference_table(metrics: pd.DataFrame, metric: str) -> Table:
 
 
 def _difference(found: pd.DataFrame, model: str, reference: str, metric: str, horizon: float) -> Cell:
-    """How far a model is above the reference, whichever way round the table has the pair."""
+    """Difference of a model from the reference, whichever way round the pair is."""
     way, key = 1.0, (f"{model} - {reference}", metric, horizon, "")
     if key not in found.index:
         way, key = -1.0, (f"{reference} - {model}", metric, horizon, "")
@@ -132,7 +130,7 @@ def _difference(found: pd.DataFrame, model: str, reference: str, metric: str, ho
 
 
 def about(metrics: pd.DataFrame) -> str:
-    """Whom fixed-horizon rows are about: one risk set, so one sentence."""
+    """Numbers of stays and cases in a sentence."""
     row = metrics[metrics.metric == "prevalence"].iloc[0]
     return f"{int(row.n):,} stays, {int(row.n_events):,} cases, prevalence {number(row.estimate)}."
 
@@ -143,12 +141,11 @@ def farthest_first(metrics: pd.DataFrame) -> list[float]:
 
 
 def indexed(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows to be looked up by (model, metric, horizon_h, setting)."""
+    """Rows indexed by (model, metric, horizon_h, setting)."""
     return rows.assign(horizon_h=rows.horizon_h.fillna(NO_HOUR)).set_index(KEY).sort_index()
 
 
 def _wanted(found: pd.DataFrame, model: str, want: Want) -> Cell:
-    """The cell of a model under a column."""
     key = (model, want.metric, NO_HOUR if want.horizon_h is None else want.horizon_h, want.setting)
     digits = DIGITS.get(want.metric, 3)
     return measure_cell(found.loc[key], digits) if key in found.index else Cell(NOTHING)
@@ -163,14 +160,14 @@ def measure_cell(row: Any, digits: int = 3) -> Cell:
 
 
 def model_cell(model: str) -> Cell:
-    """A model as a row's heading, with what a reader must know of it."""
+    """A model as a row's heading, with its flag."""
     entry = entry_of(model)
     flag = "circular" if entry.circular else NEGATIVE_CONTROL if entry.kind == NEGATIVE_CONTROL else ""
     return Cell(model_name(model), flag, key=model_name(model))
 
 
 def coverage_table(coverage: pd.DataFrame) -> Table:
-    """Who gave no risk, to how many, when and why; hours are joined where the same number is missing."""
+    """Stays without a risk by model, horizons and reason; horizons with equal counts are joined."""
     by = coverage.assign(hours=[f"{h:g}" if pd.notna(h) else "" for h in coverage.horizon_h])
     rows = []
     for (model, reason, n, events), part in by.groupby(["model", "reason", "n", "n_events"], sort=False):

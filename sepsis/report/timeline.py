@@ -1,8 +1,8 @@
 """
 One stay, hour by hour: its risks, the threshold and the alarms.
 
-Such a figure is a patient's record. It is drawn only of a made-up export or where its owner asks for
-it; hours count from onset, and no number, time of day or length of stay before the window goes in.
+This is a patient's record: it is drawn only for a synthetic export or on request. Hours count from onset; no
+identifier, time of day or length of stay is included.
 """
 
 from __future__ import annotations
@@ -22,29 +22,20 @@ BEFORE_H, AFTER_H = 24.0, 6.0  # what is shown of the stay
 
 
 def timeline_chart(
-    hours: pd.DataFrame,
-    onset: pd.Series,
-    thresholds: pd.DataFrame,
-    looks: Sequence[Style],
-    rules: AlarmRules,
+    hours: pd.DataFrame, onset: pd.Series, thresholds: pd.DataFrame, looks: Sequence[Style], rules: AlarmRules
 ) -> Chart | None:
     """
-    Risks and alarms of a typical case around its onset.
+    Risks and alarms of a typical case around its onset; None if no case has hourly risks.
 
     Parameters
     ----------
     hours : DataFrame
-        stay_id, time_h, model, risk: hourly scores of the judged stays.
+        stay_id, time_h, model, risk: hourly scores of the evaluated stays.
     onset : Series
         Onset in hours since admission, indexed by stay_id; cases only.
     thresholds : DataFrame
         model, setting, threshold; the first setting is used.
     rules : AlarmRules
-
-    Returns
-    -------
-    chart : Chart or None
-        None where no case has hourly risks.
     """
     stay = typical_case(hours, onset)
     if stay is None or thresholds.empty:
@@ -96,7 +87,7 @@ def timeline_chart(
 
 
 def typical_case(hours: pd.DataFrame, onset: pd.Series):
-    """The case whose number of risks before onset is the middle one; None where there is none."""
+    """The case with the median number of risks before onset; None without any."""
     cases = hours[hours.stay_id.isin(onset.index) & hours.risk.notna()]
     counts = cases[cases.time_h <= cases.stay_id.map(onset)].groupby("stay_id").time_h.nunique()
     if counts.empty:
@@ -106,7 +97,7 @@ def typical_case(hours: pd.DataFrame, onset: pd.Series):
 
 
 def _traces(part: pd.DataFrame, look: Style) -> list[dict]:
-    """A model's risk, its threshold, and its alarms."""
+    """A model's risk, threshold and alarms."""
     hover = [
         f"<b>{look.name}</b><br>{hours_to_onset(round(hour, 1))}<br>risk {number(risk)}"
         f"{'<br>alarm' if alarm else ''}"
@@ -129,7 +120,6 @@ def _traces(part: pd.DataFrame, look: Style) -> list[dict]:
 
 
 def _words(part: pd.DataFrame, look: Style) -> str:
-    """A model's alarms in words."""
     fired = part.hours_to_onset[part.alarm]
     said = ", ".join(hours_to_onset(round(float(hour), 1)) for hour in fired)
     return f"{look.name}: {f'alarms {said}' if said else 'no alarm'}"

@@ -52,12 +52,7 @@ ITEMS = (
     Item("5b", "Dates of the data", "", EXPORT + " (dates are shifted or removed)"),
     Item("6a", "Setting and centres", "subgroups", "results by site, if the labels name sites"),
     Item("6b", "Eligibility", "flow", "every stay, with the reason for exclusion"),
-    Item(
-        "6c",
-        "Treatments received",
-        "censoring",
-        "results before antibiotics, cultures or suspicion",
-    ),
+    Item("6c", "Treatments received", "censoring", "results before antibiotics, cultures or suspicion"),
     Item(
         "7",
         "Data preparation and quality checks, similar across groups",

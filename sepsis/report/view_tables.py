@@ -1,5 +1,5 @@
 """
-Tables that compare: groups side by side, and all hours against those before anybody acted.
+Tables that compare: subgroups side by side, and all hours against those before treatment.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MEASURES = {
 
 def measure_name(metric: str) -> str:
     """
-    How the page calls a measure.
+    Printed name of a measure.
 
     Examples
     --------
@@ -35,14 +35,7 @@ def measure_name(metric: str) -> str:
 
 
 def groups_table(rows: pd.DataFrame, models: Sequence[str], *, name: str, caption: str, metric: str) -> Table:
-    """
-    Groups below each other, models side by side: one measure at one horizon.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        Rows at that horizon; the group "all" stands first.
-    """
+    """Subgroups below each other, models side by side; `rows` are of one horizon, the group "all" first."""
     rows = rows[rows.metric == metric]
     made = []
     for group, part in rows.groupby("group", sort=False):
@@ -56,7 +49,7 @@ def groups_table(rows: pd.DataFrame, models: Sequence[str], *, name: str, captio
 
 def group_name(group: str) -> str:
     """
-    A group in words.
+    Printed name of a group.
 
     Examples
     --------
@@ -68,13 +61,12 @@ def group_name(group: str) -> str:
 
 def before_after_table(compared: pd.DataFrame, models: Sequence[str]) -> Table:
     """
-    What is left without the hours after somebody acted; under it all hours, and the change.
+    Measures before treatment; below each value all hours, and the change.
 
     Parameters
     ----------
     compared : DataFrame
-        Of `Evaluation.before_after`: model, view, horizon_h, metric, setting, all, before_treatment,
-        difference; one column of the table for each view, horizon, metric and setting.
+        `Evaluation.before_after()`; one column of the table per view, horizon, metric and setting.
     """
     keys = ["view", "horizon_h", "metric", "setting"]
     columns = compared[keys].drop_duplicates()
@@ -100,7 +92,6 @@ def before_after_table(compared: pd.DataFrame, models: Sequence[str]) -> Table:
 
 
 def _before_after(row: pd.Series) -> Cell:
-    """The number before, with that of all hours and the change below it."""
     value = row["before_treatment"]
     if pd.isna(value):
         return Cell(NOTHING)
@@ -109,7 +100,6 @@ def _before_after(row: pd.Series) -> Cell:
 
 
 def _where(column) -> str:
-    """Where a column's numbers come from."""
     if column.view == "horizon":
         return f"at {column.horizon_h:g} h"
     if column.view == "continuous":

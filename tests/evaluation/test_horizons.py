@@ -101,7 +101,7 @@ def test_only_the_split_asked_for_is_judged():
     assert set(evaluate_scores(scores, outcomes, n_bootstrap=0).n) == {40}
     with pytest.raises(NothingLeftError, match="0 cases and 0 controls of 40 stays"):
         evaluate_scores(scores, outcomes, split="train")
-    with pytest.raises(NothingLeftError, match="none of 480 rows is of split 'external'"):
+    with pytest.raises(NothingLeftError, match="no row of split 'external' with a horizon among 480 rows"):
         evaluate_scores(scores, outcomes, split="external")
 
 

@@ -69,7 +69,7 @@ def test_unchecked_controls_warn_and_let_length_of_stay_tell_the_classes_apart()
     outcomes = outcomes.assign(stay_h=outcomes.stay_h.where(~short, outcomes.stay_h / 3))
     kept = scores.time_h <= scores.stay_id.map(outcomes.set_index("stay_id").stay_h)
     hours = hours_of(scores[kept].assign(risk=scores.time_h / 100), outcomes)
-    with pytest.warns(UserWarning, match="length of stay tells the classes apart"):
+    with pytest.warns(UserWarning, match="length of stay separates the classes"):
         (unchecked,), notes = draws_of(hours, "absolute", at_risk=False)
     assert any("not required to be in the unit" in note for note in notes)
     assert any("more than 1 h older" in note for note in notes)

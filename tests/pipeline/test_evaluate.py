@@ -65,7 +65,7 @@ def test_a_table_of_four_columns_is_judged_as_a_whole_and_said_so(study, labels,
     ours[LEAST].to_csv(tmp_path / "somebodys.csv", index=False)
     text = page_text(evaluate_files([tmp_path / "somebodys.csv"], labels, tmp_path / "r", QUICK, {}))
     assert "somebodys" in text  # the file's name stands for the model's
-    assert "1 of 1 score files do not say what made them" in text
+    assert "1 of 1 score files have no metadata" in text
     assert "No card came with the scores of somebodys." in text
     everything = json.loads((tmp_path / "r" / "metrics.json").read_text())
     assert everything["manifest"]["split_hash"] == "unknown"
@@ -81,7 +81,7 @@ def test_tables_of_several_models_stand_side_by_side_with_their_cards(study, lab
     files = sorted(tmp_path.glob("*.parquet"))
     text = page_text(evaluate_files(files, labels, tmp_path / "r", QUICK, {"pipeline": {"name": "x"}}))
     assert "Be careful." in text
-    assert "do not say what made them" not in text
+    assert "have no metadata" not in text
     assert "in the test split" in text
     assert "MGP-TCN" in text
     assert "Clock" in text
@@ -157,7 +157,7 @@ def test_scores_of_other_labels_or_of_models_with_other_splits_are_refused(study
     with pytest.raises(ExportError, match="fitted on different splits"):
         evaluate_files([one, two], labels, tmp_path / "r", QUICK, {})
     other = replace(labels, manifest={**labels.manifest, "onset_hash": "another"})
-    with pytest.raises(ExportError, match="count from other labels"):
+    with pytest.raises(ExportError, match="horizons refer to other labels"):
         evaluate_files([one], other, tmp_path / "r", QUICK, {})
 
 
@@ -168,7 +168,7 @@ def test_scores_of_other_labels_or_of_models_with_other_splits_are_refused(study
         ("s.csv", b"", "not readable"),
         ("s.csv", b"stay_id,risk\n1,0.5\n", "no column subject_id, time_h"),
         ("s.csv", b"stay_id,subject_id,time_h,risk\na,1,2,0.5\n", "stay_id holds"),
-        ("s.csv", b"stay_id,subject_id,time_h,risk\n", "holds no row"),
+        ("s.csv", b"stay_id,subject_id,time_h,risk\n", "has no rows"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named(labels, tmp_path, name, content, message):

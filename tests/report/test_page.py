@@ -308,7 +308,7 @@ def test_metrics_of_other_stays_are_refused(tmp_path):
         with pytest.raises(ExportError, match="not computed from the 118 stays, 29 cases and 4 models"):
             write_report(other, scores, outcomes, attrition, tmp_path / "r", Context(MANIFEST))
     nothing = replace(whole, metrics=whole.metrics.iloc[:0])
-    with pytest.raises(NothingLeftError, match="no figure at all"):
+    with pytest.raises(NothingLeftError, match="metrics: no row"):
         write_report(nothing, scores, outcomes, attrition, tmp_path / "r", Context(MANIFEST))
     assert not (tmp_path / "r").exists()
 
