@@ -74,7 +74,7 @@ def test_alarms_model_cards_and_a_made_up_stay_are_on_the_page(run):
     assert {m["model"] for m in everything["metrics"] if m["metric"] == "event_recall"} == set(MODELS)
     assert {"timeline", "lead_time", "decision_curve", "risk_around_onset"} <= set(everything["figures"])
     assert "The records are synthetic" in page
-    assert "No card came with" not in page
+    assert "No model card was supplied" not in page
     assert page.count("Treat it as you treat the export.") == len(MODELS)
     hourly = read_table(run / "scores" / "mgp_tcn_hourly.parquet", "scores")
     truth = pd.read_parquet(run / "export" / "truth.parquet")

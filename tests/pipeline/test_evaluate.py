@@ -66,7 +66,7 @@ def test_a_table_of_four_columns_is_judged_as_a_whole_and_said_so(study, labels,
     text = page_text(evaluate_files([tmp_path / "somebodys.csv"], labels, tmp_path / "r", QUICK, {}))
     assert "somebodys" in text  # the file's name stands for the model's
     assert "1 of 1 score files have no metadata" in text
-    assert "No card came with the scores of somebodys." in text
+    assert "No model card was supplied for somebodys." in text
     everything = json.loads((tmp_path / "r" / "metrics.json").read_text())
     assert everything["manifest"]["split_hash"] == "unknown"
     assert {"continuous", "alarm", "utility"} <= {m["view"] for m in everything["metrics"]}
@@ -116,7 +116,7 @@ def test_a_single_stay_is_shown_only_where_its_owner_asks_or_records_are_made_up
     ):  # fmt: skip
         page = evaluate_files([file], labels, tmp_path / name, settings, {}, made_up=made_up)
         shown[name] = (page.parent / "figures" / "timeline.csv").exists()
-        assert ("The alarms of a single stay are not shown" in page_text(page)) == (name == "plain")
+        assert ("Alarms of a single stay are not shown" in page_text(page)) == (name == "plain")
         assert ("The records are synthetic" in page_text(page)) == made_up
     assert shown == {"plain": False, "asked": True, "made_up": True}
 
