@@ -22,7 +22,6 @@ allowed.
 from __future__ import annotations
 
 import json
-import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sepsis.core import settings
 from sepsis.core.errors import ExportError, UsageError
 from sepsis.core.files import whole_file
 
@@ -59,14 +59,7 @@ def read_toml(name: str | Path) -> dict[str, Any]:
     path = Path(name) if Path(name).suffix == ".toml" and Path(name).exists() else folder() / f"{name}.toml"
     if not path.is_file():
         raise UsageError(str(name), "no such file", "a TOML file", "Check the path.")
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except RecursionError:
-        raise UsageError(path.name, "not readable as TOML (nested too deep)", todo="Correct it.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(
-            path.name, f"not readable as TOML ({error})", todo="Correct the line named."
-        ) from None
+    return settings.read_toml(path, UsageError)
 
 
 @cache

@@ -20,21 +20,15 @@ from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
-from sepsis.core.errors import SettingsError, UsageError, nearest
+from sepsis.core.errors import SepsisError, SettingsError, UsageError, nearest
 
 INFINITE = float("inf")
 T = TypeVar("T")
 STRICT = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True)
-# what a message calls the types that pydantic names in its own way
-TYPE_NAMES = {
-    "string": "str",
-    "float": "float",
-    "int": "int",
-    "bool": "bool",
-    "tuple": "a list",
-    "sequence": "a list",
-    "dict": "a section",
-}
+TYPE_NAMES = {  # pydantic's names of types: ours
+    "string": "str", "float": "float", "int": "int", "bool": "bool",
+    "tuple": "a list", "sequence": "a list", "dict": "a section",
+}  # fmt: skip
 
 
 def between(low: float, high: float = INFINITE, *, above: bool = False) -> AfterValidator:
@@ -60,12 +54,7 @@ def settings(section: str) -> Callable[[type[T]], type[T]]:
     Class decorator: a frozen dataclass whose values are checked, also where Python code makes one.
 
     Lists are taken for tuples and whole numbers for floats; nothing else is converted. Checks that concern
-    several settings go into `__post_init__`.
-
-    Parameters
-    ----------
-    section : str
-        Section of a pipeline file, for messages.
+    several settings go into `__post_init__`. Messages name the `section`.
     """
 
     def decorate(cls: type[T]) -> type[T]:
@@ -155,16 +144,14 @@ def checked_arguments(cls: Any, values: Mapping[str, Any], where: str) -> dict[s
     return made
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """The values of a TOML file; SettingsError if it is not TOML."""
+def read_toml(path: Path, error: type[SepsisError] = SettingsError) -> dict[str, Any]:
+    """The values of a TOML file; an `error` with line and column if it is not TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except RecursionError:
-        raise SettingsError(path.name, "not readable as TOML (nested too deep)", todo="Correct it.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            path.name, f"not readable as TOML ({error})", todo="Correct the line named."
-        ) from None
+        raise error(path.name, "not readable as TOML (nested too deep)", todo="Correct it.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
+        raise error(path.name, f"not readable as TOML ({wrong})", todo="Correct the line named.") from None
 
 
 def apply_change(values: dict[str, Any], change: str) -> None:
@@ -217,9 +204,8 @@ def _first(error: ValidationError, cls: Any, where: str) -> SettingsError:
     if typing.get_origin(typing.get_type_hints(cls).get(name)) is dict:
         name = ".".join(map(str, first["loc"][:2]))
     if first["type"] == "unexpected_keyword_argument":
-        return SettingsError(
-            where, f"no setting {name!r}", todo=nearest(name, [one.name for one in fields(cls)])
-        )
+        known = [one.name for one in fields(cls)]
+        return SettingsError(where, f"no setting {name!r}", todo=nearest(name, known))
     if first["type"] == "missing":
         return SettingsError(where, f"setting {name!r} is missing", todo="Add it.")
     return _value_error(error, f"{where} {name}")

@@ -45,11 +45,10 @@ def evaluate(
         A table as `sepsis.evaluation.evaluate_all` reads it, or score files.
     labels : LabelFolder, path or DataFrame
         A folder written by `sepsis label`, or a table of outcomes.
-    settings : EvaluationSettings, optional
     groups : path, optional
         With a labels folder: CSV or Parquet with stay_id and further columns to make groups of.
     **changes
-        Single settings by name, say `n_bootstrap=0`.
+        Single settings by name.
 
     Raises
     ------
@@ -93,7 +92,7 @@ def evaluate_files(
     run : dict
         Further settings for the manifest.
     groups_file : Path, optional
-        CSV or Parquet with stay_id and columns to make groups of, in addition to age and sex of the export.
+        CSV or Parquet with stay_id and further columns to make groups of.
     made_up : bool
         The records are synthetic, so a single stay may be shown.
 
@@ -111,19 +110,15 @@ def evaluate_files(
         evaluation = evaluate(files.scores, outcomes, settings)
         split = evaluation.settings.split
         timeline = one_stay(files.scores, labels.onset, evaluation) if settings.show_stay or made_up else None
+        notes = [MADE_UP_NOTE] * made_up + hourly_note(files.scores, split) + files.notes
+        facts = _manifest(files, labels, {"evaluate": asdict(evaluation.settings), **run}, settings.seed)
         context = Context(
-            manifest=_manifest(
-                files, labels, {"evaluate": asdict(evaluation.settings), **run}, settings.seed
-            ),
+            manifest=facts,
             split=split,
             level=settings.level,
             cards=files.cards,
             timeline=timeline,
-            notes=[
-                *([MADE_UP_NOTE] if made_up else []),
-                *hourly_note(files.scores, split),
-                *files.notes,
-            ],
+            notes=notes,
         )
         return write_report(evaluation, files.scores, outcomes, labels.attrition, out, context)
 

@@ -38,25 +38,13 @@ _HOUR_US = 3_600_000_000
 
 @dataclass(frozen=True)
 class WrittenPredictions:
-    """
-    What became of the rows of `scores`.
-
-    Attributes
-    ----------
-    rows : int
-        Predictions in the file.
-    labelled : bool
-        Whether it has the column `boolean_value`.
-    without_risk, without_clock, without_label : int
-        Rows left out: the model gave no risk; the stay has no time of admission; labels were asked for and
-        this one is unknown.
-    """
+    """Counts of the predictions in a file, and of the rows of `scores` that are left out."""
 
     rows: int
-    labelled: bool
+    labelled: bool  # whether there is a column `boolean_value`
     without_risk: int
-    without_clock: int
-    without_label: int
+    without_clock: int  # the stay has no time of admission
+    without_label: int  # labels were asked for, and this one is unknown
 
 
 def write_predictions(

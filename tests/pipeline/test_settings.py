@@ -1,9 +1,12 @@
 """Pipeline files and --set."""
 
 import pytest
+from typer.main import get_command
 
+from sepsis.cli import app
 from sepsis.core.errors import SettingsError, UsageError
 from sepsis.core.schema import folder
+from sepsis.evaluation.settings import EvaluationSettings
 from sepsis.pipeline.settings import read_pipeline
 
 PIPELINES = sorted((folder().parent / "pipelines").glob("*.toml"))
@@ -63,3 +66,16 @@ def test_a_missing_or_broken_file_is_named(tmp_path):
     (tmp_path / "deep.toml").write_text("x = " + "[" * 5000)
     with pytest.raises(SettingsError, match="deep.toml: not readable as TOML"):
         read_pipeline(tmp_path / "deep.toml")
+
+
+def test_the_help_of_evaluate_names_the_defaults_of_its_settings():
+    options = {option.name: option.help for option in get_command(app).commands["evaluate"].params}
+    named = {
+        "split": "split", "bootstrap": "n_bootstrap", "level": "level", "seed": "seed", "window": "windows_h",
+        "reference": "control_reference", "recall": "recalls", "alert_budget": "alert_budgets",
+    }  # fmt: skip
+    for option, setting in named.items():
+        default = getattr(EvaluationSettings(), setting)
+        values = default if isinstance(default, tuple) else (default,)
+        text = ", ".join(value if isinstance(value, str) else f"{value:g}" for value in values)
+        assert f"({text}" in options[option], option
