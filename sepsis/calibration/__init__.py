@@ -6,6 +6,7 @@ of patients, no model: `sepsis.training` stores both with a model (`operating.js
 fits maps for the report.
 
 Read `recalibration` first. `thresholds` chooses a threshold of single predictions for a sensitivity, a
-specificity or an alert rate; alarms over time are in `sepsis.evaluation.alarm_view`. `logistic` is the
-numerical part. A new method of recalibration needs a name in `METHODS` and its branches in `recalibration`.
+specificity or an alert rate; thresholds of hourly alarms are in `sepsis.evaluation.alarm_thresholds`.
+`logistic` is the numerical part. A new method of recalibration needs a name in `METHODS` and its branches in
+`recalibration`.
 """

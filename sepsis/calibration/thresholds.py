@@ -2,7 +2,7 @@
 Thresholds of one risk per prediction: a minimum sensitivity or specificity, or a maximum alert rate.
 
 A threshold is an observed risk; a risk at or above it is an alert. These thresholds are stored with a model
-(`operating.json`). Thresholds of hourly alarms are chosen in `sepsis.evaluation.alarm_view`.
+(`operating.json`). Thresholds of hourly alarms are chosen in `sepsis.evaluation.alarm_thresholds`.
 """
 
 from __future__ import annotations

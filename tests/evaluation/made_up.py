@@ -8,6 +8,8 @@ from sepsis.evaluation.hours import hourly_risks
 
 HORIZONS = (0.0, 3.0, 7.0)
 
+HOW = {"n_bootstrap": 0, "level": 0.95, "random_state": 0}  # no intervals
+
 
 def study(n=80, *, models=("mgp_tcn", "clock"), horizons=HORIZONS, seed=0, stays_per_subject=1, signal=1.0):
     """

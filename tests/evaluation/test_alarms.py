@@ -9,12 +9,11 @@ from sepsis.evaluation import AlarmRules, alarm_times, alarms
 from sepsis.evaluation.alarm_thresholds import AlarmThreshold, candidate_thresholds, choose_alarm_thresholds
 from sepsis.evaluation.alarm_view import alarm_metrics, event_average_precision, sweep_thresholds
 from sepsis.evaluation.alarms import alarm_counts, patient_days
-from tests.evaluation.made_up import as_stays, hourly_study, hours_of
+from tests.evaluation.made_up import HOW, as_stays, hourly_study, hours_of
 from tests.oracles import evaluation as oracle
 from tests.tables import table
 
 DEFAULTS = {"refractory": 6, "hysteresis": None, "most": None, "window": 12}  # of AlarmRules
-HOW = {"n_bootstrap": 0, "level": 0.95, "random_state": 0}
 rules = st.builds(
     AlarmRules,
     refractory_h=st.sampled_from([0.0, 1.0, 2.5, 6.0]),

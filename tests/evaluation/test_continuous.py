@@ -4,10 +4,8 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from sepsis.evaluation.continuous import continuous_metrics
-from tests.evaluation.made_up import as_stays, hourly_study, hours_of
+from tests.evaluation.made_up import HOW, as_stays, hourly_study, hours_of
 from tests.oracles import evaluation as oracle
-
-HOW = {"n_bootstrap": 0, "level": 0.95, "random_state": 0}
 
 
 def one(metrics, **key):

@@ -9,10 +9,8 @@ from hypothesis import strategies as st
 from sepsis.core.errors import ExportError
 from sepsis.evaluation import physionet2019_utility
 from sepsis.evaluation.utility import best_threshold, hours_follow_each_other, utility_metrics
-from tests.evaluation.made_up import hourly_study, hours_of
+from tests.evaluation.made_up import HOW, hourly_study, hours_of
 from tests.oracles import evaluation as oracle
-
-HOW = {"n_bootstrap": 0, "level": 0.95, "random_state": 0}
 
 
 def test_every_patient_and_the_total_are_those_of_the_official_script(shared):

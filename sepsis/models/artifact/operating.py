@@ -1,8 +1,8 @@
 """
-What a stored model brings beside its risks: a map to probabilities that came true, and thresholds.
+Stored calibrator and thresholds of a model: `operating.json`.
 
-Both are fitted on the validation split alone, and stored as numbers in `operating.json`. The risks that
-scoring writes stay the model's own; whoever wants the map applies it.
+Both are fitted on the validation split, by `sepsis.calibration`. Scoring writes uncalibrated risks unless the
+calibrator is asked for. Thresholds of hourly alarms are chosen in `sepsis.evaluation.alarm_thresholds`.
 """
 
 from __future__ import annotations
