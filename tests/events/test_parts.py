@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sepsis.core import schema
-from sepsis.core.errors import ExportError
+from sepsis.core.errors import ExportError, UsageError
 from sepsis.events.extraction import extract_events, extract_parts
 from sepsis.events.parts import EVENTS, MAX_PARTS, PartFiles, partition
 from sepsis.events.store import DETAIL, extract_export, keep_events, load_events, load_parts
@@ -135,6 +135,27 @@ def test_stored_parts_are_read_as_they_were_made(tmp_path):
     assert here.lab_samples is not None
     assert all(getattr(again.held, name) is None for name in DETAIL)
     assert list(one.stays.columns) == list(schema.read_toml("3_events")["stays"]["columns"])
+
+
+@pytest.mark.parametrize("base", [III, IV])
+def test_an_events_folder_holds_every_table_that_is_extracted_in_memory(tmp_path, base):
+    source = open_export(write_export(tmp_path / "export", base))
+    stored, whole = extract_export(source, tmp_path / "events", part_stays=None)[0], extract_events(source)
+    assert whole.lab_samples is not None
+    for name in TABLES:
+        here, there = getattr(stored, name), getattr(whole, name)
+        assert (here is None) == (there is None), name
+        if there is not None:
+            pd.testing.assert_frame_equal(here, there, check_dtype=len(there) > 0)
+    assert extract_export(source, tmp_path / "events", detail=False).held.lab_samples is None
+
+
+def test_a_folder_of_something_else_is_not_replaced_by_events(tmp_path):
+    source = open_export(write_export(tmp_path / "export", III))
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="was not written by this command"):
+        extract_export(source, tmp_path / "taken")
 
 
 @pytest.mark.parametrize("name", ["events", "stays", "cultures"])

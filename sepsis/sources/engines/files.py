@@ -23,6 +23,15 @@ FOLDERS = ("hosp", "icu", "core")
 _CSV = {"header": True, "delim": ",", "quote": '"', "escape": '"', "nullstr": ""}
 _COLUMNS_FOUND = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 _LINE = re.compile(r"CSV Error on Line: (\d+)")
+_RAGGED = "The file is damaged, or a text with a comma is not in quotes."
+_LONG_LINE = "The file is damaged, or a quote is not closed."
+_FAULTS = (  # a word of the engine's message; what was found, what was expected, what to do
+    ("malformed_record", "a row has more or fewer cells than the header", "as many", _RAGGED),
+    ("unterminated quote", "a quote is opened and not closed", "quotes in pairs", "Correct it."),
+    ("maximum line size", "a line is longer than any row of a table", "a row in a line", _LONG_LINE),
+    ("unicode", "not UTF-8 text", "", "Convert the file to UTF-8."),
+    ("utf-8", "not UTF-8 text", "", "Convert the file to UTF-8."),
+)
 
 
 def find_files(path: Path) -> dict[str, Path]:
@@ -143,25 +152,11 @@ class Files(TableStore):
         at = f" (line {line[1]})" if line else ""
         if counted := _COLUMNS_FOUND.search(message):
             return ExportError(
-                where, f"a row has {counted[2]} cells{at}", f"{counted[1]}, as in the header",
-                "The file is damaged, or a text with a comma is not in quotes.",
-            )  # fmt: skip
-        if "MALFORMED_RECORD" in message:
-            return ExportError(
-                where, "a row has more or fewer cells than the header", "as many",
-                "The file is damaged, or a text with a comma is not in quotes.",
-            )  # fmt: skip
-        if "unterminated quote" in message.lower():
-            return ExportError(
-                where, f"a quote is opened and not closed{at}", "quotes in pairs", "Correct it."
+                where, f"a row has {counted[2]} cells{at}", f"{counted[1]}, as in the header", _RAGGED
             )
-        if "maximum line size" in message.lower():
-            return ExportError(
-                where, f"a line is longer than any row of a table{at}", "a row in a line",
-                "The file is damaged, or a quote is not closed.",
-            )  # fmt: skip
-        if "unicode" in message.lower() or "utf-8" in message.lower():
-            return ExportError(where, f"not UTF-8 text{at}", todo="Convert the file to UTF-8.")
+        for sign, found, expected, todo in _FAULTS:
+            if sign in message.lower():
+                return ExportError(where, found + at, expected, todo)
         return ExportError(where, f"cannot be read{at}", "a whole table", "Copy or download the file again.")
 
 
