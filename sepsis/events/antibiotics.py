@@ -1,4 +1,4 @@
-"""Which orders are antibiotics, and which of those act on the whole body: decided by name, type and route."""
+"""Which orders are antibiotics, and which are systemic: by name, type and route."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sepsis.events.vocabulary import AntibioticNames
 
 def name_pattern(names: tuple[str, ...]) -> re.Pattern:
     """
-    One pattern that finds any of the names in a drug's lower-case text; "%" stands for anything.
+    A pattern that finds any of the names in a drug's lower-case text; "%" matches anything.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def loose_pattern(names: AntibioticNames) -> str:
 
 def is_systemic(drug: str, route: str, drug_type: str, names: AntibioticNames) -> bool:
     """
-    The systemic test of one order, from its own type, route and name.
+    Whether one order is systemic, by its own type, route and name.
 
     An order without a route fails, as in the code of Moor et al. 2019 (and of mimic-code).
 

@@ -61,7 +61,7 @@ def detail_tables(source: Source, vocabulary: Vocabulary) -> dict[str, pd.DataFr
 
 
 def _items(source: Source, vocabulary: Vocabulary, concepts: tuple[str, ...], table: str) -> pd.DataFrame:
-    """item, concept: which items make them."""
+    """Items of some concepts: item, concept."""
     pairs = [(item, c) for c in concepts for item in vocabulary[c].keys(source.items_of, table)]
     return pd.DataFrame(pairs, columns=["item", "concept"]).astype("str")
 

@@ -38,8 +38,8 @@ def extract_events(
         A named set ("moor44", "sofa", ...) or concept ids; all by default. Stays, antibiotics and
         cultures are always extracted.
     detail : bool
-        Whether to read what only definitions of mimic-code's kind need: the group "as_charted" and
-        the optional tables of `Events` (`sepsis.events.detail`).
+        Whether to read the group "as_charted" and the optional tables of `Events`
+        (`sepsis.events.detail`), which definitions such as mimic-code's need.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def extract_parts(
 
 
 def _wanted(vocabulary: Vocabulary, concepts: str | Iterable[str] | None, detail: bool) -> list[Concept]:
-    """Without what only definitions of mimic-code's kind need, unless that is asked for."""
+    """The concepts to read; those "as charted" only if `detail` asks for them."""
     return [c for c in vocabulary.chosen(concepts) if detail or c.group != "as_charted"]
 
 
@@ -188,7 +188,7 @@ def _cultures(source: Source) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _timed(frame: pd.DataFrame, concept: str, columns: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows with a stay and a time, in full order, and the count of the others by what became of them."""
+    """Rows with a stay and a time, in full order, and counts of all rows by reason."""
     reason = np.select(
         [frame.exclusion.notna(), frame.stay_id.isna(), frame.time_h.isna()],
         [frame.exclusion.fillna("").astype(object), OUTSIDE, NO_TIME],

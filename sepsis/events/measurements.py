@@ -146,7 +146,7 @@ def refuse_unknown_units(table: str, counts: pd.DataFrame, concepts: list[Concep
 
 def _shown_unit(unit: str) -> str:
     """
-    A unit as a message may repeat it.
+    A unit as a message may show it.
 
     Examples
     --------

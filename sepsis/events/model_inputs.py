@@ -25,7 +25,7 @@ COLUMNS = ["stay_id", "time_h", "concept", "value"]
 
 def events_for(events: Events, concepts: Collection[str]) -> pd.DataFrame:
     """
-    Measured values, and what else of `DEMOGRAPHICS` and `RATES` is asked for.
+    Measured values, and those of `DEMOGRAPHICS` and `RATES` that are asked for.
 
     Reads    events, stays(stay_id, stay_h, age, sex), infusions(stay_id, start_h, end_h, concept, value)
     Writes   events(stay_id, time_h, concept, value): all that were measured where `concepts` names

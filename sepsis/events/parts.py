@@ -1,8 +1,8 @@
 """
 Events in partitions of stays, so that an export of any size fits in memory.
 
-What grows with the number of rows (charted and laboratory values) is written to one file per partition
-while the export is read, and comes back one partition at a time. What there are few of per stay is
+Charted and laboratory values are written to one file per partition while the export is read, and
+read back one partition at a time. Tables with few rows per stay are
 held whole and cut. All stays of a person are in one partition, so a definition may look at a person.
 """
 
@@ -176,7 +176,7 @@ class EventParts:
     Attributes
     ----------
     held : Events
-        Everything of every stay, without the measured values: its `events` is empty.
+        All tables of all stays but the measured values: its `events` is empty.
     parts : Partition
     read : callable
         Measured values of part k, as in `Events.events`.

@@ -81,7 +81,7 @@ def extract_export(
 def extract_in(
     work: Work, source: Source, *, detail: bool = False, part_stays: int | None = PART_STAYS
 ) -> Path:
-    """The events folder in a run's work folder: written now, or by a run of the same that was stopped."""
+    """The events folder of a run, in its work folder; a run that was stopped has left it there."""
     if not work.has("extract"):
         with work.step("extract") as step:
             extract_export(source, step / "events", detail=detail, part_stays=part_stays)
@@ -101,7 +101,7 @@ def _write(parts: EventParts, place: Path) -> None:
 
 
 def keep_events(place: Path, out: Path) -> None:
-    """The tables of an events folder that later stages read, in a new folder; linked where the disk can."""
+    """Keep the tables that later stages read in a new folder: hard links, or copies on other disks."""
     out.mkdir()
     for name in (MANIFEST, *(f"{table}.parquet" for table in ("events", *KEPT))):
         if (place / name).is_file():
@@ -144,7 +144,7 @@ def load_events(path: str | Path) -> Events:
 
 
 def _measured(file: Path, row_group: int) -> pd.DataFrame:
-    """Measured values of a part; the folder may have been written anew since it was opened."""
+    """Measured values of a part; the folder may have been replaced since it was opened."""
     rows = _read(file, row_group)
     if rows is None:
         raise ExportError(
@@ -165,7 +165,7 @@ def _read(file: Path, row_group: int | None = None) -> Any:
 
 
 def stored_fingerprint(path: str | Path) -> str | None:
-    """Fingerprint of the export a folder of events came from; None if stale or not there."""
+    """Fingerprint of the export of an events folder; None if the folder is stale or missing."""
     try:
         facts = read_manifest(path, "events")
     except ExportError:
@@ -174,6 +174,6 @@ def stored_fingerprint(path: str | Path) -> str | None:
 
 
 def stored_state(path: str | Path) -> str | None:
-    """Hash of what tells one folder of events from the next: manifest, stays and their parts; or None."""
+    """Hash that identifies an events folder: its manifest, stays and their parts; None if there is none."""
     files = [Path(path) / name for name in (MANIFEST, "stays.parquet")]
     return "-".join(file_hash(file) for file in files) if all(file.is_file() for file in files) else None

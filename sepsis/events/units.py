@@ -23,7 +23,7 @@ OTHER_TEXT = "text does not count"
 
 def normal(unit: str) -> str:
     """
-    A unit as it is compared: lower case, without blanks.
+    A unit in the form in which units are compared: lower case, without blanks.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def normal(unit: str) -> str:
 
 def item_rules(concepts: list[Concept], kind: str, table: str) -> pd.DataFrame:
     """
-    Which item makes which concept in one raw table: a row per item and concept.
+    Items of each concept in one raw table: a row per item and concept.
 
     Columns: item, number (position in `concepts`), unit_of, unit, low, high, with_low, with_high,
     fraction, is_text, is_mark, is_blank, is_verbatim, text_rule ("any", "in" or "not in").
@@ -84,7 +84,7 @@ def unit_rules(vocabulary: Vocabulary, concepts: list[Concept]) -> pd.DataFrame:
 
 
 def text_rules(concepts: list[Concept]) -> pd.DataFrame:
-    """The texts that let a row count, or keep it from counting: number, item, listed."""
+    """Texts that include or exclude a row: number, item, listed."""
     rows = [
         (number, item, text if concept.verbatim else text.strip())
         for number, concept in enumerate(concepts)
@@ -149,7 +149,7 @@ def harmonise(
 
 
 def _reason(rows: ibis.Table):
-    """What becomes of each row; the order of the grounds is that of `harmonise`."""
+    """Why each row is kept or dropped, in the order that `harmonise` gives."""
     in_list = rows.listed.notnull()
     text_counts = ibis.cases(
         (rows.is_mark & rows.text.isnull(), False),

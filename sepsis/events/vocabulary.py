@@ -93,7 +93,7 @@ class Concept:
 @dataclass(frozen=True)
 class AntibioticNames:
     """
-    How antibiotic orders are found; names in lower case, "%" standing for anything.
+    How antibiotic orders are found; names in lower case, "%" matches anything.
 
     Attributes
     ----------

@@ -1,5 +1,5 @@
 """
-What every kind of export offers: the same few raw tables, in hours since ICU admission.
+What every adapter answers: the same few raw tables, in hours since ICU admission.
 
 An adapter subclasses `Source`, names its files and returns the tables of `RAW_TABLES`;
 their meaning is decided later, in `sepsis.events`, from the vocabulary alone.
@@ -91,7 +91,7 @@ RAW_TABLES: dict[str, dict[str, str]] = {
     },
 }
 
-DETAIL_TABLES = {  # what definitions read that look beyond a stay and its admission
+DETAIL_TABLES = {  # rows with links to stays, for definitions that look beyond a stay and its admission
     "stay_links": "one row per stay: known_stay, known_subject, known_hadm, intime, intime_s, outtime_s, and "
     "how far its admission (admission_from_s, admission_to_s) and the stay (stay_from_s, stay_to_s) reach",
     "lab_samples": "laboratory rows near each stay of the person: stay_id, time_h, item, value, text, "
@@ -116,8 +116,8 @@ class Source(ABC):
     kind : str
         Key of `sepsis.sources.KINDS`.
     items_of : str
-        The key of the vocabulary (`data_schema/2_concepts.toml`) under which the item keys of the raw
-        tables stand: the kind itself, unless an adapter says otherwise.
+        The key of the vocabulary (`data_schema/2_concepts.toml`) that lists the item keys of the raw
+        tables: the kind itself, unless an adapter says otherwise.
     path : Path
         What was given to `open_export`.
     has_detail : bool
@@ -210,7 +210,7 @@ class Source(ABC):
     @abstractmethod
     def raw(self, name: str, items: Iterable[str] | None = None) -> ibis.Table:
         """
-        One of `RAW_TABLES`, with exactly its columns; an empty table where the export has none.
+        One of `RAW_TABLES`, with exactly its columns; an empty table if the export has none.
 
         Parameters
         ----------
@@ -399,6 +399,6 @@ def lacking(check: pd.DataFrame) -> list[str]:
 
 @functools.cache
 def _content_hash(path: Path, size: int, mtime_ns: int) -> bytes:
-    """sha256 of a file's bytes; size and time of change tell one state of the file from the next."""
+    """sha256 of a file's bytes; size and time of change identify a state of the file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").digest()

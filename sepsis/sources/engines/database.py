@@ -19,8 +19,8 @@ class Database(TableStore):
     """
     The tables of an export in one or more schemas of a database.
 
-    Schemas are looked for by the table of ICU stays: the schema that holds it, and those named alike
-    for the hospital (with "mimiciv_icu" also "mimiciv_hosp" and "mimiciv_core").
+    Schemas are found by the table of ICU stays: the schema that holds it, and its siblings for the
+    hospital (with "mimiciv_icu" also "mimiciv_hosp" and "mimiciv_core").
 
     Parameters
     ----------

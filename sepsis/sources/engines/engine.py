@@ -42,7 +42,7 @@ class Engine:
         Of `ENGINES`.
     connection : ibis backend
     errors : tuple of exception types
-        What the engine raises when a query fails; messages of these quote rows and are not shown.
+        Raised when a query fails; their messages quote rows and are not shown.
     close : callable
         Ends the connection, where the engine was started for one export alone.
     """

@@ -139,11 +139,11 @@ class Files(TableStore):
         return self.engine.connection.read_csv(path, columns=declared, compression=compression, **_CSV)
 
     def damage(self, name: str) -> ExportError | None:
-        """What is wrong with the file as a file: a gzip stream that breaks off."""
+        """The error of a gzip stream that breaks off."""
         return packed_damage(self.found[name])
 
     def failure(self, error: Exception, names: tuple[str, ...]) -> ExportError:
-        """The error when no cell and no stream is at fault: ragged rows, encoding, a damaged file."""
+        """The error of a ragged row, an encoding or a damaged file: no cell and no stream is at fault."""
         message = str(error)
         files = [self.found[name] for name in names if name in self.found]
         named = [file.name for file in files if str(file) in message] or [file.name for file in files]

@@ -17,10 +17,10 @@ ERRORS: tuple[type[Exception], ...] = (psycopg.Error,)
 
 
 class Backend(ibis.backends.postgres.Backend):
-    """Ibis on PostgreSQL; tables that went with the connection need not be dropped any more."""
+    """Ibis on PostgreSQL; temporary tables end with their connection."""
 
     def drop_table(self, name: str, /, **options) -> None:
-        """Drop a table, unless the connection is closed: temporary tables are gone then."""
+        """Drop a table, unless the connection is closed: a temporary table ended with it."""
         if not self.con.closed:
             super().drop_table(name, **options)
 

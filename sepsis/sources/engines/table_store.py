@@ -60,7 +60,7 @@ class TableStore(ABC):
         """
 
     def damage(self, name: str) -> ExportError | None:
-        """What is wrong with the file of a table as a file, where that can be known."""
+        """The error of a table's damaged file, if it is one."""
         return None
 
     @abstractmethod

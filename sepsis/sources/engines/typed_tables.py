@@ -28,7 +28,7 @@ _REASON = {"timestamp": BAD_TIME, "float64": BAD_NUMBER}
 
 def possible(time: ibis.Value) -> ibis.Value:
     """
-    A time, null where no record can bear it: before 1800 or from 2300 on.
+    A time; null if it is impossible: before 1800 or from 2300 on.
 
     Births of MIMIC-III are shifted to 1800 at the earliest, admissions to 2210 at the latest.
     """
@@ -195,7 +195,7 @@ class TypedTables:
                     raise bad
 
     def bad_cells(self, name: str, kinds: tuple[str, ...] = tuple(_PLAIN)) -> ExportError | None:
-        """The first column (of these kinds) of a table with cells that are not what they should be."""
+        """The error for the first column (of these kinds) with unparseable cells, if there is one."""
         text = self.store.table(name)
         written = {column.lower(): column for column in text.columns}
         for column, kind in self._types(name).items():
@@ -225,7 +225,7 @@ class TypedTables:
         return None
 
     def _read_strictly(self, text: ibis.Value, kind: str) -> ibis.Value:
-        """Text as what it should be, null where it is not; an engine would round "12.5" to a whole number."""
+        """Text as a value of its declared kind, else null; an engine would round "12.5" to a whole number."""
         if kind == "timestamp":
             return possible(self.engine.time_of(text))
         number = text.try_cast("float64")

@@ -32,7 +32,7 @@ _GAPS = ("", "UNK")
 
 @dataclass(frozen=True)
 class Rule:
-    """One pattern: what it matches, and what an event with such a code is."""
+    """One pattern, and the place of events whose code matches it."""
 
     pattern: re.Pattern[str]
     place: str
@@ -48,7 +48,7 @@ class CodeMap:
     Attributes
     ----------
     tables : dict of item id to table
-        Which MIMIC-IV table holds an item: what the vocabulary says.
+        The MIMIC-IV table of each item, from the vocabulary.
     """
 
     rules: tuple[Rule, ...]
@@ -170,7 +170,7 @@ def _pattern(text: str, place: str, where: str) -> re.Pattern[str]:
 
 
 def _item(concept: dict[str, Any], where: str) -> str:
-    """An item of MIMIC-IV that makes the concept and leaves the unit to the row."""
+    """An item of MIMIC-IV for the concept, with the unit of the row."""
     for raw, items in concept.get(ITEMS_OF, {}).items():
         for item in items if raw in TABLES else ():
             if str(item) not in {str(own) for own in concept.get("unit_of", {})}:

@@ -1,7 +1,7 @@
 """
 The events of a MEDS dataset in the shape of MIMIC-IV's tables, so that one adapter reads both.
 
-Each table is a query over the events, their codes read by `meds_codes`. Where the dataset has no column
+Each table is a query over the events, their codes read by `codes`. Where the dataset has no column
 for admissions or stays, an event belongs to the one it lies in.
 """
 
@@ -97,7 +97,7 @@ class MedsTables(TableStore):
         return getattr(self, f"_{name}")
 
     def failure(self, error: Exception, names: tuple[str, ...]) -> ExportError:
-        """The error when the engine stumbles over the events."""
+        """The error when the engine fails on the events."""
         return ExportError(
             f"{self.shown}: data/*.parquet", f"cannot be read ({type(error).__name__})",
             todo="Make or copy the dataset again.",

@@ -91,10 +91,6 @@ class Meds(MimicIV):
             return {}
         return {"codes": hashlib.sha256(self.codes_file.read_bytes()).hexdigest()}
 
-    def files(self) -> list[Path]:
-        """Everything below data/ and metadata/."""
-        return self.store.paths(())
-
     def check(self) -> pd.DataFrame:
         """Columns of the data, every place of the map, and every variable that a code makes."""
         rows = [("data", column, "ok", True, "everything") for column in STANDARD]

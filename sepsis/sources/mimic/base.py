@@ -55,7 +55,7 @@ def first_of(*reasons):
 
 def one_row_per(table: ibis.Table, key: str) -> ibis.Table:
     """
-    One row per key: copies fall together; of rows that differ the first is kept.
+    One row per key: duplicates count once; of rows that differ the first is kept.
 
     `differs` is added: whether there were others, with other values.
     """
@@ -91,7 +91,7 @@ def unusable(rows: ibis.Table, *more: tuple):
 
 
 def outside_life(rows: ibis.Table, time):
-    """Why a time cannot be a living patient's, or null. `rows` carry born_s and gone_s of `_spans`."""
+    """Why a time is outside the patient's life, or null. `rows` carry born_s and gone_s of `_spans`."""
     at_s = seconds(time)
     return ibis.cases(
         ((at_s < rows.born_s).fill_null(False), BEFORE_BIRTH),
@@ -156,7 +156,7 @@ class Mimic(TableSource):
         return pd.concat(rows, ignore_index=True)
 
     def dropped(self) -> pd.DataFrame:
-        """Copies of rows in the tables behind the stays, which fall together."""
+        """Duplicate rows in the tables behind the stays, which count once."""
         counts = []
         for name in self.tables_of["stays"]:
             table = self.tables[name]
@@ -173,8 +173,8 @@ class Mimic(TableSource):
         stay_id, subject_id, hadm_id, intime, born_s, gone_s, and what the adapter needs to match rows.
 
         `born_s` is the birth and `gone_s` the end of the day of death or the discharge from the unit,
-        whichever is later (epoch seconds; null where it is not known): what lies outside is an error
-        of the export. Chart times within a stay are believed rather than the date of a death.
+        whichever is later (epoch seconds; null where it is not known): rows outside are errors of
+        the export. Chart times within a stay are trusted more than a date of death.
         """
 
     def _people(self) -> ibis.Table:

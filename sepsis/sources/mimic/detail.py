@@ -1,5 +1,5 @@
 """
-What definitions read that look beyond one stay: raw rows with their links to stays (`DETAIL_TABLES`).
+Raw rows with all their links to stays, for definitions that look beyond one stay (`DETAIL_TABLES`).
 
 `base` gives every row to the stays of its admission. Some definitions link otherwise: a blood gas by person,
 a laboratory row by the time of the admission, a culture by person. The tables here keep the links as
@@ -132,7 +132,7 @@ class MimicDetail(Mimic):
         ).assign(date_only=not iv)  # fmt: skip
 
     def _specimens(self) -> pd.DataFrame:
-        """One row per specimen; MIMIC-III numbers none: rows of one admission, time and type are one."""
+        """One row per specimen; in MIMIC-III, per admission, time and type: it does not number them."""
         rows = self.tables["microbiologyevents"]
         organism = rows.org_name.fill_null("").strip()
         if "micro_specimen_id" in rows.columns:
@@ -174,7 +174,7 @@ class MimicDetail(Mimic):
         )  # fmt: skip
 
     def _admissions(self) -> pd.DataFrame:
-        """Admission mostly has a negative hour; `service` is the first that cared for the patient."""
+        """`admit_h` is mostly negative; `service` is the first of the admission."""
         rows = self.tables["admissions"]
         spans = self._spans().select("intime", known_stay="stay_id", known_hadm="hadm_id")
         rows = spans.inner_join(rows, spans.known_hadm == rows.hadm_id)
@@ -196,7 +196,7 @@ class MimicDetail(Mimic):
         return found[["stay_id", "admit_h", "discharge_h", "admission_type", "service"]]
 
     def _administrations(self, items: list[int]) -> pd.DataFrame:
-        """Also doses that were rewritten: no definition that reads them leaves those out."""
+        """Rewritten doses are kept: no definition that reads this table leaves them out."""
         name = next((t for t in ("inputevents", "inputevents_mv") if t in self.tables), None)
         if name is None:
             return pd.DataFrame(columns=["stay_id", "start_h", "end_h", "item"])

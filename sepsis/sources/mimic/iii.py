@@ -141,7 +141,7 @@ class MimicIII(MimicDetail):
 
 def carevue_rates(rows: ibis.Table, longest_h: float = CAREVUE_LONGEST_H) -> ibis.Table:
     """
-    CareVue charts a rate now and then: it holds until the next row of its item.
+    Infusions of CareVue: a charted rate holds until the next row of its item.
 
     Reads    rows(known_stay, intime, itemid, charttime, rate, rateuom, stopped)
     Writes   known_stay, itemid, start_h, end_h, rate, unit; rates above 0 only

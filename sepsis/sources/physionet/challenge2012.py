@@ -3,7 +3,7 @@ PhysioNet/CinC Challenge 2012: one text file a stay, one line a measurement, the
 
 Silva et al., Comput Cardiol 39 (2012) 245-248. A line is `HH:MM,parameter,value`, the time since ICU
 admission; lines at 00:00 also describe the patient. -1 means "not known". There are no antibiotics
-and no cultures, so no Sepsis-3 onset follows from it; risks do.
+and no cultures, so no Sepsis-3 onset can be derived; risks can.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class PhysioNet2012(PatientFiles):
         return [*super().files(), *records.outcomes_files(self.path)]
 
     def check(self) -> pd.DataFrame:
-        """Which parameters are charted in any record, and what the challenge does not have at all."""
+        """Parameters that are charted in any record, and those that the challenge lacks."""
         there = set(self._rows.parameter.unique())
         feeds = self._feeds()
         described = {"RecordID": "stays", "Age": "age", "Gender": "sex"}
@@ -103,7 +103,7 @@ class PhysioNet2012(PatientFiles):
         return self.table(name)
 
     def dropped(self) -> pd.DataFrame:
-        """Rows that make no concept: by parameter where the challenge has it, else together."""
+        """Rows without a concept: by parameter if the challenge has it, else together."""
         rows, known = self._rows, self._feeds()
         ragged = int((rows.exclusion == RAGGED).sum())
         whole = rows[rows.exclusion != RAGGED]

@@ -61,7 +61,7 @@ class PhysioNet2019(PatientFiles):
         return bool(archive.names_in(path, SUFFIX))
 
     def check(self) -> pd.DataFrame:
-        """Which columns most of the first files have; all are held against each other when they are read."""
+        """Columns that most of the first files have; all files are compared when they are read."""
         first = self._contents(HEADERS_CHECKED)
         there = set(psv.usual(Counter(tuple(psv.columns_of(content)) for content in first)))
         rows = [("*.psv", "", "ok", True, "everything")]
@@ -82,7 +82,7 @@ class PhysioNet2019(PatientFiles):
         return self.table(name)
 
     def dropped(self) -> pd.DataFrame:
-        """Rows whose label fell back from 1 to 0: kept, but the first labelled hour ignores them."""
+        """Rows whose label falls back from 1 to 0: kept, but the first labelled hour ignores them."""
         rows = self._rows
         seen = rows.groupby("stay_id")[LABEL].cummax()
         fell_back = int((seen > rows[LABEL]).sum())
@@ -124,12 +124,12 @@ class PhysioNet2019(PatientFiles):
         ).reset_index(drop=True)
 
     def _labels(self) -> pd.DataFrame:
-        """Where a stay has rows: its first labelled hour (null if none) and the hours it covers."""
+        """The first labelled hour of a stay (null if none) and the hours that it covers."""
         labels = self._per_stay().dropna(subset=["last_row_h"])
         return labels[["first_labelled_h", "first_row_h", "last_row_h"]].reset_index()
 
     def _charted(self, items: Iterable[str] | None) -> pd.DataFrame:
-        """Every number measured, one row each, in the order stay, hour, column."""
+        """One row per measured number, in the order stay, hour, column."""
         wanted = None if items is None else set(items)
         rows = self._rows
         columns = [c for c in MEASURED if c in rows and (wanted is None or c in wanted)]

@@ -1,5 +1,5 @@
 """
-Pipe-separated files, one a patient: split and parsed all together.
+Pipe-separated files, one a patient, parsed together.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def usual(headers: Counter[tuple[str, ...]]) -> list[str]:
 
 def split_files(files: Iterable[bytes]) -> tuple[list[str], bytes, list[int]]:
     """
-    Many files with one header as one body.
+    Files with one header, joined.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def split_files(files: Iterable[bytes]) -> tuple[list[str], bytes, list[int]]:
     Raises
     ------
     ExportError
-        Files whose columns are not those of most: how many, and which columns differ.
+        Files with other columns than most: how many, and which columns differ.
     """
     bodies, lines, headers = [], [], Counter[tuple[str, ...]]()
     for content in files:

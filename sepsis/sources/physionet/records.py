@@ -1,7 +1,7 @@
 """
 Lines `HH:MM,parameter,value` of PhysioNet 2012 as columns, and the outcomes beside them.
 
-A line that is not what it should be stays in the table with a gap: the adapter counts it.
+A malformed line stays in the table with a gap, and the adapter counts it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def parse(files: Iterable[bytes], numbers: list[int]) -> pd.DataFrame:
     Raises
     ------
     ExportError
-        Files whose first line is another: how many.
+        Files with another first line: how many.
     """
     lines: list[str] = []
     counts, others = [], 0
