@@ -41,7 +41,12 @@ def vocabulary_hash() -> str:
 
 
 def extract_export(
-    source: Source, out: str | Path, *, detail: bool = True, part_stays: int | None = PART_STAYS
+    source: Source,
+    out: str | Path,
+    *,
+    detail: bool = True,
+    part_stays: int | None = PART_STAYS,
+    fingerprint: str | None = None,
 ) -> EventParts:
     """
     The stage `extract`: read an export once and write its events folder, whole or not at all.
@@ -57,12 +62,14 @@ def extract_export(
         (`Preset.reads_detail`).
     part_stays : int, optional
         Stays in a part: decides the memory that later stages take; None puts everything in one part.
+    fingerprint : str, optional
+        Of the export, if it is known: on a server all rows are read for it.
 
     Raises
     ------
     As `extract_events`; ExportError also if the export changed meanwhile, UsageError if `out` is taken.
     """
-    fingerprint = source.fingerprint()
+    fingerprint = fingerprint or source.fingerprint()
     with whole_folder(out, "events") as place:
         with TemporaryDirectory(dir=place) as shuffled:
             parts = extract_parts(source, Path(shuffled), detail=detail, part_stays=part_stays)
@@ -78,13 +85,15 @@ def extract_export(
     return load_parts(out)
 
 
-def extract_in(
-    work: Work, source: Source, *, detail: bool = False, part_stays: int | None = PART_STAYS
-) -> Path:
-    """The events folder of a run, in its work folder; a run that was stopped has left it there."""
+def extract_in(work: Work, source: Source, **settings: Any) -> Path:
+    """
+    The events folder of a run, in its work folder; a run that was stopped has left it there.
+
+    `settings` are those of `extract_export`.
+    """
     if not work.has("extract"):
         with work.step("extract") as step:
-            extract_export(source, step / "events", detail=detail, part_stays=part_stays)
+            extract_export(source, step / "events", **settings)
     return work["extract"] / "events"
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sepsis.events import extract_export
+from sepsis.events.extraction import extract_parts
 from sepsis.labels import load_preset
 from sepsis.labels.compare import counts
 from sepsis.labels.release_counts import expected_against_found, release_of, releases
@@ -49,7 +49,7 @@ def check_counts(source: Source, preset: str) -> str:
     if release is None:
         return f"{definition.name}: the export is not a release with known counts; nothing to compare"
     with TemporaryDirectory() as aside:
-        events = extract_export(source, Path(aside) / "events", detail=definition.reads_detail)
+        events = extract_parts(source, Path(aside), detail=definition.reads_detail)
         found = counts(onset_table(events, definition))
         if events.held.labels is not None:
             found["labelled"] = int(events.held.labels["first_labelled_h"].notna().sum())

@@ -67,7 +67,8 @@ def compare_export(
     everyone = [*definitions.values(), *(preset for pair in pairs for preset in pair)]
     detail = any(preset.reads_detail for preset in everyone)
     with TemporaryDirectory() as aside:
-        onset_of = _remembering(extract_export(source, Path(aside) / "events", detail=detail))
+        events_at = Path(aside) / "events"
+        onset_of = _remembering(extract_export(source, events_at, detail=detail, fingerprint=fingerprint))
         onsets = {}
         for name, preset in definitions.items():
             log(f"label: {name}")

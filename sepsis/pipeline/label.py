@@ -44,7 +44,7 @@ def label_export(
     fingerprint, detail = source.fingerprint(), definition.reads_detail
     key = ["label", fingerprint, definition.settings(), part_stays, versions()]
     with resumable(out, key) as work:
-        events_at = extract_in(work, source, detail=detail, part_stays=part_stays)
+        events_at = extract_in(work, source, detail=detail, part_stays=part_stays, fingerprint=fingerprint)
         with whole_folder(out, "labels") as temporary:
             write_labels(events_at, definition, temporary, work)
     return read_labels(out)

@@ -39,9 +39,10 @@ class ScoreSummary:
 
 def events_place(source: Source, stored: Path | None, work: Work) -> Path:
     """The events folder of an export: the one kept with its labels, else a new one in the work folder."""
-    if stored is not None and stored_fingerprint(stored) == source.fingerprint():
+    fingerprint = source.fingerprint()
+    if stored is not None and stored_fingerprint(stored) == fingerprint:
         return stored
-    return extract_in(work, source)
+    return extract_in(work, source, detail=False, fingerprint=fingerprint)
 
 
 def score_parts(

@@ -159,8 +159,8 @@ def doubled(folder, names):
 FILES = {
     "text": (rewritten(lambda t: t.replace("80", NOTE)), "HR has an unparseable number"),
     "a cell too many": (rewritten(lambda t: t.replace("271.8134", "271.8134|7")), "1 rows have more or"),
-    "columns": (rewritten(lambda t: t.replace("Age", NOTE + " 7")), "1 of 4 files have other columns"),
-    "an hour twice": (rewritten(lambda t: t.replace("|2|0", "|1|0")), "1 of 8 rows: ICULOS repeats"),
+    "columns": (rewritten(lambda t: t.replace("Age", NOTE + " 7")), "1 of 4 files have different columns"),
+    "an hour twice": (rewritten(lambda t: t.replace("|2|0", "|1|0")), "1 of 8 rows: ICULOS is a duplicate"),
     "a label": (rewritten(lambda t: t.replace("|2|0", "|2|151.2734")), "SepsisLabel is neither 0 nor 1"),
     "no number": (renamed, "1 of 4 files have no number"),
     "a number twice": (doubled, "repeat the patient number"),
