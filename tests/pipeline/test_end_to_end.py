@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from sepsis.cohort.windows import pack
-from sepsis.core.schema import read_facts, read_table
+from sepsis.core.schema import read_table
 from sepsis.evaluation import read_recalibrations
 from sepsis.events.model_inputs import events_for
 from sepsis.events.store import load_events
@@ -209,37 +209,6 @@ def test_an_edited_definition_or_a_changed_output_is_not_up_to_date(run, tmp_pat
     run_pipeline(pipeline, tmp_path / "mine", log.append)
     assert "score clock ..." in log
     assert "train clock: up to date" in log
-
-
-def test_the_commands_one_by_one_give_what_the_pipeline_gave(run, tmp_path):
-    labels, model, scores, report = (tmp_path / n for n in ("labels", "model", "scores.parquet", "report"))
-    sets = [f"--set={c}" for c in CHANGES if c.startswith("train.")] + ["--set=cohort.seed=1"]
-    done = sepsis("label", run / "export", "--out", labels)
-    assert done.returncode == 0, done.stderr
-    assert "400 stays" in done.stdout
-    assert read_labels(labels).onset.equals(read_labels(run / "labels").onset)
-    done = sepsis("train", run / "export", "--labels", labels, "--model", "logistic", "--out", model, *sets)
-    assert done.returncode == 0, done.stderr
-    done = sepsis(
-        "score", run / "export", "--model", model, "--labels", labels, "--horizons", "0,3,7",
-        "--split", "test", "--split", "validation", "--out", scores,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    ours, theirs = read_table(scores, "scores"), read_table(run / "scores" / "logistic.parquet", "scores")
-    pd.testing.assert_frame_equal(ours, theirs)
-    assert read_facts(scores)["split_hash"] == read_facts(run / "scores" / "logistic.parquet")["split_hash"]
-    asked = ("--bootstrap", 20, "--prevalence", 0.05)
-    done = sepsis("evaluate", scores, "--labels", labels, *asked, "--out", report)
-    assert done.returncode == 0, done.stderr
-    settings = json.loads((report / "manifest.json").read_text())["settings"]["evaluate"]
-    assert settings["target_prevalence"] == 0.05
-    assert done.stdout.strip().endswith("index.html")
-    done = sepsis("score", run / "export", "--model", model, "--hourly", "--out", tmp_path / "hourly.parquet")
-    assert done.returncode == 0, done.stderr
-    hourly = read_table(tmp_path / "hourly.parquet", "scores")
-    truth = pd.read_parquet(run / "export" / "truth.parquet")
-    assert set(hourly.stay_id) == set(truth.stay_id)
-    assert hourly.risk.notna().sum() > 10 * len(truth)
 
 
 def test_labels_of_another_export_are_refused(run, tmp_path):

@@ -44,6 +44,7 @@ MODELS = ("clock", "logistic")
 def command(*arguments):
     done = CliRunner().invoke(app, [*map(str, arguments)])
     assert done.exit_code == 0, done.output
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,24 @@ def test_the_score_files_of_a_run_hold_the_input_check_and_the_fate_of_rows(both
     assert facts["settings"] == {
         "horizons": None, "splits": ["validation", "test"], "hourly": True, "stays": 12, "stays_seed": 2,
     }  # fmt: skip
+
+
+def test_the_evaluate_command_records_its_settings_and_prints_the_page(both, tmp_path):
+    _, single = both
+    asked = (
+        "--labels",
+        single / "labels",
+        "--bootstrap",
+        0,
+        "--prevalence",
+        0.05,
+        "--out",
+        tmp_path / "report",
+    )
+    printed = command("evaluate", single / "scores" / "logistic.parquet", *asked)
+    assert printed.strip() == str(tmp_path / "report" / "index.html")
+    settings = json.loads((tmp_path / "report" / "manifest.json").read_text())["settings"]["evaluate"]
+    assert (settings["target_prevalence"], settings["n_bootstrap"], settings["split"]) == (0.05, 0, "test")
 
 
 def test_the_python_evaluate_gives_the_measures_of_the_command(both):
