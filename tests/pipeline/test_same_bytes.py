@@ -99,7 +99,8 @@ def test_the_evaluate_command_records_its_settings_and_prints_the_page(both, tmp
         "--out",
         tmp_path / "report",
     )
-    printed = command("evaluate", single / "scores" / "logistic.parquet", *asked)
+    scores = single / "scores" / "logistic.parquet"
+    printed = command("evaluate", scores, *asked, "--out", tmp_path / "report")
     assert printed.strip() == str(tmp_path / "report" / "index.html")
     settings = json.loads((tmp_path / "report" / "manifest.json").read_text())["settings"]["evaluate"]
     assert (settings["target_prevalence"], settings["n_bootstrap"], settings["split"]) == (0.05, 0, "test")
