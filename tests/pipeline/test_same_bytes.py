@@ -89,18 +89,9 @@ def test_the_score_files_of_a_run_hold_the_input_check_and_the_fate_of_rows(both
 
 def test_the_evaluate_command_records_its_settings_and_prints_the_page(both, tmp_path):
     _, single = both
-    asked = (
-        "--labels",
-        single / "labels",
-        "--bootstrap",
-        0,
-        "--prevalence",
-        0.05,
-        "--out",
-        tmp_path / "report",
-    )
-    scores = single / "scores" / "logistic.parquet"
-    printed = command("evaluate", scores, *asked, "--out", tmp_path / "report")
+    scores, asked = single / "scores" / "logistic.parquet", ("--bootstrap", 0, "--prevalence", 0.05)
+    out = ("--labels", single / "labels", "--out", tmp_path / "report")
+    printed = command("evaluate", scores, *asked, *out)
     assert printed.strip() == str(tmp_path / "report" / "index.html")
     settings = json.loads((tmp_path / "report" / "manifest.json").read_text())["settings"]["evaluate"]
     assert (settings["target_prevalence"], settings["n_bootstrap"], settings["split"]) == (0.05, 0, "test")
