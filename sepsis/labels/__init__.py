@@ -79,8 +79,8 @@ def label_stays(events: Events, preset: Preset) -> Labels:
     Raises
     ------
     ExportError
-        If the export can never be labelled (PhysioNet 2012); if the preset takes the export's labels and
-        there are none; if the export has labels but no antibiotics and no cultures to compute others from.
+        If the export can never be labelled (PhysioNet 2012); if the preset takes the export's labels and the
+        export has none; if the export has labels but no antibiotics or cultures to compute others from.
     """
     _require_labels_source(events, preset)
     if preset.onset.source == "export_labels":

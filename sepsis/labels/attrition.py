@@ -47,21 +47,27 @@ def classify_stays(
     before, after = has_onset & (onset_h < 0), has_onset & (onset_h > table["stay_h"].to_numpy(float))
     anywhere = not options.onset_inside_stay
     is_case = has_onset & (anywhere | ~(before | after))
-    label = ~has_onset & np.isin(table["stay_id"], [] if undatable is None else undatable)
+    is_undatable = ~has_onset & np.isin(table["stay_id"], [] if undatable is None else undatable)
+    too_young = (table["age"].astype(float) <= options.age_above_years).to_numpy(bool)
+    other_system = table["system"].notna() & ~table["system"].isin(list(options.systems))
+    coded = table["sepsis_code"].fillna(False).to_numpy(bool)
     reasons: list[tuple[np.ndarray, object]] = [
         (table["exclusion"].fillna("").to_numpy() != "", table["exclusion"].fillna("").astype("str")),
         (table["stay_h"].isna().to_numpy(), "no admission or no discharge time"),
-        (_too_young(table, options), f"age not above {options.age_above_years:g} years"),
-        (_other_system(table, options), f"charting system not {' or '.join(options.systems)}"),
+        (too_young, f"age not above {options.age_above_years:g} years"),
+        (
+            other_system.to_numpy(bool) & bool(options.systems),
+            f"charting system not {' or '.join(options.systems)}",
+        ),
         *further,
-        (label, "onset cannot be dated: labelled from the first row on"),
+        (is_undatable, "onset cannot be dated: labelled from the first row on"),
         (before & ~is_case, "onset before admission"),
         (after & ~is_case, "onset after discharge"),
         (
             is_case & (onset_h >= 0) & (onset_h < options.onset_min_h),
             f"onset before hour {options.onset_min_h:g} of the stay",
         ),
-        (~has_onset & _coded(table, options), "control with a sepsis diagnosis code"),
+        (~has_onset & coded & options.controls_without_sepsis_code, "control with a sepsis diagnosis code"),
     ]
     exclusion = pd.Series("", index=table.index, dtype="str")
     for applies, reason in reversed(reasons):
@@ -123,21 +129,3 @@ def _ordered_before(events: Events, preset: Preset) -> pd.Series:
     intime = events.stays.set_index("stay_id")["intime"]
     midnight_h = -((intime - intime.dt.normalize()).dt.total_seconds() / 3600.0)
     return orders.loc[orders["time_h"] < orders["stay_id"].map(midnight_h), "stay_id"].drop_duplicates()
-
-
-def _too_young(table: pd.DataFrame, options: CohortOptions) -> np.ndarray:
-    return (table["age"].astype(float) <= options.age_above_years).to_numpy(bool)
-
-
-def _other_system(table: pd.DataFrame, options: CohortOptions) -> np.ndarray:
-    """Charted in a system that is not kept; a stay without a named system is kept."""
-    if not options.systems:
-        return np.zeros(len(table), dtype=bool)
-    return (table["system"].notna() & ~table["system"].isin(list(options.systems))).to_numpy(bool)
-
-
-def _coded(table: pd.DataFrame, options: CohortOptions) -> np.ndarray:
-    """Whether the admission has a sepsis diagnosis, if the preset asks for it; unknown counts as no."""
-    if not options.controls_without_sepsis_code:
-        return np.zeros(len(table), dtype=bool)
-    return table["sepsis_code"].fillna(False).to_numpy(bool)

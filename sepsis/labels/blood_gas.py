@@ -7,8 +7,6 @@ coefficients are in `data_schema/arterial_model.toml`.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
@@ -28,20 +26,16 @@ def arterial_gases(stay_events: StayEvents, options: SofaOptions) -> pd.DataFram
     Rule     FiO2 of the same sample, otherwise the last charted in the `fio2_match_h` hours before.
              Samples of one stay and time are one gas with the highest value of each quantity.
     """
-    model = schema.read_toml("arterial_model")
-    gases = _samples(stay_events, model)
+    gases = _samples(stay_events)
     offsets = offsets_of(np.bincount(gases["stay"], minlength=len(stay_events.stay_ids)))
     time_s = np.array(gases["time_s"], np.int64)
-    keep = gases["specimen"].isin(list(options.arterial_specimens)).to_numpy(bool)
-    if options.arterial_model == "any_gas":
-        keep = np.ones(len(gases), dtype=bool)
-    elif options.arterial_model != "off":
-        series = charted_fio2(stay_events, options)
-        likely = arterial_probability(stay_events, gases, offsets, model, series) > model["probability"]
-        keep = keep | likely & (
-            gases["specimen"].isna().to_numpy(bool) | (options.arterial_model == "every_gas")
-        )
-    charted = latest(charted_fio2(stay_events, options), time_s, offsets, options.fio2_match_h)
+    fio2_chart = charted_fio2(stay_events, options)
+    within_h = {term["concept"]: term["within_h"] for term in schema.read_toml("arterial_model")["terms"]}
+    looked_back = {
+        concept: latest(series, time_s, offsets, within_h[concept])
+        for concept, series in (("fio2_chart", fio2_chart), ("spo2", _charted(stay_events, "spo2")))
+    }
+    charted = latest(fio2_chart, time_s, offsets, options.fio2_match_h)
     fio2 = gases["fio2_lab"].where(gases["fio2_lab"].notna(), charted)
     if options.fio2_default:
         fio2 = fio2.fillna(options.fio2_default)
@@ -49,47 +43,42 @@ def arterial_gases(stay_events: StayEvents, options: SofaOptions) -> pd.DataFram
     gases["ventilated"] = ventilated_at(
         stay_events, time_s, offsets, rule=options.ventilation, gap_h=options.ventilation_gap_h
     )
-    return gases.loc[keep, ["stay", "time_s", "pf", "ventilated"]]
+    arterial = is_arterial(gases, looked_back, options)
+    return gases.loc[arterial, ["stay", "time_s", "pf", "ventilated"]]
 
 
-def arterial_probability(
-    stay_events: StayEvents,
-    gases: pd.DataFrame,
-    offsets: np.ndarray,
-    model: dict[str, Any],
-    fio2: RaggedSeries | None = None,
-) -> np.ndarray:
+def is_arterial(gases: pd.DataFrame, charted: dict[str, np.ndarray], options: SofaOptions) -> np.ndarray:
     """
-    Probability that a gas is arterial, by the published logistic model.
+    Whether each gas counts as arterial, by its specimen or by the published logistic model.
 
     Parameters
     ----------
     gases : DataFrame
-        stay, time_s, and a column for each term of the same sample; sorted.
-    offsets : ndarray of int64, shape (S + 1,)
-        Where each stay's gases begin.
-    model : dict
-        `intercept` and `terms`, each with a concept, its weight, its contribution if missing
-        (`if_missing`), and `within_h` hours to look back (0: the same sample).
-    fio2 : RaggedSeries, optional
-        Charted FiO2; by default the concept fio2_chart.
-
-    Returns
-    -------
-    probability : ndarray, shape (number of gases,)
+        specimen, and a column for each term of the model that is measured in the sample.
+    charted : dict of concept to ndarray, one value per gas
+        The other terms: charted values looked back to. Not read if the model is off.
     """
+    if options.arterial_model == "any_gas":
+        return np.ones(len(gases), dtype=bool)
+    arterial = gases["specimen"].isin(list(options.arterial_specimens)).to_numpy(bool)
+    if options.arterial_model == "off":
+        return arterial
+    model = schema.read_toml("arterial_model")
     score = np.full(len(gases), float(model["intercept"]))
-    time_s = np.array(gases["time_s"], np.int64)
     for term in model["terms"]:
-        if term["within_h"] > 0:
-            series = fio2 if term["concept"] == "fio2_chart" else None
-            if series is None:
-                series = _charted(stay_events, term["concept"])
-            value = latest(series, time_s, offsets, term["within_h"])
-        else:
-            value = gases[term["concept"]].to_numpy(float)
+        concept = term["concept"]
+        value = charted[concept] if concept in charted else gases[concept].to_numpy(float)
         score += np.where(np.isnan(value), term["if_missing"], term["weight"] * value)
-    return 1.0 / (1.0 + np.exp(-score))
+    likely = 1.0 / (1.0 + np.exp(-score)) > model["probability"]
+    missing = gases["specimen"].isna().to_numpy(bool)
+    return arterial | likely & (missing | (options.arterial_model == "every_gas"))
+
+
+def sample_concepts() -> list[str]:
+    """What is read of the sample itself: oxygen pressure, FiO2 and terms of the arterial model."""
+    terms = schema.read_toml("arterial_model")["terms"]
+    same = [term["concept"] for term in terms if term["within_h"] == 0]
+    return list(dict.fromkeys(["po2", "fio2_lab", *same]))
 
 
 def charted_fio2(stay_events: StayEvents, options: SofaOptions) -> RaggedSeries:
@@ -111,10 +100,9 @@ def charted_fio2(stay_events: StayEvents, options: SofaOptions) -> RaggedSeries:
     return stay_events.series(every.groupby(["stay", "time_s"], sort=True, as_index=False)["value"].max())
 
 
-def _samples(stay_events: StayEvents, model: dict[str, Any]) -> pd.DataFrame:
+def _samples(stay_events: StayEvents) -> pd.DataFrame:
     """Every sample with an oxygen pressure: stay, time_s, specimen, and its other quantities."""
-    same = [term["concept"] for term in model["terms"] if term["within_h"] == 0]
-    concepts = list(dict.fromkeys(["po2", "fio2_lab", *same]))
+    concepts = sample_concepts()
     found = highest_per_time(stay_events.rows(*concepts), concepts)
     found = found[found["po2"].notna()]
     text = stay_events.rows("blood_gas_specimen")

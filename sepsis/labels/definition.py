@@ -119,7 +119,7 @@ class CohortOptions:
     controls_without_sepsis_code: bool
     # A stay with an onset outside [admission, discharge] is neither case nor control.
     onset_inside_stay: bool
-    # A stay with an onset before this hour is left out.
+    # A stay with an onset inside it before this hour is left out.
     onset_min_h: NonNegative
     # Shorter and longer stays are left out; 0: no limit.
     stay_min_h: NonNegative

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sepsis.labels.definition import OnsetOptions, SofaOptions
-from sepsis.labels.ragged import EVER_S, HOUR_S, offsets_of, seconds, window_bounds
+from sepsis.labels.ragged import EVER_S, HOUR_S, common_offsets, seconds, window_bounds
 from sepsis.labels.sofa import COMPONENTS
 from sepsis.labels.suspicion import PAIR, earliest_pair
 
@@ -153,11 +153,7 @@ def _window_rows(
 
     (position in `sofa` or -1, whether it is inside), both of shape (P, H).
     """
-    stay_ids = np.union1d(sofa["stay_id"], pairs["stay_id"])
-    offsets = [
-        offsets_of(np.bincount(np.searchsorted(stay_ids, t["stay_id"]), minlength=len(stay_ids)))
-        for t in (sofa, pairs)
-    ]
+    offsets = common_offsets(sofa["stay_id"], pairs["stay_id"])
     before_s = EVER_S if window is None else window.grid_before_h * HOUR_S
     after_s = EVER_S if window is None else window.grid_after_h * HOUR_S
     until_s, lookback_s = seconds(pairs["suspicion_h"]) + after_s, before_s + after_s

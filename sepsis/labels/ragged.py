@@ -3,7 +3,7 @@ Ragged series: irregular measurements of many stays end to end, and windows over
 
 A `RaggedSeries` has one series of every stay in one flat array; a window is a range of positions in it.
 Three small kernels find ranges, extremes and sums in one pass. Times are whole seconds since ICU
-admission, so that a value charted exactly 24 h ago is inside a 24-hour window whatever the rounding.
+admission, so that a value charted exactly 24 h ago is inside a 24-hour window however hours are rounded.
 """
 
 from __future__ import annotations
@@ -120,6 +120,12 @@ def seconds(hours: pd.Series | np.ndarray) -> np.ndarray:
 def offsets_of(counts: np.ndarray) -> np.ndarray:
     """Where each stay begins, then the end: shape (S + 1,)."""
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+def common_offsets(*stay_ids: pd.Series) -> list[np.ndarray]:
+    """Offsets of several tables, each sorted by stay_id, over the stays of all of them."""
+    every = np.unique(np.concatenate(stay_ids))
+    return [offsets_of(np.bincount(np.searchsorted(every, ids), minlength=len(every))) for ids in stay_ids]
 
 
 def at(values: np.ndarray, index: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from sepsis.labels.definition import SuspicionOptions
-from sepsis.labels.ragged import HOUR_S, offsets_of, ranges, seconds, window_bounds
+from sepsis.labels.ragged import HOUR_S, common_offsets, ranges, seconds, window_bounds
 
 DAY_S = 24 * HOUR_S
 PAIR = ["stay_id", "suspicion_h", "antibiotic_h", "culture_h"]
@@ -45,10 +45,23 @@ def suspicion_pairs(
              culture. The other arguments are explained in `definition.SuspicionOptions`.
     Source   Seymour et al. 2016, doi:10.1001/jama.2016.0288; Moor et al. 2019
     """
-    pairs = _near(antibiotics, cultures, culture_first_h, antibiotic_first_h)
+    limits = {
+        "culture_first_s": int(culture_first_h * HOUR_S),
+        "antibiotic_first_s": int(antibiotic_first_h * HOUR_S),
+    }
+    a = _timed(antibiotics).drop(columns="date_only").drop_duplicates()
+    c = _timed(cultures).drop_duplicates()
+    row, member = candidates(a, c, **limits)
+    pairs = pd.DataFrame(
+        {
+            "stay_id": a["stay_id"].to_numpy()[row],
+            "antibiotic_s": a["time_s"].to_numpy()[row],
+            "culture_s": c["time_s"].to_numpy()[member],
+            "date_only": c["date_only"].to_numpy()[member],
+        }
+    )
     culture_first, antibiotic_first = branches(
-        (pairs["antibiotic_s"] - pairs["culture_s"]).to_numpy(), pairs["date_only"].to_numpy(bool),
-        culture_first_s=int(culture_first_h * HOUR_S), antibiotic_first_s=int(antibiotic_first_h * HOUR_S),
+        (pairs["antibiotic_s"] - pairs["culture_s"]).to_numpy(), pairs["date_only"].to_numpy(bool), **limits,
         same_minute=same_minute, closed=antibiotic_first_closed, date_only=date_only,
     )  # fmt: skip
     if not date_only_after_antibiotic:
@@ -160,28 +173,18 @@ def earliest_pair(pairs: pd.DataFrame) -> pd.DataFrame:
     return order.drop_duplicates("stay_id")[PAIR].reset_index(drop=True)
 
 
-def _near(
-    antibiotics: pd.DataFrame, cultures: pd.DataFrame, culture_first_h: float, antibiotic_first_h: float
-) -> pd.DataFrame:
-    """All pairs that could qualify: stay_id, antibiotic_s, culture_s, date_only."""
-    a = _timed(antibiotics).drop(columns="date_only").drop_duplicates()
-    c = _timed(cultures).drop_duplicates()
-    stay_ids = np.union1d(a["stay_id"], c["stay_id"])
-    a_place, c_place = (np.searchsorted(stay_ids, t["stay_id"]) for t in (a, c))
-    a_offsets, c_offsets = (offsets_of(np.bincount(p, minlength=len(stay_ids))) for p in (a_place, c_place))
-    ahead_s = int(antibiotic_first_h * HOUR_S)
-    reach_s = ahead_s + int(culture_first_h * HOUR_S) + DAY_S
-    owner, member = ranges(
-        *window_bounds(np.array(c["time_s"]), c_offsets, a["time_s"].to_numpy() + ahead_s, a_offsets, reach_s)
-    )
-    return pd.DataFrame(
-        {
-            "stay_id": a["stay_id"].to_numpy()[owner],
-            "antibiotic_s": a["time_s"].to_numpy()[owner],
-            "culture_s": c["time_s"].to_numpy()[member],
-            "date_only": c["date_only"].to_numpy()[member],
-        }
-    )
+def candidates(
+    antibiotics: pd.DataFrame, cultures: pd.DataFrame, culture_first_s: int, antibiotic_first_s: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Positions of each antibiotic and culture that could pair, whether timed or dated by the day.
+
+    Both tables have stay_id and time_s and are sorted by them.
+    """
+    of_antibiotics, of_cultures = common_offsets(antibiotics["stay_id"], cultures["stay_id"])
+    until_s = antibiotics["time_s"].to_numpy() + antibiotic_first_s
+    reach_s = antibiotic_first_s + culture_first_s + DAY_S
+    return ranges(*window_bounds(np.array(cultures["time_s"]), of_cultures, until_s, of_antibiotics, reach_s))
 
 
 def _timed(table: pd.DataFrame) -> pd.DataFrame:

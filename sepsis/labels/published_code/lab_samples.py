@@ -12,11 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from sepsis.core import schema
+from sepsis.labels.blood_gas import is_arterial, sample_concepts
 from sepsis.labels.definition import SofaOptions
 from sepsis.labels.ragged import HOUR_S, RaggedSeries, StayEvents, seconds
-
-MODEL_CHARTED = {"spo2", "fio2_chart"}  # terms of the arterial model from charting, not from the sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,19 +104,17 @@ def sample_gases(
     gases["fio2_lab"] = _sample_fio2(gases["fio2_lab"].to_numpy(float), options.fio2_rule)
     fio2 = _charted_fio2(stay_events, options.fio2_rule)
     charted = latest_charted(fio2, gases, key, people, within_h=options.fio2_match_h, several="max")
-    keep = gases["specimen"].isin(list(options.arterial_specimens)).to_numpy(bool)
+    looked_back = {}
     if options.arterial_model != "off":
         spo2 = stay_events.rows("spo2").dropna(subset=["value"])
         looked_back = {
             "fio2_chart": charted,
             "spo2": latest_charted(spo2, gases, key, people, within_h=2.0, several="mean"),
         }
-        likely = _probability(gases, looked_back) > schema.read_toml("arterial_model")["probability"]
-        missing = gases["specimen"].isna().to_numpy(bool)
-        keep = keep | likely & (missing | (options.arterial_model == "every_gas"))
+    arterial = is_arterial(gases, looked_back, options)
     own = gases["fio2_lab"].to_numpy(float)
     gases["pf"] = 100.0 * gases["po2"] / np.where(np.isnan(own), charted, own)
-    return gases.loc[keep, ["stay", "time_s", "pf"]].reset_index(drop=True)
+    return gases.loc[arterial, ["stay", "time_s", "pf"]].reset_index(drop=True)
 
 
 def _by_sample(samples: pd.DataFrame, stay_ids: np.ndarray, options: SofaOptions) -> pd.DataFrame:
@@ -132,9 +128,7 @@ def _by_sample(samples: pd.DataFrame, stay_ids: np.ndarray, options: SofaOptions
     text = rows[rows["concept"] == "blood_gas_specimen"].groupby(key)["text"].agg(["max", "size"])
     rows = rows[rows["value"].notna()]
     how = "mean" if options.sample_value == "mean" else "max"
-    concepts = [term["concept"] for term in schema.read_toml("arterial_model")["terms"]]
-    concepts = [c for c in dict.fromkeys(["po2", "fio2_lab", *concepts]) if c not in MODEL_CHARTED]
-    columns = pd.DataFrame({c: rows["value"].where(rows["concept"] == c) for c in concepts})
+    columns = pd.DataFrame({c: rows["value"].where(rows["concept"] == c) for c in sample_concepts()})
     gases = columns.groupby([rows[k] for k in key]).agg(how).reset_index()
     gases = gases[gases["po2"].notna()].merge(text.reset_index(), on=key, how="left")
     if options.one_specimen:
@@ -173,17 +167,6 @@ def latest_charted(
     wanted = keyed(at).assign(row=np.arange(len(at))).sort_values("at_s", kind="stable")
     found = pd.merge_asof(wanted, known, on="at_s", by="key", tolerance=int(within_h * HOUR_S))
     return found.sort_values("row")["value"].to_numpy(float)
-
-
-def _probability(gases: pd.DataFrame, looked_back: dict[str, np.ndarray]) -> np.ndarray:
-    """Probability that each sample is arterial, by `data_schema/arterial_model.toml`."""
-    model = schema.read_toml("arterial_model")
-    score = np.full(len(gases), float(model["intercept"]))
-    for term in model["terms"]:
-        concept = term["concept"]
-        value = looked_back[concept] if concept in looked_back else gases[concept].to_numpy(float)
-        score += np.where(np.isnan(value), term["if_missing"], term["weight"] * value)
-    return 1.0 / (1.0 + np.exp(-score))
 
 
 def lab_series(

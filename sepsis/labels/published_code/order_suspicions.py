@@ -16,8 +16,8 @@ from sepsis.core.errors import ExportError
 from sepsis.events.tables import Events
 from sepsis.labels.antibiotics_cultures import counted_antibiotics, counted_cultures
 from sepsis.labels.definition import Preset, SuspicionOptions
-from sepsis.labels.ragged import HOUR_S, offsets_of, ranges, seconds, window_bounds
-from sepsis.labels.suspicion import DAY_S, PAIR, branches
+from sepsis.labels.ragged import HOUR_S, seconds
+from sepsis.labels.suspicion import PAIR, branches, candidates
 
 ORDERS = [
     "stay_id", "order", "antibiotic", "antibiotic_h", "culture_before_h", "culture_after_h", "suspicion_h",
@@ -87,18 +87,16 @@ def _qualifying(orders: pd.DataFrame, cultures: pd.DataFrame, options: Suspicion
     """Orders and cultures near each other: row and culture (positions), first, then (branches)."""
     by_time = cultures.assign(culture=cultures.index, time_s=seconds(cultures["time_h"]))
     by_time = by_time.sort_values(["stay_id", "time_s", "culture"])
-    stay_ids = np.union1d(orders["stay_id"], by_time["stay_id"])
-    places = [np.searchsorted(stay_ids, t["stay_id"]) for t in (orders, by_time)]
-    offsets = [offsets_of(np.bincount(p, minlength=len(stay_ids))) for p in places]
-    ordered_s, taken_s = seconds(orders["time_h"]), np.array(by_time["time_s"])
-    first_s, then_s = (int(h * HOUR_S) for h in (options.culture_first_h, options.antibiotic_first_h))
-    reach = window_bounds(taken_s, offsets[1], ordered_s + then_s, offsets[0], then_s + first_s + DAY_S)
-    row, member = ranges(*reach)
+    orders = orders.assign(time_s=seconds(orders["time_h"]))
+    limits = {
+        "culture_first_s": int(options.culture_first_h * HOUR_S),
+        "antibiotic_first_s": int(options.antibiotic_first_h * HOUR_S),
+    }
+    row, member = candidates(orders, by_time, **limits)
     day = by_time["date_only"].to_numpy(bool)[member]
     first, then = branches(
-        ordered_s[row] - taken_s[member], day,
-        culture_first_s=first_s, antibiotic_first_s=then_s, same_minute=options.same_minute,
-        closed=options.antibiotic_first_closed, date_only=options.date_only,
+        orders["time_s"].to_numpy()[row] - by_time["time_s"].to_numpy()[member], day, **limits,
+        same_minute=options.same_minute, closed=options.antibiotic_first_closed, date_only=options.date_only,
     )  # fmt: skip
     then &= options.date_only_after_antibiotic | ~day
     culture = by_time["culture"].to_numpy()[member]
