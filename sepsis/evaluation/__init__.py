@@ -53,7 +53,7 @@ def evaluate_all(
     scores: pd.DataFrame, outcomes: pd.DataFrame, settings: EvaluationSettings | None = None, **changes
 ) -> Evaluation:
     """
-    Every view of the scores of any models.
+    Every view of the scores of any models; `changes` are single settings by name.
 
     Reads    scores(stay_id, subject_id, time_h, risk, [model, horizon_h, split, ...]), see
              `data_schema/6_scores.toml`;
@@ -64,12 +64,6 @@ def evaluate_all(
              continuous, alarm and utility views read hourly rows and are omitted with a note without them.
              Alarm thresholds and recalibration maps are fitted on the validation split; without it,
              thresholds are chosen on the evaluated rows, with a note.
-
-    Parameters
-    ----------
-    settings : EvaluationSettings, optional
-    **changes
-        Single settings by name.
 
     Raises
     ------
@@ -110,32 +104,15 @@ def evaluate_scores(
     """
     Discrimination of every model at every hour before onset, with intervals: the headline alone.
 
-    Reads    scores (`data_schema/6_scores.toml`),
+    Reads    scores (`data_schema/6_scores.toml`) of `split`, or all (None);
              outcomes(stay_id, subject_id, is_case, included, exclusion)
-    Writes   metrics (`data_schema/7_metrics.toml`)
+    Writes   metrics (`data_schema/7_metrics.toml`): `auroc`, `auprc` (step-wise average precision),
+             `normalised_auprc` and `prevalence` of each model; differences of each pair, named "A - B"
     Rule     every figure is about the same stays: those with a risk from every model at every horizon
              (`constant_risk_set`). Intervals resample subjects, stratified by having an event: symmetric
-             in log odds for areas, percentiles otherwise; differences are paired.
-
-    Parameters
-    ----------
-    split : str or None
-        Split to evaluate; None for all rows.
-    horizons : sequence of float, optional
-        Hours before the reference; by default all in the scores.
-    n_bootstrap : int
-        Resamples; 0 for no intervals.
-    level : float
-        Of the intervals, between 0 and 1.
-    random_state : int
-        Seed of the resampling.
-
-    Returns
-    -------
-    metrics : DataFrame
-        `auroc`, `auprc` (step-wise average precision), `normalised_auprc` and `prevalence` of each model,
-        then `auroc_difference` and `auprc_difference` of each pair, named "A - B". `low` and `high` are NaN
-        without resamples, or with a single subject in a stratum.
+             in log odds for areas, percentiles otherwise; differences are paired. Bounds are NaN without
+             resamples, or with a single subject in a stratum.
+    Source   Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 12 and 13.
 
     Raises
     ------
@@ -145,10 +122,6 @@ def evaluate_scores(
         If a class has no stays left.
     UsageError
         If an argument is invalid.
-
-    References
-    ----------
-    Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 12 and 13.
     """
     if not 0.0 < level < 1.0:
         raise UsageError("level", f"is {level:g}", "a number between 0 and 1", "0.95 is usual.")

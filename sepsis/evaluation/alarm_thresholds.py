@@ -1,9 +1,7 @@
 """
-Which threshold an alarm has: the one place where it is chosen.
-
-For each model, on the validation split: the highest threshold with at least a given recall of onsets
-(`recalls`), and the lowest one with at most a given burden (`alert_budgets`, alarms per 100 patient-days).
-Both lists are in `settings`; the test split is evaluated at these thresholds unchanged.
+Chooses alarm thresholds, for each model on the validation split: the highest threshold with at least a given
+recall of onsets (`recalls`), and the lowest with at most a given burden (`alert_budgets`, alarms per 100
+patient-days). The test split is evaluated at these thresholds unchanged.
 """
 
 from __future__ import annotations
@@ -22,18 +20,8 @@ SEARCHED = 400  # candidate thresholds
 @dataclass(frozen=True)
 class AlarmThreshold:
     """
-    A threshold, the target it was chosen for, and the data it was chosen on.
-
-    Attributes
-    ----------
-    setting : str
-        "recall 0.8", "budget 20".
-    value : float
-        NaN if no threshold meets the target.
-    chosen_on : str
-        "validation" or "judged" (the evaluated split itself).
-    n, n_events : int
-        Stays and cases it was chosen on.
+    A threshold, NaN if none meets its target (`setting`: "recall 0.8", "budget 20"), and the data it was
+    chosen on ("validation", or "judged": the evaluated split itself); n and n_events count stays and cases.
     """
 
     model: str
@@ -48,16 +36,8 @@ def choose_alarm_thresholds(
     hours: Hours, recalls, budgets, rules: AlarmRules, chosen_on: str
 ) -> list[AlarmThreshold]:
     """
-    For each model the highest threshold with at least each recall, and the lowest within each budget.
-
-    Parameters
-    ----------
-    hours : Hours
-        Of the validation split.
-    recalls : sequence of float
-        Share of onsets found in their valid window.
-    budgets : sequence of float
-        Alarms per 100 patient-days.
+    For each model the highest threshold with at least each recall (share of onsets found in their valid
+    window), and the lowest within each budget (alarms per 100 patient-days).
     """
     chosen = []
     n, n_events = len(hours.is_case), int(hours.is_case.sum())

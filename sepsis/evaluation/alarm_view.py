@@ -1,8 +1,4 @@
-"""
-The alarm view: sensitivity, precision, burden and lead time of alarms at each chosen threshold.
-
-Thresholds come from `alarm_thresholds`, the alarm policy from `alarms`.
-"""
+"""The alarm view: sensitivity, precision, burden and lead time of alarms at each chosen threshold."""
 
 from __future__ import annotations
 
@@ -51,16 +47,8 @@ def alarm_metrics(
     """
     Recall, precision, burden and lead time of every model at its thresholds.
 
-    Parameters
-    ----------
-    shuffles : Shuffles, optional
-        If given, the lead time of the scores shuffled in time is added; its interval is the spread over
-        shuffles.
-
-    Returns
-    -------
-    metrics : DataFrame
-        n and n_events count stays and cases; in rows `threshold`, those that the threshold was chosen on.
+    n and n_events count stays and cases; in rows `threshold`, those that the threshold was chosen on. With
+    `shuffles`, the lead time of the scores shuffled in time is added, with its spread over shuffles.
     """
     unit, has_event = units_of(hours.subject_id, hours.is_case)
     rows = MetricRows("alarm", group, level, len(hours.is_case), int(hours.is_case.sum()), shown)
@@ -118,19 +106,7 @@ def _mean(values: np.ndarray) -> float:
 
 
 def alarm_rates(totals: np.ndarray) -> dict[str, np.ndarray]:
-    """
-    Rates from summed counts.
-
-    Parameters
-    ----------
-    totals : ndarray, shape (R, C)
-        Sums of the columns of `counts_per_stay`.
-
-    Returns
-    -------
-    rates : dict of ndarray, shape (R,)
-        NaN where a denominator is 0.
-    """
+    """Rates, shape (R,), from sums (R, C) of `counts_per_stay`; NaN where a denominator is 0."""
     alarms, days, cases = totals[:, ALARMS], totals[:, DAYS], totals[:, CASES]
     timely = {
         f"timely_recall_{hour:g}h": ratio(totals[:, N_COUNTS + k], cases) for k, hour in enumerate(TIMELY_H)
@@ -152,21 +128,9 @@ def alarm_rates(totals: np.ndarray) -> dict[str, np.ndarray]:
 
 def event_average_precision(found, true, alarms, cases) -> np.ndarray:
     """
-    Step-wise area under the event precision-recall curve.
-
-    From the highest threshold down, each gain in recall over the best so far is weighted by the precision
-    there. With a refractory period or a cap, recall may fall as the threshold does; that counts as no gain.
-
-    Parameters
-    ----------
-    found, true, alarms : ndarray, shape (S, R)
-        Highest threshold first.
-    cases : ndarray, shape (R,)
-
-    Returns
-    -------
-    area : ndarray, shape (R,)
-        NaN without cases.
+    Step-wise area under the event precision-recall curve, shape (R,), from counts (S, R), highest threshold
+    first; NaN without cases. With a refractory period or a cap, recall may fall as the threshold does; that
+    counts as no gain.
     """
     best = np.maximum.accumulate(found, axis=0)
     gain = np.diff(best, axis=0, prepend=0.0)
@@ -179,14 +143,8 @@ def sweep_thresholds(
     shown: bool = True, size: int = SWEPT,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:  # fmt: skip
     """
-    Event AUPRC of every model, and its curves over thresholds.
-
-    Returns
-    -------
-    metrics : DataFrame
-        The area under each model's event precision-recall curve (`event_average_precision`).
-    event_precision_recall, burden_recall : DataFrame
-        A row per model and threshold, highest first.
+    Event AUPRC of every model (`event_average_precision`), its event precision-recall curve, and its burden
+    against recall; curves have a row per model and threshold, highest first.
     """
     unit, has_event = units_of(hours.subject_id, hours.is_case)
     once = np.ones((1, len(has_event)), np.int32)

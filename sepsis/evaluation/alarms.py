@@ -32,12 +32,12 @@ class AlarmRules:
     Attributes
     ----------
     refractory_h : float
-        Refractory period: hours after an alarm without a further one; 0: none.
+        Hours after an alarm without a further one.
     hysteresis : float, optional
         Share of the threshold below which the risk must fall before the next alarm; None: the refractory
         period alone decides.
     max_alarms : int, optional
-        Most alarms of a stay; None: no limit.
+        Of a stay; None: no limit.
     window_h : float
         An alarm is true if onset follows within this many hours.
     """
@@ -67,18 +67,7 @@ class AlarmRules:
 
 def alarm_times(time_h, risk, threshold: float, rules: AlarmRules | None = None) -> np.ndarray:
     """
-    Hours at which an alarm is raised in one stay.
-
-    Parameters
-    ----------
-    time_h, risk : array of float, shape (T,)
-        In time order; a NaN risk raises no alarm.
-    rules : AlarmRules, optional
-        The defaults where left out.
-
-    Returns
-    -------
-    times : ndarray of float
+    Hours at which an alarm is raised in one stay; `time_h` ascends, a NaN risk raises no alarm.
 
     Examples
     --------
@@ -115,25 +104,14 @@ def alarm_counts(
 
 
 def patient_days(hours: Hours) -> np.ndarray:
-    """
-    Patient-days of each stay, shape (N,): from its first risk to onset, discharge or an hour after its last
-    risk.
-    """
+    """Days of each stay from its first risk to onset, discharge or an hour after its last risk."""
     first, last = hours.time_h[hours.start[:-1]], hours.time_h[hours.start[1:] - 1]
     end = np.fmin(np.fmin(hours.end_h, last + 1.0), hours.onset_h)
     return np.maximum(end - first, 0.0) / 24.0
 
 
 def counts_per_stay(hours: Hours, model: int, threshold: float, rules: AlarmRules):
-    """
-    `alarm_counts` with the denominators of the rates.
-
-    Returns
-    -------
-    counts : ndarray, shape (N, 10 + K)
-        Then: cases alarmed before onset, patient-days, 1, 1 for cases.
-    lead_h : ndarray, shape (N,)
-    """
+    """`alarm_counts` with four more columns: cases alarmed before onset, patient-days, 1, and 1 for cases."""
     counts, lead_h = alarm_counts(hours, model, threshold, rules)
     case = hours.is_case.astype(float)
     more = np.stack([case * counts[:, ANY], patient_days(hours), np.ones(len(case)), case], axis=1)
@@ -172,7 +150,6 @@ def _count(
     counts,
     lead_h,
 ):
-    """Fill counts (N, 6 + K) and lead_h (N,); see `alarm_counts`."""
     rings = np.zeros(len(time_h), dtype=np.bool_)
     for s in range(len(start) - 1):
         here = slice(start[s], start[s + 1])

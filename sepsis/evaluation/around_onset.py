@@ -1,6 +1,4 @@
-"""
-Mean risk by hours to onset, in cases and in controls.
-"""
+"""Mean risk by hours to onset, in cases and in controls."""
 
 from __future__ import annotations
 
@@ -21,12 +19,7 @@ def risk_around_onset(hours: Hours, *, n_bootstrap: int, level: float, random_st
     """
     Mean risk of cases by hours to onset, and of controls by hours to their reference hour.
 
-    A risk counts for the whole hour that contains it: -1 is the hour that ends at onset.
-
-    Returns
-    -------
-    curve : DataFrame
-        model, class ("case" or "control"), hours_to_onset, mean, low, high, n (stays).
+    A risk counts for the whole hour that contains it: -1 is the hour that ends at onset. n counts stays.
     """
     after = hours.time_h - hours.reference_h[hours.stay]
     hour = np.floor(after + TOLERANCE_H)
@@ -39,7 +32,7 @@ def risk_around_onset(hours: Hours, *, n_bootstrap: int, level: float, random_st
 
 
 def risk_at_horizons(risk_set: RiskSet, *, n_bootstrap: int, level: float, random_state) -> pd.DataFrame:
-    """The same from fixed-horizon risks, one point per horizon."""
+    """`risk_around_onset` from fixed-horizon risks, one point per horizon."""
     size, n_horizons = len(risk_set.stay_id), len(risk_set.horizons)
     stay, column = np.tile(np.arange(size), n_horizons), np.repeat(np.arange(n_horizons), size)
     risk = risk_set.risk.reshape(len(risk_set.models), -1)

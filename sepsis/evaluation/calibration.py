@@ -26,16 +26,8 @@ Z = 1.959964  # of the 95 % intervals in the reliability curve
 @dataclass(frozen=True, eq=False)
 class Spline:
     """
-    Restricted cubic spline basis: cubic between the outer knots, linear beyond them.
-
-    Attributes
-    ----------
-    knots : ndarray, shape (K,)
-        Ascending and distinct; fewer than 3 give a straight line.
-
-    References
-    ----------
-    Harrell, Regression Modeling Strategies, 2nd ed. 2015, section 2.4.5.
+    Restricted cubic spline basis, linear beyond the outer knots (ascending, distinct; fewer than 3 give a
+    straight line). Harrell, Regression Modeling Strategies, 2nd ed. 2015, section 2.4.5.
     """
 
     knots: np.ndarray
@@ -67,8 +59,6 @@ def equal_mass_bins(risk, size: int = BINS) -> np.ndarray:
 
     Examples
     --------
-    >>> equal_mass_bins([0.1, 0.4, 0.2, 0.3], 2)
-    array([0, 1, 0, 1])
     >>> equal_mass_bins([0.1, 0.1, 0.1, 0.3], 2)
     array([0, 0, 0, 1])
     """
@@ -80,25 +70,10 @@ def equal_mass_bins(risk, size: int = BINS) -> np.ndarray:
 
 def linear_measures(is_case, risk, unit, n_units: int) -> Statistic:
     """
-    Measures of calibration that cost one matrix product per resample.
+    Measures of calibration that cost one matrix product per resample; NaN if undefined.
 
-    Parameters
-    ----------
-    is_case : array of bool, shape (N,)
-    risk : array of float, shape (N,)
-    unit : array of int, shape (N,)
-        Subject of every stay.
-
-    Returns
-    -------
-    measures : callable
-        weights (R, G) to arrays (R,): calibration_intercept (slope held at 1; above 0: risks too low),
-        calibration_slope (below 1: risks too extreme), observed_expected, ece (equal-mass bins), brier; NaN
-        if undefined.
-
-    References
-    ----------
-    Cox, Biometrika 45 (1958) 562-565, doi:10.1093/biomet/45.3-4.562 (intercept and slope).
+    calibration_intercept: slope held at 1; above 0, risks are too low. calibration_slope: below 1, risks are
+    too extreme. ece has equal-mass bins. Cox, Biometrika 45 (1958) 562-565, doi:10.1093/biomet/45.3-4.562.
     """
     is_case, risk = np.asarray(is_case, dtype=bool), np.asarray(risk, dtype=float)
     x, ones = logit(risk), np.ones((len(risk), 1))
@@ -128,11 +103,8 @@ def linear_measures(is_case, risk, unit, n_units: int) -> Statistic:
 def curve_measures(is_case, risk, unit, n_units: int) -> Statistic:
     """
     ici, e50 and e90: mean, median and 90th percentile of the distance between risk and smoothed share of
-    cases (logistic restricted cubic spline of the log odds); arguments as in `linear_measures`.
-
-    References
-    ----------
-    Austin and Steyerberg, Stat Med 38 (2019) 4051-4065, doi:10.1002/sim.8281.
+    cases (logistic restricted cubic spline of the log odds). Austin and Steyerberg, Stat Med 38 (2019)
+    4051-4065, doi:10.1002/sim.8281.
     """
     is_case, risk = np.asarray(is_case, dtype=bool), np.asarray(risk, dtype=float)
     x = logit(risk)
@@ -170,17 +142,8 @@ def calibration_metrics(
     random_state,
 ) -> pd.DataFrame:
     """
-    Calibration of every model at every horizon, with and without recalibration.
-
-    Parameters
-    ----------
-    recalibrations : dict
-        By model and method; fitted on other subjects.
-
-    Returns
-    -------
-    metrics : DataFrame
-        `setting` is "" without recalibration, else the method.
+    Calibration of every model at every horizon: as is (`setting` "") and by method of recalibration, whose
+    maps must be fitted on other subjects.
     """
     unit, has_event = units_of(risk_set.subject_id, risk_set.is_case)
     once = np.ones((1, len(has_event)), np.int32)
@@ -211,17 +174,8 @@ def reliability_curve(
     risk_set: RiskSet, recalibrations: dict[tuple[str, str], Recalibration]
 ) -> pd.DataFrame:
     """
-    Share of cases against mean risk in equal-mass bins.
-
-    Returns
-    -------
-    curve : DataFrame
-        model, horizon_h, variant ("as is" or the method), bin, predicted, observed, low, high, n; low and
-        high are Wilson's 95 % interval.
-
-    References
-    ----------
-    Wilson, J Am Stat Assoc 22 (1927) 209-212, doi:10.1080/01621459.1927.10502953.
+    Share of cases against mean risk in equal-mass bins; `variant` is "as is" or the method. low and high are
+    Wilson's 95 % interval: J Am Stat Assoc 22 (1927) 209-212, doi:10.1080/01621459.1927.10502953.
     """
     parts = []
     for model, horizon, setting, risk in variants(risk_set, recalibrations):

@@ -31,17 +31,9 @@ def continuous_metrics(
     shown: bool = True,
 ) -> pd.DataFrame:
     """
-    AUROC, AUPRC, normalised AUPRC and prevalence for every W, weighted per hour and per stay.
+    AUROC, AUPRC, normalised AUPRC and prevalence for every W (`windows_h`), weighted per hour and per stay.
 
-    Parameters
-    ----------
-    windows_h : sequence of float
-        W, in hours.
-
-    Returns
-    -------
-    metrics : DataFrame
-        `horizon_h` is W; `setting` is "hours" or "stays"; n and n_events count hours.
+    `horizon_h` is W; `setting` is "hours" or "stays"; n and n_events count hours.
     """
     before = ~(hours.time_h >= hours.onset_h[hours.stay] - TOLERANCE_H)
     stay, lead = hours.stay[before], (hours.onset_h[hours.stay] - hours.time_h)[before]

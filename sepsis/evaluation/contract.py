@@ -1,8 +1,6 @@
 """
-The contract of scores and outcomes, checked before anything is computed.
-
-A score table needs stay_id, subject_id, time_h and risk; `complete_scores` adds the other columns. Messages
-contain counts and column names only.
+The contract of scores and outcomes, checked before anything is computed. Messages contain counts and column
+names only.
 """
 
 from __future__ import annotations
@@ -23,9 +21,9 @@ MAX_TIME_H = 50_000.0  # from ICU admission, nearly six years: beyond it the uni
 
 def checked_outcomes(outcomes: pd.DataFrame) -> pd.DataFrame:
     """
-    The labels as evaluation reads them: classes without gaps, times as numbers.
+    The labels as evaluation reads them: classes without gaps, times as numbers, NaN if missing.
 
-    Missing times (`OPTIONAL_OUTCOMES`) become NaN; other columns are kept, since they may define subgroups.
+    Other columns are kept, since they may define subgroups.
 
     Raises
     ------

@@ -25,10 +25,8 @@ class Ranking:
     ----------
     order : ndarray of int64, shape (N,)
         Index of each ranked stay in the original arrays.
-    is_case : ndarray of bool, shape (N,)
-        In ranked order.
-    last_of_tie : ndarray of bool, shape (N,)
-        Whether the next stay has a lower risk: a threshold.
+    is_case, last_of_tie : ndarray of bool, shape (N,)
+        In ranked order; the last of a tie is a threshold.
     """
 
     order: np.ndarray
@@ -51,11 +49,8 @@ class Ranking:
 @kernel
 def _one_pass(unit, share, is_case, last_of_tie, weights, auroc, average_precision):
     """
-    Write AUROC and average precision of every column of `weights` into the last two arguments.
-
-    unit (N,) is the row of `weights` (G, R) of each ranked stay, share (N,) its weight within the unit ((0,):
-    1). Resamples are swept in blocks. Counts below 2^53 are exact, and so is the doubled number of concordant
-    pairs.
+    AUROC and average precision of every column of `weights` (G, R), written into the last two arguments.
+    Counts below 2^53 are exact, and so is the doubled number of concordant pairs.
     """
     for first in range(0, weights.shape[1], BLOCK):
         last = min(first + BLOCK, weights.shape[1])
@@ -109,7 +104,6 @@ def weighted_discrimination(ranking: Ranking, unit, weights, share=None) -> tupl
 
     Parameters
     ----------
-    ranking : Ranking, length N
     unit : array of int, shape (N,)
         Column of `weights` for each row, in the original order: the subject in a subject bootstrap.
     weights : array of int, shape (R, G)
@@ -136,8 +130,7 @@ def auroc(is_case, risk, weight=None) -> float:
 
     Parameters
     ----------
-    is_case : array of bool, shape (N,)
-    risk : array of float, shape (N,)
+    is_case, risk : array, shape (N,)
         No NaN.
     weight : array of non-negative int, shape (N,), optional
         Count of each stay; 1 by default.
@@ -145,7 +138,7 @@ def auroc(is_case, risk, weight=None) -> float:
     Returns
     -------
     float
-        In [0, 1]; NaN if a class is empty.
+        NaN if a class is empty.
 
     References
     ----------
@@ -161,14 +154,10 @@ def auroc(is_case, risk, weight=None) -> float:
 
 def average_precision(is_case, risk, weight=None) -> float:
     """
-    Precision at every threshold, weighted by the gain in recall (step-wise AUPRC).
+    Precision at every threshold, weighted by the gain in recall (step-wise AUPRC); NaN without a case.
 
-    Linear interpolation of the precision-recall curve would be optimistic. Arguments as in `auroc`.
-
-    Returns
-    -------
-    float
-        In (0, 1]; NaN without a case. An uninformative risk has about the prevalence.
+    Linear interpolation of the precision-recall curve would be optimistic. An uninformative risk has about
+    the prevalence. Arguments as in `auroc`.
 
     References
     ----------
@@ -183,14 +172,7 @@ def average_precision(is_case, risk, weight=None) -> float:
 
 
 def normalised_average_precision(average_precision, prevalence):
-    """
-    Average precision scaled to 0 by chance and 1 at best: (AP - pi) / (1 - pi); NaN at a prevalence of 1.
-
-    Examples
-    --------
-    >>> normalised_average_precision(np.array([0.625, 1.0]), np.array([0.25, 1.0]))
-    array([0.5, nan])
-    """
+    """Average precision scaled to 0 by chance and 1 at best; NaN at a prevalence of 1."""
     prevalence = np.asarray(prevalence, dtype=float)
     return (average_precision - prevalence) / np.where(prevalence < 1.0, 1.0 - prevalence, np.nan)
 

@@ -1,6 +1,4 @@
-"""
-The evaluator: runs every view on one set of scores and collects metrics, curves and notes.
-"""
+"""The evaluator: runs every view on one set of scores and collects metrics, curves and notes."""
 
 from __future__ import annotations
 
@@ -55,7 +53,6 @@ class Evaluation:
         By model and method, fitted on the validation split.
     notes : list of str
         Caveats for the reader: omitted views, thresholds chosen on the evaluated rows.
-    settings : EvaluationSettings
     """
 
     metrics: pd.DataFrame
@@ -74,16 +71,7 @@ class Evaluation:
 
 @dataclass(eq=False)
 class Evaluator:
-    """
-    Runs the views in order; `evaluation` is the whole of it.
-
-    Attributes
-    ----------
-    table : RiskTable
-    notes : list of str
-    tables : list of DataFrame
-        Metrics so far.
-    """
+    """Runs the views in order and collects their metrics in `tables`."""
 
     table: RiskTable
     notes: list[str]
@@ -160,10 +148,7 @@ class Evaluator:
     def thresholds(
         self, evaluated: EvaluatedSplit, validation: EvaluatedSplit | None
     ) -> list[AlarmThreshold]:
-        """
-        Alarm thresholds (`alarm_thresholds`) from the validation split; without one, from the evaluated rows
-        with a note.
-        """
+        """Alarm thresholds from the validation split; without one, from the evaluated rows, with a note."""
         if evaluated.hours is None:
             return []
         s = self.settings

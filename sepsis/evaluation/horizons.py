@@ -1,6 +1,4 @@
-"""
-The fixed-horizon view: one risk per stay, h hours before onset (cases) or reference hour (controls).
-"""
+"""The fixed-horizon view: one risk per stay, h hours before onset (cases) or reference hour (controls)."""
 
 from __future__ import annotations
 
@@ -32,23 +30,9 @@ def horizon_metrics(
     """
     AUROC, AUPRC, prevalence and paired differences at every horizon.
 
-    Each resample of subjects is used for all models and horizons, so differences are paired.
-
-    Parameters
-    ----------
-    draws : RiskSet, or several of the same stays
-        Repeated draws of the controls' reference hours: estimates are means over draws; resample r uses draw
-        r modulo their number, so intervals include both sources of variation.
-    differences : bool
-        Whether models are compared with each other.
-    shown : bool
-        False for a group too small to show.
-
-    Returns
-    -------
-    metrics : DataFrame
-        As `data_schema/7_metrics.toml`; the prevalence has no interval, since the number of subjects with an
-        event is fixed.
+    Repeated `draws` are of the same stays, with other reference hours of controls: estimates are means over
+    draws; resample r uses draw r modulo their number, so intervals include both sources of variation. The
+    prevalence has no interval, since the number of subjects with an event is fixed.
     """
     draws = [draws] if isinstance(draws, RiskSet) else list(draws)
     risk_set = draws[0]
@@ -81,12 +65,7 @@ def horizon_metrics(
 
 
 def _discrimination(draws, unit, weights) -> dict[str, np.ndarray]:
-    """
-    Measures of all models and horizons under each row of `weights` (R, G).
-
-    `draws` holds D x M x H rankings; row r uses draw r % D. `unit` (N,) is the column of `weights` of each
-    stay.
-    """
+    """Measures, each (M, H, R), of D x M x H rankings; resample r uses draw r % D."""
     weights = np.asfortranarray(weights)
     shape = (len(draws[0]), len(draws[0][0]), len(weights))
     auroc, auprc = np.empty(shape), np.empty(shape)
@@ -109,13 +88,8 @@ def operating_metrics(
     random_state,
 ) -> pd.DataFrame:
     """
-    Sensitivity, specificity, alert rate and precision at fixed limits, and the partial AUROC, at every
-    horizon.
-
-    Parameters
-    ----------
-    target_prevalence : float, optional
-        Prevalence where the model would be used; precision is given for it too.
+    Sensitivity, specificity, alert rate and precision at fixed limits, and the partial AUROC; precision also
+    at `target_prevalence`, that of the place where the model would be used.
     """
     unit, has_event = units_of(risk_set.subject_id, risk_set.is_case)
     once = np.ones((1, len(has_event)), np.int32)

@@ -23,18 +23,15 @@ TICKS_PER_H = 36_000  # times closer than a tenth of a second are one time
 @dataclass(frozen=True, eq=False)
 class Hours:
     """
-    Risks by stay and time.
+    Risks by stay and time; stays ascend, hours ascend within a stay, and every stay has at least one.
 
     Attributes
     ----------
     models : tuple of str, length M
-    stay_id, subject_id : ndarray of int64, shape (N,)
-        Ascending by stay; every stay has at least one hour.
-    is_case : ndarray of bool, shape (N,)
-    onset_h : ndarray of float, shape (N,)
-        Hours since ICU admission; NaN for controls.
-    reference_h : ndarray of float, shape (N,)
-        Onset of cases, matched hour of controls; NaN if unknown.
+    stay_id, subject_id, is_case : ndarray, shape (N,)
+    onset_h, reference_h : ndarray of float, shape (N,)
+        Hours since ICU admission. Onset is NaN for controls; the reference is onset of cases, matched hour of
+        controls, NaN if unknown.
     end_h : ndarray of float, shape (N,)
         Discharge; an hour after the last risk if unknown.
     censor_h : ndarray of float, shape (N,)
@@ -42,7 +39,6 @@ class Hours:
     start : ndarray of int64, shape (N + 1,)
         Hours of stay i are start[i] to start[i + 1].
     time_h : ndarray of float, shape (T,)
-        Ascending within a stay.
     risk : ndarray of float, shape (M, T)
         No gaps.
     coverage : DataFrame
@@ -243,18 +239,8 @@ def _assembled(models, stays, stay_of, time_h, risk, known, rows) -> Hours:
 @kernel
 def last_at_or_before(start, time_h, at_h):
     """
-    The last hour of each stay at or before a time.
-
-    Parameters
-    ----------
-    start, time_h
-        As in `Hours`.
-    at_h : ndarray of float, shape (N, K)
-
-    Returns
-    -------
-    hour : ndarray of int64, shape (N, K)
-        Index into `time_h`; -1 if there is none, or `at_h` is NaN.
+    Index into `time_h` of the last hour of each stay at or before each time `at_h` (N, K); -1 if there is
+    none, or `at_h` is NaN.
     """
     hour = np.full(at_h.shape, -1, dtype=np.int64)
     for i in range(at_h.shape[0]):

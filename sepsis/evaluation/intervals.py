@@ -1,24 +1,10 @@
 """
-Confidence intervals by resampling subjects.
+Confidence intervals by resampling subjects, since stays of one person are correlated. Subjects with and
+without an event are drawn separately, so no resample loses its cases.
 
-Stays of one person are correlated, so persons are drawn, not stays; subjects with and without an event are
-drawn separately, so no resample loses its cases.
-
-Intervals of areas (AUROC, average precision) are symmetric in log odds; all others are percentiles. Coverage
-of 95 % intervals, normal risks, 500 resamples, 2,000 trials (800 with 500 cases), November 2026; "1 SD" and
-"1.5 SD" are the distance of cases above controls:
-
-| stays | cases |        | AUROC | its percentiles | AP    | its percentiles | difference of two AUROC, AP |
-|------:|------:|--------|-------|-----------------|-------|-----------------|-----------------------------|
-|    60 |    15 | 1 SD   | 0.964 | 0.928           | 0.944 | 0.892           | 0.933, 0.930                |
-|   160 |    40 | 1 SD   | 0.962 | 0.948           | 0.940 | 0.925           | 0.936, 0.946                |
-|   600 |   150 | 1 SD   | 0.950 | 0.945           | 0.946 | 0.931           | 0.944, 0.952                |
-| 2,000 |   500 | 1 SD   | 0.951 | 0.942           | 0.942 | 0.938           | 0.958, 0.949                |
-|    60 |     6 | 1.5 SD | 0.956 | 0.822           | 0.962 | 0.856           | 0.892, 0.907                |
-|   160 |    16 | 1.5 SD | 0.939 | 0.900           | 0.922 | 0.896           | 0.922, 0.937                |
-|   600 |    60 | 1.5 SD | 0.953 | 0.944           | 0.938 | 0.936           | 0.940, 0.948                |
-
-With at least 40 cases coverage is 93 to 97 %; with fewer, intervals of differences are too narrow.
+Intervals of areas (AUROC, average precision) are symmetric in log odds; all others are percentiles. With at
+least 40 cases, 95 % intervals cover 93 to 97 % (`docs/decisions.md`, 2026-11-24, has the table); with fewer,
+intervals of differences are too narrow.
 """
 
 from __future__ import annotations
@@ -37,20 +23,8 @@ CHUNK_CELLS = 4_000_000  # resamples x subjects held at once: 16 MB of weights
 
 def subject_resamples(has_event, n_resamples: int, random_state) -> Iterator[np.ndarray]:
     """
-    How often each subject is drawn, a chunk of resamples at a time.
-
-    Parameters
-    ----------
-    has_event : array of bool, shape (G,)
-        Whether any stay of the subject is a case: the stratum.
-    n_resamples : int
-    random_state : int or numpy Generator
-        The same seed gives the same resamples, whatever the size of a chunk.
-
-    Yields
-    ------
-    weights : ndarray of int32, shape (R, G)
-        Each row sums to the size of each stratum over that stratum.
+    How often each subject is drawn, a chunk of resamples (R, G) at a time, stratified by `has_event`; the
+    same seed gives the same resamples, whatever the size of a chunk.
     """
     rng = np.random.default_rng(random_state)
     has_event = np.asarray(has_event, dtype=bool)
@@ -70,20 +44,10 @@ def subject_resamples(has_event, n_resamples: int, random_state) -> Iterator[np.
 
 def resampled(has_event, n_resamples: int, random_state, statistic: Statistic) -> dict[Any, np.ndarray]:
     """
-    Statistics of every resample of the subjects.
+    Statistics of every resample of the subjects; arrays have shape (..., n_resamples).
 
-    Parameters
-    ----------
-    has_event : array of bool, shape (G,)
-        The stratum of each subject.
-    n_resamples : int
-        0 for none; none are made either if `resampling_says_something` is false.
-    statistic : callable
-        weights (R, G) to named arrays whose last axis is R; called chunk by chunk, which bounds memory.
-
-    Returns
-    -------
-    samples : dict of ndarray, shape (..., n_resamples)
+    No resample is made if `resampling_says_something` is false. `statistic` takes weights (R, G), chunk by
+    chunk, which bounds memory.
     """
     has_event = np.asarray(has_event, dtype=bool)
     if not resampling_says_something(has_event):
@@ -107,13 +71,8 @@ def together(statistics: Mapping[Any, Statistic]) -> Statistic:
 
 def units_of(subject_id, is_case) -> tuple[np.ndarray, np.ndarray]:
     """
-    The subject of every stay as a number, and whether each subject has an event.
-
-    Returns
-    -------
-    unit : ndarray of int64, shape (N,)
-        Column of the resampling weights.
-    has_event : ndarray of bool, shape (G,)
+    The subject of every stay as a number (N,), the column of the resampling weights, and whether each
+    subject has an event (G,).
     """
     unit = np.unique(np.asarray(subject_id), return_inverse=True)[1].astype(np.int64)
     return unit, np.bincount(unit, weights=np.asarray(is_case, dtype=float)) > 0
@@ -121,16 +80,7 @@ def units_of(subject_id, is_case) -> tuple[np.ndarray, np.ndarray]:
 
 def summed_by_unit(unit, values, n_units: int) -> np.ndarray:
     """
-    Sums over the stays of each subject, to be multiplied by resampling weights.
-
-    Parameters
-    ----------
-    unit : array of int, shape (N,)
-    values : array, shape (N,) or (N, K)
-
-    Returns
-    -------
-    sums : ndarray of float, shape (G,) or (G, K)
+    Sums over the stays of each subject, shape (G,) or (G, K), to be multiplied by resampling weights.
 
     Examples
     --------
@@ -145,10 +95,7 @@ def summed_by_unit(unit, values, n_units: int) -> np.ndarray:
 
 
 def resampling_says_something(has_event) -> bool:
-    """
-    Whether each non-empty stratum has at least two subjects; a single one is drawn every time, without
-    variation.
-    """
+    """Whether no stratum has just one subject: that one is in every resample, without variation."""
     events = int(np.sum(has_event))
     return 1 not in (events, len(has_event) - events)
 
@@ -156,28 +103,11 @@ def resampling_says_something(has_event) -> bool:
 def area_interval(estimate: float, samples, level: float, nearest: float) -> tuple[float, float]:
     """
     Interval of an area under a curve: its log odds plus and minus multiples of their bootstrap standard
-    error.
+    error; NaN with fewer than two samples. Efron and Tibshirani 1993, chapter 12.6.
 
     Average precision is skewed and biased upwards in small samples, more so with the ties of a resample, so
-    percentiles miss the truth on one side; the spread of the resamples is right.
-
-    Parameters
-    ----------
-    estimate : float
-        On all stays.
-    samples : array, shape (R,)
-        NaN values are omitted.
-    nearest : float
-        Areas are clipped to this distance from 0 and 1: half the contribution of one case-control pair.
-
-    Returns
-    -------
-    low, high : float
-        With the estimate between them; NaN with fewer than two samples.
-
-    References
-    ----------
-    Efron and Tibshirani 1993, chapter 12.6 (intervals on a transformed scale).
+    percentiles miss the truth on one side; the spread of the resamples is right. Areas are clipped to
+    `nearest` from 0 and 1: half the contribution of one case-control pair.
     """
     samples = np.asarray(samples, dtype=float)
     samples = samples[~np.isnan(samples)]
@@ -189,7 +119,7 @@ def area_interval(estimate: float, samples, level: float, nearest: float) -> tup
 
 
 def percentile_interval(samples, level: float) -> tuple[float, float]:
-    """Central interval of resampled values, shape (R,), NaN omitted; NaN without any value."""
+    """Central interval of resampled values, NaN omitted; NaN without any value."""
     samples = np.asarray(samples, dtype=float)
     samples = samples[~np.isnan(samples)]
     if not len(samples):

@@ -1,9 +1,9 @@
 """
 Lead time of the first alarm, and the lead time expected by chance.
 
-Lead time at a given recall rewards poor models, since random alarms in a long stay come early. The same
-scores are therefore shuffled in time among the hours of each case before onset. This keeps how often a risk
-is high and removes when it is; a lead time that shuffled scores share is no merit.
+Lead time at a given recall rewards poor models, since random alarms in a long stay come early. The same scores
+are therefore shuffled in time among the hours of each case before onset, which removes when a risk is high and
+keeps how often.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CURVE = ["model", "setting", "lead_h_from", "lead_h_to", "events", "events_shuff
 @dataclass(frozen=True, eq=False)
 class Shuffles:
     """
-    The cases' hours before onset, shuffled within each stay, several times.
+    The cases' hours before onset, shuffled within each stay, all models alike, several times.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Shuffles:
 
     @classmethod
     def of(cls, hours: Hours, random_state, size: int = SHUFFLES) -> Shuffles:
-        """Shuffle the hours of every case, all models alike."""
+        """Shuffle the hours of every case."""
         cases = hours.only(hours.stay_id[hours.is_case])
         cases = cases.before(cases.onset_h - 2 * TOLERANCE_H)
         rng = np.random.default_rng(random_state)
@@ -69,17 +69,8 @@ class Shuffles:
 
 def lead_time_curve(hours: Hours, thresholds, rules: AlarmRules, shuffles: Shuffles) -> pd.DataFrame:
     """
-    Histogram of lead times, and the mean histogram over shuffles, in bins of equal width.
-
-    Parameters
-    ----------
-    thresholds : list of AlarmThreshold
-        Those without a value are omitted.
-
-    Returns
-    -------
-    curve : DataFrame
-        model, setting, lead_h_from, lead_h_to, events, events_shuffled; bins are closed above.
+    Histogram of lead times, and the mean histogram over shuffles, in bins of equal width, closed above;
+    thresholds without a value are omitted.
     """
     found = []
     for threshold in thresholds:
@@ -113,17 +104,8 @@ def _histogram(values, edges) -> np.ndarray:
 
 def weighted_median(values, weights) -> np.ndarray:
     """
-    Median of values under many sets of integer weights.
-
-    Parameters
-    ----------
-    values : array of float, shape (N,)
-    weights : array of int, shape (R, N)
-
-    Returns
-    -------
-    median : ndarray, shape (R,)
-        Mean of the two middle values for an even count; NaN for zero weight.
+    Median of values (N,) under integer weights (R, N): the mean of the two middle values for an even count;
+    NaN for zero weight.
 
     Examples
     --------

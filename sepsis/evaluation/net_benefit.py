@@ -17,23 +17,8 @@ CURVE_THRESHOLDS = np.arange(1, 100) / 100.0
 
 def net_benefit(is_case, risk, threshold, prevalence: float | None = None):
     """
-    Net benefit of acting at or above a threshold.
-
-    Parameters
-    ----------
-    is_case : array of bool, shape (N,)
-    risk : array of float, shape (N,)
-    threshold : float or array, shape (K,)
-    prevalence : float, optional
-        That of the data by default.
-
-    Returns
-    -------
-    benefit : ndarray, shape (K,)
-
-    References
-    ----------
-    Vickers and Elkin, Med Decis Making 26 (2006) 565-574, doi:10.1177/0272989X06295361.
+    Net benefit of acting at or above each threshold (K,), by default at the prevalence of the data. Vickers
+    and Elkin, Med Decis Making 26 (2006) 565-574, doi:10.1177/0272989X06295361.
 
     Examples
     --------
@@ -89,14 +74,7 @@ def net_benefit_metrics(
 
 
 def decision_curve(risk_set: RiskSet, prevalence: float | None = None) -> pd.DataFrame:
-    """
-    Net benefit over thresholds from 0.01 to 0.99.
-
-    Returns
-    -------
-    curve : DataFrame
-        model (also "treat all" and "treat none"), horizon_h, threshold, net_benefit.
-    """
+    """Net benefit over thresholds from 0.01 to 0.99, also of "treat all" and "treat none"."""
     is_case = risk_set.is_case
     everybody = net_benefit(is_case, np.ones(len(is_case)), CURVE_THRESHOLDS, prevalence)
     parts = []

@@ -1,8 +1,8 @@
 """
 Rates of single risks at a fixed sensitivity, specificity or alert rate, under resampling; partial AUROC.
 
-The rule is that of `sepsis.calibration.thresholds`, which gives one threshold; here each resample has its
-own. Nothing is interpolated between observed risks, except under the partial ROC curve.
+The rule is that of `sepsis.calibration.thresholds`, with a threshold for each resample. Nothing is
+interpolated between observed risks, except under the partial ROC curve.
 """
 
 from __future__ import annotations
@@ -20,15 +20,8 @@ from sepsis.evaluation.rows import ratio
 @dataclass(frozen=True, eq=False)
 class OperatingPoints:
     """
-    Rates at each limit, one row per resample; NaN if the weights leave a class empty.
-
-    Attributes
-    ----------
-    sensitivity, false_positive_rate : dict of ndarray, shape (R,)
-        By ("sensitivity" | "specificity" | "alert rate", limit).
-    prevalence : ndarray, shape (R,)
-    partial_auroc : ndarray, shape (R,)
-        McClish's: 0.5 by chance, 1 at best.
+    Rates (R,) at each limit ("sensitivity" | "specificity" | "alert rate", value), one per resample; NaN if
+    the weights leave a class empty. The partial AUROC is McClish's: 0.5 by chance, 1 at best.
     """
 
     sensitivity: dict[tuple[str, float], np.ndarray]
@@ -46,10 +39,7 @@ class OperatingPoints:
         return cases + (1.0 - self.prevalence) * self.false_positive_rate[limit]
 
     def precision(self, limit: tuple[str, float], prevalence: float | None = None) -> np.ndarray:
-        """
-        Share of alerts that are cases, at the observed prevalence or at another one (Bayes' rule, with the
-        same rates).
-        """
+        """Share of alerts that are cases; at another prevalence by Bayes' rule, with the same rates."""
         found = self.prevalence if prevalence is None else prevalence
         true = found * self.sensitivity[limit]
         return ratio(true, true + (1.0 - found) * self.false_positive_rate[limit])
@@ -57,11 +47,8 @@ class OperatingPoints:
 
 def operating_points(ranking: Ranking, unit, weights, limits: Limits = LIMITS) -> OperatingPoints:
     """
-    Rates at every limit under many sets of weights; arguments as in `weighted_discrimination`.
-
-    References
-    ----------
-    McClish, Med Decis Making 9 (1989) 190-195, doi:10.1177/0272989X8900900307 (the partial area).
+    Rates at every limit under many sets of weights; arguments as in `weighted_discrimination`. McClish, Med
+    Decis Making 9 (1989) 190-195, doi:10.1177/0272989X8900900307 (the partial area).
     """
     unit = np.ascontiguousarray(np.asarray(unit)[ranking.order])
     weights = np.ascontiguousarray(weights)
@@ -119,7 +106,6 @@ def _rates(unit, is_case, last_of_tie, weights, kind, limit, widest, out, area, 
 
 @kernel
 def _keep(before, rates, alert_rate, kind, limit, out):
-    """Note the rates at each limit that this threshold meets."""
     for k in range(len(limit)):
         if kind[k] == 0:  # the first threshold that is sensitive enough
             kept = before[0] < limit[k] - SLACK and rates[0] >= limit[k] - SLACK

@@ -1,5 +1,5 @@
 """
-The reference hour of controls, and fixed-horizon risks from hourly scores.
+Reference hours of controls, and fixed-horizon risks from hourly scores.
 
 A case is evaluated h hours before its onset. A control has no onset; its reference hour is one of:
 
@@ -11,8 +11,7 @@ A case is evaluated h hours before its onset. A control has no onset; its refere
 | random | any hour of its stay, drawn repeatedly | a random control hour |
 
 The control must still be in the unit then: with plausible lengths of stay 23 % of controls end before their
-matched hour, and hours since the last observation then separate the classes. The unchecked variant of
-"absolute" is available behind a flag, with a warning.
+matched hour, and hours since the last observation then separate the classes.
 """
 
 from __future__ import annotations
@@ -49,25 +48,10 @@ def risk_sets_of_hours(
     hours: Hours, horizons, *, reference: str, at_risk: bool, n_draws: int, random_state, censor: bool = False
 ) -> tuple[list[RiskSet], list[str]]:
     """
-    Fixed-horizon risks from hourly ones: at each horizon the last risk at or before it.
+    Fixed-horizon risks from hourly ones, and notes: at each horizon the last risk at or before it.
 
-    Parameters
-    ----------
-    horizons : sequence of float
-    reference : str
-        A row of the table above.
-    at_risk : bool
-        False: controls of "matched" and "absolute" may have left by their hour.
-    n_draws : int
-        Draws of "random"; the others have one.
-    censor : bool
-        Whether risks after treatment or suspicion are removed.
-
-    Returns
-    -------
-    draws : list of RiskSet
-        Of the same stays; only the hours of controls differ.
-    notes : list of str
+    "random" has `n_draws` sets of the same stays, other references one. Without `at_risk`, controls of
+    "matched" and "absolute" may have left; with `censor`, risks after treatment or suspicion are removed.
 
     Raises
     ------
@@ -115,12 +99,8 @@ def risk_sets_of_hours(
 
 def rows_at_references(hours: Hours, horizons) -> pd.DataFrame:
     """
-    Fixed-horizon rows of models that have hourly scores only, at the reference hours of the cohort.
-
-    Returns
-    -------
-    rows : DataFrame
-        stay_id, model, horizon_h, risk, time_h, reference_h, reason: one per stay, horizon and model.
+    Fixed-horizon rows, one per stay, horizon and model, of models that have hourly scores only, at the
+    reference hours of the cohort.
     """
     horizons = np.asarray(sorted(horizons), dtype=float)
     at_h = hours.reference_h[:, None] - horizons[None, :]

@@ -32,9 +32,8 @@ class RiskSet:
         Alphabetical, negative controls last.
     horizons : ndarray of float, shape (H,)
         Ascending, in hours.
-    stay_id, subject_id : ndarray of int64, shape (N,)
+    stay_id, subject_id, is_case : ndarray, shape (N,)
         Ascending by stay.
-    is_case : ndarray of bool, shape (N,)
     risk : ndarray of float, shape (M, H, N)
         No gaps.
     split_stay_id, split_is_case : ndarray, shape (N_split,)
@@ -77,18 +76,8 @@ def constant_risk_set(
     Reads    scores, outcomes(stay_id, subject_id, is_case, included, exclusion, [onset_h, stay_h])
     Writes   RiskSet
     Rule     a risk after discharge, or of a control that had left by its reference hour, counts as missing,
-    if
-             the outcomes have the length of stay.
+             if the outcomes have the length of stay; `controls_at_risk` False keeps the latter.
     Assumes  the labels of `outcomes` are those the scores' cohort was made from
-
-    Parameters
-    ----------
-    split : str or None
-        Split to evaluate; None for all rows.
-    horizons : sequence of float, optional
-        In hours; by default all in the scores.
-    controls_at_risk : bool
-        False keeps controls that had left by then.
 
     Raises
     ------
@@ -137,18 +126,8 @@ def fixed_risk_set(scores, outcomes, *, split, horizons=None, controls_at_risk: 
 
 def risk_set_of(models, horizons, stays: pd.DataFrame, risk, reason, *, outside: pd.DataFrame) -> RiskSet:
     """
-    The risk set of risks with gaps.
-
-    Parameters
-    ----------
-    stays : DataFrame
-        stay_id, subject_id, is_case of candidate stays, ascending by stay.
-    risk : ndarray of float, shape (M, H, N)
-        NaN if missing.
-    reason : ndarray of str, shape (M, H, N)
-        Why it is missing.
-    outside : DataFrame
-        Coverage rows of stays that are not among `stays`.
+    The risk set of risks (M, H, N), NaN where missing, with a `reason` of the same shape; `outside` has
+    coverage rows of stays that are not among `stays`, which ascend.
 
     Raises
     ------

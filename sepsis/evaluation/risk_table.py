@@ -1,7 +1,4 @@
-"""
-A score table with its outcomes, and one split of it as the views read it: fixed-horizon risks and hourly
-risks.
-"""
+"""A score table with its outcomes, and one split of it as the views read it."""
 
 from __future__ import annotations
 
@@ -34,13 +31,8 @@ MATCHED_HERE = (
 @dataclass(frozen=True, eq=False)
 class EvaluatedSplit:
     """
-    One split as the views read it.
-
-    Attributes
-    ----------
-    draws : list of RiskSet, or None
-        Fixed-horizon risks, one set for each draw of the controls' reference hours.
-    hours : Hours or None
+    One split as the views read it: fixed-horizon risks, one set for each draw of the controls' reference
+    hours, and hourly risks.
     """
 
     draws: list[RiskSet] | None
@@ -54,14 +46,7 @@ class EvaluatedSplit:
 
 @dataclass(frozen=True, eq=False)
 class RiskTable:
-    """
-    A score table that was checked, its outcomes, and the settings of the evaluation.
-
-    Attributes
-    ----------
-    scores, outcomes : DataFrame
-        As `sepsis.evaluation.contract` returns them.
-    """
+    """A score table and its outcomes, both checked (`sepsis.evaluation.contract`), and the settings."""
 
     scores: pd.DataFrame
     outcomes: pd.DataFrame
@@ -69,14 +54,8 @@ class RiskTable:
 
     def of_split(self, split: str | None, notes: list[str], *, censor: bool = False) -> EvaluatedSplit:
         """
-        Risks of a split, at fixed horizons and by the hour.
-
-        Parameters
-        ----------
-        notes : list of str
-            Notes for the reader are appended to it.
-        censor : bool
-            Whether risks after treatment or suspicion are removed.
+        Risks of a split, at fixed horizons and by the hour; caveats are appended to `notes`. `censor` removes
+        risks after treatment or suspicion.
 
         Raises
         ------
@@ -178,9 +157,8 @@ class RiskTable:
 
 def _farthest_horizons(horizons, notes: list[str], risk_set_at):
     """
-    The risk set at as many far horizons as have cases and controls.
-
-    Most cases are treated before onset, so at near horizons no unsuspected case remains.
+    The risk set at as many far horizons as have cases and controls: most cases are treated before onset, so
+    at near horizons no unsuspected case remains.
     """
     horizons = sorted(horizons)
     for k in range(len(horizons)):

@@ -1,6 +1,4 @@
-"""
-The table of metrics, collected row by row.
-"""
+"""The table of metrics, collected row by row."""
 
 from __future__ import annotations
 
@@ -19,18 +17,10 @@ COLUMNS = (
 @dataclass(eq=False)
 class MetricRows:
     """
-    Rows of one view and group.
+    Rows of one view and group (`data_schema/7_metrics.toml`).
 
-    Attributes
-    ----------
-    view, group : str
-        As in `data_schema/7_metrics.toml`.
-    level : float
-        Of the intervals.
-    n, n_events : int
-        Of all rows, unless a row has its own.
-    shown : bool
-        False in a group too small to show: rows are kept without their numbers.
+    n and n_events are those of a row without its own. In a group too small to show (`shown` False) rows are
+    kept without their numbers.
     """
 
     view: str
@@ -54,16 +44,7 @@ class MetricRows:
         n=None,
         n_events=None,
     ):
-        """
-        Add one number with its interval.
-
-        Parameters
-        ----------
-        samples : array, shape (R,)
-            Resampled values; empty for no interval.
-        interval : (low, high), optional
-            Instead of the percentiles of `samples`.
-        """
+        """Add one number with its interval: `interval`, or the percentiles of resampled values."""
         low, high = percentile_interval(samples, self.level) if interval is None else interval
         if not self.shown:
             estimate = low = high = np.nan
@@ -89,14 +70,7 @@ def metric_table(rows: list[tuple]) -> pd.DataFrame:
 
 
 def ratio(numerator, denominator) -> np.ndarray:
-    """
-    Numerator / denominator, NaN where the denominator is 0.
-
-    Examples
-    --------
-    >>> ratio(np.array([1.0, 1.0]), np.array([4.0, 0.0]))
-    array([0.25,  nan])
-    """
+    """Numerator / denominator, NaN where the denominator is 0."""
     numerator, denominator = np.asarray(numerator, dtype=float), np.asarray(denominator, dtype=float)
     return numerator / np.where(denominator == 0, np.nan, denominator)
 

@@ -1,6 +1,4 @@
-"""
-How scores are judged: the choices of the evaluation, for a pipeline file, the command line and Python alike.
-"""
+"""Settings of the evaluation, for a pipeline file, the command line and Python alike."""
 
 from __future__ import annotations
 
@@ -85,9 +83,7 @@ class EvaluationSettings:
 
 def judged_split(scores: pd.DataFrame, asked: str | None) -> str | None:
     """
-    The share of the cohort to judge, or None for all rows.
-
-    Reads    scores(split, risk)
+    The split to evaluate; None for all rows.
 
     Raises
     ------

@@ -1,6 +1,4 @@
-"""
-Subgroups of stays by sex, age, site or any other column of the outcomes.
-"""
+"""Subgroups of stays by sex, age, site or any other column of the outcomes."""
 
 from __future__ import annotations
 
@@ -16,19 +14,10 @@ MAX_VALUES = 20  # of a column that names groups
 
 def subgroups(outcomes: pd.DataFrame, columns) -> Iterator[tuple[str, np.ndarray]]:
     """
-    Groups by name, and their stays.
+    Groups by name ("sex: female"), and their stays.
 
-    Parameters
-    ----------
-    columns : sequence of str
-        Missing ones are ignored. `age` is cut at `AGE_EDGES`; gaps form a group "unknown". A column with a
-        single value makes no groups.
-
-    Yields
-    ------
-    name : str
-        "sex: female".
-    stay_id : ndarray
+    `age` is cut at `AGE_EDGES`; gaps form a group "unknown". Missing columns are ignored; one with a single
+    value makes no groups.
     """
     for column in columns:
         if column not in outcomes.columns:

@@ -22,23 +22,12 @@ COLUMNS = ("observed_utility", "best_utility", "worst_utility", "inaction_utilit
 
 def hour_utilities(after_onset_h) -> tuple[np.ndarray, np.ndarray]:
     """
-    Value of an hour with an alarm and without.
-
-    Parameters
-    ----------
-    after_onset_h : array of float, shape (T,)
-        Hours since onset, negative before it; NaN without onset.
-
-    Returns
-    -------
-    alarm, silence : ndarray, shape (T,)
+    Value of an hour with an alarm and without, by hours since onset (negative before it, NaN without onset).
 
     Examples
     --------
     >>> hour_utilities([-20.0, -9.0, -6.0, 0.0, 4.0, np.nan])[0]
     array([-0.05      ,  0.5       ,  1.        ,  0.33333333,  0.        , -0.05      ])
-    >>> hour_utilities([-20.0, -6.0, -1.5, 3.0, 4.0, np.nan])[1]
-    array([ 0.,  0., -1., -2.,  0.,  0.])
     """
     t = np.asarray(after_onset_h, dtype=float)
     rise = BEST_GAIN / (BEST_H - EARLIEST_H)
@@ -57,18 +46,13 @@ def physionet2019_utility(hours: pd.DataFrame) -> tuple[pd.DataFrame, float]:
     The challenge's utility of binary predictions.
 
     Reads    hours(patient, label, prediction), one row per hour, each patient's rows in time order
+    Writes   patients(patient, observed_utility, best_utility, worst_utility, inaction_utility), in the order
+             of first rows; the normalised utility, (observed - inaction) / (best - inaction), of their sums,
+             NaN where no hour can earn
     Rule     labels turn 1 six hours before onset, as the challenge's do; a patient without a 1 has
              no onset.
     Source   Reyna et al. 2020, doi:10.1097/CCM.0000000000004145; the official script
              `evaluate_sepsis_score.py`
-
-    Returns
-    -------
-    patients : DataFrame
-        patient, observed_utility, best_utility, worst_utility, inaction_utility: a row per patient, in
-        the order of first rows.
-    normalised : float
-        (observed - inaction) / (best - inaction), summed over patients; NaN where no hour can earn.
 
     Raises
     ------
@@ -120,7 +104,6 @@ def _utilities(after_onset_h, prediction, unit, n_units: int) -> np.ndarray:
 
 
 def _normalised(totals) -> np.ndarray:
-    """(observed - inaction) / (best - inaction) of rows of totals (R, 4)."""
     return ratio(totals[:, 0] - totals[:, 3], totals[:, 1] - totals[:, 3])
 
 
@@ -157,16 +140,8 @@ def utility_metrics(
     differences: bool = True,
 ) -> pd.DataFrame:
     """
-    Normalised utility of every model, alarming at every hour at or above its best threshold.
-
-    Parameters
-    ----------
-    hours : Hours
-        Evaluated; hours up to 3 h after onset count.
-    chosen_on : Hours
-        Hours that the threshold is chosen on.
-    setting : str
-        Names them.
+    Normalised utility of every model, alarming at every hour at or above its best threshold, which is chosen
+    on the hours `chosen_on`, named by `setting`.
     """
     unit, has_event = units_of(hours.subject_id, hours.is_case)
     rows = MetricRows("utility", group, level, len(hours.is_case), int(hours.is_case.sum()))
