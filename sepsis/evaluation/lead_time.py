@@ -1,9 +1,9 @@
 """
 Lead time of the first alarm, and the lead time expected by chance.
 
-Lead time at a given recall rewards poor models, since random alarms in a long stay come early. The same scores
-are therefore shuffled in time among the hours of each case before onset, which removes when a risk is high and
-keeps how often.
+Lead time at a given recall rewards poor models, since random alarms in a long stay come early. The same
+scores are therefore shuffled in time among the hours of each case before onset: how often a risk is high
+stays, when it is high is lost.
 """
 
 from __future__ import annotations
