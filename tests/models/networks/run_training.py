@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -35,6 +36,22 @@ FUSED = (  # calls in which a run can be killed, and whether before or after the
     (network_checkpoints, "save"),  # the bytes are there, nothing is written
     (outputs.os, "fsync"),  # written under the temporary name, not renamed
 )
+
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def in_own_process(task, out, launch=(), timeout=300):
+    """The finished program, started by the module that `launch` names if any."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE", "MASTER_PORT")}
+    module = "tests.models.networks.run_training"
+    done = subprocess.run(
+        [sys.executable, "-m", *launch, *(["-m"] if launch else []), module, task, str(out)],
+        cwd=ROOT, env=environment | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=timeout, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[:2000]
+    return done
 
 
 def set_fuse(calls):

@@ -1,10 +1,6 @@
 """Several processes: each test starts a program of its own, and compares what it ends with."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +9,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from sepsis.models.networks.training import train_network
+from tests.models.networks.run_training import in_own_process
 from tests.models.networks.tiny_network import labelled, schedule, sequence_network, tiny_network
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).resolve().parents[3]
 ABOUT = {"rtol": 1e-5, "atol": 1e-6}  # float32 sums in another order, carried through eight steps of Adam
 
 
@@ -25,19 +21,6 @@ def alone(network):
     settings = schedule(pretrain_epochs=1, likelihood_weight=0.1, max_epochs=2)
     train_network(network, labelled(33, 0), labelled(30, 1), settings, 2.5)
     return network.state_dict()
-
-
-def program(arguments, out, timeout=240):
-    environment = {k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE", "MASTER_PORT")}
-    return subprocess.run(
-        [sys.executable, "-m", *arguments, str(out)],
-        cwd=ROOT,
-        env=environment | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
 
 
 def assert_alike(found, expected, start):
@@ -52,8 +35,7 @@ def assert_alike(found, expected, start):
 
 def test_two_spawned_processes_end_with_the_weights_of_one(tmp_path):
     expected = alone(sequence_network(dropout=0.0))
-    done = program(["tests.models.networks.run_training", "spawned"], tmp_path)
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = in_own_process("spawned", tmp_path)
     assert_alike(load_file(tmp_path / "spawned"), expected, sequence_network(dropout=0.0))
     with safe_open(tmp_path / "spawned", framework="pt") as file:
         assert file.metadata() == {"epochs": "3"}
@@ -68,8 +50,7 @@ def test_two_spawned_processes_end_with_the_weights_of_one(tmp_path):
 
 def test_torchrun_with_two_processes_ends_with_the_weights_of_one_and_can_go_on(tmp_path):
     launch = ["torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    done = program([*launch, "-m", "tests.models.networks.run_training", "elastic"], tmp_path)
-    assert done.returncode == 0, done.stderr[:2000]
+    in_own_process("elastic", tmp_path, launch)
     found, other = load_file(tmp_path / "elastic"), load_file(tmp_path / "elastic_other")
     assert_alike(found, alone(tiny_network(dropout=0.0)), tiny_network(dropout=0.0))
     assert all(torch.equal(found[name], other[name]) for name in found), "both have the same, to the bit"

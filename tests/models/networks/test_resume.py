@@ -1,9 +1,6 @@
 import json
 import os
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +11,7 @@ from sepsis.core.errors import SettingsError
 from sepsis.models.networks.checkpoints import LAST
 from sepsis.models.networks.trainer import Trainer
 from sepsis.models.networks.training import train_network
+from tests.models.networks.run_training import in_own_process
 from tests.models.networks.tiny_network import (
     CASE_WEIGHT,
     labelled,
@@ -22,8 +20,6 @@ from tests.models.networks.tiny_network import (
     tiny_network,
     weights,
 )
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -56,16 +52,7 @@ def resume(folder, train, held, network=None, case_weight=CASE_WEIGHT, **options
 @pytest.mark.slow
 def test_a_run_killed_at_any_moment_and_resumed_ends_with_the_same_weights_to_the_bit(tmp_path):
     """`kill -9` in steps, in validation, with a checkpoint half written: sixteen times, in two runs."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.models.networks.run_training", "killed", str(tmp_path)],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = in_own_process("killed", tmp_path)
     ends = json.loads(done.stdout)
     for name in ("batches", "epochs"):
         *killed, last = [code for run, code in ends if run == name]
