@@ -143,7 +143,6 @@ class WindowClassifier(ClassifierMixin, BaseEstimator, ABC):
         return []
 
     def _check_classes(self, y) -> np.ndarray:
-        """`y` as 0/1 integers with both classes present; sets `classes_`."""
         y = np.asarray(y).astype(int)
         cases = int(y.sum())
         if cases == 0 or cases == len(y):
@@ -157,7 +156,6 @@ class WindowClassifier(ClassifierMixin, BaseEstimator, ABC):
         return y
 
     def _check_concepts(self, X: Windows) -> None:
-        """Raise if `X` has other variables, or another order of them, than the model was fitted on."""
         check_is_fitted(self, "concepts_")
         if tuple(X.concepts) != tuple(self.concepts_):
             missing = sorted(set(self.concepts_) - set(X.concepts))

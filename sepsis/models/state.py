@@ -1,8 +1,8 @@
 """
-What a stored model holds, asked for by name and held to a shape, a type and a range.
+What a stored model holds: arrays and facts by name, each of an expected shape, type and range.
 
-A model folder may come from a stranger. Each model's `restore` asks here for everything it needs before
-any loop, compiled kernel or network is given it, and for nothing else: what is left over is refused.
+A model folder may come from a stranger. Each model's `restore` takes everything it needs from here before
+any loop, compiled kernel or network sees it. Anything left over is refused.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 
 from sepsis.core.errors import ExportError
 
-MOST_CONCEPTS = 2_000
-LARGEST = 1e12  # of any stored number but an id: beyond it stands nothing that a fit gave
+MAX_CONCEPTS = 2_000
+LARGEST = 1e12  # of any stored number but an id; no fit gives more
 ROWS_AT_ONCE = 65_536
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 
@@ -47,12 +47,8 @@ class Stored:
 
     def wrong(self, name: str, found: str, expected: str) -> ExportError:
         """The error about one array or fact."""
-        return ExportError(
-            f"the stored {self.model}",
-            f"{name} is {found}",
-            expected,
-            "Copy the folder again, or train again.",
-        )
+        where, todo = f"the stored {self.model}", "Copy the folder again, or train again."
+        return ExportError(where, f"{name} is {found}", expected, todo)
 
     def array(
         self,
@@ -115,16 +111,16 @@ class Stored:
         """A fact that names variables, each once."""
         found = self.fact(name, list, tuple)
         plain = all(isinstance(one, str) and _NAME.fullmatch(one) for one in found)
-        if not plain or not 1 <= len(set(found)) == len(found) <= MOST_CONCEPTS:
+        if not plain or not 1 <= len(set(found)) == len(found) <= MAX_CONCEPTS:
             raise self.wrong(name, f"a list of {len(found)}", "names of variables, each once")
         return tuple(found)
 
     def nothing_else(self, *also: str) -> None:
-        """Raise if something was not asked for, and is not among the names in `also`."""
+        """Raise if anything else is stored, except the names in `also`."""
         strange = (set(self.arrays) | set(self.facts)) - self._asked - set(also)
         if strange:
             plain = sorted(
-                one if _NAME.fullmatch(one.replace(".", "_")) else "a strange name" for one in strange
+                one if _NAME.fullmatch(one.replace(".", "_")) else "an odd name" for one in strange
             )
             raise self.wrong(", ".join(plain[:5]), "not known to this model", "only what a fit stores")
 

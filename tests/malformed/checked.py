@@ -66,7 +66,7 @@ def command(*arguments: str | Path) -> tuple[int, str]:
 
 
 def content(folder: Path) -> dict[str, bytes | None]:
-    """Files below a folder with their bytes; None of what is no plain file."""
+    """Files below a folder with their bytes; None for anything but a regular file."""
     return {
         p.relative_to(folder).as_posix(): p.read_bytes() if p.is_file() and not p.is_symlink() else None
         for p in sorted(folder.rglob("*"))

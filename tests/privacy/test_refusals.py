@@ -117,7 +117,7 @@ def text_for_statistics(folder, markers):
         (other_file, "holds 1 files that its manifest does not list"),
         (facts_of_a_stay, "k is out of range"),
         (ids_in_clear, "rows repeat the key"),
-        (text_for_statistics, "does not say n_stays"),
+        (text_for_statistics, "n_stays: field required"),
     ],
 )
 def test_a_damaged_model_folder(study, tmp_path, damage, expected):

@@ -1,7 +1,7 @@
 """
-The binary files of a model folder, held to what they declare before they are unpacked.
+The binary files of a model folder: declared sizes are checked before anything is unpacked.
 
-Parquet: a few kilobytes can declare, and unpack to, any number of rows, so rows, columns and unpacked
+Parquet: a few kilobytes can unpack to any number of rows, so rows, columns and unpacked
 bytes have bounds, and only the columns of the contract are read, as the types of the contract.
 """
 
@@ -109,19 +109,18 @@ def _require_modest(facts: pq.FileMetaData, where: str) -> None:
             f"at most {MAX_ROWS:,} rows, {MAX_COLUMNS} columns, {MAX_BYTES:,} bytes",
         )  # fmt: skip
     if any(group.num_rows < 0 for group in groups) or sum(g.num_rows for g in groups) != facts.num_rows:
-        raise ExportError(where, "does not know how many rows it has", "a whole Parquet file")
+        raise ExportError(where, "row counts disagree", "a whole Parquet file")
 
 
 def _schema_version(schema: pa.Schema, where: str) -> int:
     note = (schema.metadata or {}).get(b"sepsis", b"{}")
     version = parsed(note, where).get("schema_version", 1)
     if not isinstance(version, int) or isinstance(version, bool):
-        raise ExportError(where, "has a schema version that is no number", "a whole Parquet file")
+        raise ExportError(where, "invalid schema version", "a whole Parquet file")
     return version
 
 
 def _wanted(schema: pa.Schema, columns: dict[str, Any], where: str) -> list[str]:
-    """The contract's columns, each there once and of its type."""
     for name, column in columns.items():
         places = schema.get_all_field_indices(name)
         if len(places) != 1:
@@ -134,7 +133,7 @@ def _wanted(schema: pa.Schema, columns: dict[str, Any], where: str) -> list[str]
 
 
 def _texts(column: pa.ChunkedArray) -> np.ndarray:
-    """Texts of a column that is kept as a dictionary, each once in memory."""
+    """Texts of a dictionary column, each once in memory."""
     parts = []
     for chunk in column.chunks:
         words = np.array([None, *chunk.dictionary.to_pylist()], dtype=object)

@@ -1,9 +1,9 @@
 """
-The files of a model folder, read once and held to their manifest before anything is made of them.
+The files of a model folder, read once and checked against their manifest before they are used.
 
-A folder may come from a stranger, and its manifest with it: that every hash agrees says that nothing was
-damaged on the way, not that the files mean well. So names, kinds, sizes and declared sizes are checked
-first, each by the operating system's own word for it, and no file is followed out of the folder.
+A folder may come from a stranger, and its manifest with it: matching hashes show that nothing was damaged
+on the way, not that the files are harmless. So names, kinds and sizes are checked first, as the operating
+system reports them, and no link leads out of the folder.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from sepsis.core.errors import ExportError
 from sepsis.core.files import MANIFEST
 
 FORMAT_VERSION = 2
+T = TypeVar("T")
 CODED = "coded"  # what a manifest says of the ids in `cohort.parquet`; "clear" in format 1
 MB = 1 << 20
 # the files of a model folder, and the most bytes of each that are read
@@ -36,8 +39,8 @@ LIMITS = {
 NEEDED = ("model.json", "weights.safetensors", "cohort.parquet")
 NEEDED_SINCE_2 = ("model_card.md", "preprocessing.json", "operating.json")
 NONE_STORED = "none stored"
-MOST_DEPTH = 16  # of lists and objects within each other: ours need six
-MOST_ITEMS = 1_000_000
+MAX_DEPTH = 16  # of lists and objects within each other: ours need six
+MAX_ITEMS = 1_000_000
 _HASH = re.compile(r"[0-9a-f]{64}")
 _FIELDS: dict[str, type] = {  # what a manifest of a model says in every format
     "kind": str, "settings": dict, "inputs": dict, "versions": dict, "definition": str,
@@ -61,8 +64,8 @@ def read_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     Raises
     ------
     ExportError
-        If it is no folder, of a newer format, has a file that is not listed or is no plain file, lacks a
-        listed one, or one is too large or differs from its hash.
+        If it is not a folder, is of a newer format, lacks a listed file, or has one that is not
+        listed, not a regular file, too large, or differs from its hash.
     """
     path = Path(path)
     _require_folder(path)
@@ -103,9 +106,9 @@ def read_manifest_of_model(path: Path, found: set[str]) -> dict[str, Any]:
         if name in (".", "..", "") or set(name) & set("/\\:\0"):
             raise _refused(path, "its manifest lists a file outside the folder", "plain file names")
         if name not in LIMITS or name == MANIFEST:
-            raise _refused(path, "its manifest lists a file of no known kind", ", ".join(LIMITS))
+            raise _refused(path, "its manifest lists an unknown file", ", ".join(LIMITS))
         if not isinstance(digest, str) or not _HASH.fullmatch(digest):
-            raise _refused(path, f"the hash of {name} is no SHA-256", "64 hexadecimal digits")
+            raise _refused(path, f"the hash of {name} is not a SHA-256", "64 hexadecimal digits")
     needed = NEEDED if version == 1 else (*NEEDED, *NEEDED_SINCE_2)
     missing = [name for name in needed if name not in files]
     if missing:
@@ -116,7 +119,7 @@ def read_manifest_of_model(path: Path, found: set[str]) -> dict[str, Any]:
 def require_version(version: Any, where: str) -> None:
     """Raise ExportError unless a format version is one that can be read."""
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise ExportError(where, "has a format version that is no number from 1 on", "a whole model folder")
+        raise ExportError(where, "invalid format version", "a whole number, 1 or more")
     if version > FORMAT_VERSION:
         raise ExportError(
             where, f"model format {version}", f"at most {FORMAT_VERSION}",
@@ -135,7 +138,7 @@ def require_fields(facts: Mapping[str, Any], fields: Mapping[str, type], where: 
     """
     missing = [name for name in fields if name not in facts]
     if missing:
-        raise ExportError(where, f"does not say {', '.join(missing)}", "a whole file", "Train again.")
+        raise ExportError(where, f"lacks {', '.join(missing)}", "a whole file", "Train again.")
     for name, kind in fields.items():
         value = facts[name]
         allowed = (int, float) if kind is float else kind
@@ -143,9 +146,30 @@ def require_fields(facts: Mapping[str, Any], fields: Mapping[str, type], where: 
             raise ExportError(where, f"{name} is {type(value).__name__}", kind.__name__)
 
 
+def checked(kind: type[T], facts: Mapping[str, Any], where: str) -> T:
+    """
+    A JSON object as a pydantic model.
+
+    Raises
+    ------
+    ExportError
+        Naming the field and what is wrong with it, never what it holds.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(facts)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        known = first["type"] != "extra_forbidden"  # the name of an unknown field is a stranger's text
+        field = " ".join(str(part) for part in first["loc"]) if known else "an unknown field"
+        raise ExportError(
+            where, f"{field}: {first['msg'].lower()}", "what training wrote",
+            "Copy the folder again, or train again.",
+        ) from None  # fmt: skip
+
+
 def read_plain(path: Path, name: str) -> bytes:
     """
-    The bytes of a plain file of a folder; links are not followed, pipes and devices not waited for.
+    The bytes of a regular file of a folder; links are not followed, pipes and devices not waited for.
 
     Raises
     ------
@@ -162,7 +186,7 @@ def read_plain(path: Path, name: str) -> bytes:
     with os.fdopen(descriptor, "rb") as file:
         state = os.fstat(file.fileno())
         if not stat.S_ISREG(state.st_mode):
-            raise _refused(path, f"{name} is no plain file", "plain files")
+            raise _refused(path, f"{name} is not a regular file", "plain files")
         if state.st_size > LIMITS[name]:
             raise _refused(path, f"{name} has {state.st_size:,} bytes", f"at most {LIMITS[name]:,}")
         content = file.read(state.st_size + 1)
@@ -173,13 +197,13 @@ def read_plain(path: Path, name: str) -> bytes:
 
 def parsed(content: bytes, where: str) -> dict[str, Any]:
     """
-    A JSON object, strictly: UTF-8, no name twice, no NaN or infinity, numbers of 64 bits, `MOST_DEPTH`.
+    A JSON object, strictly: UTF-8, no name twice, no NaN or infinity, numbers of 64 bits, `MAX_DEPTH`.
 
     Raises
     ------
     ExportError
     """
-    damaged = ExportError(where, "a file of the model is damaged: no JSON object", "a whole model folder",
+    damaged = ExportError(where, "a file of the model is damaged: not a JSON object", "a whole model folder",
                           "Copy it again.")  # fmt: skip
     try:
         value = json.loads(
@@ -191,14 +215,14 @@ def parsed(content: bytes, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise damaged
     level, items = [value], 0
-    for _ in range(MOST_DEPTH):
+    for _ in range(MAX_DEPTH):
         level = [inner for outer in level for inner in _inside(outer)]
         items += len(level)
-        if items > MOST_ITEMS:
+        if items > MAX_ITEMS:
             break
         if not level:
             return value
-    raise ExportError(where, "is nested too deep, or holds too much", f"at most {MOST_DEPTH} levels")
+    raise ExportError(where, "is nested too deep, or holds too much", f"at most {MAX_DEPTH} levels")
 
 
 def _inside(value: Any) -> list[Any]:
@@ -210,7 +234,7 @@ def _inside(value: Any) -> list[Any]:
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        raise ValueError("a name stands there twice")
+        raise ValueError("a name occurs twice")
     return made
 
 
@@ -244,7 +268,6 @@ def _require_folder(path: Path) -> None:
 
 
 def _listing(path: Path) -> set[str]:
-    """Names in a folder, all of plain files; raises ExportError for anything else."""
     names = set()
     try:
         with os.scandir(path) as entries:

@@ -1,7 +1,7 @@
 """
 What the inputs of a model looked like in training, and how far those of an export are from it.
 
-Stored are shares in bins whose edges are rounded deciles: no value of a patient stands there. Scoring
+The folder stores shares in bins whose edges are rounded deciles, and no value of a patient. Scoring
 counts into the same bins, stay by stay or part by part; only counts are kept, so memory is flat and the
 order of the parts does not matter.
 """
@@ -10,19 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from sepsis.core.errors import ExportError
-from sepsis.models.artifact.files import require_fields
+from sepsis.models.artifact.files import checked
 
 DIGITS = 3  # significant, of every edge and statistic
-FEWEST = 50  # values: of fewer neither bins are stored, nor a shift is said
-FEWEST_STAYS = 10  # with a value: deciles of fewer would be the values of single patients
+MIN_VALUES = 50  # of fewer values, no bins are stored and no shift is reported
+MIN_STAYS = 10  # with a value: deciles of fewer would be the values of single patients
 FLOOR = 1e-4  # share that an empty bin is taken to have
 SHIFTED, STRONGLY = 0.1, 0.25
+MAX_EDGES = 100
 FAR_OUTSIDE = 0.25  # share of values outside quantiles that held 0.99 of training
 SAME = 1e-9  # relative: a converted value that meets an edge but for its last digits is at the edge
 COLUMNS = (
@@ -43,7 +47,7 @@ class ConceptStatistics:
     share_missing : float
         Training stays without any value.
     mean, sd : float or None
-        In `unit`, rounded; None where there are fewer than `FEWEST` values, or `FEWEST_STAYS` stays with one.
+        In `unit`, rounded; None of fewer than `MIN_VALUES` values, or `MIN_STAYS` stays with one.
     low, high : float or None
         Rounded quantiles 0.5 % and 99.5 %: about one value in a hundred lies outside.
     edges : tuple of float
@@ -101,7 +105,7 @@ def learn_statistics(
         mine = value[concept == c]
         missing = float(n_missing[c]) / n_stays if n_stays else 0.0
         known = ConceptStatistics(name, units.get(name, ""), len(mine), missing)
-        if len(mine) >= FEWEST and n_stays - n_missing[c] >= FEWEST_STAYS:
+        if len(mine) >= MIN_VALUES and n_stays - n_missing[c] >= MIN_STAYS:
             at = [_rounded(q) for q in np.quantile(mine, [0.005, *np.arange(0.1, 0.95, 0.1), 0.995])]
             edges = tuple(sorted(set(at[1:-1])))
             counts = np.bincount(bins_of(mine, edges), minlength=len(edges) + 1)
@@ -129,7 +133,7 @@ def population_stability(share: np.ndarray, expected: np.ndarray) -> float:
     ----------
     Siddiqi, Credit Risk Scorecards (Wiley 2006), chapter 9; it is the divergence of Jeffreys 1946
     (doi:10.1098/rspa.1946.0056). Of equal populations it is about (bins - 1)(1/n + 1/m) (Yurdakul and
-    Naranjo, J Risk Model Validation 14 (2020) 89-100), hence `FEWEST`.
+    Naranjo, J Risk Model Validation 14 (2020) 89-100), hence `MIN_VALUES`.
 
     Examples
     --------
@@ -192,7 +196,7 @@ class ShiftCounter:
         -------
         DataFrame : concept, unit, n_values, share_missing, share_missing_training, psi, outside_share, status
             `share_missing`: stays without any value. `psi`: see `population_stability`; null with fewer than
-            `FEWEST` values here or in training. `outside_share`: values below or above the quantiles 0.5 %
+            `MIN_VALUES` values here or in training. `outside_share`: values outside the quantiles 0.5 %
             and 99.5 % of training, 0.01 if nothing changed. `status` (by `psi`, and "strongly shifted" where
             `outside_share` is above 0.25): "stable", "shifted",
             "strongly shifted", "few values", "absent" or "none stored".
@@ -201,7 +205,7 @@ class ShiftCounter:
         for c, one in enumerate(self.statistics.concepts):
             n = int(self._counts[c].sum())
             psi, outside = np.nan, np.nan
-            if one.shares and n >= FEWEST:
+            if one.shares and n >= MIN_VALUES:
                 psi = population_stability(self._counts[c] / n, np.asarray(one.shares))
                 outside = self._outside[c] / n
             missing = 1.0 - self._with_value[c] / self._n_stays if self._n_stays else np.nan
@@ -223,6 +227,34 @@ def _status(n: int, psi: float, outside: float, stored: bool) -> str:
     return "stable" if psi < SHIFTED else "shifted"
 
 
+class _Concept(BaseModel):
+    model_config = ConfigDict(strict=True)
+    concept: str
+    unit: str
+    n_values: int
+    share_missing: float
+    mean: float | None = None
+    sd: float | None = None
+    low: float | None = None
+    high: float | None = None
+    edges: Annotated[list[float], Field(max_length=MAX_EDGES)]
+    shares: list[Annotated[float, Field(ge=0)]]
+
+    @model_validator(mode="after")
+    def _bins_fit_together(self) -> _Concept:
+        rises = all(a < b for a, b in pairwise(self.edges))
+        wide = len(self.shares) == len(self.edges) + 1 and abs(sum(self.shares) - 1.0) < 1e-6
+        if not rises or not (wide or not (self.shares or self.edges)):
+            raise PydanticCustomError("bins", "edges must rise and shares sum to 1")
+        return self
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(strict=True)
+    concepts: list[_Concept]
+    n_stays: int
+
+
 def statistics_from(facts: Mapping[str, Any], where: str) -> InputStatistics:
     """
     What `as_json` gave.
@@ -232,34 +264,14 @@ def statistics_from(facts: Mapping[str, Any], where: str) -> InputStatistics:
     ExportError
         If it is something else.
     """
-    require_fields(facts, {"concepts": list, "n_stays": int}, where)
-    made = tuple(_concept(one, where) for one in facts["concepts"])
-    if len({one.concept for one in made}) != len(made):
-        raise ExportError(where, "a variable stands there twice", "each once")
-    return InputStatistics(made, facts["n_stays"])
-
-
-def _concept(facts: Any, where: str) -> ConceptStatistics:
-    if not isinstance(facts, dict):
-        raise ExportError(where, "a variable is no object", "named statistics")
-    kinds: dict[str, type] = {"concept": str, "unit": str, "n_values": int, "share_missing": float}
-    require_fields(facts, {**kinds, "edges": list, "shares": list}, where)
-    optional = ("mean", "sd", "low", "high")
-    lists = [*facts["edges"], *facts["shares"], *(facts.get(n) for n in optional if facts.get(n) is not None)]
-    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in lists):
-        raise ExportError(where, "a statistic is no number", "numbers")
-    edges, shares = (np.asarray(facts[name], float) for name in ("edges", "shares"))
-    rises = (np.diff(edges) > 0).all() and len(edges) <= 100
-    wide = len(shares) == len(edges) + 1 and (shares >= 0).all() and abs(shares.sum() - 1.0) < 1e-6
-    if not rises or not (wide or (not len(shares) and not len(edges))):
-        raise ExportError(
-            where, "bins of a variable do not fit together", "rising edges, shares that sum to 1"
-        )
-    mean, sd, low, high = (None if facts.get(n) is None else float(facts[n]) for n in optional)
-    return ConceptStatistics(
-        facts["concept"], facts["unit"], facts["n_values"], float(facts["share_missing"]),
-        mean, sd, low, high, tuple(edges.tolist()), tuple(shares.tolist()),
-    )  # fmt: skip
+    stored = checked(_Stored, facts, where)
+    if len({one.concept for one in stored.concepts}) != len(stored.concepts):
+        raise ExportError(where, "duplicate variable", "each variable once", "Copy the folder again.")
+    made = [
+        ConceptStatistics(**{**vars(one), "edges": tuple(one.edges), "shares": tuple(one.shares)})
+        for one in stored.concepts
+    ]
+    return InputStatistics(tuple(made), stored.n_stays)
 
 
 def _rounded(value: float) -> float:

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
-from sepsis.calibration.recalibration import METHODS, Recalibration, fit_recalibration
+from sepsis.calibration.recalibration import Recalibration, fit_recalibration
 from sepsis.calibration.thresholds import Threshold, choose_thresholds
-from sepsis.core.errors import ExportError
-from sepsis.models.artifact.files import require_fields
+from sepsis.models.artifact.files import checked
 
-METHOD = "platt"  # two numbers: a validation split is too small for steps, and steps would be its patients
+METHOD = (
+    "platt"  # two coefficients: a validation split is too small for steps, and steps would be its patients
+)
 OLD = "the model folder is of an earlier format, which stored none"
-MOST_LOG_ODDS = 1e6
+MAX_LOG_ODDS = 1e6
+STRICT = ConfigDict(strict=True, extra="forbid")
+Number = Annotated[float, Field(ge=-MAX_LOG_ODDS, le=MAX_LOG_ODDS, allow_inf_nan=False)]
 log = logging.getLogger("sepsis.models")
 
 
@@ -50,7 +54,7 @@ class Operating:
     n_cases: int = 0
 
     def recalibrated(self, risk) -> np.ndarray:
-        """The risks, shape (N,), by the stored map; as they are, with a warning, where there is none."""
+        """Recalibrated risks, shape (N,); unchanged, with a warning, if there is no calibrator."""
         risk = np.asarray(risk, dtype=float)
         if self.calibrator is None:
             log.warning("risks are not recalibrated: %s", self.why_none)
@@ -91,16 +95,42 @@ def learn_operating(is_case, risk, horizons_h) -> Operating:
     if made is None:
         one_class = not len(is_case) or is_case.all() or not is_case.any()
         why = (
-            "the validation split has no two classes with a risk"
+            "the validation split needs cases and controls with a risk"
             if one_class
-            else "the validation split decides none: a threshold parts its classes, or all risks are one"
+            else "no calibrator fits the validation split: its classes separate, or all risks are equal"
         )
-    elif np.abs(made.x).max() > MOST_LOG_ODDS:  # no folder that held it would be read
-        made, why = None, "the validation split decides none: all risks are one, but for their last digits"
+    elif np.abs(made.x).max() > MAX_LOG_ODDS:  # no folder that held it would be read
+        made, why = None, "no calibrator fits the validation split: all risks are nearly equal"
     return Operating(
         made, tuple(choose_thresholds(is_case, risk)), why, tuple(float(h) for h in horizons_h),
         len(risk), int(is_case.sum()),
     )  # fmt: skip
+
+
+class _Calibrator(BaseModel):
+    model_config = STRICT
+    method: Literal["intercept", "platt"]
+    x: Annotated[list[Number], Field(min_length=2, max_length=2)]  # offset and slope of the log odds
+
+
+class _Threshold(BaseModel):
+    model_config = STRICT
+    kind: Literal["sensitivity", "specificity", "alert rate"]
+    limit: Number
+    threshold: Number | None
+    sensitivity: Number
+    false_positive_rate: Number
+    alert_rate: Number
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(strict=True)
+    calibrator: _Calibrator | None = None
+    thresholds: list[_Threshold]
+    why_none: str
+    horizons_h: list[Number]
+    n: int
+    n_cases: int
 
 
 def operating_from(facts: Mapping[str, Any], where: str) -> Operating:
@@ -112,45 +142,10 @@ def operating_from(facts: Mapping[str, Any], where: str) -> Operating:
     ExportError
         If it is something else.
     """
-    kinds: dict[str, type] = {
-        "thresholds": list,
-        "why_none": str,
-        "horizons_h": list,
-        "n": int,
-        "n_cases": int,
-    }
-    require_fields(facts, kinds, where)
-    made = None
-    if facts.get("calibrator") is not None:
-        made = _calibrator(facts["calibrator"], where)
+    stored = checked(_Stored, facts, where)
+    made = stored.calibrator
     return Operating(
-        made, tuple(_threshold(one, where) for one in facts["thresholds"]), facts["why_none"],
-        tuple(_number(h, where) for h in facts["horizons_h"]), facts["n"], facts["n_cases"],
+        None if made is None else Recalibration(made.method, np.array(made.x), np.empty(0)),
+        tuple(Threshold(**one.model_dump()) for one in stored.thresholds),
+        stored.why_none, tuple(stored.horizons_h), stored.n, stored.n_cases,
     )  # fmt: skip
-
-
-def _calibrator(facts: Any, where: str) -> Recalibration:
-    if not isinstance(facts, dict) or facts.get("method") not in METHODS or facts["method"] == "isotonic":
-        raise ExportError(where, "its calibrator is of no known kind", "intercept or platt")
-    x = facts.get("x")
-    if not isinstance(x, list) or len(x) != 2:
-        raise ExportError(where, "its calibrator has no two numbers", "offset and slope of the log odds")
-    return Recalibration(facts["method"], np.array([_number(v, where) for v in x]), np.empty(0))
-
-
-def _threshold(facts: Any, where: str) -> Threshold:
-    names = [field.name for field in fields(Threshold)]
-    if not isinstance(facts, dict) or set(facts) != set(names):
-        raise ExportError(where, "a threshold is not whole", ", ".join(names))
-    if facts["kind"] not in ("sensitivity", "specificity", "alert rate"):
-        raise ExportError(where, "a threshold is of no known kind", "sensitivity, specificity or alert rate")
-    rates = {name: _number(facts[name], where) for name in names[3:] + ["limit"]}
-    at = facts["threshold"]
-    return Threshold(kind=facts["kind"], threshold=None if at is None else _number(at, where), **rates)
-
-
-def _number(value: Any, where: str) -> float:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not abs(value) <= MOST_LOG_ODDS:
-        raise ExportError(where, "a number is missing or out of range", f"at most {MOST_LOG_ODDS:g}")
-    return float(value)

@@ -224,10 +224,9 @@ def _checked_note(note: dict[str, Any], folder: str) -> dict[str, Any]:
 
 
 def _restored(note: dict[str, Any], weights: bytes, folder: str) -> WindowClassifier:
-    """The fitted model of `model.json` and `weights.safetensors`."""
     where, name = f"{folder}/model.json", note["model"]
     if name not in MODELS:
-        raise ExportError(where, "names no known model", ", ".join(MODELS), "Upgrade, or train again.")
+        raise ExportError(where, "unknown model", ", ".join(MODELS), "Upgrade, or train again.")
     arrays = read_arrays(weights, f"{folder}/weights.safetensors")
     settings = _without_removed(note["settings"], model_class(name).removed_settings, where)
     try:
@@ -241,7 +240,7 @@ def _restored(note: dict[str, Any], weights: bytes, folder: str) -> WindowClassi
 
 
 def _without_removed(settings: dict[str, Any], removed: dict[str, tuple], where: str) -> dict[str, Any]:
-    """The settings without those that are gone, if the model was fitted as if they had never been there."""
+    """The settings without removed ones, provided these had no effect on the fit."""
     for name, harmless in removed.items():
         if name in settings and settings[name] not in harmless:
             raise ExportError(

@@ -1,8 +1,8 @@
 """
-What a model folder says of itself, without making the model: no network library is waited for.
+What `sepsis model show` prints: the facts of a model folder, without making the model.
 
-The folder is verified as for scoring (names, sizes, hashes, declared sizes); its arrays are held to the
-model's needs when the model is made.
+The folder is verified as for scoring (names, sizes, hashes, declared sizes), and no library of models is
+imported. Only making the model checks that its arrays fit it.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def shown_text(facts: dict[str, Any]) -> str:
 
 def printable(text: str) -> str:
     """
-    Text of a folder that may be a stranger's, without what a terminal obeys.
+    Text of a stranger's folder without terminal control characters.
 
     Examples
     --------

@@ -1,5 +1,5 @@
 """
-Scores of bedside medicine as comparators: SIRS, qSOFA, NEWS2, and SOFA read off a window.
+Bedside scores as comparators: SIRS, qSOFA, NEWS2, and SOFA read off a window.
 
 The rules are the published ones, for partial data: see `sepsis.models.baselines.bedside_score`.
 """
@@ -11,7 +11,7 @@ import numpy as np
 from sepsis.cohort.windows import Windows
 from sepsis.models.baselines.bedside_score import ClinicalScore, above, either, met, steps
 from sepsis.models.baselines.windows import (
-    carried_value,
+    filled_value,
     highest_value,
     is_any,
     last_value,
@@ -23,7 +23,7 @@ from sepsis.models.baselines.windows import (
 )
 
 GCS = {"gcs_verbal": 5.0, "gcs_motor": 6.0, "gcs_eye": 4.0}  # each part's normal value
-VENTILATOR = ("tidal_volume_set", "peak_insp_pressure", "total_peep")  # charted of who is ventilated
+VENTILATOR = ("tidal_volume_set", "peak_insp_pressure", "total_peep")  # charted for ventilated patients
 SILENT = 1.0  # verbal response: none
 DRUGS = {  # SOFA points of a rate, in mcg/kg/min, above these edges
     "norepinephrine": ((0.0, 0.1), (0, 3, 4)),
@@ -63,7 +63,6 @@ class SIRS(ClinicalScore):
         self.lab_h = lab_h
 
     def points(self, X: Windows) -> np.ndarray:
-        """0 or 1 for each criterion, shape (B, 4)."""
         temperature = _to_tenths(last_value(X, "temperature", hours=self.vital_h))
         heart_rate = last_value(X, "heart_rate", hours=self.vital_h)
         resp_rate = last_value(X, "resp_rate", hours=self.vital_h)
@@ -101,15 +100,14 @@ class QSOFA(ClinicalScore):
     components = ("respiration", "systolic pressure", "consciousness")
     rule = (
         "qSOFA (Singer et al. 2016, doi:10.1001/jama.2016.0287), each part by the last value. Altered"
-        " mentation is a coma scale below 15; a part of the scale that was not charted counts as normal, and"
-        " who is silent on a ventilator as not judged."
+        " mentation is a coma scale below 15; a part of the scale that was not charted counts as normal. The"
+        " scale of a patient with no verbal response on a ventilator counts as missing."
     )
 
     def __init__(self, vital_h: float = 12.0):
         self.vital_h = vital_h
 
     def points(self, X: Windows) -> np.ndarray:
-        """0 or 1 for each criterion, shape (B, 3)."""
         resp_rate, sbp = (last_value(X, name, hours=self.vital_h) for name in ("resp_rate", "sbp"))
         gcs = _last_gcs(X, self.vital_h)
         return np.stack(
@@ -153,16 +151,15 @@ class NEWS2(ClinicalScore):
     )  # fmt: skip
     rule = (
         "NEWS2 (Royal College of Physicians, London 2017), each part by the last value. SpO2 is on scale 1"
-        " for everybody: who has hypercapnic failure is not known. Oxygen is given if FiO2 is above 21 % or a"
-        " flow is charted. A coma scale below 15 counts as not alert, who is silent on a ventilator as not"
-        " judged; new confusion is not charted."
+        " for all patients: hypercapnic failure is not known. Oxygen is given if FiO2 is above 21 % or a"
+        " flow is charted. A coma scale below 15 counts as not alert; with no verbal response on a"
+        " ventilator it counts as missing; new confusion is not charted."
     )
 
     def __init__(self, vital_h: float = 12.0):
         self.vital_h = vital_h
 
     def points(self, X: Windows) -> np.ndarray:
-        """0 to 3 for each part, shape (B, 7)."""
         whole = ("resp_rate", "spo2", "sbp", "heart_rate", "fio2_chart")
         resp, spo2, sbp, pulse, fio2 = (
             np.floor(last_value(X, name, hours=self.vital_h) + 0.5) for name in whole
@@ -188,9 +185,9 @@ class WindowSOFA(ClinicalScore):
     """
     SOFA as far as a window shows it, 0 to 24 points: a circular comparator.
 
-    The worst values of the last `worst_h` hours, drugs by the highest rate that ran in them. Who is
-    ventilated is told by settings of the ventilator; a gas without an FiO2 of the same hours is not
-    judged; urine counts once the window holds the hours.
+    The worst values of the last `worst_h` hours; drugs by the highest rate in them. Ventilator settings
+    show that a patient is ventilated. A blood gas without an FiO2 in the same hours is left out; urine
+    counts once the window is long enough.
 
     Parameters
     ----------
@@ -210,15 +207,14 @@ class WindowSOFA(ClinicalScore):
     components = ("respiration", "coagulation", "liver", "cardiovascular", "cns", "renal")
     rule = (
         "SOFA (Vincent et al. 1996, doi:10.1007/BF01709751) by the worst values in the window. Left out:"
-        " urine of the first day, and whether a gas was arterial. Who is ventilated is told by settings of"
-        " the ventilator; who is silent then has a coma scale of 15."
+        " urine of the first day, and whether a gas was arterial. Ventilator settings show that a patient is"
+        " ventilated; with no verbal response then, the coma scale is 15."
     )
 
     def __init__(self, worst_h: float = 24.0):
         self.worst_h = worst_h
 
     def points(self, X: Windows) -> np.ndarray:
-        """0 to 4 for each organ system, shape (B, 6)."""
         hours = self.worst_h
         renal = np.fmax(
             steps(highest_value(X, "creatinine", hours=hours), (1.2, 2.0, 3.5, 5.0), (0, 1, 2, 3, 4)),
@@ -237,8 +233,8 @@ class WindowSOFA(ClinicalScore):
         )
 
     def _respiration(self, X: Windows) -> np.ndarray:
-        """Points of the lowest PaO2/FiO2; 3 and 4 only for who is ventilated."""
-        fio2 = carried_value(X, "fio2_chart", "fio2_lab", hours=self.worst_h)
+        """Points of the lowest PaO2/FiO2; 3 and 4 only for ventilated patients."""
+        fio2 = filled_value(X, "fio2_chart", "fio2_lab", hours=self.worst_h)
         owner = owners(X)
         gas = is_any(X, ("po2",)) & (X.time_h > X.end_h[owner] - self.worst_h)
         ratio = lowest_of(X, owner[gas], X.value[gas] / (fio2[gas] / 100.0))
@@ -247,7 +243,6 @@ class WindowSOFA(ClinicalScore):
         return np.where(ventilated, points, np.minimum(points, 2.0))
 
     def _cardiovascular(self, X: Windows) -> np.ndarray:
-        """Points of the lowest mean pressure and of the highest rates that ran."""
         points = steps(lowest_value(X, "map", hours=self.worst_h), (70,), (1, 0))
         for drug, (edges, per_band) in DRUGS.items():
             begun = highest_value(X, drug, hours=self.worst_h)
@@ -256,16 +251,16 @@ class WindowSOFA(ClinicalScore):
         return points
 
     def _lowest_gcs(self, X: Windows) -> np.ndarray:
-        """Lowest total at any charting; a part charted earlier still holds, one never charted is normal."""
+        """Lowest total at any charting: a part charted earlier still counts, one never charted is normal."""
         owner = owners(X)
         at = is_any(X, tuple(GCS)) & (X.time_h > X.end_h[owner] - self.worst_h)
         total = np.zeros(int(at.sum()))
         silent = np.zeros(len(total), bool)
         for part, normal in GCS.items():
-            held = carried_value(X, part, hours=self.worst_h)[at]
+            held = filled_value(X, part, hours=self.worst_h)[at]
             total += np.where(np.isnan(held), normal, held)
             if part == "gcs_verbal":
-                silent = (held == SILENT) & ~np.isnan(carried_value(X, *VENTILATOR, hours=self.worst_h)[at])
+                silent = (held == SILENT) & ~np.isnan(filled_value(X, *VENTILATOR, hours=self.worst_h)[at])
         return lowest_of(X, owner[at], np.where(silent, 15.0, total))
 
     def _urine_ml_day(self, X: Windows) -> np.ndarray:
@@ -278,8 +273,8 @@ def _last_gcs(X: Windows, hours: float) -> np.ndarray:
     """
     Coma scale from the last value of each part, shape (B,).
 
-    NaN where no part was charted, or who is silent is on a ventilator: a tube keeps from speaking, and
-    the drugs that make it bearable from waking.
+    NaN where no part was charted, or a ventilated patient has no verbal response: the tube and sedation
+    hide it.
     """
     parts = np.stack([last_value(X, name, hours=hours) for name in GCS], axis=1)
     total = np.where(np.isnan(parts), list(GCS.values()), parts).sum(axis=1)

@@ -1,9 +1,8 @@
 """
-What the clinical scores share: points by a rule, and a rising curve from their sum to a risk.
+Base of the bedside scores: points by a rule, and a rising curve from their sum to a risk.
 
-Nothing is learned but the curve, so the order of the stays is that of the points. A component that was
-not charted in the hours asked for adds no points; how often that happened in training is kept and
-written on the model card.
+Only the curve is learned, so stays are ranked by their points. A component that was not charted adds no
+points; the model card says how often that happened in training.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from sepsis.models.base import WindowClassifier, probabilities
 from sepsis.models.registry import entry_of
 from sepsis.models.state import Stored
 
-LEAST_SLOPE = 1e-3  # log-odds per point: a score that ranks the wrong way round keeps its order
+MIN_SLOPE = 1e-3  # log-odds per point: a score that ranks the wrong way round keeps its order
 WEAK = 100.0  # inverse strength of the penalty on the slope: only a perfect ranking feels it
 
 
@@ -58,7 +57,7 @@ class ClinicalScore(WindowClassifier):
         Raises
         ------
         SettingsError
-            If values are to count for no time at all.
+            If values count for 0 hours or less.
         """
         for name, hours in self.get_params(deep=False).items():
             if not hours > 0:
@@ -71,12 +70,10 @@ class ClinicalScore(WindowClassifier):
         return self
 
     def predict_proba(self, X: Windows) -> np.ndarray:
-        """Probabilities, shape (B, 2)."""
         self._check_concepts(X)
         return probabilities(self.total(X)[:, None], self.line_[:1], float(self.line_[1]))
 
     def notes(self) -> list[str]:
-        """The rule, what it lacked, and how often."""
         check_is_fitted(self, "line_")
         shares = ", ".join(
             f"{name} {share:.0%}" for name, share in zip(self.components, self.charted_, strict=True)
@@ -94,16 +91,14 @@ class ClinicalScore(WindowClassifier):
         return notes
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """(arrays, facts): the curve, and the shares of what was charted."""
         check_is_fitted(self, "line_")
         return {"line": self.line_, "charted": self.charted_}, {"concepts": list(self.concepts_)}
 
     def restore(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]):
-        """Set what `fit` would have set; returns self."""
         stored = Stored(self.name, arrays, facts)
         for name, hours in self.get_params(deep=False).items():
             if not hours > 0:
-                raise stored.wrong(name, "no number of hours", "hours, above 0")
+                raise stored.wrong(name, "not a number of hours", "hours, above 0")
         self.classes_ = np.array([0, 1])
         self.concepts_ = stored.concepts()
         self.line_ = stored.array("line", (2,))
@@ -116,7 +111,7 @@ class ClinicalScore(WindowClassifier):
 
 def rising_logistic(points: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """
-    The most likely logistic curve through (points, class) whose slope is at least `LEAST_SLOPE`.
+    The most likely logistic curve through (points, class) whose slope is at least `MIN_SLOPE`.
 
     Returns
     -------
@@ -133,10 +128,10 @@ def rising_logistic(points: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """
     fitted = LogisticRegression(C=WEAK, max_iter=5000).fit(points[:, None], y)
     slope, intercept = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
-    if slope >= LEAST_SLOPE:
+    if slope >= MIN_SLOPE:
         return slope, intercept
-    rest = LEAST_SLOPE * points
-    return LEAST_SLOPE, float(brentq(lambda a: (expit(rest + a) - y).sum(), -50.0, 50.0))
+    rest = MIN_SLOPE * points
+    return MIN_SLOPE, float(brentq(lambda a: (expit(rest + a) - y).sum(), -50.0, 50.0))
 
 
 def met(value: np.ndarray, condition: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The model that any deep one must beat: logistic regression on last values and trends."""
+"""The baseline that a deep model must beat: logistic regression on last values and trends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sepsis.models.base import WindowClassifier, probabilities
 from sepsis.models.state import Stored
 
 C_GRID = (0.001, 0.01, 0.1, 1.0, 10.0)  # strongest penalty first: it wins a draw
-MOST_SD = 5.0  # two values a minute apart can make any slope; farther out than this counts no more
+MAX_SD = 5.0  # two values a minute apart can make any slope; farther out than this counts no more
 
 
 class Logistic(WindowClassifier):
@@ -77,13 +77,11 @@ class Logistic(WindowClassifier):
         return self
 
     def predict_proba(self, X: Windows) -> np.ndarray:
-        """Probabilities, shape (B, 2); a window without values is given the training means."""
         self._check_concepts(X)
         features = self._scaled(window_features(X, self.trend_h, self.recency))
         return probabilities(features, self.coef_, self.intercept_)
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """(arrays, facts): the coefficients and the statistics of the features."""
         check_is_fitted(self, "coef_")
         arrays = {
             "mean": self.mean_,
@@ -94,10 +92,9 @@ class Logistic(WindowClassifier):
         return arrays, {"concepts": list(self.concepts_), "C": self.C_}
 
     def restore(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]):
-        """Set what `fit` would have set; returns self."""
         stored = Stored(self.name, arrays, facts)
         if not 0 < self.trend_h < np.inf:
-            raise stored.wrong("trend_h", "no number of hours", "hours, above 0")
+            raise stored.wrong("trend_h", "not a number of hours", "hours, above 0")
         self.classes_ = np.array([0, 1])
         self.concepts_, self.C_ = stored.concepts(), stored.number("C", least=0.0, most=np.inf)
         size = (len(self.concepts_) * (4 if self.recency else 3),)
@@ -109,7 +106,7 @@ class Logistic(WindowClassifier):
 
     def _scaled(self, features: np.ndarray) -> np.ndarray:
         z = (features - self.mean_) / self.sd_
-        return np.where(np.isnan(z), 0.0, np.clip(z, -MOST_SD, MOST_SD))
+        return np.where(np.isnan(z), 0.0, np.clip(z, -MAX_SD, MAX_SD))
 
     def _precision(self, coef: np.ndarray, intercept: float, X: Windows, y) -> float:
         features = self._scaled(window_features(X, self.trend_h, self.recency))

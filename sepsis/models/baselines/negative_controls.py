@@ -1,9 +1,9 @@
 """
-Models that know no physiology: the hour, how much was charted, how long ago, and who was admitted.
+Negative controls: the hour, how much was charted, how long ago, and who was admitted.
 
 Each is a logistic regression on splines of one or two numbers. Where one of them separates cases from
-controls, part of every other model's score may be that: a model that does not beat them has learned
-when and how often nurses chart, or whom they admit, and nothing about the course of the disease.
+controls, part of every other model's performance may be the same: a model that does not beat it has
+learned when and how often staff chart, or whom they admit, and nothing about the course of the disease.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sepsis.models.baselines.windows import last_time, last_value
 from sepsis.models.state import Stored
 
 log = logging.getLogger("sepsis.models")
-MOST_KNOTS = 1_000  # of a stored spline
+MAX_KNOTS = 1_000  # of a stored spline
 # quantiles of the first and last knot: the least and the greatest number would be two patients' own
 OUTER = (0.05, 0.95)
 DIGITS = 3  # significant, of every knot, for the same reason
@@ -83,8 +83,8 @@ class FewNumbers(WindowClassifier):
         if self.n_knots < 2 or not self.C > 0:
             found = f"n_knots = {self.n_knots}, C = {self.C}"
             raise SettingsError(f"[models.{self.name}]", found, "n_knots from 2, C above 0")
-        if self.n_knots > MOST_KNOTS:
-            raise SettingsError(f"[models.{self.name}]", f"n_knots = {self.n_knots}", f"at most {MOST_KNOTS}")
+        if self.n_knots > MAX_KNOTS:
+            raise SettingsError(f"[models.{self.name}]", f"n_knots = {self.n_knots}", f"at most {MAX_KNOTS}")
         y = self._check_classes(y)
         self.concepts_ = tuple(X.concepts)
         columns = self.numbers_of(X).T
@@ -107,12 +107,10 @@ class FewNumbers(WindowClassifier):
         return self
 
     def predict_proba(self, X: Windows) -> np.ndarray:
-        """Probabilities, shape (B, 2)."""
         self._check_concepts(X)
         return probabilities(self._features(self.numbers_of(X).T), self.coef_, self.intercept_)
 
     def notes(self) -> list[str]:
-        """Which of the numbers were not there to learn from."""
         check_is_fitted(self, "coef_")
         unknown = [n for n, knots in zip(self.numbers, self.knots_, strict=True) if not len(knots)]
         if not unknown:
@@ -121,7 +119,6 @@ class FewNumbers(WindowClassifier):
         return [f"the training windows hold no {' and no '.join(unknown)}{left}."]
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """(arrays, facts): knots, fills and coefficients."""
         check_is_fitted(self, "coef_")
         arrays = {"coef": self.coef_, "intercept": np.array([self.intercept_])}
         for k, (knots, fill) in enumerate(zip(self.knots_, self.fill_, strict=True)):
@@ -129,7 +126,6 @@ class FewNumbers(WindowClassifier):
         return arrays, {"concepts": list(self.concepts_), "gap_counts": self.gap_counts_.tolist()}
 
     def restore(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]):
-        """Set what `fit` would have set; returns self."""
         stored = Stored(self.name, arrays, facts)
         self.classes_ = np.array([0, 1])
         self.concepts_ = stored.concepts()
@@ -142,8 +138,8 @@ class FewNumbers(WindowClassifier):
         self.knots_, self.fill_ = [], []
         for k in range(len(self.numbers)):
             knots = stored.array(f"knots.{k}", (-1,))
-            if len(knots) > MOST_KNOTS or not (np.diff(knots) > 0).all():
-                raise stored.wrong(f"knots.{k}", "out of order, or too long", f"at most {MOST_KNOTS}, rising")
+            if len(knots) > MAX_KNOTS or not (np.diff(knots) > 0).all():
+                raise stored.wrong(f"knots.{k}", "out of order, or too long", f"at most {MAX_KNOTS}, rising")
             width = 0 if len(knots) < 2 else len(knots) + 1
             self.knots_.append(knots)
             self.fill_.append(stored.array(f"fill.{k}", (width,)))
@@ -167,7 +163,6 @@ class FewNumbers(WindowClassifier):
 
 
 def _knots(number: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Rounded quantiles, each once, ascending."""
     return np.unique([float(f"{one:.{DIGITS}g}") for one in np.quantile(number, at)])
 
 
@@ -182,7 +177,7 @@ def _spline(number: np.ndarray, knots: np.ndarray) -> np.ndarray:
 
 class Clock(FewNumbers):
     """
-    The risk at an hour of the stay, whoever the patient is.
+    The risk at an hour of the stay, the same for every patient.
 
     Reads the hours since ICU admission (`end_h`) and no value. Where it separates cases from controls, the
     cohort leaks the length of stay.
@@ -192,13 +187,12 @@ class Clock(FewNumbers):
     numbers = ("hours since admission",)
 
     def numbers_of(self, X: Windows) -> np.ndarray:
-        """Hours since admission, shape (B, 1)."""
         return X.end_h[:, None]
 
 
 class ObservationCount(FewNumbers):
     """
-    The risk at a number of charted values, whatever they are.
+    The risk at a number of charted values.
 
     Values of one variable at one time count once; the logarithm is used, as counts spread widely.
     """
@@ -207,15 +201,14 @@ class ObservationCount(FewNumbers):
     numbers = ("observations",)
 
     def numbers_of(self, X: Windows) -> np.ndarray:
-        """Logarithm of one more than the values in the window, shape (B, 1)."""
         return np.log1p(np.diff(X.offsets).astype(float))[:, None]
 
 
 class LastLab(FewNumbers):
     """
-    The risk at so many hours since the last laboratory value, whatever it was.
+    The risk at a time since the last laboratory value.
 
-    Blood is drawn when somebody is worried: the delay tells of the staff, not of the disease.
+    Blood is drawn when staff are worried: the delay describes them, not the disease.
     """
 
     name = "last_lab"
@@ -223,7 +216,6 @@ class LastLab(FewNumbers):
     numbers = ("hours since the last laboratory value",)
 
     def numbers_of(self, X: Windows) -> np.ndarray:
-        """Hours since the last laboratory value, shape (B, 1); NaN if the window has none."""
         return (X.end_h - last_time(X, *LABORATORY))[:, None]
 
 
@@ -231,7 +223,7 @@ class Demographics(FewNumbers):
     """
     The risk of an age and sex, the same at every hour of the stay.
 
-    Reads the variables `age` (years) and `female` (1 or 0), which stand in the windows as values known from
+    Reads the variables `age` (years) and `female` (1 or 0), which the windows hold as values known from
     admission on (`sepsis.events.model_inputs`). An export without them leaves a constant risk, and the
     model card says so.
     """
@@ -241,5 +233,4 @@ class Demographics(FewNumbers):
     numbers = ("age", "sex")
 
     def numbers_of(self, X: Windows) -> np.ndarray:
-        """Age and sex, shape (B, 2)."""
         return np.stack([last_value(X, name) for name in self.reads], axis=1)

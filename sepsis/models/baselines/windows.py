@@ -70,15 +70,15 @@ def lowest_of(X: Windows, owner: np.ndarray, value: np.ndarray) -> np.ndarray:
     return lowest
 
 
-def carried_value(X: Windows, *names: str, hours: float) -> np.ndarray:
+def filled_value(X: Windows, *names: str, hours: float) -> np.ndarray:
     """
-    The named variables' value in force at the time of every observation, shape (N,).
+    The named variables' value at the time of every observation, filled forward (LOCF), shape (N,).
 
     The latest one of the same window charted then or less than `hours` before; NaN if there is none.
     """
     owner, number = owners(X), np.arange(len(X.value))
     latest = np.maximum.accumulate(np.where(is_any(X, names), number, -1))
-    # all observations of one time know each other: read at the last one of them
+    # simultaneous observations share what is known at their time
     ends = np.ones(len(number), bool)
     ends[:-1] = (owner[1:] != owner[:-1]) | (X.time_h[1:] != X.time_h[:-1])
     latest = latest[np.flatnonzero(ends)[np.cumsum(ends) - ends]]
@@ -97,7 +97,7 @@ def value_in_force(X: Windows, name: str, *, hours: float) -> np.ndarray:
 
 
 def _recent(X: Windows, names: Sequence[str], hours: float) -> tuple[np.ndarray, np.ndarray]:
-    """(window, position among the observations) of what was charted of the named variables."""
+    """(window, position among the observations) of the named variables in the last hours."""
     owner = owners(X)
     at = np.flatnonzero(is_any(X, names) & (X.time_h > X.end_h[owner] - hours))
     return owner[at], at

@@ -16,54 +16,11 @@ import numpy as np
 from tslearn.metrics import cdist_dtw
 from tslearn.utils import to_time_series_dataset
 
-from sepsis.core.jit import kernel
 from sepsis.models.dtw.neighbours import Neighbours, offer
 from sepsis.models.dtw.series import NO_SUBJECT, Queries, Train
 from sepsis.models.dtw.sweep import Warping, lanes_of, sweep
 
-__all__ = ["Neighbours", "dtw_distance", "nearest"]
-
-
-def dtw_distance(x, y, radius: int | None = None) -> float:
-    """
-    DTW distance of two univariate series.
-
-    Parameters
-    ----------
-    x, y : array_like, shapes (n,) and (m,)
-        Finite, at least one value each.
-    radius : int, optional
-        Sakoe-Chiba band taken literally: only cells with |i - j| <= radius. None: no band.
-
-    Returns
-    -------
-    distance : float
-        Root of the summed squared differences; infinite if the band admits no path.
-
-    Raises
-    ------
-    ValueError
-        If a series is empty or has a value that is not finite, or the radius is negative.
-
-    References
-    ----------
-    Sakoe and Chiba, IEEE Trans. ASSP 26 (1978) 43-49, doi:10.1109/TASSP.1978.1163055.
-
-    Examples
-    --------
-    >>> dtw_distance([0.0, 1.0, 2.0], [0.0, 2.0])
-    1.0
-    """
-    x, y = (np.ascontiguousarray(s, dtype=float) for s in (x, y))
-    if x.ndim != 1 or y.ndim != 1 or not len(x) or not len(y):
-        raise ValueError(
-            f"DTW needs two univariate series of at least one value, not {x.shape} and {y.shape}."
-        )
-    if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise ValueError("DTW needs finite values; fill or cut the gaps first.")
-    if radius is not None and radius < 0:
-        raise ValueError(f"The radius of a band is 0 or more, not {radius}.")
-    return float(np.sqrt(_banded(x, y, len(x) + len(y) if radius is None else int(radius))))
+__all__ = ["Neighbours", "nearest"]
 
 
 def nearest(
@@ -97,8 +54,8 @@ def nearest(
         (as in scikit-learn's `nan_euclidean_distances`). Two series without such a channel are no
         neighbours. The result then has C = 1.
     radius_h : int, optional
-        Band on the hour: row i may meet row j only if |i - j| <= radius_h. A series that is longer, or
-        shorter, by more than that is no neighbour.
+        Sakoe-Chiba band on the hour (doi:10.1109/TASSP.1978.1163055): row i may meet row j only if
+        |i - j| <= radius_h. A series that is longer, or shorter, by more than that is no neighbour.
     kernel : "auto", "vector" or "plain"
         Vector instructions where they compile, or plain loops. The results are the same to the bit.
 
@@ -121,14 +78,6 @@ def nearest(
 
 
 def _check_options(backend: str, metric: str, radius_h: int | None, kernel: str) -> None:
-    """
-    Refuse what there is not.
-
-    Raises
-    ------
-    ValueError
-        Naming the option.
-    """
     for name, value, known in (
         ("backend", backend, ("numba", "tslearn")),
         ("metric", metric, ("independent", "dependent")),
@@ -143,7 +92,6 @@ def _check_options(backend: str, metric: str, radius_h: int | None, kernel: str)
 
 
 def _nearest_by_tslearn(queries: Queries, train: Train, length_normalise: bool, found: Neighbours) -> None:
-    """`nearest` by tslearn's own distances, into `found`."""
     own = (queries.subject_id[:, None] == train.subject_id) & (queries.subject_id[:, None] != NO_SUBJECT)
     train_length = np.diff(train.series.offsets)
     for p, c in np.ndindex(queries.measured.shape[1:]):
@@ -165,7 +113,7 @@ def _nearest_by_tslearn(queries: Queries, train: Train, length_normalise: bool, 
 
 
 def _dependent_by_tslearn(queries: Queries, train: Train, length_normalise: bool, found: Neighbours) -> None:
-    """`_nearest_by_tslearn` for one path through all channels, those that both sides measured."""
+    """`_nearest_by_tslearn` with one path through all channels that both sides measured."""
     train_length = np.diff(train.series.offsets)
     n_channels = train.series.n_channels
     for b, p in np.argwhere(queries.length > 0):
@@ -181,21 +129,3 @@ def _dependent_by_tslearn(queries: Queries, train: Train, length_normalise: bool
             distances /= np.sqrt(queries.length[b, p] + train_length)
         for n in np.flatnonzero(~own):
             offer(np.float32(distances[n]), n, train.vote_weight, *(part[b, p, 0] for part in found))
-
-
-@kernel
-def _banded(x, y, radius):
-    """Summed squares along the best path inside the band, in float64."""
-    row = np.full(len(y) + 1, np.inf)
-    row[0] = 0.0
-    for i in range(len(x)):
-        corner = row[0]
-        row[0] = np.inf
-        for j in range(len(y)):
-            above = row[j + 1]
-            if abs(i - j) <= radius:
-                row[j + 1] = min(above, row[j], corner) + (x[i] - y[j]) ** 2
-            else:
-                row[j + 1] = np.inf
-            corner = above
-    return row[len(y)]

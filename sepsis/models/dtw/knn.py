@@ -1,5 +1,5 @@
 """
-DTW k-NN: one nearest-neighbour classifier for each variable, their votes combined.
+DTW k-NN: one nearest-neighbour classifier for each variable, with their votes combined.
 
 Moor et al. 2019 describe the ensemble; k, the vote and the combination are in no source, so they are
 options here, to be chosen on the validation split, or by leaving one subject out on the training split.
@@ -75,8 +75,8 @@ class DTWKNN(WindowClassifier):
         for each case). Each control kept then votes for all it stands for, so that shares of cases
         stay on the scale of the full prevalence.
     exclude_same_subject : bool
-        Pass over training windows of the query's own subject. Without it a training stay finds
-        itself, and other stays of one patient find each other.
+        Leave out training windows of the query's own subject. Otherwise a training stay finds itself,
+        and stays of one patient find each other.
     keep_ids : bool
         False: training stays are numbered from 0 and their subjects forgotten once `fit` is done. The
         series are kept, and are still patients' data. Needs `exclude_same_subject=False`, because
@@ -104,7 +104,7 @@ class DTWKNN(WindowClassifier):
         numbers from 0 and no subjects.
     stack_ : Stack or None
     selection_ : Selection or None
-        On what grounds k and channels were chosen; not stored with the model.
+        How k and channels were chosen; not stored with the model.
     prevalence_ : float
         Share of cases among all training windows.
 
@@ -223,28 +223,7 @@ class DTWKNN(WindowClassifier):
         return np.stack([1.0 - risk, risk], axis=1)
 
     def predict_earlier(self, X: Windows, end_h) -> tuple[np.ndarray, np.ndarray | None]:
-        """
-        Risks of the same stays at several earlier times, in one sweep over each query.
-
-        Parameters
-        ----------
-        X : Windows, length B
-            Up to the latest time wanted.
-        end_h : array_like, shape (B, H)
-            Prediction times in hours since ICU admission, none later than the windows' own.
-
-        Returns
-        -------
-        risk : ndarray, shape (B, H)
-            Equal to `predict_proba(X.until(end_h[:, k]))[:, 1]`, at little more than the cost of one k.
-            NaN where `end_h` is NaN or before the window's start: there is no history to compare.
-        risk_sd : None
-
-        Raises
-        ------
-        ValueError
-            If a time is later than the end of its window.
-        """
+        """See `WindowClassifier.predict_earlier`: one sweep a query, at about the cost of one column."""
         end_h = np.asarray(end_h, dtype=float)
         if (end_h - LOOKBACK_H > X.start_h[:, None]).any():
             return super().predict_earlier(X, end_h)  # cut at both ends: these are no prefixes
@@ -282,7 +261,7 @@ class DTWKNN(WindowClassifier):
 
     def neighbours_frame(self, X) -> pd.DataFrame:
         """
-        The neighbours as a table: why a risk is what it is.
+        The neighbours as a table: what a risk rests on.
 
         Reads    windows, or series in tslearn's manner
         Writes   stay_id, concept, rank (from 1), neighbour_stay_id, distance, is_case, stands_for
@@ -307,17 +286,16 @@ class DTWKNN(WindowClassifier):
         )
 
     def _stays_of(self, stay_id: np.ndarray) -> np.ndarray:
-        """Stays by their own ids where the codes are known."""
         return stay_id if self.ids_ != CODED or self.codes_ is None else self.codes_.stays(stay_id)
 
     def stream(self, subject_id: int | None = None) -> LiveStay:
         """
-        A live stay: `push` what was charted in each hour, get the risk after it.
+        A live stay: `push` the values charted in each hour to get the risk after it.
 
         Parameters
         ----------
         subject_id : int, optional
-            Whose stay it is, so that `exclude_same_subject` can be kept.
+            The patient, for `exclude_same_subject`.
         """
         check_is_fitted(self, "train_")
         subject = int(NO_SUBJECT)
@@ -334,7 +312,6 @@ class DTWKNN(WindowClassifier):
         )  # fmt: skip
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """(arrays, facts): the training series and what goes with them."""
         check_is_fitted(self, "train_")
         arrays = {
             "values": self.train_.series.values,
@@ -361,17 +338,7 @@ class DTWKNN(WindowClassifier):
         return arrays, facts
 
     def restore(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]):
-        """
-        Set what `fit` would have set; returns self.
-
-        Nothing is copied: arrays that are memory-mapped stay on disk. Each is read once, in parts, to see
-        that no kernel would leave it.
-
-        Raises
-        ------
-        ExportError
-            If an array or fact is missing, unknown, or not what the others need it to be.
-        """
+        """Nothing is copied: memory-mapped arrays stay on disk, each read once, in parts, to check it."""
         held = stored_neighbours(self.name, arrays, facts, self.get_params(deep=False))
         self.concepts_, self.channels_ = held.concepts, held.channels
         self.reader_ = Reader(self.concepts_, self.channels_, held.standardiser)
@@ -404,7 +371,6 @@ class DTWKNN(WindowClassifier):
         return made
 
     def recognising(self, codes: Pseudonyms) -> DTWKNN:
-        """The same model, which passes over a person's own stays when asked about people of that export."""
         if self.ids_ != CODED:
             return self
         made = copy(self)
@@ -412,7 +378,6 @@ class DTWKNN(WindowClassifier):
         return made
 
     def stores_of_patients(self) -> list[str]:
-        """The series of the training stays, and under what ids."""
         check_is_fitted(self, "train_")
         held = (
             f"`weights.safetensors` holds the hourly series of {len(self.y_):,} training stays themselves, "
@@ -420,7 +385,7 @@ class DTWKNN(WindowClassifier):
         )
         ids = {
             CLEAR: "and the stay and subject ids in clear.",
-            CODED: "and coded ids of stay and person, which only who has the export can tell.",
+            CODED: "and coded ids of stay and person, which only the export can resolve.",
             NO_IDS: "and no id of a stay or a person.",
         }[self.ids_]
         how = (
@@ -430,7 +395,7 @@ class DTWKNN(WindowClassifier):
         return [f"{held}, {ids}", how]
 
     def coded_subjects(self, subject_id: np.ndarray) -> np.ndarray:
-        """People as they stand among the training stays, shape (N,)."""
+        """Subjects as the training stays name them, shape (N,)."""
         if self.ids_ != CODED:
             return subject_id
         if self.codes_ is None:
@@ -438,7 +403,6 @@ class DTWKNN(WindowClassifier):
         return self.codes_.of_subjects(subject_id)
 
     def _check_outcomes(self, X, y) -> np.ndarray:
-        """`y` as integers, one for each of X, both classes present."""
         y = np.asarray(y)
         if len(y) != len(X):
             raise ValueError(f"dtw_knn: {len(X)} windows, but {len(y)} outcomes.")
@@ -471,18 +435,15 @@ class DTWKNN(WindowClassifier):
         return train._replace(series=series, measured=train.measured[:, chosen.channels])
 
     def _without_ids(self, train: Train) -> Train:
-        """The train set with nothing left that says whose the series are, if that is asked for."""
         if self.keep_ids:
             return train
         self.stay_id_ = np.arange(len(self.stay_id_))
         return train._replace(subject_id=np.full(len(train.subject_id), NO_SUBJECT))
 
     def _n_votes(self) -> int:
-        """Shares of cases that are combined into a risk."""
         return 1 if self.metric == "dependent" else len(self.channels_)
 
     def _queries(self, X, end_h: np.ndarray | None) -> Queries:
-        """What to ask of the training series; `end_h` None asks for whole windows."""
         check_is_fitted(self, "train_")
         if isinstance(X, Windows) and self.reader_.standardiser is not None:
             self._check_concepts(X)
@@ -492,7 +453,6 @@ class DTWKNN(WindowClassifier):
         return queries._replace(subject_id=np.full_like(queries.subject_id, NO_SUBJECT))
 
     def _nearest(self, queries: Queries, train: Train, k: int) -> dtw.Neighbours:
-        """The sweep with the model's settings."""
         return dtw.nearest(
             queries,
             train,
@@ -530,13 +490,13 @@ class DTWKNN(WindowClassifier):
         return average_share(shares, self.channel_weight_, self.prevalence_)
 
     def _weights_by_precision(self, X, y) -> np.ndarray:
-        """Weights of the variables by their precision on validation windows; an abstainer says prevalence."""
+        """Weights of the variables by their precision on validation windows; a gap is the prevalence."""
         shares = self._shares(X, None)[0][:, 0]
         shares = np.where(np.isnan(shares), self.prevalence_, shares)
         return precision_above_chance(shares, np.asarray(y).astype(int))
 
 
 def _digest(train: Train, n: int) -> bytes:
-    """Something of a train series to sort by that says nothing of its id."""
+    """A sort key of a training series that says nothing of its id."""
     whole = np.ascontiguousarray(train.series.one(n)).tobytes()
     return hashlib.blake2b(whole + train.measured[n].tobytes(), digest_size=16).digest()

@@ -110,7 +110,6 @@ class LiveStay:
         return self._risk()
 
     def _of_the_hour(self, values) -> list[np.ndarray]:
-        """The charted values of each of the model's concepts, in the order of time."""
         concepts = self._reader.concepts
         if isinstance(values, Mapping):
             given = [np.atleast_1d(np.asarray(values.get(name, []), dtype=float)) for name in concepts]
@@ -129,7 +128,6 @@ class LiveStay:
         return [one[~np.isnan(one)] for one in given]
 
     def _risk(self) -> float:
-        """Ask the training series about the stay so far: by its newest row where a stream can."""
         if self._stream is not None:
             found = self._stream.push(self._rows[-1, : len(self._filled)], self._measured)
         else:
@@ -137,7 +135,6 @@ class LiveStay:
         return float(self._combined(case_share(found, self._train.vote_weight))[0, 0])
 
     def _nearest_to_all(self) -> Neighbours:
-        """The whole sweep again."""
         queries = Queries(
             series=Series(self._rows, np.array([0, self.n_hours]), len(self._filled)),
             length=np.array([[self.n_hours]]),

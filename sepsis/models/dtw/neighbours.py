@@ -78,7 +78,6 @@ def offer(candidate, n, vote_weight, distance, index, ties):
 
 @kernel
 def _are_compared(queries, train, b, p, c, n, n_common, lane):
-    """Whether both measured the channel, or any if one distance is for all, and are two people's."""
     if queries.subject_id[b] != NO_SUBJECT and queries.subject_id[b] == train.subject_id[n]:
         return False
     if len(n_common):

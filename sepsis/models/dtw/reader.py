@@ -1,5 +1,5 @@
 """
-What comes in: windows or tslearn's arrays, read the way the training data was.
+Windows or tslearn's arrays, read as the training data was.
 """
 
 from __future__ import annotations
@@ -50,18 +50,10 @@ class Reader:
     @classmethod
     def of(cls, X, channels) -> Reader:
         """
-        For training data; statistics are learned from all of it.
+        For training data, whose statistics are learned from all of it.
 
-        Parameters
-        ----------
-        X : Windows, or series in tslearn's manner
-        channels : str, or sequence of str
-            Variables to keep; any single text keeps all.
-
-        Raises
-        ------
-        SettingsError
-            If a variable is not in the windows, or names are given for arrays, which have none.
+        `channels` names the variables to keep; any single text keeps all. SettingsError for a variable
+        that the windows lack, or names given for arrays.
         """
         if isinstance(X, Windows):
             concepts = tuple(X.concepts)
@@ -141,7 +133,6 @@ def channels_of(series: Series, columns: np.ndarray) -> Series:
 
 
 def _named(channels, concepts: tuple[str, ...]) -> tuple[str, ...]:
-    """The variables asked for, in the windows' order."""
     if isinstance(channels, str):
         return concepts
     for name in channels:

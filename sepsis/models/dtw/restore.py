@@ -1,8 +1,8 @@
 """
-The stored neighbours of DTW k-NN, held together before a kernel reads them.
+What a stored DTW k-NN holds, checked before a kernel reads it.
 
-The kernels take places from the arrays themselves (`offsets`) and do not look again: so every place,
-length and count is compared here with what it points into.
+The kernels take positions from the arrays themselves (`offsets`) and do not check them again: every position,
+length and count is compared here with the array it points into.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def stored_neighbours(
     _check_settings(stored, settings)
     concepts, channels = stored.concepts(), stored.concepts("channels")
     if tuple(one for one in concepts if one in channels) != channels:
-        raise stored.wrong("channels", "no part of the concepts in their order", "some of the concepts")
+        raise stored.wrong("channels", "not some of the concepts in their order", "some of the concepts")
     n_channels = len(channels)
     train, y = _train(stored, n_channels)
     n = len(y)
@@ -68,7 +68,7 @@ def stored_neighbours(
         raise stored.wrong("k", "out of range", f"a whole number from 1 to {n}")
     ids = stored.fact("ids", str, default=CLEAR)
     if ids not in (CLEAR, CODED, NO_IDS):
-        raise stored.wrong("ids", "of no known kind", ", ".join((CLEAR, CODED, NO_IDS)))
+        raise stored.wrong("ids", "unknown", ", ".join((CLEAR, CODED, NO_IDS)))
     held = Neighbours(
         concepts=concepts,
         channels=channels,
@@ -98,11 +98,10 @@ def _check_settings(stored: Stored, settings: dict[str, Any]) -> None:
 
 
 def _train(stored: Stored, n_channels: int) -> tuple[Train, np.ndarray]:
-    """The series with what goes with each, and their classes."""
     offsets = stored.array("offsets", (-1,), "int64", least=0)
     n = len(offsets) - 1
     if n < 1 or offsets[0] != 0 or not (np.diff(offsets) >= 1).all():
-        raise stored.wrong("offsets", "no list of places that begins at 0 and rises", "one series or more")
+        raise stored.wrong("offsets", "not a rising list that begins at 0", "one series or more")
     padded = -(-n_channels // LANES) * LANES
     values = stored.array("values", (int(offsets[-1]), padded), "float32")
     measured = stored.array("measured", (n, n_channels), "bool", least=0, most=1)

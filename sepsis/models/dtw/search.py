@@ -87,7 +87,6 @@ def _is_own_row(queries, b, p, c, x, x_step):
 
 @kernel
 def _any_asking(measured, b, c):
-    """Whether any prefix of query b measured channel c."""
     for p in range(measured.shape[1]):  # noqa: SIM110 - numba has no generators in any()
         if measured[b, p, c]:
             return True
@@ -96,7 +95,6 @@ def _any_asking(measured, b, c):
 
 @kernel
 def _any_measured(measured, members, c):
-    """Whether any of some train series measured channel c."""
     for n in members:  # noqa: SIM110 - numba has no generators in any()
         if measured[n, c]:
             return True
@@ -113,7 +111,6 @@ def _longest(offsets, members):
 
 @kernel
 def _x_step(queries, begin, end):
-    """Floats a channel of the longest query takes up, see `lay_query`."""
     longest = _longest(queries.series.offsets, np.arange(begin, end))
     return longest + ROWS + queries.length.shape[1]  # `four_rows` may begin at the last row
 

@@ -23,7 +23,7 @@ QUERIES_AT_ONCE = 256  # bounds the memory of the neighbours kept: 256 x 44 x 50
 @dataclass(frozen=True, eq=False)
 class Selection:
     """
-    What leave-one-subject-out chose, and on what grounds.
+    What leaving one subject out chose, and the scores behind it.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ def out_of_subject_shares(
     Parameters
     ----------
     train : Train, length N
-        Windows of nobody in particular (`NO_SUBJECT`) are subjects of their own.
+        Windows without a subject (`NO_SUBJECT`) are subjects of their own.
     candidates : sequence of int
         Every k wanted, ascending.
     nearest : callable
@@ -82,7 +82,7 @@ def out_of_subject_shares(
 
 
 def own_subjects(subject_id: np.ndarray) -> np.ndarray:
-    """Subjects numbered from 0, each window of nobody in particular being one of its own."""
+    """Subjects numbered from 0, each window without a subject being one of its own."""
     known = subject_id != NO_SUBJECT
     numbered = np.unique(subject_id, return_inverse=True)[1].astype(np.int64)
     return np.where(known, numbered, len(subject_id) + np.arange(len(subject_id)))

@@ -1,8 +1,8 @@
 """
 From windows, or from tslearn's arrays, to the gap-free packed series that DTW reads.
 
-Windows are binned by the hour, standardised, and filled forward; before a variable's first value
-stands 0, the training mean. Nothing looks ahead, so an early prefix of a window is the window as it
+Windows are binned by the hour, standardised, and filled forward; 0, the training mean, stands in before
+a variable's first value. Nothing looks ahead, so an early prefix of a window is the window as it
 was then, except for its last hour, which is seen only in part and is kept apart (`Queries.last`).
 """
 
@@ -163,8 +163,8 @@ def queries_of_windows(X: Windows, end_h: np.ndarray, columns: np.ndarray) -> Qu
         length[:, p] = np.where(exists[:, p], [len(s) for s in steps], 0)
         newest = np.stack([s[-1] for s in steps])[:, columns]
         before = series.offsets[:-1] + np.maximum(length[:, p] - 2, 0)
-        carried = np.where(length[:, p, None] > 1, series.values[before, : len(columns)], 0.0)
-        last[:, p, : len(columns)] = np.where(np.isnan(newest), carried, newest)
+        filled = np.where(length[:, p, None] > 1, series.values[before, : len(columns)], 0.0)
+        last[:, p, : len(columns)] = np.where(np.isnan(newest), filled, newest)
         measured[:, p] = measured_channels(then)[:, columns]
     return Queries(series, length, last, measured, X.subject_id.astype(np.int64))
 
@@ -216,14 +216,14 @@ def standardised(X: Windows, standardiser: Standardiser) -> Windows:
 
 
 def _filled(steps: list[np.ndarray], columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All steps one after the other, the last value carried on, 0 before the first; and the lengths."""
+    """All steps one after the other, filled forward, 0 before the first value; and the lengths."""
     length = np.array([len(s) for s in steps])
     grid = np.concatenate([s[:, columns] for s in steps])
     begin = np.repeat(np.concatenate([[0], np.cumsum(length)[:-1]]), length)
     seen = np.where(np.isnan(grid), np.int32(-1), np.arange(len(grid), dtype=np.int32)[:, None])
     np.maximum.accumulate(seen, axis=0, out=seen)
-    carried = np.take_along_axis(grid, np.maximum(seen, 0), axis=0)
-    return np.where(seen >= begin[:, None], carried, 0.0), length
+    filled = np.take_along_axis(grid, np.maximum(seen, 0), axis=0)
+    return np.where(seen >= begin[:, None], filled, 0.0), length
 
 
 def _packed(values: np.ndarray, length: np.ndarray) -> Series:

@@ -1,5 +1,5 @@
 """
-Whether the settings of DTW k-NN make sense, before hours of work.
+The settings of DTW k-NN, checked before hours of work.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WHERE = "[models.dtw_knn]"
 
 
 def wrong(found: str, expected: str = "", todo: str = "") -> SettingsError:
-    """A setting of this model that makes no sense."""
+    """The error about a setting of this model."""
     return SettingsError(WHERE, found, expected, todo)
 
 

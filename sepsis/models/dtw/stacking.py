@@ -95,7 +95,6 @@ def _strength(x, y, mass, subject_id) -> float:
 
 
 def _loss(C: float, x, y, mass, seen, held) -> float:
-    """Summed log loss on `held` of a regression fitted on `seen`."""
     fitted = LogisticRegression(C=C, max_iter=5000).fit(x[seen], y[seen], sample_weight=mass[seen])
     risk = fitted.predict_proba(x[held])[:, 1]
     return float(log_loss(y[held], risk, labels=[0, 1], sample_weight=mass[held], normalize=False))

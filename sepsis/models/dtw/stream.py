@@ -108,28 +108,6 @@ class Stream:
         np.sqrt(found.distance, out=found.distance)
         return found
 
-    def state(self) -> dict[str, np.ndarray]:
-        """Copies of what grew with the rows; goes with the same train set and kernel only."""
-        return {"n_rows": np.array(self.n_rows), "rows": self._rows.copy()}
-
-    def restore(self, state: dict[str, np.ndarray]) -> Stream:
-        """
-        Go on from `state`; returns self.
-
-        Raises
-        ------
-        ValueError
-            If it is of another train set or another kernel.
-        """
-        if state["rows"].shape != self._rows.shape:
-            raise ValueError(
-                f"DTW stream: a state of {len(state['rows'])} cells, this train set and kernel need "
-                f"{len(self._rows)}; restore it where it was made."
-            )
-        self.n_rows = int(state["n_rows"])
-        self._rows[:] = state["rows"]
-        return self
-
 
 def _aligned(size: int) -> np.ndarray:
     room = np.empty(int(size) + 16, np.float32)

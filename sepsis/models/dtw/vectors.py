@@ -60,7 +60,6 @@ def wants_vectors(lanes: types.Type) -> bool:
 
 
 def _address(context, builder, array_type, array, index, vector):
-    """Pointer to a vector at a flat index of a contiguous float32 array."""
     data = make_array(array_type)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
 

@@ -12,7 +12,7 @@ from sepsis.events.model_inputs import RATES
 from sepsis.events.vocabulary import load_vocabulary
 from sepsis.labels import sofa_points as label_points
 from sepsis.models.baselines.bedside import NEWS2, QSOFA, SIRS, WindowSOFA
-from sepsis.models.baselines.bedside_score import LEAST_SLOPE, rising_logistic
+from sepsis.models.baselines.bedside_score import MIN_SLOPE, rising_logistic
 from sepsis.models.registry import entry_of
 from tests.models.made_up import made_up_windows
 from tests.oracles import clinical as oracle
@@ -257,7 +257,7 @@ def test_the_curve_is_calibrated_in_the_large():
         slope, intercept = rising_logistic(points, y.astype(int))
         risk = 1 / (1 + np.exp(-(slope * points + intercept)))
         assert risk.mean() == pytest.approx(y.mean(), abs=1e-4)
-        assert slope >= LEAST_SLOPE
+        assert slope >= MIN_SLOPE
 
 
 # --- against the pencil -------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tslearn.metrics import dtw as tslearn_dtw
 
-from sepsis.models.dtw.distance import Neighbours, dtw_distance, nearest
+from sepsis.models.dtw.distance import Neighbours, nearest
 from sepsis.models.dtw.series import (
     LANES,
     NO_SUBJECT,
@@ -59,22 +59,33 @@ def by_position(found, n_train):
     return out[..., :n_train]
 
 
-# --- the plain distance -------------------------------------------------------------------------
+# --- one pair -----------------------------------------------------------------------------------
+
+
+def dtw_distance(x, y, radius=None):
+    """The distance of two univariate series."""
+    found = nearest(queries_of_arrays([x]), train_of([y]), 1, radius_h=radius)
+    return float(found.distance[0, 0, 0, 0])
+
+
+def close(expected):
+    """Equal but for float32."""
+    return pytest.approx(expected, rel=1e-4, abs=1e-4)
 
 
 @settings(deadline=None)
 @given(x=tiny, y=tiny, slack=st.integers(0, 3))
 def test_the_distance_agrees_with_every_path_tried_in_turn(x, y, slack):
     radius = abs(len(x) - len(y)) + slack
-    assert dtw_distance(x, y, radius) == pytest.approx(oracle.distance_over_all_paths(x, y, radius))
-    assert dtw_distance(x, y) == pytest.approx(oracle.distance_over_all_paths(x, y))
-    assert oracle.distance(x, y) == pytest.approx(oracle.distance_over_all_paths(x, y))
+    assert dtw_distance(x, y, radius) == close(oracle.distance_over_all_paths(x, y, radius))
+    assert dtw_distance(x, y) == close(oracle.distance_over_all_paths(x, y))
+    assert oracle.distance(x, y) == close(oracle.distance_over_all_paths(x, y))
 
 
 @settings(deadline=None)
 @given(x=short, y=short)
 def test_the_distance_agrees_with_tslearn(x, y):
-    assert dtw_distance(x, y) == pytest.approx(tslearn_dtw(x, y), rel=1e-4, abs=1e-6)
+    assert dtw_distance(x, y) == close(tslearn_dtw(x, y))
 
 
 @settings(deadline=None)
@@ -82,7 +93,7 @@ def test_the_distance_agrees_with_tslearn(x, y):
 def test_a_band_on_equal_lengths_agrees_with_tslearn(pairs, radius):
     x, y = map(list, zip(*pairs, strict=True))
     other = tslearn_dtw(x, y, global_constraint="sakoe_chiba", sakoe_chiba_radius=radius)
-    assert dtw_distance(x, y, radius) == pytest.approx(other, rel=1e-4, abs=1e-6)
+    assert dtw_distance(x, y, radius) == close(other)
 
 
 def test_a_band_narrower_than_the_difference_in_length_admits_no_path():
@@ -100,25 +111,12 @@ def test_the_distance_is_the_root_and_not_the_square():
 def test_what_leaves_a_distance_as_it_is(x, y, where, times, shift):
     distance = dtw_distance(x, y)
     assert dtw_distance(x, x) == 0.0
-    assert dtw_distance(y, x) == pytest.approx(distance)
-    assert dtw_distance(x[::-1], y[::-1]) == pytest.approx(distance, abs=1e-9)
+    assert dtw_distance(y, x) == close(distance)
+    assert dtw_distance(x[::-1], y[::-1]) == close(distance)
     moved = dtw_distance(np.array(x) + shift, np.array(y) + shift)
-    assert moved == pytest.approx(distance, abs=1e-9)
+    assert moved == close(distance)
     where %= len(x)
     assert dtw_distance(x[:where] + [x[where]] * times + x[where:], x) == 0.0
-
-
-@pytest.mark.parametrize("bad", [[], [np.nan], [1.0, np.nan, 2.0], [np.inf], [[1.0], [2.0]]])
-def test_a_series_without_finite_values_is_refused(bad):
-    with pytest.raises(ValueError, match="DTW needs"):
-        dtw_distance([1.0, 2.0], bad)
-    with pytest.raises(ValueError, match="DTW needs"):
-        dtw_distance(bad, [1.0, 2.0])
-
-
-def test_a_negative_radius_is_refused():
-    with pytest.raises(ValueError, match="0 or more, not -1"):
-        dtw_distance([1.0], [1.0], radius=-1)
 
 
 # --- many at once -------------------------------------------------------------------------------

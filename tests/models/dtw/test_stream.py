@@ -32,20 +32,6 @@ def test_every_pushed_hour_is_the_batch_to_the_bit(kernel, normalise):
         assert stream.n_rows == queries.series.offsets[1]
 
 
-def test_a_stream_goes_on_from_a_stored_state():
-    queries, train = made_up(3, n_train=30)
-    rows = np.random.default_rng(0).normal(size=(6, 3))
-    stream = Stream(train, 4)
-    for row in rows[:3]:
-        stream.push(row)
-    later = Stream(train, 4).restore(stream.state())
-    for row in rows[3:]:
-        assert same(stream.push(row), later.push(row))
-    _, other = made_up(4, n_train=70)
-    with pytest.raises(ValueError, match="restore it where it was made"):
-        Stream(other, 4).restore(stream.state())
-
-
 @pytest.mark.parametrize("bad", [[1.0, 2.0], [1.0, np.nan, 2.0], [1e300, 0.0, 0.0]])
 def test_a_row_that_cannot_be_compared_is_refused_and_not_taken_in(bad):
     _, train = made_up(5)
