@@ -19,9 +19,7 @@ from sepsis.calibration.recalibration import Recalibration, fit_recalibration
 from sepsis.calibration.thresholds import Threshold, choose_thresholds
 from sepsis.models.artifact.files import checked
 
-METHOD = (
-    "platt"  # two coefficients: a validation split is too small for steps, and steps would be its patients
-)
+METHOD = "platt"  # two coefficients; the steps of an isotonic map would be single patients
 OLD = "the model folder is of an earlier format, which stored none"
 MAX_LOG_ODDS = 1e6
 STRICT = ConfigDict(strict=True, extra="forbid")
