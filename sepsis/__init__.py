@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Public name: where it lives. Imported when asked for, so that `import sepsis` waits for nothing.
+# Public name: its place. Imported on first use, so that `import sepsis` is quick.
 _PUBLIC = {
     "open_export": "sepsis.sources:open_export",
     "extract_events": "sepsis.events:extract_events",

@@ -93,7 +93,9 @@ def export_settings(
     kind: Annotated[
         str | None, Option(help="mimic-iii, mimic-iv, physionet-2019, physionet-2012, meds, eicu (detected).")
     ] = None,
-    limit: Annotated[int | None, Option(help="A seeded random subset of so many stays (PhysioNet).")] = None,
+    limit: Annotated[
+        int | None, Option(help="Read a seeded random subset of this many stays (PhysioNet).")
+    ] = None,
     engine: Annotated[
         str | None, Option(help="duckdb, postgres or spark, to read and join the export (by its place).")
     ] = None,

@@ -70,7 +70,7 @@ def test_a_mistake_is_one_message_and_a_documented_exit_code(tmp_path, arguments
         (OSError("read 3 bytes"), 2, "sepsis: files: incomplete, or cannot be read or written.\n"),
     ],
 )
-def test_whatever_stops_a_command_is_one_message(monkeypatch, capsys, raised, code, said):
+def test_an_interrupt_and_a_system_error_are_one_message(monkeypatch, capsys, raised, code, said):
     def stopped(*_, **__):
         raise raised
 

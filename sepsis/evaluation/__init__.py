@@ -29,7 +29,7 @@ from sepsis.evaluation.evaluator import Evaluation, Evaluator, notes_on
 from sepsis.evaluation.horizons import horizon_metrics
 from sepsis.evaluation.risk_set import RiskSet, constant_risk_set
 from sepsis.evaluation.risk_table import RiskTable
-from sepsis.evaluation.settings import EvaluationSettings, judged_split
+from sepsis.evaluation.settings import EvaluationSettings, evaluated_split
 from sepsis.evaluation.utility import physionet2019_utility
 
 __all__ = [
@@ -87,7 +87,7 @@ def evaluate_all(
     settings = replace(settings or EvaluationSettings(), **changes)
     outcomes = checked_outcomes(outcomes)
     checked = checked_scores(scores, outcomes)
-    settings = replace(settings, split=judged_split(checked, settings.split))  # type: ignore[arg-type]
+    settings = replace(settings, split=evaluated_split(checked, settings.split))  # type: ignore[arg-type]
     return Evaluator(RiskTable(checked, outcomes, settings), notes_on(scores, checked)).evaluation()
 
 

@@ -26,7 +26,7 @@ class EvaluationSettings:
     """
 
     # auto: test, or external where no stay is of the export the model was fitted on, or all rows where the
-    # scores have no splits (`judged_split`); None: all rows
+    # scores have no splits (`evaluated_split`); None: all rows
     split: Literal["auto", "train", "validation", "test", "external"] | None = "auto"
     # hours before the reference; None: those of the fixed rows, or 0 to 7 of hourly scores
     horizons: Horizons | None = None
@@ -38,7 +38,7 @@ class EvaluationSettings:
         True  # False: controls may have left the unit by their hour, as in published code
     )
     n_draws: Annotated[int, between(1)] = 20  # of control_reference "random"
-    # of the continuous view: an hour is positive if onset follows within so many hours
+    # continuous view: an hour is positive if onset follows within this many hours
     windows_h: tuple[Annotated[float, between(1, LOOKBACK_H)], ...] = (6.0, 12.0, 24.0)
     # targets of alarm thresholds: least recall of onsets; most alarms per 100 patients a day
     recalls: tuple[Annotated[float, between(0.01, 1)], ...] = (0.8, 0.9)
@@ -55,7 +55,7 @@ class EvaluationSettings:
     censor: bool = True  # evaluate again without the hours after antibiotic, culture or suspicion
     groups: tuple[str, ...] = ("site", "sex", "age", "year", "system")  # columns of the outcomes
     min_group_stays: Count = 20  # groups with fewer stays are named and not evaluated
-    min_group_events: Count = 5  # likewise cases, and controls
+    min_group_events: Count = 5  # or with fewer cases or controls
     # share of cases where the model would be used; None: as in the scores
     target_prevalence: Annotated[float, between(0, 0.99)] | None = None
     net_benefit_thresholds: tuple[Annotated[float, between(0.001, 0.999)], ...] = (0.05, 0.1, 0.2)
@@ -81,7 +81,7 @@ class EvaluationSettings:
         return AlarmRules(self.refractory_h, self.hysteresis, self.max_alarms, self.alarm_window_h)
 
 
-def judged_split(scores: pd.DataFrame, asked: str | None) -> str | None:
+def evaluated_split(scores: pd.DataFrame, asked: str | None) -> str | None:
     """
     The split to evaluate; None for all rows.
 

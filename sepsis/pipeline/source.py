@@ -26,7 +26,7 @@ def open_source(settings: ExportSettings) -> Source:
 
 def events_of(source: Source, labels: LabelFolder) -> Events:
     """
-    The events of an export: those kept beside its labels, or read now.
+    The events of an export: those kept with its labels, else extracted now.
 
     Raises
     ------

@@ -73,8 +73,8 @@ def score_export(
         If `out` or `meds_out` is an input, lies in one, or both are one file; if another run writes one; for
         horizons without labels, or `stays` with horizons.
     ExportError
-        If the labels are of another export, an input changed meanwhile, or predictions in MEDS form are asked
-        of an export without times.
+        If the labels are of another export, an input changed meanwhile, or `meds_out` is given for an export
+        without times.
     """
     settings = _settings(trained, labels, horizons, splits, stays, stays_seed, recalibrate)
     out, meds_out = _outputs(out, meds_out, [trained.path, labels.path if labels else None, *source.files()])

@@ -44,7 +44,7 @@ class WrittenPredictions:
     labelled: bool  # whether there is a column `boolean_value`
     without_risk: int
     without_clock: int  # the stay has no time of admission
-    without_label: int  # labels were asked for, and this one is unknown
+    without_label: int  # `labelled`, and the label is unknown
 
 
 def write_predictions(
@@ -88,7 +88,7 @@ def write_predictions(
     ExportError
         Scores of several models; a scored stay that is not in `stays`; an export without times.
     NothingLeftError
-        No row has a risk, or labels were asked for and none is known.
+        No row has a risk, or `labelled` and no label is known.
     """
     if threshold is not None and not 0 <= threshold <= 1:
         raise SettingsError("--threshold", f"{threshold:g}", "between 0 and 1")

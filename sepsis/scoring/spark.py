@@ -60,7 +60,7 @@ def score_on_spark(trained: Trained, place: Path, request: ScoringRequest, work:
         raise StoppedError(
             "--engine spark", f"Spark gave up ({type(error).__name__})",
             "workers that see model, events and output under the same path, with sepsis installed",
-            "See Spark's log; the same command goes on from the finished parts.",
+            "See Spark's log; the same command resumes after the finished parts.",
         ) from None  # fmt: skip
     assert sorted(done["part"].to_pylist()) == todo
 

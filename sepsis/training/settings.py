@@ -20,7 +20,7 @@ class TrainSettings:
 
     concept_set: str = "moor44"  # a set of data_schema/2_concepts.toml
     min_values: Positive = 500  # in the training windows; rarer variables are left out (Moor et al. 2019)
-    # stays with a value, likewise: a mean of fewer would tell the values of single patients
+    # stays with a value, of variables that are kept: a mean of fewer would reveal single patients' values
     min_stays: Positive = 10
     fit_horizons_h: Hours = (0.0, 3.0, 6.0)  # each stay is seen cut at each of these
     # other cuts for single models; among the neighbours of the k-NN a stay appears once

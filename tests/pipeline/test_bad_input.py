@@ -168,7 +168,7 @@ def test_no_variable_left_is_named(export, labels, tmp_path):
 
 
 def test_messages_carry_no_id_of_a_stay(copy, export):
-    """Damage that concerns single stays is told by count."""
+    """Damage to single stays is reported by count."""
     with gzip.open(export / "ICUSTAYS.csv.gz", "rt") as file:
         stays = pd.read_csv(file, dtype=str)
     column = next(c for c in stays if c.lower() == "icustay_id")

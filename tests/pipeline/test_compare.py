@@ -15,7 +15,7 @@ from sepsis.synthetic.export import write_synthetic
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A made-up export and its folder of a comparison."""
+    """A synthetic export and the folder of a comparison."""
     where = tmp_path_factory.mktemp("comparison")
     write_synthetic(where / "export", stays=60, seed=3, layout="mimic-iv")
     return where

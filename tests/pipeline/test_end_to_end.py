@@ -1,5 +1,5 @@
 """
-From a made-up export to the page, once through the pipeline and once command by command.
+From a synthetic export to the report, through the pipeline.
 """
 
 import json

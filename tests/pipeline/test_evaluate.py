@@ -11,7 +11,7 @@ from sepsis.core.errors import ExportError, SettingsError
 from sepsis.core.schema import write_table
 from sepsis.core.settings import read_settings
 from sepsis.evaluation import read_recalibrations
-from sepsis.evaluation.settings import EvaluationSettings, judged_split
+from sepsis.evaluation.settings import EvaluationSettings, evaluated_split
 from sepsis.labels.store import LabelFolder
 from sepsis.pipeline.evaluate import (
     evaluate_files,
@@ -180,7 +180,7 @@ def test_a_file_that_cannot_be_used_is_named(labels, tmp_path, name, content, me
 
 
 @pytest.mark.parametrize(
-    ("splits", "asked", "judged"),
+    ("splits", "asked", "expected"),
     [
         (["train", "test"], "auto", "test"),
         (["external"], "auto", "external"),
@@ -188,15 +188,15 @@ def test_a_file_that_cannot_be_used_is_named(labels, tmp_path, name, content, me
         (["train", "validation"], "validation", "validation"),
     ],
 )
-def test_the_split_that_is_judged(splits, asked, judged):
+def test_the_split_that_is_evaluated(splits, asked, expected):
     scores = pd.DataFrame({"split": splits, "risk": 0.5})
-    assert judged_split(scores, asked) == judged
+    assert evaluated_split(scores, asked) == expected
 
 
 def test_a_split_that_no_stay_has_is_refused_with_those_there_are():
     scores = pd.DataFrame({"split": ["train", "validation", "test"], "risk": [0.1, 0.2, None]})
     with pytest.raises(SettingsError, match=r"no stay of the test split has a risk.*train or validation"):
-        judged_split(scores, "auto")
+        evaluated_split(scores, "auto")
 
 
 def test_why_a_stay_has_no_risk_is_kept_once_and_only_where_nothing_else_is_known():

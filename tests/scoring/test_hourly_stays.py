@@ -36,7 +36,7 @@ def test_without_a_limit_all_stays_of_the_splits_are_scored():
 
 
 @pytest.mark.parametrize("limit", [1, 7, 20])
-def test_a_limit_draws_whole_people_whatever_the_order_of_rows(limit):
+def test_a_limit_draws_whole_persons_in_any_order_of_rows(limit):
     table = cohort()
     wanted = hourly_stays(table, SPLITS, limit)
     assert limit <= len(wanted) <= limit + 1

@@ -114,7 +114,7 @@ def test_the_same_scores_in_any_order_give_the_same_bytes_with_their_facts(tmp_p
     assert read_facts(tmp_path / "a.parquet") == {"seed": 7, "table": "meds_predictions", "threshold": None}
 
 
-def test_labels_that_nobody_knows_cannot_be_asked_for(tmp_path):
+def test_predictions_with_labels_need_known_labels(tmp_path):
     rows = scores().assign(reference_h=np.nan)
     with pytest.raises(NothingLeftError, match="no label is known of 6 rows"):
         write_predictions(rows, STAYS, tmp_path / "p.parquet", labelled=True)

@@ -24,7 +24,7 @@ def test_a_threshold_has_the_rates_that_the_evaluation_gives_its_limit(digits):
 
 
 @pytest.mark.parametrize("spread", [1e-1, 1e-5, 5e-6, 1e-7, 0.0])
-def test_whatever_is_learned_of_the_risks_is_read_again(spread):
+def test_stored_calibrators_and_thresholds_are_read_again(spread):
     rng = np.random.default_rng(0)
     is_case = rng.random(400) < 0.3
     made = learn_operating(is_case, 0.05 * (1.0 + spread * (rng.normal(size=400) + 2 * is_case)), (0.0,))
