@@ -65,14 +65,7 @@ CHECKS: tuple[Callable[[AuditCase], Finding], ...] = (
 
 
 def audit_model(case: AuditCase, checks: Iterable[Callable[[AuditCase], Finding]] = CHECKS) -> pd.DataFrame:
-    """
-    The findings of all checks.
-
-    Returns
-    -------
-    DataFrame : check, severity, status, found, says
-        In the order of `checks`, hard ones first.
-    """
+    """The findings of all checks, in the order of `checks`: check, severity, status, found, says."""
     return pd.DataFrame([vars(check(case)) for check in checks])
 
 
@@ -84,14 +77,7 @@ def findings_text(findings: pd.DataFrame) -> str:
 
 
 def require_clean(findings: pd.DataFrame) -> None:
-    """
-    Raise if a hard check failed.
-
-    Raises
-    ------
-    AuditError
-        Naming the checks.
-    """
+    """Raise an AuditError that names the hard checks that failed, if any did."""
     hard = findings[findings.severity == HARD]
     failed = hard[hard.status == FAILED]
     if len(failed):

@@ -7,11 +7,9 @@ from sepsis.audit.case import TOLERANCE_H, AuditCase, Finding, hard
 
 def hours_after_onset(case: AuditCase) -> Finding:
     """
-    Cases trained on or evaluated later than their onset allows.
-
-    Counts cases whose reference hour, which cuts the training windows, is later than their onset, and
-    risks "h hours before onset" that were predicted later than that. Hourly risks after onset are not a
-    leak by themselves: the evaluation drops them.
+    Cases trained on or evaluated later than their onset allows: a reference hour, which cuts the training
+    windows, after onset, or a risk "h hours before onset" predicted later than that. Hourly risks after onset
+    are not a leak by themselves: the evaluation drops them.
     """
     cases = case.members[case.members.is_case]
     late_cases = int((cases.reference_h > cases.onset_h + TOLERANCE_H).sum())

@@ -7,9 +7,8 @@ from sepsis.audit.case import TOLERANCE_H, AuditCase, Finding, hard
 
 def prediction_after_stay(case: AuditCase) -> Finding:
     """
-    Risks predicted after the end of the stay (discharge, or death in the unit).
-
-    An ended record reveals the length of stay, and length of stay reveals the class.
+    Risks predicted after the end of the stay: an ended record reveals the length of stay, which reveals the
+    class.
     """
     scores = case.judged[case.judged.risk.notna()]
     ends = case.stays.set_index("stay_id").stay_h.reindex(scores.stay_id).to_numpy(float)

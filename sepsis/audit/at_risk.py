@@ -7,9 +7,8 @@ from sepsis.audit.case import SOFT, TOLERANCE_H, AuditCase, Finding, soft, unche
 
 def controls_not_at_risk(case: AuditCase) -> Finding:
     """
-    The share of controls whose reference hour lies after the end of their stay.
-
-    Their windows end without any charted value, and that gap reveals the class.
+    The share of controls whose reference hour lies after the end of their stay. Their windows end without any
+    charted value, and that gap reveals the class.
     """
     controls = case.members[~case.members.is_case]
     if controls.empty:

@@ -1,8 +1,6 @@
 """
-Leak: a stay's risk depends on the other stays in its batch.
-
-A network read out at the last padded step, or statistics taken over the batch, reveal how long and how
-sick the other stays are. At the bedside there is no batch.
+Leak: a stay's risk depends on the other stays in its batch. A network read out at the last padded step, or
+statistics taken over the batch, reveal how long and how sick the others are. A bedside has no batch.
 """
 
 from __future__ import annotations
@@ -16,9 +14,7 @@ from sepsis.cohort.windows import Windows, concatenate
 
 
 def risk_depends_on_batch(case: AuditCase) -> Finding:
-    """
-    Risks of the sample scored alone, in another order, in halves, beside unusual stays, and twice.
-    """
+    """Risks of the sample scored alone, in another order, in halves, beside unusual stays, and twice."""
     members = case.sample
     X = case.windows(case.sample_events, members, members.reference_h)
     together = _risk(case, X)

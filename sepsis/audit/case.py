@@ -1,6 +1,4 @@
-"""
-The input of every check (`AuditCase`) and its result (`Finding`).
-"""
+"""The input of every check (`AuditCase`) and its result (`Finding`)."""
 
 from __future__ import annotations
 
@@ -26,15 +24,12 @@ TOLERANCE_H = 1e-6  # hours are floats that were subtracted
 @dataclass(frozen=True)
 class Finding:
     """
-    The result of one check.
+    The result of one check: "passed", "failed" (hard), "noted" (soft) or "not checked".
 
     Attributes
     ----------
-    check : str
     severity : str
         "hard": if it fails, no figure of this model can be trusted; "soft": look before you trust it.
-    status : str
-        "passed", "failed" (hard), "noted" (soft) or "not checked".
     found : float
         The number the check is about; NaN if there is none.
     says : str
@@ -66,16 +61,8 @@ def unchecked(check: str, severity: str, why: str) -> Finding:
 @dataclass(frozen=True)
 class Recipe:
     """
-    How a model was fitted, so that the audit can fit it again.
-
-    Attributes
-    ----------
-    model : str
-        Name in the registry.
-    model_settings : dict
-    settings : TrainSettings
-    concepts : tuple of str
-        Candidate variables, before rare ones were excluded.
+    How a model was fitted, so that the audit can fit it again; `concepts` are the candidate variables, before
+    rare ones were excluded.
     """
 
     model: str
@@ -91,24 +78,18 @@ class AuditCase:
 
     Attributes
     ----------
-    model : WindowClassifier
-        Fitted.
     events : DataFrame : stay_id, time_h, concept, value
         All events the model may read.
-    stays : DataFrame : stay_id, subject_id, stay_h
-    onset : DataFrame : stay_id, is_case, onset_h
+    stays, onset : DataFrame
+        stay_id, subject_id, stay_h; stay_id, is_case, onset_h.
     cohort : DataFrame
         Contract `cohort`: training and evaluation stays.
     recipe : Recipe or None
         None if the model was fitted on another export or other labels.
     scores : DataFrame or None
         Scores to audit (contract `scores`); None: a sample is scored by `score_horizons`.
-    horizons : tuple of float
-        Hours before the reference.
     n_stays : int
         Size of the sample whose records are deleted, altered and shuffled.
-    seed : int
-        Of the sample and of the alterations.
     """
 
     model: WindowClassifier

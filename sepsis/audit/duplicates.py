@@ -14,10 +14,8 @@ MIN_VALUES = 10  # shorter records may agree by chance
 
 def duplicated_series(case: AuditCase) -> Finding:
     """
-    Records that occur in several splits: the same variables and values in the same order.
-
-    Times are not compared, so a copy shifted in time is found too. Records with fewer than `MIN_VALUES`
-    values are skipped.
+    Records of at least `MIN_VALUES` values that occur in several splits: the same variables and values in the
+    same order. Times are not compared, so a copy shifted in time is found too.
     """
     members = case.members
     end_h = np.where(np.isnan(members.stay_h), members.reference_h, members.stay_h)

@@ -1,9 +1,4 @@
-"""
-Leak: the risk at t uses what was charted after t.
-
-The future of a sample of stays is deleted, altered and invented; the risk at t must not change, however it
-is computed.
-"""
+"""Leak: the risk at t uses what was charted after t."""
 
 from __future__ import annotations
 
@@ -17,11 +12,10 @@ AHEAD_H = 24.0  # how far the longer window reaches beyond t
 
 def future_changes_the_risk(case: AuditCase) -> Finding:
     """
-    Risks at several times of a stay while its later data are changed.
+    Risks at several times of a stay while its later data are deleted, altered or invented.
 
-    The risk from a record that ends at t is compared with the risk from the full record, from one with
-    altered later values, and from one with later values of every variable added; each computed directly and
-    as hourly scoring does (a longer window, cut at t).
+    The risk from a record that ends at t is compared with the risk from the full record and from each variant,
+    computed directly and as hourly scoring does (a longer window, cut at t).
     """
     rng = np.random.default_rng(case.seed)
     members, events = case.sample, case.sample_events

@@ -13,11 +13,9 @@ CHECK = "identity changes the risk"
 
 def identity_changes_the_risk(case: AuditCase) -> Finding:
     """
-    Risks of held-out stays under other stay and subject ids.
-
-    A model that carries a table of outcomes, or whole records, finds them by id; deleting the future of
-    its input does not reveal that. Training stays are skipped: a nearest-neighbour model rightly excludes
-    a stay from its own neighbours.
+    Risks of held-out stays under other stay and subject ids: a model that carries outcomes or whole records
+    finds them by id, which deleting the future does not reveal. Training stays are skipped: a
+    nearest-neighbour model rightly excludes a stay from its own neighbours.
     """
     members = case.sample[case.sample.split != "train"]
     if members.empty:

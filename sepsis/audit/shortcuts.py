@@ -1,8 +1,6 @@
 """
-Leak: the class can be predicted from how long, how recently or how often something was charted.
-
-Each check uses one number and no measured value. If it separates cases from controls at a horizon, the
-cohort offers this shortcut to every model.
+Leak: the class can be predicted from how long, how recently or how often something was charted. If one such
+number separates cases from controls at a horizon, the cohort offers this shortcut to every model.
 """
 
 from __future__ import annotations

@@ -7,9 +7,8 @@ from sepsis.audit.case import AuditCase, Finding, hard
 
 def subject_in_two_splits(case: AuditCase) -> Finding:
     """
-    Persons with stays in more than one split.
-
-    Persons are identified by the export, not by the cohort, which may have been split by stay.
+    Persons with stays in more than one split, by their id in the export: the cohort may have been split by
+    stay.
     """
     splits = case.members.groupby("person").split.nunique()
     found = int((splits > 1).sum())

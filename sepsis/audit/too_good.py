@@ -18,9 +18,8 @@ N_STAYS = 100
 
 def hourly_too_good(case: AuditCase) -> Finding:
     """
-    Hourly AUROC of "onset within 6 hours", of the given hourly scores or of a sample scored now.
-
-    Hours from onset on are excluded. The best published figures are far below 0.98.
+    Hourly AUROC of "onset within 6 hours", of the given hourly scores or of a sample scored now; hours from
+    onset on are excluded. The best published figures are far below 0.98.
     """
     hours = case.judged[case.judged.horizon_h.isna() & case.judged.risk.notna()]
     if hours.empty:

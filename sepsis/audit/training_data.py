@@ -1,12 +1,10 @@
 """
 Leak: the model, or its standardisation, was fitted on people it is evaluated on.
 
-The model is fitted again from its recipe without any record outside training and validation, and once more
-with altered validation values. Means and standard deviations must equal the stored ones; so must the risks,
-unless the model is a network. A network is fitted for one epoch, which is enough for its statistics.
-
-Not covered: network weights that were fitted on other splits, and statistics stored under other names
-than `mean` and `sd`.
+The model is fitted again without any record outside training and validation, and once more with altered
+validation values. Means and standard deviations must equal the stored ones; so must the risks, unless the
+model is a network, which is fitted for one epoch. Not covered: network weights that were fitted on other
+splits, and statistics stored under other names than `mean` and `sd`.
 """
 
 from __future__ import annotations
@@ -79,7 +77,6 @@ def _statistics(model: WindowClassifier) -> dict[str, np.ndarray]:
 
 
 def _wrong_statistics(stored: WindowClassifier, honest: WindowClassifier) -> int:
-    """Number of stored means and deviations that differ from those of an honest fit."""
     theirs, ours = _statistics(stored), _statistics(honest)
     wrong = 0
     for name in sorted(theirs.keys() | ours.keys()):

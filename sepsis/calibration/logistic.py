@@ -24,34 +24,17 @@ def expit(x) -> np.ndarray:
 
 
 def logit(risk, nearest: float = 1e-6) -> np.ndarray:
-    """
-    Log odds of a risk, which is first clipped to [nearest, 1 - nearest].
-
-    Examples
-    --------
-    >>> logit([0.5, 0.0]).round(3)
-    array([  0.   , -13.816])
-    """
+    """Log odds of a risk, which is first clipped to [nearest, 1 - nearest]."""
     risk = np.clip(np.asarray(risk, dtype=float), nearest, 1.0 - nearest)
     return np.log(risk) - np.log1p(-risk)
 
 
 def fit_logistic(columns, is_case, offset=None) -> np.ndarray:
     """
-    Maximum-likelihood coefficients, by Newton's method with step halving.
+    Maximum-likelihood coefficients (K,), by Newton's method with step halving.
 
-    Parameters
-    ----------
-    columns : array, shape (N, K)
-        With a column of ones for an intercept.
-    is_case : array of bool, shape (N,)
-    offset : array, shape (N,), optional
-        Added to the linear predictor with coefficient 1.
-
-    Returns
-    -------
-    beta : ndarray, shape (K,)
-        NaN without a maximum: a single class, separable classes, or collinear columns.
+    `columns` (N, K) include ones for an intercept; `offset` has coefficient 1. NaN without a maximum: a
+    single class, separable classes, or collinear columns.
     """
     x, y = np.asarray(columns, dtype=float), np.asarray(is_case, dtype=float)
     offset = np.zeros(len(y)) if offset is None else np.asarray(offset, dtype=float)
@@ -93,20 +76,11 @@ def _solved(matrix, vector):
 
 class OneStep:
     """
-    Coefficients under resampling, by one Newton step from the fitted ones.
+    Coefficients under resampling, by one Newton step from those of `fit_logistic` (`beta`).
 
-    Gradient and curvature of a resample are sums over its subjects, so a resample costs one matrix product
-    instead of a fit. The error falls as 1 / N; tests compare it with a fit of every resample.
-
-    Parameters
-    ----------
-    columns, is_case, offset
-        As `fit_logistic` takes them.
-    beta : array, shape (K,)
-        Its result.
-    unit : array of int, shape (N,)
-        Subject of every row.
-    n_units : int
+    Gradient and curvature of a resample are sums over its subjects (`unit` of every row), so a resample costs
+    one matrix product instead of a fit. The error falls as 1 / N; tests compare it with a fit of every
+    resample.
     """
 
     def __init__(self, columns, is_case, beta, unit, n_units: int, offset=None):

@@ -1,7 +1,6 @@
 """
-Recalibration maps: intercept, Platt, isotonic; fitted on the validation split.
-
-A map is two short arrays, so it can be stored with a model and applied without this package.
+Recalibration maps: intercept, Platt, isotonic; fitted on the validation split. A map is two short arrays, so
+it can be stored with a model and applied without this package.
 """
 
 from __future__ import annotations
@@ -23,13 +22,11 @@ METHODS = ("intercept", "platt", "isotonic")
 @dataclass(frozen=True, eq=False)
 class Recalibration:
     """
-    One recalibration map.
+    One recalibration map. "intercept" shifts the log odds, "platt" shifts and scales them, "isotonic" is
+    monotone and piecewise linear in the risk.
 
     Attributes
     ----------
-    method : str
-        "intercept": shifts the log odds. "platt": shifts and scales the log odds. "isotonic": monotone and
-        piecewise linear in the risk.
     x, y : ndarray of float
         intercept, platt: x holds offset and slope of the log odds, y is empty. isotonic: risk x[i] maps to
         y[i].
@@ -57,14 +54,7 @@ class Recalibration:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Recalibration:
-        """
-        The inverse of `arrays`.
-
-        Raises
-        ------
-        ExportError
-            If the arrays are not those of one map.
-        """
+        """The inverse of `arrays`; raises an ExportError unless they are those of one map."""
         methods = {name.rpartition(".")[0] for name in arrays}
         method = methods.pop() if len(methods) == 1 else ""
         if method not in METHODS or {f"{method}.x", f"{method}.y"} != set(arrays):
@@ -77,25 +67,8 @@ class Recalibration:
 
 def fit_recalibration(method: str, is_case, risk) -> Recalibration | None:
     """
-    Fit a recalibration map.
-
-    Parameters
-    ----------
-    method : str
-        One of `METHODS`.
-    is_case : array of bool, shape (N,)
-    risk : array of float, shape (N,)
-        Of subjects used neither for training nor for evaluation.
-
-    Returns
-    -------
-    map : Recalibration or None
-        None if the data determine no map: a single class, or separable classes.
-
-    Raises
-    ------
-    UsageError
-        If the method is unknown.
+    A map by one of `METHODS` (else UsageError), from risks of subjects used neither for training nor for
+    evaluation; None for a single class or separable classes.
     """
     if method not in METHODS:
         raise UsageError("recalibration", f"no method {method!r}", todo=nearest(method, METHODS))

@@ -18,16 +18,9 @@ SLACK = 1e-9  # a share equal to its limit meets it despite rounding
 @dataclass(frozen=True)
 class Limits:
     """
-    Limits that a threshold must meet.
-
-    Attributes
-    ----------
-    sensitivity : sequence of float
-        Minimum sensitivity; the highest threshold that reaches it is chosen.
-    specificity, alert_rate : sequence of float
-        Minimum specificity, maximum share of alerts; the lowest threshold that meets it is chosen.
-    partial_from : float
-        Lowest specificity of the partial AUROC.
+    Limits that a threshold must meet: a minimum sensitivity (the highest threshold that reaches it is
+    chosen), a minimum specificity or a maximum share of alerts (the lowest that meets it). `partial_from` is
+    the lowest specificity of the partial AUROC.
     """
 
     sensitivity: Sequence[float] = (0.8, 0.9)
@@ -42,15 +35,8 @@ LIMITS = Limits()
 @dataclass(frozen=True)
 class Threshold:
     """
-    A threshold and its rates on the data it was chosen on.
-
-    Attributes
-    ----------
-    kind : "sensitivity", "specificity" or "alert rate"
-    limit : float
-    threshold : float or None
-        None if the limit is met only without any alert.
-    sensitivity, false_positive_rate, alert_rate : float
+    A threshold and its rates on the data it was chosen on; `kind` is "sensitivity", "specificity" or "alert
+    rate". `threshold` is None if the limit is met only without any alert.
     """
 
     kind: str
@@ -63,18 +49,7 @@ class Threshold:
 
 def choose_thresholds(is_case, risk, limits: Limits = LIMITS) -> list[Threshold]:
     """
-    One threshold per limit.
-
-    Parameters
-    ----------
-    is_case : array of bool, shape (N,)
-    risk : array of float, shape (N,)
-        No NaN.
-
-    Returns
-    -------
-    thresholds : list of Threshold
-        Empty if a class is empty.
+    One threshold per limit; none if a class is empty. Risks have no NaN.
 
     Examples
     --------

@@ -29,24 +29,17 @@ def select_cohort(onset, events, concepts, settings: CohortSettings, *, split: b
     """
     The study's cohort: one row for every stay of the export, with its role or the reason for exclusion.
 
-    Reads    onset (contract `onset`), events(stay_id, time_h, concept, value)
+    Reads    onset (contract `onset`), events(stay_id, time_h, concept, value) whole or in parts, each stay in
+             one part; values of `concepts` count as observations
     Writes   cohort (contract `cohort`)
     Rule     the labels define cases, controls and excluded stays. A case's reference is the last full hour
              up to its onset: an onset falls on a charted time, a control's hour does not, so the minutes
              would separate the classes. A case needs enough history for the farthest horizon. Subjects are
              split, stratified by whether they have such a case; controls are matched within a split at the
              reference hour of a case, the same number for every case. So the risk set has the same stays at
-             every horizon, and the hour alone carries no information about the class.
+             every horizon, and the hour alone carries no information about the class. Without `split`, every
+             stay is "external", as when a stored model scores a new export.
     Source   Moor et al. 2019; departures in data_schema/decisions.md.
-
-    Parameters
-    ----------
-    events : DataFrame or iterable of DataFrame
-        All at once, or in parts; each stay in one part.
-    concepts : sequence of str
-        Variables whose values count as observations.
-    split : bool
-        False: every stay is "external", as when a stored model scores a new export.
 
     Raises
     ------

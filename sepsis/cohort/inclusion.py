@@ -1,6 +1,4 @@
-"""
-Inclusion: which stays have enough history, and not too much, at every horizon.
-"""
+"""Inclusion: which stays have enough history, and not too much, at every horizon."""
 
 from __future__ import annotations
 
@@ -12,11 +10,8 @@ from sepsis.cohort.settings import CohortSettings
 
 def nth_value_hours(events, stays, concepts, n: int) -> pd.Series:
     """
-    The hour at which a stay reaches `n` values of the model's variables.
-
-    Reads    events(stay_id, time_h, concept, value), stays(stay_id)
-    Writes   Series: index stay_id, hours since admission; inf if it never does.
-    Rule     values charted before admission do not count, because no window contains them; 0 h for n = 0.
+    Hours since admission until a stay has `n` values of the model's variables, by stay_id; inf if never.
+    Values charted before admission do not count, because no window contains them.
     """
     if n == 0:
         return pd.Series(0.0, index=stays.stay_id)
@@ -28,10 +23,8 @@ def nth_value_hours(events, stays, concepts, n: int) -> pd.Series:
 
 def observed_hours(pieces, stays, concepts, settings: CohortSettings) -> pd.DataFrame:
     """
-    When each stay has enough values to be included, and when too many.
-
-    Reads    pieces, each events(stay_id, time_h, concept, value), a stay in one of them; stays(stay_id)
-    Writes   DataFrame: index stay_id, `ready_h`, `full_h` in hours since admission; inf if never.
+    When each stay has enough values to be included, and when too many; hours since admission, inf if never.
+    Each stay is in one of the `pieces` of events.
     """
     enough = {"ready_h": settings.min_observations, "full_h": settings.max_observations + 1}
     hours = pd.DataFrame(np.inf, index=stays.stay_id, columns=list(enough))
@@ -42,11 +35,7 @@ def observed_hours(pieces, stays, concepts, settings: CohortSettings) -> pd.Data
 
 
 def case_reasons(cases: pd.DataFrame, settings: CohortSettings) -> pd.Series:
-    """
-    Why a case is excluded; "" if it is not.
-
-    Reads    cases(onset_h, case_h, stay_h, ready_h, full_h); `case_h` is the reference
-    """
+    """Why a case is excluded, "" if it is not; `case_h` is its reference."""
     earliest_h = settings.horizon_max_h + settings.min_history_h
     reason = np.select(
         [
@@ -69,11 +58,7 @@ def case_reasons(cases: pd.DataFrame, settings: CohortSettings) -> pd.Series:
 
 
 def control_reasons(controls: pd.DataFrame, settings: CohortSettings) -> pd.Series:
-    """
-    Why a stay cannot be a control at any hour; "" if it can.
-
-    Reads    controls(stay_h, ready_h)
-    """
+    """Why a stay cannot be a control at any hour; "" if it can."""
     earliest_h = settings.horizon_max_h + settings.min_history_h
     reason = np.select(
         [controls.stay_h < earliest_h, controls.ready_h > controls.stay_h],

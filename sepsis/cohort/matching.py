@@ -1,6 +1,4 @@
-"""
-Matching: controls for each case at the same hour of their stay, still in the unit at that hour.
-"""
+"""Matching: controls for each case at the same hour of their stay, still in the unit at that hour."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ import pandas as pd
 
 def match_controls(cases, controls, *, controls_per_case: int, rng: np.random.Generator) -> pd.DataFrame:
     """
-    Match the same number of controls to every case, without replacement.
+    Match the same number of controls to every case, without replacement; the order of rows has no effect.
 
     Reads    cases(stay_id, reference_h), controls(stay_id, ready_h, full_h, stay_h)
     Writes   matches(stay_id, matched_to, reference_h), one row per matched control
@@ -23,11 +21,6 @@ def match_controls(cases, controls, *, controls_per_case: int, rng: np.random.Ge
              early ones, and the hour alone would separate the classes.
     Source   Moor et al. 2019 (matching at the absolute hour). The published code does not require
              the control to be still in the unit; see data_schema/decisions.md.
-
-    Parameters
-    ----------
-    rng : Generator
-        Chooses among the eligible controls; the order of rows has no effect.
     """
     cases = cases.sort_values(["reference_h", "stay_id"], ascending=[False, True])
     controls = controls.sort_values("stay_id").reset_index(drop=True)
@@ -50,21 +43,10 @@ def match_controls(cases, controls, *, controls_per_case: int, rng: np.random.Ge
 
 def largest_ratio(cases, controls, *, kept_share: float, most: int) -> int:
     """
-    The most controls per case for which `kept_share` of the matchable cases still have a full set.
+    The most controls per case, from `most` down to 1, for which `kept_share` of the matchable cases still
+    have a full set.
 
     Reads    cases(stay_id, reference_h), controls(stay_id, ready_h, full_h, stay_h)
-
-    Parameters
-    ----------
-    kept_share : float
-        1: no case is excluded to gain controls.
-    most : int
-        Where to start looking.
-
-    Returns
-    -------
-    ratio : int
-        At least 1.
     """
 
     def kept(ratio: int) -> int:

@@ -1,6 +1,4 @@
-"""
-Splits of the cohort by subject: each person is in one split only.
-"""
+"""Splits of the cohort by subject: each person is in one split only."""
 
 from __future__ import annotations
 
@@ -18,14 +16,7 @@ def split_subjects(
     """
     A split for every subject, stratified by whether any of the subject's stays is a case.
 
-    Reads    stays(subject_id, is_case)
-    Writes   Series: index subject_id, value "train", "validation" or "test"
-
-    Parameters
-    ----------
-    validation_share, test_share : float
-        Shares of the subjects of each stratum, rounded to the nearest whole subject, and at least
-        one where the stratum has three or more.
+    Shares are of the subjects of each stratum, rounded, and at least one subject where it has three or more.
     """
     has_case = stays.groupby("subject_id").is_case.any().sort_index()
     parts = []
@@ -43,9 +34,7 @@ def split_subjects(
 
 
 def split_hash(cohort: pd.DataFrame) -> str:
-    """
-    SHA-256 over (stay_id, split) in order of stay_id; equal if two runs use the same splits.
-    """
+    """SHA-256 over (stay_id, split) in order of stay_id; equal if two runs use the same splits."""
     rows = cohort[cohort.in_cohort].sort_values("stay_id")
     text = "\n".join(f"{s},{p}" for s, p in zip(rows.stay_id, rows.split, strict=True))
     return hashlib.sha256(text.encode()).hexdigest()

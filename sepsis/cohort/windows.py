@@ -2,8 +2,7 @@
 The input of every model: one irregular multivariate window per prediction.
 
 A window is everything charted in (`end_h` - `lookback_h`, `end_h`] of one stay; `end_h` is the prediction
-time. `Windows` packs many of them without padding and behaves like a sequence, so scikit-learn can split
-and index it.
+time. `Windows` packs many without padding and behaves like a sequence, so scikit-learn can split it.
 """
 
 from __future__ import annotations
@@ -27,12 +26,10 @@ class Windows:
     ----------
     stay_id, subject_id : ndarray of int64, shape (B,)
     start_h, end_h : ndarray of float64, shape (B,)
-        Window bounds in hours since ICU admission; the prediction is made at `end_h`.
+        Hours since ICU admission; the prediction is made at `end_h`.
     concepts : tuple of str, length C
-        Names of the variables, in the order of `concept`.
     offsets : ndarray of int64, shape (B + 1,)
-        Window b owns observations `offsets[b]:offsets[b + 1]`; an empty range is a window without
-        observations.
+        Window b owns observations `offsets[b]:offsets[b + 1]`; the range may be empty.
     time_h : ndarray of float64, shape (N,)
         Hours since ICU admission, ascending inside a window.
     concept : ndarray of int16, shape (N,)
@@ -91,14 +88,7 @@ class Windows:
         return self.time_h[part], self.concept[part], self.value[part]
 
     def until(self, end_h: np.ndarray, lookback_h: float = LOOKBACK_H) -> Windows:
-        """
-        The same stays at an earlier time: window b cut at `end_h[b]`, without later observations.
-
-        Parameters
-        ----------
-        end_h : ndarray, shape (B,)
-            New prediction times, none later than the current ones.
-        """
+        """The same stays at earlier prediction times `end_h` (B,), without later observations."""
         end_h = np.asarray(end_h, dtype=float)
         assert (end_h <= self.end_h + 1e-9).all(), "a window can only be cut, not extended"
         start_h = np.maximum(self.start_h, np.maximum(0.0, end_h - lookback_h))
@@ -121,14 +111,10 @@ class Windows:
 
     def hourly(self) -> list[np.ndarray]:
         """
-        Each window in hourly bins, counted from its start.
+        Each window in hourly bins from its start, shape (T_b, C): T_b is ceil(end_h - start_h), at least 1.
 
-        Returns
-        -------
-        series : list of ndarray, shape (T_b, C)
-            T_b = ceil(end_h - start_h), at least 1. Step k is the mean of what was charted in
-            (start_h + k, start_h + k + 1], a value at `start_h` itself belonging to step 0, and the
-            last step ending at `end_h`; NaN where nothing was charted.
+        Step k is the mean of what was charted in (start_h + k, start_h + k + 1], a value at `start_h` itself
+        belonging to step 0, and the last step ending at `end_h`; NaN where nothing was charted.
         """
         length = np.maximum(1, np.ceil(self.end_h - self.start_h - 1e-9)).astype(int)
         owner = np.repeat(np.arange(len(self)), np.diff(self.offsets))
@@ -145,17 +131,12 @@ class Windows:
 
 def pack(events, stays, concepts, *, lookback_h: float = LOOKBACK_H) -> Windows:
     """
-    Windows from tables.
+    Windows of the variables `concepts`, in this order, from tables.
 
     Reads    events(stay_id, time_h, concept, value), stays(stay_id, subject_id, end_h) one row a window
     Writes   Windows in the order of `stays`
     Rule     values charted from max(0, end_h - lookback_h) to `end_h`, both included; values of one variable
-             at one time are averaged.
-
-    Parameters
-    ----------
-    concepts : sequence of str
-        Variables to keep, in this order; other concepts in `events` are ignored.
+             at one time are averaged; other concepts are ignored.
     """
     concepts = tuple(concepts)
     stays = stays.reset_index(drop=True)

@@ -3,8 +3,7 @@ From hourly risks to alarms: the alarm policy of a bedside monitor, and whether 
 
 An alarm is raised when the risk reaches the threshold. A refractory period without alarms follows; with
 hysteresis, the risk must also fall below a share of the threshold before the next alarm. An alarm is true if
-onset follows within the valid window, and false otherwise. Alarms at or after onset are neither; they are
-counted as late.
+onset follows within the valid window, else false; alarms at or after onset are neither, but late.
 """
 
 from __future__ import annotations
@@ -27,17 +26,16 @@ CASES_ALARMED, DAYS, STAYS, CASES = -4, -3, -2, -1  # columns that `counts_per_s
 @dataclass(frozen=True)
 class AlarmRules:
     """
-    The alarm policy.
+    The alarm policy; None switches a limit off.
 
     Attributes
     ----------
     refractory_h : float
         Hours after an alarm without a further one.
     hysteresis : float, optional
-        Share of the threshold below which the risk must fall before the next alarm; None: the refractory
-        period alone decides.
+        Share of the threshold below which the risk must fall before the next alarm.
     max_alarms : int, optional
-        Of a stay; None: no limit.
+        Of one stay.
     window_h : float
         An alarm is true if onset follows within this many hours.
     """

@@ -19,14 +19,8 @@ TINY = 1e-300  # 0 / 0 counts as 0
 @dataclass(frozen=True, eq=False)
 class Ranking:
     """
-    Scores of one model at one horizon, sorted once, highest risk first.
-
-    Attributes
-    ----------
-    order : ndarray of int64, shape (N,)
-        Index of each ranked stay in the original arrays.
-    is_case, last_of_tie : ndarray of bool, shape (N,)
-        In ranked order; the last of a tie is a threshold.
+    Scores of one model at one horizon, sorted once, highest risk first: `order` is the index of each ranked
+    stay (N,) in the original arrays; the last of a tie is a threshold.
     """
 
     order: np.ndarray
@@ -100,7 +94,8 @@ def _one_pass(unit, share, is_case, last_of_tie, weights, auroc, average_precisi
 
 def weighted_discrimination(ranking: Ranking, unit, weights, share=None) -> tuple[np.ndarray, np.ndarray]:
     """
-    AUROC and average precision under many sets of weights.
+    AUROC and average precision (R,) under many sets of weights; NaN if these leave no case, and AUROC also
+    without a control.
 
     Parameters
     ----------
@@ -110,11 +105,6 @@ def weighted_discrimination(ranking: Ranking, unit, weights, share=None) -> tupl
         Count of each unit in each of R resamples; in Fortran order (`np.asfortranarray`) no copy is made.
     share : array of float, shape (N,), optional
         Weight of each row within its unit, say its share of the stay's hours; 1 by default.
-
-    Returns
-    -------
-    auroc, average_precision : ndarray, shape (R,)
-        NaN if the weights leave no case, and for AUROC no control.
     """
     unit = np.ascontiguousarray(np.asarray(unit)[ranking.order])
     share = np.empty(0) if share is None else np.asarray(share, dtype=float)[ranking.order]
@@ -126,19 +116,8 @@ def weighted_discrimination(ranking: Ranking, unit, weights, share=None) -> tupl
 
 def auroc(is_case, risk, weight=None) -> float:
     """
-    Share of case-control pairs in which the case has the higher risk; ties count half.
-
-    Parameters
-    ----------
-    is_case, risk : array, shape (N,)
-        No NaN.
-    weight : array of non-negative int, shape (N,), optional
-        Count of each stay; 1 by default.
-
-    Returns
-    -------
-    float
-        NaN if a class is empty.
+    Share of case-control pairs in which the case has the higher risk; ties count half. NaN if a class is
+    empty; `risk` has no NaN; `weight` counts each stay.
 
     References
     ----------

@@ -27,19 +27,15 @@ class Hours:
 
     Attributes
     ----------
-    models : tuple of str, length M
-    stay_id, subject_id, is_case : ndarray, shape (N,)
     onset_h, reference_h : ndarray of float, shape (N,)
         Hours since ICU admission. Onset is NaN for controls; the reference is onset of cases, matched hour of
         controls, NaN if unknown.
-    end_h : ndarray of float, shape (N,)
-        Discharge; an hour after the last risk if unknown.
-    censor_h : ndarray of float, shape (N,)
-        First of antibiotic, culture and suspicion; NaN without any.
+    end_h, censor_h : ndarray of float, shape (N,)
+        Discharge, or an hour after the last risk if unknown; the first of antibiotic, culture and suspicion,
+        or NaN.
     start : ndarray of int64, shape (N + 1,)
         Hours of stay i are start[i] to start[i + 1].
-    time_h : ndarray of float, shape (T,)
-    risk : ndarray of float, shape (M, T)
+    time_h, risk : ndarray of float, shape (T,) and (M, T)
         No gaps.
     coverage : DataFrame
         model, horizon_h, reason, n, n_events: stays with missing hours, or excluded.
@@ -92,18 +88,12 @@ class Hours:
 
 def hourly_risks(scores: pd.DataFrame, outcomes: pd.DataFrame, *, split: str | None) -> Hours:
     """
-    The hours of a split at which every model has a risk.
+    The hours of a split at which every model has a risk. Raises NothingLeftError if there is none, and
+    ExportError if a model has two risks at one time of a stay.
 
     Reads    scores and outcomes that were checked; rows whose `horizon_h` is null
     Rule     stays excluded by the labels, hours after discharge and cases without an onset time are excluded
              and counted.
-
-    Raises
-    ------
-    ExportError
-        If a model has two risks at one time of a stay.
-    NothingLeftError
-        If there is no such hour.
     """
     rows = rows_of_split(scores, split)
     rows = rows[rows.horizon_h.isna()]

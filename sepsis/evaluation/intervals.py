@@ -79,14 +79,7 @@ def units_of(subject_id, is_case) -> tuple[np.ndarray, np.ndarray]:
 
 
 def summed_by_unit(unit, values, n_units: int) -> np.ndarray:
-    """
-    Sums over the stays of each subject, shape (G,) or (G, K), to be multiplied by resampling weights.
-
-    Examples
-    --------
-    >>> summed_by_unit([0, 1, 0], [1.0, 2.0, 3.0], 2)
-    array([4., 2.])
-    """
+    """Sums over the stays of each subject, shape (G,) or (G, K), to be multiplied by resampling weights."""
     values = np.asarray(values, dtype=float)
     if values.ndim == 1:
         return np.bincount(unit, weights=values, minlength=n_units)

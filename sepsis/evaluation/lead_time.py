@@ -26,14 +26,8 @@ CURVE = ["model", "setting", "lead_h_from", "lead_h_to", "events", "events_shuff
 @dataclass(frozen=True, eq=False)
 class Shuffles:
     """
-    The cases' hours before onset, shuffled within each stay, all models alike, several times.
-
-    Attributes
-    ----------
-    hours : Hours
-        Cases only, hours before onset only, unshuffled.
-    orders : ndarray of int64, shape (K, T)
-        Hour that each hour takes its risks from.
+    The hours of cases before onset, unshuffled, and K orders (K, T): the hour that each hour takes its risks
+    from, within the same stay and for all models alike.
     """
 
     hours: Hours

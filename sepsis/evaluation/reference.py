@@ -52,11 +52,7 @@ def risk_sets_of_hours(
 
     "random" has `n_draws` sets of the same stays, other references one. Without `at_risk`, controls of
     "matched" and "absolute" may have left; with `censor`, risks after treatment or suspicion are removed.
-
-    Raises
-    ------
-    NothingLeftError
-        If the control hours are unknown, or a class has no stays left.
+    Raises NothingLeftError if the control hours are unknown, or a class has no stays left.
     """
     horizons = np.asarray(sorted(horizons), dtype=float)
     rng = np.random.default_rng(random_state)

@@ -127,12 +127,8 @@ def fixed_risk_set(scores, outcomes, *, split, horizons=None, controls_at_risk: 
 def risk_set_of(models, horizons, stays: pd.DataFrame, risk, reason, *, outside: pd.DataFrame) -> RiskSet:
     """
     The risk set of risks (M, H, N), NaN where missing, with a `reason` of the same shape; `outside` has
-    coverage rows of stays that are not among `stays`, which ascend.
-
-    Raises
-    ------
-    NothingLeftError
-        If a class has no stays left.
+    coverage rows of stays that are not among `stays`, which ascend. Raises NothingLeftError if a class has no
+    stays left.
     """
     stay_id = stays.stay_id.to_numpy(np.int64)
     subject_id = stays.subject_id.to_numpy(np.int64)

@@ -57,12 +57,8 @@ class RiskTable:
         Risks of a split, at fixed horizons and by the hour; caveats are appended to `notes`. `censor` removes
         risks after treatment or suspicion.
 
-        Raises
-        ------
-        NothingLeftError
-            If there are only fixed-horizon rows, without both cases and controls.
-        UsageError
-            If the control reference needs hourly scores, and there are none.
+        Raises NothingLeftError if there are only fixed-horizon rows, without both cases and controls, and
+        UsageError if the control reference needs hourly scores, and there are none.
         """
         rows = rows_of_split(self.scores, split)
         fixed, hourly = rows.horizon_h.notna(), rows.horizon_h.isna() & rows.time_h.notna()

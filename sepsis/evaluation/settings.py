@@ -82,14 +82,7 @@ class EvaluationSettings:
 
 
 def evaluated_split(scores: pd.DataFrame, asked: str | None) -> str | None:
-    """
-    The split to evaluate; None for all rows.
-
-    Raises
-    ------
-    SettingsError
-        If no stay of the split has a risk, naming the splits that have.
-    """
+    """The split to evaluate, None for all rows; raises SettingsError if no stay of it has a risk."""
     there = set(scores[scores.risk.notna()].split) - {""}
     if asked is None or (asked == "auto" and not there):
         return None

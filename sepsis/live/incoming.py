@@ -1,6 +1,4 @@
-"""
-Incoming events of one stay: validated against the vocabulary as an export is, and counted.
-"""
+"""Incoming events of one stay: validated against the vocabulary as an export is, and counted."""
 
 from __future__ import annotations
 
@@ -27,16 +25,8 @@ UNREAD = "not read by the model"
 @dataclass(frozen=True, eq=False)
 class Charted:
     """
-    N observations of one stay, sorted by time, concept and value, whatever order they arrived in.
-
-    Attributes
-    ----------
-    time_h : ndarray of float64, shape (N,)
-        Hours since ICU admission, not negative.
-    concept : ndarray of int16, shape (N,)
-        Position among the model's concepts.
-    value : ndarray of float64, shape (N,)
-        In the vocabulary's unit, within its plausible range. Duplicate rows are kept.
+    N observations of one stay, sorted by time (hours since ICU admission, not negative), concept (position
+    among the model's) and value (in the vocabulary's unit, plausible). Duplicate rows are kept.
     """
 
     time_h: np.ndarray
@@ -69,11 +59,6 @@ def readable(concepts: Iterable[str] = ()) -> dict[str, Concept]:
 
     A drug that stops is pushed as a rate of 0, as in batch scoring. Exports mark the end of an infusion
     instead, so some drugs have no rate of 0 in the vocabulary.
-
-    Examples
-    --------
-    >>> 0.0 in load_vocabulary()["dopamine"].plausible, 0.0 in readable()["dopamine"].plausible
-    (False, True)
     """
     known = dict(load_vocabulary().concepts)
     for name in RATES:
@@ -85,14 +70,8 @@ def readable(concepts: Iterable[str] = ()) -> dict[str, Concept]:
 
 class Admission:
     """
-    Validation of incoming events for one model.
-
-    Parameters
-    ----------
-    concepts : sequence of str
-        The model's variables, in its order.
-    max_hours : float
-        Later times are refused.
+    Validation of incoming events for one model, whose variables are `concepts` in its order; times later than
+    `max_hours` are refused.
     """
 
     def __init__(self, concepts: Sequence[str], max_hours: float):
@@ -107,19 +86,11 @@ class Admission:
 
     def admit(self, events: pd.DataFrame | None, stay_id: int) -> tuple[Charted, Counter]:
         """
-        Events of one stay as a model may read them.
+        Events of one stay as a model may read them, and rows by (concept, outcome).
 
-        Parameters
-        ----------
-        events : DataFrame : time_h, concept, value; optional unit, stay_id, text
-            In any order. None or no rows: nothing was charted. A missing unit means the vocabulary's unit.
-
-        Returns
-        -------
-        charted : Charted
-        counts : Counter of (concept, reason)
-            Rows by outcome: kept, or dropped as implausible (outside the vocabulary's range after
-            conversion), without a number, before admission, not in the vocabulary, or not read by the model.
+        A missing unit means the vocabulary's. Rows are kept, or dropped as implausible (outside the
+        vocabulary's range after conversion), without a number, before admission, not in the vocabulary, or
+        not read by the model.
 
         Raises
         ------

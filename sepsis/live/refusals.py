@@ -1,6 +1,4 @@
-"""
-Reasons to refuse a live stay, each with its own HTTP status.
-"""
+"""Reasons to refuse a live stay, each with its own HTTP status."""
 
 from sepsis.core.errors import UsageError
 

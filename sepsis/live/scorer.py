@@ -1,6 +1,4 @@
-"""
-Incremental scoring: push new events of a live stay, get the risks that are new or have changed.
-"""
+"""Incremental scoring: push new events of a live stay, get the risks that are new or have changed."""
 
 from __future__ import annotations
 
@@ -26,7 +24,9 @@ _INT64 = np.iinfo(np.int64)
 
 class Scorer:
     """
-    Live stays of one model.
+    Live stays of one model, which reads `concepts`: other variables are counted and left out.
+
+    Not thread-safe: guard it with a lock. Holds patients' data.
 
     After any pushes, in any order and in any batches, `scores()` equals `score_hourly` of all pushed events
     (sorted by time, concept and value) up to each stay's clock: to the last bit for every model except the
@@ -45,16 +45,6 @@ class Scorer:
         Longest stay; later times are refused, so that a time in seconds does not make a million hours.
     max_streams : int
         DTW only: stays with a stream of their own, each twice the memory of the training values.
-
-    Attributes
-    ----------
-    model : WindowClassifier
-    concepts : tuple of str
-        Variables the model reads; others are counted and left out.
-
-    Notes
-    -----
-    Not thread-safe: guard it with a lock. Holds patients' data.
 
     Examples
     --------
@@ -118,12 +108,10 @@ class Scorer:
         subject_id: int | None = None,
     ) -> pd.DataFrame:
         """
-        Add new events of one stay; a refused push changes nothing.
+        Add new events of one stay, or admit a new stay; a refused push changes nothing.
 
         Parameters
         ----------
-        stay_id : int
-            A new id admits a new stay.
         events : DataFrame : time_h, concept, value; optional unit, stay_id, text
             New events in any order, including late ones; `time_h` in hours since ICU admission. Duplicates
             count again, as in batch: values of one variable at one time are averaged. Events later than the
@@ -171,18 +159,11 @@ class Scorer:
 
     def scores(self, stay_id: int | None = None, *, as_given: bool = False) -> pd.DataFrame:
         """
-        The risk of every full hour of one stay, or of all stays.
+        The risk of every full hour of one stay, or of all (contract `scores`); a stay without a full hour has
+        one row with the reason.
 
-        Parameters
-        ----------
-        as_given : bool
-            True: the risks as first given, from what was known then, with `given_at_h`, the clock at that
-            time. False: the risks from what is known now.
-
-        Returns
-        -------
-        scores : DataFrame
-            Contract `scores`; a stay without a full hour has one row with the reason.
+        `as_given` gives the risks as first given, from what was known then, with `given_at_h`, the clock at
+        that time; otherwise they are from what is known now.
         """
         chosen = self.stays if stay_id is None else (self._known(stay_id).stay_id,)
         if not chosen:
@@ -219,14 +200,8 @@ class Scorer:
     @classmethod
     def restore(cls, folder: str | Path, model: Trained | WindowClassifier | str | Path, **limits) -> Scorer:
         """
-        A scorer that continues, to the bit, from where `save` was called.
-
-        Parameters
-        ----------
-        model : Trained, WindowClassifier or path
-            The model the stays were scored with; another is refused.
-        **limits
-            As of `Scorer`.
+        A scorer that continues, to the bit, from where `save` was called, with the same model; `limits` as of
+        `Scorer`.
 
         Raises
         ------
@@ -313,14 +288,7 @@ def _same(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def whole_number(value, name: str) -> int:
-    """
-    An id as a Python integer.
-
-    Raises
-    ------
-    UsageError
-        If it is not a whole number of 64 bits.
-    """
+    """An id as a Python integer; raises a UsageError unless it is a whole number of 64 bits."""
     try:
         number = None if isinstance(value, bool | np.bool_) else operator.index(value)
     except TypeError:

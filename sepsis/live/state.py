@@ -39,12 +39,8 @@ _ANSWERS = ("risk", "risk_sd", "given", "given_sd", "given_at_h")
 
 def write_state(folder: str | Path, model: WindowClassifier, stays: list[Stay], counts: Counter) -> None:
     """
-    Write stays.parquet, events.parquet, risks.parquet and manifest.json with a hash of each.
-
-    Raises
-    ------
-    UsageError
-        If the folder holds anything other than earlier state, or cannot be written.
+    Write three tables and a manifest with their hashes; raises a UsageError if the folder cannot be written
+    or holds anything other than earlier state.
     """
     stays = sorted(stays, key=lambda stay: stay.stay_id)
     tables = {
@@ -78,7 +74,7 @@ def write_state(folder: str | Path, model: WindowClassifier, stays: list[Stay], 
 
 def read_state(folder: str | Path, model: WindowClassifier) -> tuple[list[Stay], Counter]:
     """
-    Read a folder of `write_state`.
+    Stays and counts of a folder of `write_state`.
 
     Raises
     ------

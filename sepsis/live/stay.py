@@ -1,6 +1,4 @@
-"""
-One live stay: its charted values, the current risk of each hour, and the risk as first given.
-"""
+"""One live stay: its charted values, the current risk of each hour, and the risk as first given."""
 
 from __future__ import annotations
 
@@ -20,15 +18,11 @@ TOO_SHORT = "stay shorter than one hour, or without times"
 @dataclass(frozen=True, eq=False)
 class Stay:
     """
-    A live stay after some pushes; immutable.
+    A live stay after some pushes; immutable. `clock_h` is now, in hours since ICU admission; `charted` has
+    all accepted events, including later ones.
 
     Attributes
     ----------
-    stay_id, subject_id : int
-    clock_h : float
-        Now, in hours since ICU admission.
-    charted : Charted
-        All accepted events, including those later than the clock.
     risk, risk_sd : ndarray, shape (T,)
         Risk at hours 1 to T = floor(clock) from what is known now; NaN if there is none.
     given, given_sd, given_at_h : ndarray, shape (T,)
@@ -58,14 +52,8 @@ class Stay:
 
     def later(self, charted: Charted, clock_h: float) -> tuple[Stay, int]:
         """
-        The stay with more events and a later clock, without the risks that must be computed again.
-
-        Returns
-        -------
-        stay : Stay
-            With the risks of the hours before `first`.
-        first : int
-            The first full hour whose risk is new or may have changed; beyond the clock if there is none.
+        The stay with more events and a later clock, and `first`, the first full hour whose risk is new or may
+        have changed (beyond the clock if there is none). Risks from `first` on are removed.
         """
         first = self.n_hours + 1
         waiting = self.charted.time_h[self.charted.time_h > self.n_hours]  # not used by any risk so far
@@ -141,12 +129,5 @@ class Stay:
 
 
 def full_hours(clock_h: float) -> int:
-    """
-    Full hours up to `clock_h`, counted as in batch scoring.
-
-    Examples
-    --------
-    >>> full_hours(0.99), full_hours(2.0), full_hours(2.9)
-    (0, 2, 2)
-    """
+    """Full hours up to `clock_h`, counted as in batch scoring."""
     return int(np.floor(clock_h + 1e-9))

@@ -1,6 +1,4 @@
-"""
-DTW streams of the most recently pushed stays: a new hour then costs one row of each DTW table.
-"""
+"""DTW streams of the most recently pushed stays: a new hour then costs one row of each DTW table."""
 
 from __future__ import annotations
 
@@ -18,16 +16,9 @@ from sepsis.models.dtw.live import LiveStay
 
 class Streams:
     """
-    A least-recently-used cache of streams.
+    A least-recently-used cache of at most `most` streams, each about twice the memory of the training values.
 
-    A stream takes about twice the memory of the training values. A stay without a stream is scored as a
-    whole: the same risks to the last bit, more slowly.
-
-    Parameters
-    ----------
-    model : WindowClassifier
-    most : int
-        Largest number of streams; 0 keeps none.
+    A stay without a stream is scored as a whole: the same risks to the last bit, more slowly.
     """
 
     def __init__(self, model: WindowClassifier, most: int):
@@ -41,22 +32,13 @@ class Streams:
 
     def risks(self, X: Windows, first: int) -> np.ndarray | None:
         """
-        Risks of one stay from hour `first` to the end of its window, or None if a stream cannot serve them.
+        Risks of one stay from hour `first`, the first that may have changed, to the end of its window, a full
+        hour; None if a stream cannot serve them.
 
-        Parameters
-        ----------
-        X : Windows, length 1
-            The whole stay, ending at a full hour.
-        first : int
-            Earlier hours have not changed since the last call.
-
-        Notes
-        -----
         Only new hours are served, because starting a stream pushes every hour so far and takes longer than
         one sweep of the stay. A late event therefore ends a stream, and the next push of a single hour starts
         another. A stream serves up to `LOOKBACK_H` hours; longer windows lose their first hours. An event
-        within
-        `NEAR_H` after a full hour is not served either: its hour is ambiguous.
+        within `NEAR_H` after a full hour is not served either: its hour is ambiguous.
         """
         stay_id, last = int(X.stay_id[0]), int(X.end_h[0])
         live = self._kept.pop(stay_id, None)  # put back once it is up to date
