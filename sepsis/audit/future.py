@@ -14,7 +14,7 @@ def future_changes_the_risk(case: AuditCase) -> Finding:
     """
     Risks at several times of a stay while its later data are deleted, altered or invented.
 
-    The risk from a record that ends at t is compared with the risk from the full record and from each variant,
+    The risk from a record that ends at t is compared with the risk from the full record and each variant,
     computed directly and as hourly scoring does (a longer window, cut at t).
     """
     rng = np.random.default_rng(case.seed)
