@@ -50,14 +50,10 @@ class Labels:
     """
     The labels of an export by one definition; columns as in `data_schema/4_labels.toml`.
 
-    Attributes
-    ----------
-    onset : one row per stay of the export, included or not
+    onset, attrition : one row per stay of the export, included or not
     sofa : one row per stay with a suspicion and hour of its grid, or per hour of every stay
     suspicion : every qualifying pair of antibiotic and culture
-    attrition : one row per stay of the export, with the reason for its exclusion
-    orders : one row per antibiotic order (or combination) of a stay and its cultures; None for definitions
-        that look at pairs only
+    orders : one row per antibiotic order (or combination) of a stay; None for definitions by pairs
     """
 
     onset: pd.DataFrame
@@ -75,12 +71,8 @@ def label_stays(events: Events, preset: Preset) -> Labels:
     Writes   onset, sofa, suspicion, attrition
     Rule     the preset's. SOFA at an hour reads nothing charted after it. Onset may: a later antibiotic
              dates an earlier culture, and `label_known_h` is the time from which the label is known.
-
-    Raises
-    ------
-    ExportError
-        If the export can never be labelled (PhysioNet 2012); if the preset takes the export's labels and the
-        export has none; if the export has labels but no antibiotics or cultures to compute others from.
+    Raises   ExportError if the export cannot be labelled (PhysioNet 2012), lacks the labels that the preset
+             takes over, or has labels but nothing to compute others from.
     """
     _require_labels_source(events, preset)
     if preset.onset.source == "export_labels":
@@ -127,7 +119,6 @@ def _require_labels_source(events: Events, preset: Preset) -> None:
 
 
 def _exported(events: Events, preset: Preset) -> Labels:
-    """The export's own labels; SOFA and suspicion stay empty."""
     assert events.labels is not None  # _require_labels_source
     times = exported_times(events.labels, preset.onset)
     undatable = events.labels["first_labelled_h"].notna().to_numpy() & times["onset_h"].isna().to_numpy()

@@ -1,9 +1,4 @@
-"""
-The antibiotics and cultures that a definition counts.
-
-Antibiotics are orders, doses given, or both. Doses make courses: doses of one drug in close succession
-count once, at the first; an isolated course may not count at all.
-"""
+"""The antibiotics (orders, doses given, or both) and the cultures that a definition counts."""
 
 from __future__ import annotations
 
@@ -27,10 +22,7 @@ def chosen_antibiotics(events: Events, options: AntibioticOptions) -> pd.DataFra
     """
     The antibiotics that count: stay_id, time_h, date_only and, of orders, their other columns.
 
-    Raises
-    ------
-    ExportError
-        If the definition reads doses and the export has none or they were not extracted.
+    Raises ExportError if the definition reads doses and the export has none.
     """
     parts = []
     if options.source != "given":
@@ -55,11 +47,7 @@ def chosen_cultures(cultures: pd.DataFrame, options: CultureOptions) -> pd.DataF
 
 def counted_antibiotics(antibiotics: pd.DataFrame, options: AntibioticOptions) -> pd.DataFrame:
     """
-    The antibiotic orders that count.
-
-    Reads    antibiotics(stay_id, time_h, systemic[, in_<names>, name_is_systemic])
-    Rule     the drug is on the list (where the export names drugs), and the order, or another order of
-             the same name, is systemic.
+    The orders whose drug is on the list (where the export names drugs) and that are systemic by `route_test`.
     """
     test = _SYSTEMIC[options.route_test]
     if test not in antibiotics:
@@ -74,11 +62,7 @@ def counted_antibiotics(antibiotics: pd.DataFrame, options: AntibioticOptions) -
 
 
 def counted_cultures(cultures: pd.DataFrame, options: CultureOptions) -> pd.DataFrame:
-    """
-    The cultures that count.
-
-    Reads    cultures(stay_id, time_h, date_only, specimen, positive[, named])
-    """
+    """The rows of cultures(stay_id, time_h, date_only, specimen, positive[, named]) that count."""
     if options.taken_in == "admission" and "named" in cultures:
         cultures = cultures[cultures["named"].to_numpy(bool)]
     if options.specimens:
@@ -89,12 +73,7 @@ def counted_cultures(cultures: pd.DataFrame, options: CultureOptions) -> pd.Data
 
 
 def at_hour(events: pd.DataFrame, hour: float) -> pd.DataFrame:
-    """
-    Events dated by the day alone, moved to an hour of that day; 0 leaves them as they are.
-
-    Reads    events(time_h, date_only, ...), `time_h` the day's midnight where `date_only`
-    Writes   the same rows; a moved event counts as timed
-    """
+    """Events dated by the day alone, timed at an hour of that day; with hour 0 they stay dated by the day."""
     if not hour:
         return events
     day = events["date_only"].fillna(False).to_numpy(bool)

@@ -1,6 +1,4 @@
-"""
-Cases and controls, and the reason why each other stay is left out.
-"""
+"""Cases and controls, and the reason why each other stay is left out."""
 
 from __future__ import annotations
 
@@ -27,18 +25,11 @@ def classify_stays(
     """
     Every stay of the export with its times, its class and the reason if it is left out.
 
-    Reads    stays(stay_id, subject_id, intime, outtime, stay_h, age, system, sepsis_code,
-             exclusion), times(stay_id, onset_h, ...) of the stays that have any
+    Reads    stays(stay_id, stay_h, age, system, sepsis_code, exclusion, ...), times(stay_id, onset_h, ...);
+             `undatable`: ids of stays whose exported label begins in the first row
     Writes   onset: one row per stay, in the order of stay_id; `exclusion` is the first reason that
              applies, "" for a stay that is included
     Rule     is_case: an onset inside the stay, or anywhere if `onset_inside_stay` is off.
-
-    Parameters
-    ----------
-    undatable : Series, optional
-        Ids of stays whose exported label begins in the first row.
-    further : sequence of (flags, reason)
-        As `further_reasons` returns them.
     """
     table = stays.sort_values("stay_id", ignore_index=True)
     table = table.merge(times, on="stay_id", how="left", validate="one_to_one")
@@ -77,16 +68,10 @@ def classify_stays(
 
 def further_reasons(events: Events, preset: Preset) -> list[tuple[np.ndarray, str]]:
     """
-    Reasons to leave stays out: length, kind of admission, and what came before the stay.
+    (flags in the order of stay_id, reason) for each rule about the length of a stay, its admission and the
+    time before it. A stay with an unknown kind of admission or service is kept.
 
-    Reads    events.stays, antibiotics, admissions
-    Writes   (flags in the order of stay_id, reason) for each rule of `preset.cohort` that is on; a
-             stay with an unknown kind of admission or service is kept
-
-    Raises
-    ------
-    ExportError
-        If a rule needs the admission and the export does not have it.
+    Raises ExportError if a rule needs the admission and the export does not have it.
     """
     options = preset.cohort
     stays = events.stays.sort_values("stay_id", ignore_index=True)
@@ -124,7 +109,6 @@ def first_of_admission(stays: pd.DataFrame) -> np.ndarray:
 
 
 def _ordered_before(events: Events, preset: Preset) -> pd.Series:
-    """Stays with a counted order on a day before the admission to the unit."""
     orders = counted_antibiotics(events.antibiotics, preset.antibiotics)
     intime = events.stays.set_index("stay_id")["intime"]
     midnight_h = -((intime - intime.dt.normalize()).dt.total_seconds() / 3600.0)

@@ -20,8 +20,6 @@ def arterial_gases(stay_events: StayEvents, options: SofaOptions) -> pd.DataFram
     """
     Every arterial gas with an oxygen pressure.
 
-    Reads    concepts po2, fio2_lab, fio2_chart, blood_gas_specimen, the marks of `ventilation`, and
-             the terms of the arterial model
     Writes   gases(stay, time_s, pf, ventilated), sorted; `pf` in mmHg, NaN without a FiO2
     Rule     FiO2 of the same sample, otherwise the last charted in the `fio2_match_h` hours before.
              Samples of one stay and time are one gas with the highest value of each quantity.
@@ -51,12 +49,7 @@ def is_arterial(gases: pd.DataFrame, charted: dict[str, np.ndarray], options: So
     """
     Whether each gas counts as arterial, by its specimen or by the published logistic model.
 
-    Parameters
-    ----------
-    gases : DataFrame
-        specimen, and a column for each term of the model that is measured in the sample.
-    charted : dict of concept to ndarray, one value per gas
-        The other terms: charted values looked back to. Not read if the model is off.
+    `charted` has the terms of the model that are looked back to, one value per gas; `gases` the others.
     """
     if options.arterial_model == "any_gas":
         return np.ones(len(gases), dtype=bool)
@@ -85,8 +78,8 @@ def charted_fio2(stay_events: StayEvents, options: SofaOptions) -> RaggedSeries:
     """
     Charted FiO2 in %, the highest value per time.
 
-    With `fio2_last_charting = "any"` chartings without a value are included as NaN; a CareVue share of
-    exactly 1 counts as one of them. Source: mimic-code III, arterial gases, and mgp-tcn after it.
+    With `fio2_last_charting = "any"`, chartings without a value are NaN; a CareVue share of exactly 1 counts
+    as one of them. Source: mimic-code III, arterial gases, and mgp-tcn after it.
     """
     if options.fio2_last_charting == "with_value":
         return _charted(stay_events, "fio2_chart")
@@ -101,7 +94,6 @@ def charted_fio2(stay_events: StayEvents, options: SofaOptions) -> RaggedSeries:
 
 
 def _samples(stay_events: StayEvents) -> pd.DataFrame:
-    """Every sample with an oxygen pressure: stay, time_s, specimen, and its other quantities."""
     concepts = sample_concepts()
     found = highest_per_time(stay_events.rows(*concepts), concepts)
     found = found[found["po2"].notna()]

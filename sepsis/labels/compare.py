@@ -1,8 +1,4 @@
-"""
-Comparison of definitions: cases of each, agreement, shift of onset, and the effect of each switch.
-
-Everything here works on labels in memory, or on a function that makes them.
-"""
+"""Comparison of definitions: cases of each, agreement, shift of onset, and the effect of each switch."""
 
 from __future__ import annotations
 
@@ -39,13 +35,10 @@ class Change:
 
 def counts(onset: pd.DataFrame) -> dict[str, int]:
     """
-    Number of stays by `COUNTS`.
+    Number of stays by `COUNTS`, from the onset table of `label_stays`.
 
-    Reads    onset, as `label_stays` writes it: one row per stay of the export
-    Writes   stays: all; suspected: with a suspicion of infection; onsets: with an onset at any time,
-             included or not; onsets_in_stay: between admission and discharge; cases, controls: included;
-             cases_from_7_h: cases with onset at hour 7 of the stay or later (the usual filter of early
-             prediction); excluded: neither case nor control
+    onsets: at any time, included or not. onsets_in_stay: between admission and discharge. cases, controls:
+    included. cases_from_7_h: onset at hour 7 of the stay or later, the usual filter of early prediction.
     """
     onset_h = onset["onset_h"].to_numpy(float)
     case = _cases(onset)
@@ -65,13 +58,10 @@ def counts(onset: pd.DataFrame) -> dict[str, int]:
 
 def agreement(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, float]:
     """
-    Agreement of two definitions on one export, by `PAIR_MEASURES`.
+    Agreement of two definitions on the same stays, by `PAIR_MEASURES`.
 
-    Reads    two onset tables of the same stays
-    Writes   the number of cases of both, of the first only, of the second only; Cohen's kappa of
-             "is a case" over all stays of the export (NaN if every stay is in the same class by both);
-             the number of stays with an onset by both, and how many hours later it is by the second:
-             median and quartiles, NaN without such stays
+    Kappa is over all stays of the export, NaN if every stay is in the same class by both. Shifts are hours
+    by which the second onset is later, over stays with an onset by both; NaN without such stays.
     """
     both = first.merge(second, on="stay_id", suffixes=("_1", "_2"), validate="one_to_one")
     assert len(both) == len(first) == len(second)  # every definition lists every stay
@@ -86,16 +76,7 @@ def agreement(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, float]:
 
 def kappa(first: np.ndarray, second: np.ndarray) -> float:
     """
-    Cohen's kappa of two classifications into yes and no.
-
-    Parameters
-    ----------
-    first, second : ndarray of bool, shape (N,)
-
-    Returns
-    -------
-    kappa : float
-        1 is full agreement, 0 that of chance; NaN where chance alone gives full agreement.
+    Cohen's kappa of two yes/no classifications; NaN where chance alone gives full agreement.
 
     References
     ----------
@@ -151,24 +132,13 @@ def changed(preset: Preset, change: Change) -> Preset:
 
 def walk(onset_of: Callable[[Preset], pd.DataFrame], start: Preset, end: Preset) -> pd.DataFrame:
     """
-    From one definition to another, one switch at a time.
+    From one definition to another, one switch at a time; `onset_of` labels one export by a preset.
 
-    Parameters
-    ----------
-    onset_of : function of Preset to DataFrame
-        The onset table of one export, e.g. `lambda preset: label_stays(events, preset).onset`.
-    start, end : Preset
+    Writes   walk(walk, step, switch, before, after, the counts, cases_gained, cases_lost): step 0 is `start`,
+             the last step equals `end`; cases are gained and lost against the previous step
+    Raises   UsageError if the two are the same
 
-    Returns
-    -------
-    DataFrame : walk, step, switch, before, after, the counts, cases_gained, cases_lost
-        Step 0 is `start`, the last step equals `end`; cases are gained and lost against the previous step.
-        The effect of a switch depends on those before it; the order is that of `changes`.
-
-    Raises
-    ------
-    UsageError
-        If the two are the same.
+    The effect of a switch depends on those before it; the order is that of `changes`.
     """
     steps = changes(start, end)
     name = f"{start.name}:{end.name}"

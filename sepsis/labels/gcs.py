@@ -20,23 +20,10 @@ def charted_totals(
     stay_events: StayEvents, previous_h: float, without_value: bool = False
 ) -> tuple[RaggedSeries, np.ndarray]:
     """
-    The total at every charting.
+    The total (3 to 15) at every charting, with gaps filled from the previous charting and without.
 
-    Parameters
-    ----------
-    stay_events : StayEvents
-        Concepts gcs_verbal (with text), gcs_motor, gcs_eye.
-    previous_h : float
-        The previous charting fills gaps if it is less than this old, in hours.
-    without_value : bool
-        Whether a time with only empty cells (concept gcs_charted) is a charting too.
-
-    Returns
-    -------
-    total : RaggedSeries
-        3 to 15 at each charting, gaps filled from the previous charting.
-    alone : ndarray, shape (N,)
-        The same totals without filling.
+    Reads concepts gcs_verbal (with text), gcs_motor, gcs_eye. The previous charting fills gaps if it is less
+    than `previous_h` old. `without_value`: a time with only empty cells (gcs_charted) is a charting too.
     """
     rows = stay_events.rows(*NORMAL)
     text = rows["text"].astype("str").str.strip()
@@ -58,11 +45,8 @@ def lowest_total(
     """
     Lowest total of every window, and the position of its charting (NaN and -1 for an empty window).
 
-    Parameters
-    ----------
-    previous : "any" or "in_window"
-        "in_window": the first charting of a window is not filled from the one before it, as in the code
-        of Moor et al., which reads nothing before the window.
+    previous="in_window": the first charting of a window is not filled from the one before it, as in the code
+    of Moor et al., which reads nothing before the window.
     """
     if previous == "any":
         found = lowest_in(total.value, lo, hi)
@@ -75,7 +59,6 @@ def lowest_total(
 
 
 def _charting_before(series: RaggedSeries, now: np.ndarray, previous_s: int) -> np.ndarray:
-    """The parts of the stay's previous charting, NaN where it is missing or too old."""
     before = np.full_like(now, np.nan)
     if len(now) > 1:
         near = (series.stay[1:] == series.stay[:-1]) & (np.diff(series.time_s) < previous_s)

@@ -29,8 +29,6 @@ def first_rise(
     ----------
     sofa : ndarray, shape (S, H)
         Hourly totals of S stays.
-    rise : int
-        Points above the baseline.
     baseline : str
         "running_minimum": the lowest total so far; "first": that of the first usable hour;
         "minimum_24h": the lowest of this hour and the 24 h before; "zero": 0.
@@ -39,10 +37,8 @@ def first_rise(
 
     Returns
     -------
-    hour : ndarray of int64, shape (S,)
-        Column of the first rise; -1 without one.
-    base : ndarray, shape (S,)
-        The baseline of that rise; NaN without one.
+    hour, base : ndarray, shape (S,)
+        Column of the first rise and the baseline of that rise; -1 and NaN without one.
 
     Examples
     --------
@@ -59,7 +55,6 @@ def first_rise(
 
 
 def _baseline(sofa: np.ndarray, rule: str) -> np.ndarray:
-    """The baseline of each hour, shape (S, H); `sofa` is infinite at hours that are not usable."""
     if rule == "zero":
         return np.zeros_like(sofa)
     if rule == "running_minimum":
@@ -85,18 +80,11 @@ def onset_times(
 
     Reads    sofa(stay_id, hour, time_h, sofa, respiration .. renal), pairs(stay_id, suspicion_h,
              antibiotic_h, culture_h), stays(stay_id, stay_h)
-    Writes   times(stay_id, onset_h, suspicion_h, antibiotic_h, culture_h, sofa_rise_h, sofa2_h,
-             label_known_h, sofa_at_onset, sofa_baseline, <component>_at_onset); gaps without a rise
-    Rule     a rise is the first hour of the window around a suspicion with `rise_points` over the
-             baseline; the suspicion is the earliest of the stay, or the first with a rise. `sofa2_h`
-             is the first hour of at least two points. The label is known when the rise, the antibiotic
-             and the culture have all happened.
-
-    Parameters
-    ----------
-    window : SofaOptions, optional
-        `grid_before_h` and `grid_after_h` bound the hours around each suspicion; by default all rows of
-        the stay are used.
+    Writes   times(stay_id, `TIMES`); gaps without a rise
+    Rule     a rise is the first hour of the window around a suspicion (all hours if `window` is None) with
+             `rise_points` over the baseline; the suspicion is the earliest of the stay, or the first with
+             a rise. `sofa2_h` is the first hour of at least two points. The label is known when the rise,
+             the antibiotic and the culture have all happened.
     """
     if options.suspicion == "first":
         tried = earliest_pair(pairs)
@@ -149,9 +137,7 @@ def _window_rows(
     sofa: pd.DataFrame, pairs: pd.DataFrame, window: SofaOptions | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """
-    Rows of `sofa` in [suspicion - before, suspicion + after] of each pair, padded to one width.
-
-    (position in `sofa` or -1, whether it is inside), both of shape (P, H).
+    Rows of `sofa` around each pair's suspicion, -1 where there is none, and whether there is one: (P, H).
     """
     offsets = common_offsets(sofa["stay_id"], pairs["stay_id"])
     before_s = EVER_S if window is None else window.grid_before_h * HOUR_S

@@ -1,8 +1,7 @@
 """
 Label definitions as data: one TOML file of `data_schema/presets` per definition.
 
-Its tables are those of `definition.Preset`, each option with its source. A file with
-`based_on = "moor2019"` lists only its changes.
+A file with `based_on = "moor2019"` lists only its changes.
 """
 
 from __future__ import annotations
@@ -27,19 +26,12 @@ def preset_names() -> list[str]:
 
 def load_preset(name_or_path: str | Path, **overrides: Any) -> Preset:
     """
-    Read a label definition.
+    Read a label definition by a preset's name or the path of a TOML file of the same form.
 
-    Parameters
-    ----------
-    name_or_path : str or Path
-        A preset's name ("moor2019"), or the path of a TOML file of the same form.
-    **overrides
-        Options to change, as "section.key": `load_preset("moor2019", **{"sofa.missing": "zero"})`.
+    `overrides` change options by "section.key": `load_preset("moor2019", **{"sofa.missing": "zero"})`.
 
-    Raises
-    ------
-    SettingsError
-        For an unknown preset, section or option (with the nearest known one), or an invalid value.
+    Raises SettingsError for an unknown preset, section or option (with the nearest known one), or an invalid
+    value.
 
     Examples
     --------
@@ -60,7 +52,6 @@ def load_preset(name_or_path: str | Path, **overrides: Any) -> Preset:
 
 
 def _read(name_or_path: str | Path, seen: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The tables of a preset file, merged over those of the file it is based on."""
     if str(name_or_path).endswith(".toml"):
         path = Path(name_or_path)
     else:

@@ -1,9 +1,8 @@
 """
 Ragged series: irregular measurements of many stays end to end, and windows over them.
 
-A `RaggedSeries` has one series of every stay in one flat array; a window is a range of positions in it.
-Three small kernels find ranges, extremes and sums in one pass. Times are whole seconds since ICU
-admission, so that a value charted exactly 24 h ago is inside a 24-hour window however hours are rounded.
+Times are whole seconds since ICU admission, so that a value charted exactly 24 h ago is inside a 24-hour
+window however hours are rounded.
 """
 
 from __future__ import annotations
@@ -23,15 +22,9 @@ EVER_S = 1 << 40  # a lookback longer than any stay
 @dataclass(frozen=True, eq=False)
 class RaggedSeries:
     """
-    One series of S stays.
+    One series of S stays, N values in all; stay s has positions `offsets[s]:offsets[s + 1]`.
 
-    Attributes
-    ----------
-    offsets : ndarray of int64, shape (S + 1,)
-        Stay s has positions `offsets[s]:offsets[s + 1]`; the range is empty for a stay without data.
-    time_s : ndarray of int64, shape (N,)
-        Seconds since ICU admission, ascending inside a stay.
-    value : ndarray of float64, shape (N,)
+    `time_s` is int64, seconds since ICU admission, ascending inside a stay.
     """
 
     offsets: np.ndarray
@@ -56,14 +49,9 @@ class RaggedSeries:
 
 class StayEvents:
     """
-    The events of chosen stays, by concept.
+    The rows of events(stay_id, time_h, concept, value, text) of chosen stays, by concept.
 
-    Parameters
-    ----------
-    events : DataFrame
-        stay_id, time_h, concept, value, text; any order.
-    stay_ids : ndarray of int64, shape (S,)
-        Ascending; rows of other stays are ignored.
+    `stay_ids` ascends.
     """
 
     def __init__(self, events: pd.DataFrame, stay_ids: np.ndarray):
@@ -129,14 +117,7 @@ def common_offsets(*stay_ids: pd.Series) -> list[np.ndarray]:
 
 
 def at(values: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """
-    `values[index]` as floats, NaN where the index is -1 (an empty window).
-
-    Examples
-    --------
-    >>> at(np.array([5, 7]), np.array([1, -1]))
-    array([ 7., nan])
-    """
+    """`values[index]` as floats, NaN where the index is -1 (an empty window)."""
     found = np.full(len(index), np.nan)
     found[index >= 0] = values[index[index >= 0]]
     return found
@@ -146,8 +127,6 @@ def ranges(lo: np.ndarray, hi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     (owner, position) of every member of many ranges [lo, hi), one range after the other.
 
-    Examples
-    --------
     >>> ranges(np.array([0, 5]), np.array([2, 6]))
     (array([0, 0, 1]), array([0, 1, 5]))
     """
@@ -161,18 +140,8 @@ def window_bounds(time_s, offsets, at_s, at_offsets, lookback_s):
     """
     Range of positions in [at - lookback, at], both ends included, for every `at`.
 
-    Parameters
-    ----------
-    time_s, offsets : ndarray of int64
-        A ragged series of S stays.
-    at_s, at_offsets : ndarray of int64, shape (M,) and (S + 1,)
-        Ends of the windows, ascending inside a stay.
-    lookback_s : int
-
-    Returns
-    -------
-    lo, hi : ndarray of int64, shape (M,)
-        Half-open range [lo, hi), neither bound decreasing; lo == hi is an empty window.
+    `at_s`, shape (M,), ascends inside a stay. Returns `lo` and `hi` of half-open ranges, neither decreasing;
+    lo == hi is an empty window.
     """
     lo = np.empty(len(at_s), dtype=np.int64)
     hi = np.empty(len(at_s), dtype=np.int64)
@@ -192,12 +161,7 @@ def lowest_in(value, lo, hi):
     """
     Position of the lowest value of every range, the last of equals; -1 if the range is empty.
 
-    Parameters
-    ----------
-    value : ndarray, shape (N,)
-        No NaN. Negate it to find the highest.
-    lo, hi : ndarray of int64, shape (M,)
-        Ranges [lo, hi) with bounds that never decrease, as from `window_bounds`.
+    `value` has no NaN (negate it to find the highest); the bounds of the ranges [lo, hi) never decrease.
     """
     found = np.full(len(lo), -1, dtype=np.int64)
     queue = np.empty(len(value), dtype=np.int64)  # candidates, their values rising
@@ -231,19 +195,8 @@ def highest_running(start_s, end_s, value, offsets, at_s, at_offsets, lookback_s
     """
     Position of the highest rate among infusions that touch [at - lookback, at]; -1 without one.
 
-    Parameters
-    ----------
-    start_s, end_s, value, offsets : ndarray
-        Infusions of S stays, in any order inside a stay.
-    at_s, at_offsets : ndarray of int64
-        Ends of the windows, ascending inside a stay.
-    by_start : bool
-        True counts only infusions that start in the window, as the code of Moor et al. does.
-
-    Returns
-    -------
-    found : ndarray of int64, shape (M,)
-        Of equal rates, the infusion with the latest end.
+    Of equal rates, the infusion with the latest end. Infusions may be in any order inside a stay; `at_s`
+    ascends. `by_start` counts only infusions that start in the window, as the code of Moor et al. does.
     """
     found = np.full(len(at_s), -1, dtype=np.int64)
     for s in range(len(offsets) - 1):
@@ -265,12 +218,7 @@ def latest(series: RaggedSeries, at_s: np.ndarray, at_offsets: np.ndarray, withi
 
 
 def highest_per_time(rows: pd.DataFrame, concepts: Sequence[str]) -> pd.DataFrame:
-    """
-    One row per stay and time with a column for each concept: its highest value there.
-
-    Reads    rows(stay, time_s, concept, value), as from `StayEvents.rows`
-    Writes   wide(stay, time_s, *concepts), sorted; NaN where a concept has no value at that time
-    """
+    """One row per stay and time, sorted, with a column for each concept: its highest value there, or NaN."""
     rows = rows[rows["value"].notna()]
     columns = {c: rows["value"].where(rows["concept"] == c) for c in concepts}
     return pd.DataFrame(columns).groupby([rows["stay"], rows["time_s"]], sort=True).max().reset_index()

@@ -18,12 +18,7 @@ COLUMNS = ["count", "expected", "found", "agrees", "source"]
 @dataclass(frozen=True)
 class Release:
     """
-    A release of an export, recognised by its tables.
-
-    Attributes
-    ----------
-    rows : dict of str to int
-        Rows of its identifying tables; "stays" are those of the adapter's own table.
+    A release of an export, recognised by the number of `rows` of its tables ("stays": the adapter's own).
     """
 
     id: str
@@ -38,16 +33,7 @@ def releases() -> list[Release]:
 
 
 def release_of(kind: str, rows: Mapping[str, int]) -> Release | None:
-    """
-    The release with the row counts of this export, or None.
-
-    Parameters
-    ----------
-    kind : str
-        As `Source.kind`.
-    rows : mapping
-        Number of rows by table; a release with a table missing from it does not match.
-    """
+    """The release with the row counts of this export (`rows` by table, `kind` as `Source.kind`), or None."""
     for release in releases():
         if release.kind == kind and all(rows.get(table) == n for table, n in release.rows.items()):
             return release

@@ -2,7 +2,7 @@
 SOFA on an hourly grid: the worst value of the last 24 h of each component, its points, and the evidence.
 
 The evidence is the measurement that decided a component: its name, value and time, and whether it was
-charted within the last hour ("observed") or earlier ("carried"). The points are in `sofa_points`.
+charted within the last hour ("observed") or earlier ("carried").
 """
 
 from __future__ import annotations
@@ -39,14 +39,9 @@ VITAL_SIGNS = ("heart_rate", "sbp", "dbp", "map", "resp_rate", "spo2", "glucose"
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """
-    One measurement's worst value in each of M windows, and its points.
+    One measurement's worst value in each of M windows, and its points; NaN without the measurement.
 
-    Attributes
-    ----------
-    name : str
-        The measurement, as written in `<component>_by`.
-    value, time_s, points : ndarray, shape (M,)
-        NaN in windows without the measurement; `time_s` in seconds since admission.
+    `name` is written in `<component>_by`; `time_s` is in seconds since admission.
     """
 
     name: str
@@ -85,17 +80,13 @@ def hourly_sofa(
     SOFA at every hour of each stay's grid.
 
     Reads    events(stay_id, time_h, concept, value, text), infusions(stay_id, start_h, end_h,
-             concept, value), stays(stay_id, origin_h[, system]): the grid begins at `origin_h`
+             concept, value), stays(stay_id, origin_h[, system]): the grid begins at `origin_h` and has
+             `hours` more (default: the preset's 72)
     Writes   sofa(stay_id, hour, time_h, respiration .. renal, sofa, and for each component _value,
              _time_h, _by, _source, _hour (empty here)), sorted; one row per stay of `stays` and hour
     Rule     the worst value charted in [t - lookback, t], both ends included, is scored
              (`sofa_points`); a component without data is NaN and counts 0. Nothing after t is read.
     Source   Moor et al. 2019; Vincent et al. 1996, doi:10.1007/BF01709751
-
-    Parameters
-    ----------
-    hours : int, optional
-        Number of hours after the first; default: the preset's grid (72).
     """
     hours = options.grid_before_h + options.grid_after_h if hours is None else hours
     stays = stays.sort_values("stay_id")
@@ -150,11 +141,7 @@ def sofa_table(
     """
     The SOFA table as `hourly_sofa` documents it, one row per window.
 
-    Parameters
-    ----------
-    decided : dict of component to (position in its evidence or -1, the deciding measurement)
-    alone : dict, optional
-        Points of each component in the hour alone (`<component>_hour`); by default empty columns.
+    `decided` has the position in the evidence (or -1) and the measurement; `alone` the points of the hour.
     """
     columns: dict[str, object] = {"stay_id": stay_id, "hour": hour, "time_h": at_s / HOUR_S}
     columns |= {c: worst.points for c, (_, worst) in decided.items()}
@@ -186,7 +173,6 @@ def gas_evidence(
 def _worst(
     grid: Grid, series: RaggedSeries, name: str, score: Callable, *, highest: bool = False
 ) -> Evidence:
-    """The lowest (or highest) value of each window and its points."""
     found = lowest_in(-series.value if highest else series.value, *grid.bounds(series))
     value = at(series.value, found)
     return Evidence(name, value, at(series.time_s, found), score(value))
@@ -202,7 +188,6 @@ def _charted_in(stays: pd.DataFrame, systems: tuple[str, ...]) -> np.ndarray:
 def _drugs(
     infusions: pd.DataFrame, grid: Grid, circulation: np.ndarray, options: SofaOptions
 ) -> list[Evidence]:
-    """Highest rate of each vasoactive drug that SOFA scores."""
     infusions = infusions[infusions["stay_id"].isin(circulation) & infusions["value"].notna()]
     by_start, found = options.vasopressor == "start", []
     for drug in points.DRUGS:

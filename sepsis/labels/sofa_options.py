@@ -1,6 +1,4 @@
-"""
-How SOFA is evaluated: the options of a definition's `[sofa]` table.
-"""
+"""How SOFA is evaluated: the options of a definition's `[sofa]` table."""
 
 from __future__ import annotations
 

@@ -1,14 +1,9 @@
 """
-SOFA points: the table of Vincent et al. 1996, one function per measurement.
+SOFA points: the table of Vincent et al., Intensive Care Med 22 (1996) 707-710, doi:10.1007/BF01709751.
 
 Every function takes the worst value of the last 24 h and returns 0 to 4 points, NaN for a value that was not
-measured; the caller decides what a gap means. Of several measurements of one organ (PaO2/FiO2 with and
-without a ventilator; pressure and drugs; creatinine and urine) the one with most points counts
-(`sofa.deciding`).
-
-References
-----------
-Vincent et al., Intensive Care Med 22 (1996) 707-710, doi:10.1007/BF01709751.
+measured; the caller decides what a gap means. Of several measurements of one organ the one with most points
+counts (`sofa.deciding`).
 """
 
 from __future__ import annotations
@@ -29,8 +24,6 @@ def ventilated_points(pf: Array, *, ventilated_pf_200_400: bool = True) -> Array
     `ventilated_pf_200_400`: 2 points below 300 and 1 below 400, as in the table of 1996; otherwise 0, as in
     the code of Moor et al. 2019.
 
-    Examples
-    --------
     >>> ventilated_points(np.array([99.0, 199.0, 250.0, 399.0, 400.0]))
     array([4., 3., 2., 1., 0.])
     """
@@ -47,8 +40,6 @@ def coagulation_points(platelets: Array) -> Array:
     """
     Coagulation points by the lowest platelet count, in 10^9/L.
 
-    Examples
-    --------
     >>> coagulation_points(np.array([150.0, 149.0, 99.0, 19.0, np.nan]))
     array([ 0.,  1.,  2.,  4., nan])
     """
@@ -56,14 +47,7 @@ def coagulation_points(platelets: Array) -> Array:
 
 
 def liver_points(bilirubin: Array) -> Array:
-    """
-    Liver points by the highest total bilirubin, in mg/dL.
-
-    Examples
-    --------
-    >>> liver_points(np.array([1.1, 1.2, 2.0, 6.0, 12.0, np.nan]))
-    array([ 0.,  1.,  2.,  3.,  4., nan])
-    """
+    """Liver points by the highest total bilirubin, in mg/dL."""
     return _scored(bilirubin, np.greater_equal, ((1.2, 1), (2, 2), (6, 3), (12, 4)))
 
 
@@ -87,8 +71,6 @@ def drug_points(rate: Array, drug: str, *, zero_counts: bool = False) -> Array:
     `zero_counts`: norepinephrine or epinephrine at a rate of 0 scores 3, as in code that tests only whether
     the rate is at most 0.1.
 
-    Examples
-    --------
     >>> drug_points(np.array([0.0, 0.1, 0.2, np.nan]), "norepinephrine")
     array([ 0.,  3.,  4., nan])
     """
@@ -99,14 +81,7 @@ def drug_points(rate: Array, drug: str, *, zero_counts: bool = False) -> Array:
 
 
 def cns_points(gcs: Array) -> Array:
-    """
-    Points of the central nervous system by the lowest Glasgow coma scale, 3 to 15.
-
-    Examples
-    --------
-    >>> cns_points(np.array([15.0, 14.0, 12.0, 9.0, 5.0, np.nan]))
-    array([ 0.,  1.,  2.,  3.,  4., nan])
-    """
+    """Points of the central nervous system by the lowest Glasgow coma scale, 3 to 15."""
     return _scored(gcs, np.less, ((15, 1), (13, 2), (10, 3), (6, 4)))
 
 

@@ -53,15 +53,10 @@ def write_labels(events_at: Path, preset: Preset, folder: Path, work: Work) -> N
     """
     Label the parts of an events folder, into a folder that disappears on an error (`files.whole_folder`).
 
-    onset.parquet, sofa.parquet, suspicion.parquet, orders.parquet (of definitions that look at single
-    orders), attrition.csv (one row per stay of the export), events/ (so that later stages need not read
-    the export again) and manifest.json. Onset and attrition are sorted by stay; the others have a row group
-    for each part, sorted inside it. One part is in memory at a time.
-
-    Parameters
-    ----------
-    work : Work
-        Keeps the labels of each part; parts that an earlier run has finished are not labelled again.
+    Writes onset, sofa, suspicion and (of definitions that look at single orders) orders as Parquet,
+    attrition.csv, manifest.json, and events/, so that later stages need not read the export again. Onset and
+    attrition are sorted by stay; the others have a row group for each part, sorted inside it. One part is in
+    memory at a time; parts that an earlier run left in `work` are not labelled again.
     """
     events, source = load_parts(events_at), read_manifest(events_at, "events")
     fingerprint, kind = source["export"], source["export_kind"]
@@ -107,10 +102,7 @@ def _step(k: int) -> str:
 
 
 def _label_each(events: EventParts, preset: Preset, work: Work, tables: dict[str, dict[str, Any]]) -> None:
-    """
-    Label each part that `work` has not yet; `tables` are facts by contract, of tables with a row group a
-    part.
-    """
+    """Label each part that is not in `work` yet; `tables` are facts of the tables with a row group a part."""
     left = [k for k in range(len(events)) if not work.has(_step(k))]
     for k in progress(left, f"label {preset.name}"):
         part = events[k]
@@ -145,8 +137,8 @@ def lose_first_onset(
     """
     Onset and attrition of every part, without the onset that the definition loses.
 
-    The stay that loses it is the export's first with a rise; it is also the first of its part, so that
-    part is labelled again by the definition as it is.
+    It is the export's first with a rise and so the first of its part, which is labelled again by the
+    definition as it is.
     """
     if not preset.onset.drop_first_onset or preset.onset.source != "sofa_rise":
         return onsets, attritions

@@ -1,9 +1,7 @@
 """
-Suspicion of infection: an antibiotic and a culture near each other in time.
+Suspicion of infection: pairs of an antibiotic and a culture near each other in time.
 
-In: the antibiotics and cultures that count (`antibiotics_cultures`). Out: pairs. The bounds are those of
-the code of Moor et al. 2019: `C < A <= C + 72 h` (culture first) and `C - 24 h < A <= C` (antibiotic first)
-for a culture with a time.
+The bounds are those of the code of Moor et al. 2019; see `suspicion_pairs`.
 """
 
 from __future__ import annotations
@@ -92,19 +90,9 @@ def branches(
     """
     Whether each pair qualifies as culture first, and as antibiotic first.
 
-    Parameters
-    ----------
-    after_s : ndarray of int, shape (P,)
-        Seconds from the culture (its midnight, if only the day is known) to the antibiotic.
-    day : ndarray of bool, shape (P,)
-        Whether only the day of the culture is known.
-    culture_first_s, antibiotic_first_s : int
-        Longest times from the first event to the second.
-    same_minute, closed, date_only
-        As in `SuspicionOptions` (`closed`: `antibiotic_first_closed`).
+    `after_s`, shape (P,): seconds from the culture (its midnight, if only the day is known, as `day` says) to
+    the antibiotic. The options are those of `SuspicionOptions` (`closed`: `antibiotic_first_closed`).
 
-    Examples
-    --------
     >>> limits = {"culture_first_s": 259200, "antibiotic_first_s": 86400}
     >>> branches(np.array([0]), np.array([False]), same_minute="neither", **limits)
     (array([False]), array([False]))
@@ -177,9 +165,7 @@ def candidates(
     antibiotics: pd.DataFrame, cultures: pd.DataFrame, culture_first_s: int, antibiotic_first_s: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """
-    Positions of each antibiotic and culture that could pair, whether timed or dated by the day.
-
-    Both tables have stay_id and time_s and are sorted by them.
+    Positions of each antibiotic and culture that could pair; both tables are sorted by stay_id and time_s.
     """
     of_antibiotics, of_cultures = common_offsets(antibiotics["stay_id"], cultures["stay_id"])
     until_s = antibiotics["time_s"].to_numpy() + antibiotic_first_s
@@ -188,7 +174,6 @@ def candidates(
 
 
 def _timed(table: pd.DataFrame) -> pd.DataFrame:
-    """stay_id, time_s, date_only, sorted; rows without a time are left out."""
     table = table[table["time_h"].notna()]
     day = table["date_only"].fillna(False) if "date_only" in table else np.zeros(len(table))
     timed = pd.DataFrame({"stay_id": table["stay_id"].to_numpy(np.int64), "time_s": seconds(table["time_h"])})

@@ -22,14 +22,8 @@ class Urine:
     """
     Urine at M moments.
 
-    Attributes
-    ----------
-    ml_day : ndarray, shape (M,)
-        Millilitres per day, never negative; NaN where the entries do not cover about a day.
-    time_s : ndarray, shape (M,)
-        The last entry used, in seconds since admission; NaN without one.
-    has_entry : ndarray of bool, shape (M,)
-        Whether urine was charted in the window.
+    `ml_day` is never negative, and NaN where the entries do not cover about a day; `time_s` is the last entry
+    used, in seconds since admission; `has_entry`: urine was charted in the window.
     """
 
     ml_day: np.ndarray
@@ -40,17 +34,7 @@ class Urine:
 def urine_per_day(
     stay_events: StayEvents, at_s: np.ndarray, at_offsets: np.ndarray, options: SofaOptions
 ) -> Urine:
-    """
-    Urine per day in the window before every moment.
-
-    Parameters
-    ----------
-    stay_events : StayEvents
-        Concepts urine_output and, if the options include them, gu_irrigant_in, gu_irrigant_out and
-        tube_feed_residual.
-    at_s, at_offsets : ndarray of int64, shape (M,) and (S + 1,)
-        Ends of the windows, ascending inside a stay.
-    """
+    """Urine per day in the window before every moment; `at_s` ascends inside a stay."""
     lookback_s = options.lookback_h * HOUR_S
     entries = _entries(stay_events, options)
     if options.urine == "intervals":
@@ -76,9 +60,7 @@ def urine_per_day(
 
 def intervals(entries: RaggedSeries, longest_s: int) -> np.ndarray:
     """
-    Seconds from the previous entry (or admission) to each entry, at most `longest_s`.
-
-    `entries` has one entry per time, all after admission.
+    Seconds from the previous entry (or admission) to each entry, at most `longest_s`; one entry per time.
     """
     before = np.concatenate([[0], entries.time_s[:-1]])
     before[entries.offsets[:-1][entries.offsets[:-1] < len(before)]] = 0

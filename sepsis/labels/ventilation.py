@@ -1,9 +1,6 @@
 """
 Whether a patient was on a ventilator at a given time.
 
-The evidence: ventilator settings (`ventilator_mark`), an oxygen device other than a ventilator
-(`oxygen_device_mark`), an extubation (`extubation_mark`).
-
 There are two rules. The *state* looks back only: a ventilator setting holds for `gap_h`, or until an
 oxygen device or an extubation is charted. The *episodes* of mimic-code need two marks, so that whether a
 gas is ventilated may be known only hours later; an episode ends at its last mark.
@@ -30,24 +27,10 @@ def ventilated_at(
     oxygen: str = "oxygen_device_mark",
 ) -> np.ndarray:
     """
-    Whether each moment is ventilated.
+    Whether each moment is ventilated by `rule` ("state" or "episodes"); False without any charting.
 
-    Parameters
-    ----------
-    stay_events : StayEvents
-        Concepts of `MARKS`.
-    at_s, at_offsets : ndarray of int64, shape (M,) and (S + 1,)
-        Moments in seconds since admission, ascending inside a stay.
-    rule : "state" or "episodes"
-    gap_h : float
-        Hours that a ventilator setting holds, or that may lie between two marks of one episode.
-    oxygen : str
-        Concept that marks an oxygen device.
-
-    Returns
-    -------
-    ventilated : ndarray of bool, shape (M,)
-        False without any charting.
+    `at_s` is in seconds since admission, ascending inside a stay. `gap_h`: hours that a ventilator setting
+    holds, or that may lie between two marks of one episode.
     """
     flags = _flags(stay_events, oxygen)
     series = stay_events.series(flags.assign(value=0.0))
@@ -62,7 +45,6 @@ def ventilated_at(
 
 
 def _flags(stay_events: StayEvents, oxygen: str) -> pd.DataFrame:
-    """One row per stay and time, a column of booleans per kind of mark."""
     marks = {oxygen if name == "oxygen" else concept: name for concept, name in MARKS.items()}
     rows = stay_events.rows(*marks)
     flags = pd.DataFrame({name: rows["concept"] == concept for concept, name in marks.items()})
@@ -96,15 +78,11 @@ def ventilated_state(time_s, ventilator, oxygen, extubated, offsets, at_s, at_of
 @kernel
 def ventilation_episodes(time_s, ventilator, oxygen, extubated, offsets, gap_s):
     """
-    Episodes of ventilation by the rule of mimic-code.
+    Episodes of ventilation by the rule of mimic-code: stay, start_s, end_s.
 
     A new episode begins after an extubation, after an oxygen device without a ventilator mark, and
     with a ventilator mark more than `gap_s` after the last one. An episode has a ventilator mark
     and two distinct times; it ends with its last ventilator or extubation mark.
-
-    Returns
-    -------
-    stay, start_s, end_s : ndarray of int64, shape (number of episodes,)
     """
     stay = np.empty(len(time_s), dtype=np.int64)
     start_s = np.empty(len(time_s), dtype=np.int64)

@@ -6,9 +6,7 @@ can be reproduced and compared.
 In: `Events` with its optional tables, and the options of a preset. Out: the same tables as from the plain
 path (`sepsis.labels`), which imports nothing from this folder apart from the calls in `label_stays`.
 
-Start with `row_sofa`: SOFA of every hour of every stay, each row scored alone. It reads `hourly_rows`
-(which hours there are), `lab_samples`, `lab_forward_fill`, `ventilation_status`, `carevue_infusions` and
-`row_urine`. `order_suspicions` pairs each antibiotic order; `admission_pooling` shares rows between the
-stays of an admission. The tests in `tests/labels/published_code` compare with the output of that code and
-decide whether a change is safe.
+Start with `row_sofa`: SOFA of every hour of every stay, each row scored alone. `order_suspicions` pairs
+each antibiotic order; `admission_pooling` shares rows between the stays of an admission. The tests in
+`tests/labels/published_code` compare with the output of that code and decide whether a change is safe.
 """

@@ -14,8 +14,8 @@ def pool_by_admission(events: Events) -> Events:
     The export with the charted rows of each stay copied to the other stays of its admission.
 
     Times are hours since admission to the stay that receives the row, so that some are negative. Stays
-    without an admission or an intime keep their own rows. Laboratory rows, which every stay of the
-    admission has already, are then there twice with the same value, which changes no extreme.
+    without an admission or an intime keep their own rows. Laboratory rows are then there twice, which changes
+    no extreme: every stay of the admission has them already.
     """
     stays = events.stays[["stay_id", "hadm_id", "intime"]].dropna()
     pairs = stays.merge(stays, on="hadm_id", suffixes=("", "_of"))

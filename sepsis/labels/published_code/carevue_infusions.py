@@ -66,9 +66,8 @@ def carevue_infusions(rates: pd.DataFrame) -> pd.DataFrame:
 
 def rates_by_weight(rates: pd.DataFrame, weights: pd.DataFrame) -> pd.DataFrame:
     """
-    Rates for the whole body, divided by the weight.
+    Rates for the whole body, divided by the weight in kg.
 
-    Reads    rates(stay_id, time_h, value, per_weight), weights(stay_id, time_h, value) in kg
     Rule     the last weight charted until then, otherwise the first charted, otherwise 80 kg
     """
     known = weights.dropna(subset=["time_h", "value"]).sort_values(["stay_id", "time_h"], kind="stable")

@@ -22,14 +22,8 @@ class Rows:
     """
     The hourly rows of S stays, M in all; stay s has rows `offsets[s]:offsets[s + 1]`.
 
-    Attributes
-    ----------
-    first_s : ndarray of int64, shape (S,)
-        Time of hour 0 of each stay, in seconds since admission.
-    hour : ndarray of int64, shape (M,)
-        From -LEAD_ROWS on.
-    holds : "end", "start" or "nearest"
-        The row at t contains (t - 1 h, t], [t, t + 1 h) or (t - 30 min, t + 30 min].
+    Hour 0 of a stay is at `first_s` seconds since admission; `hour`, shape (M,), begins at -LEAD_ROWS. By
+    `holds`, the row at t contains (t - 1 h, t] ("end"), [t, t + 1 h) ("start") or (t - 30 min, t + 30 min].
     """
 
     stay_ids: np.ndarray
@@ -66,12 +60,7 @@ class JoinedRows:
     """
     The J rows of a join: each hourly row once or several times in succession.
 
-    Attributes
-    ----------
-    row : ndarray of int64, shape (J,)
-        The hourly row.
-    begin : ndarray of int64, shape (J,)
-        The first joined row of the same stay.
+    `row` is the hourly row, `begin` the first joined row of the same stay; both int64 of shape (J,).
     """
 
     row: np.ndarray
@@ -148,8 +137,7 @@ def _spans(
 
 def _neighbours(stays: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """
-    The other stays of the admission: the end of the previous one, in hours since admission to this one (NaN
-    for the first), and whether another follows.
+    End of the admission's previous stay, in hours since admission to this one (NaN), and whether one follows.
     """
     by = stays.sort_values(["hadm_id", "intime", "stay_id"]).groupby("hadm_id")
     before_h = (by["outtime"].shift(1) - stays["intime"]).dt.total_seconds() / 3600.0

@@ -19,15 +19,7 @@ from sepsis.labels.ragged import HOUR_S, RaggedSeries, StayEvents, seconds
 
 @dataclass(frozen=True, eq=False)
 class People:
-    """
-    Person, admission and time of S stays, in ascending order of their id.
-
-    Attributes
-    ----------
-    subject, admission : ndarray, shape (S,)
-    intime_s : ndarray of int64, shape (S,)
-        Epoch seconds of admission to the unit.
-    """
+    """Person, admission and time (epoch seconds of intime) of S stays, in ascending order of their id."""
 
     subject: np.ndarray
     admission: np.ndarray
@@ -58,7 +50,6 @@ def metavision_share(value: np.ndarray, *, least: float, least_share: float) -> 
 
 
 def _charted_fio2(stay_events: StayEvents, rule: str) -> pd.DataFrame:
-    """stay, time_s, value of every charted FiO2 that is plausible by the rule."""
     if rule == "vocabulary":
         return stay_events.rows("fio2_chart").dropna(subset=["value"])
     rows = stay_events.rows("fio2_metavision", "fio2_carevue_set", "fio2_carevue").dropna(subset=["value"])
@@ -79,7 +70,6 @@ def _charted_fio2(stay_events: StayEvents, rule: str) -> pd.DataFrame:
 
 
 def _sample_fio2(value: np.ndarray, rule: str) -> np.ndarray:
-    """FiO2 of a sample, NaN if implausible by the rule."""
     if rule == "percent_or_share":
         found = metavision_share(value, least=20.0, least_share=0.2)
         return np.where(value == 20.0, np.nan, found)
@@ -96,7 +86,6 @@ def sample_gases(
 
     Reads    samples, as `Events.lab_samples`; concepts of charted FiO2 and spo2 through `stay_events`
     Writes   gases(stay, time_s, pf), sorted; `pf` in mmHg, NaN without a FiO2
-    Rule     `gases`, `sample_value`, `one_specimen`, `fio2_rule`, `arterial_*` of the options
     Source   mimic-code: bg (IV), pivoted_bg and pivoted_bg_art (III)
     """
     gases = _by_sample(samples, stay_events.stay_ids, options)
@@ -118,7 +107,6 @@ def sample_gases(
 
 
 def _by_sample(samples: pd.DataFrame, stay_ids: np.ndarray, options: SofaOptions) -> pd.DataFrame:
-    """One row per gas with an oxygen pressure: stay, time_s, specimen, and a column per quantity."""
     rows = samples[samples["near_stay"]] if options.gases == "near_stay" else samples
     rows = rows[rows["sample"].notna() & rows["time_h"].notna() & rows["stay_id"].isin(stay_ids)]
     rows = rows.assign(
@@ -141,20 +129,10 @@ def latest_charted(
     rows: pd.DataFrame, at: pd.DataFrame, key: np.ndarray, people: People, *, within_h: float, several: str
 ) -> np.ndarray:
     """
-    The last value charted in the `within_h` hours before, in any stay with the same key.
+    The last value charted in the `within_h` hours before each row of `at`; NaN without one.
 
-    Parameters
-    ----------
-    rows, at : DataFrame
-        stay, time_s[, value].
-    key : ndarray, shape (S,)
-        What stays must share: their person, or their admission.
-    several : "max" or "mean"
-        How several values of one time are combined.
-
-    Returns
-    -------
-    value : ndarray, one per row of `at`; NaN without one
+    `key`, shape (S,), is what stays must share: their person, or their admission. `several`: how values of
+    one time are combined, "max" or "mean".
     """
 
     def keyed(table: pd.DataFrame) -> pd.DataFrame:

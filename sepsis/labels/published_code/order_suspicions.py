@@ -29,18 +29,13 @@ def order_suspicions(events: Events, preset: Preset) -> pd.DataFrame:
     """
     Each antibiotic order of a stay and the cultures it was paired with.
 
-    Reads    events.orders, events.specimens (`sepsis.events.detail`)
+    Reads    events.orders, events.specimens (`sepsis.events.detail`); ExportError without them
     Writes   orders(stay_id, order, antibiotic, antibiotic_h, culture_before_h, culture_after_h,
              suspicion_h, culture_h, specimen, positive), sorted; NaN and null without a culture.
              `order` numbers the counted orders of a person.
     Rule     `suspicion.per`: "order", the earliest culture before the order, otherwise the earliest after
              it; by day, then time (a day alone last), then growth, then number. "combination", a row
              for each culture before it and each after it.
-
-    Raises
-    ------
-    ExportError
-        If the events do not have these tables.
     """
     if events.orders is None or events.specimens is None:
         raise ExportError(
@@ -73,8 +68,7 @@ def numbered(orders: pd.DataFrame) -> pd.DataFrame:
     """
     The orders of stays, numbered from 1 among all counted orders of the person.
 
-    Reads    orders(stay_id, subject_id, row, time_h, ...): `row` ascends with start, stop and drug; an
-             order of the admission outside its stays has no stay_id
+    `row` ascends with start, stop and drug; an order of the admission outside its stays has no stay_id.
     """
     rank = orders[["subject_id", "row"]].drop_duplicates()
     rank = rank.assign(order=rank.groupby("subject_id")["row"].rank(method="first").astype("int64"))
@@ -104,7 +98,6 @@ def _qualifying(orders: pd.DataFrame, cultures: pd.DataFrame, options: Suspicion
 
 
 def _earliest(near: pd.DataFrame, cultures: pd.DataFrame) -> pd.DataFrame:
-    """One culture per order: row, culture."""
     found = cultures.loc[near["culture"], ["day_h", "date_only", "time_h", "positive", "sample"]]
     order = np.lexsort(
         (
@@ -116,7 +109,6 @@ def _earliest(near: pd.DataFrame, cultures: pd.DataFrame) -> pd.DataFrame:
 
 
 def _dated(table: pd.DataFrame, cultures: pd.DataFrame, options: SuspicionOptions) -> pd.DataFrame:
-    """The columns of ORDERS; `table` has orders with the positions of a culture before and after."""
     time_h = cultures["time_h"]
     before, after = table["culture"].map(time_h), table["culture_after"].map(time_h)
     which = table["culture"].fillna(table["culture_after"])

@@ -1,9 +1,8 @@
 """
 SOFA of every hour of the whole stay: each row is scored alone, then the highest of the last rows counts.
 
-`sofa` does it the other way round: raw values of the last day first. Rows are hours of the clock or of the
-stay. The time of a row is its end, its start or its middle (`SofaOptions.hour_holds`); only in the first
-case does the row read nothing later than its time.
+The time of a row is its end, its start or its middle (`SofaOptions.hour_holds`); only in the first case
+does the row read nothing later than its time.
 """
 
 from __future__ import annotations
@@ -36,10 +35,8 @@ def hourly_stay_sofa(events: Events, options: SofaOptions) -> pd.DataFrame:
     """
     SOFA at every hour of every stay.
 
-    Reads    events, with its optional tables
-    Writes   sofa as `sofa.hourly_sofa`: stay_id, hour (0 is the first of the grid), time_h (its end),
-             the components and the evidence of the row that decided; and <component>_hour, the points of
-             the row alone
+    Writes   sofa as `sofa.hourly_sofa`, with the evidence of the row that decided, and <component>_hour,
+             the points of the row alone
     Rule     a component is the highest of the last `window_rows` rows; without data it is NaN and
              counts 0
     Source   mimic-code: sofa (IV), pivoted_sofa (III)
@@ -82,7 +79,6 @@ def hourly_stay_sofa(events: Events, options: SofaOptions) -> pd.DataFrame:
 def _worst(
     rows: Rows, series: RaggedSeries, name: str, score: Callable, *, highest: bool = False
 ) -> Evidence:
-    """The lowest (or highest) value of each row, the latest of equals, and its points."""
     value, time_s = np.full(len(rows.hour), np.nan), np.full(len(rows.hour), np.nan)
     place = rows.place(series.stay, series.time_s)
     order = np.lexsort((-series.time_s, -series.value if highest else series.value, place))
@@ -102,7 +98,6 @@ def _pressures(stay_events: StayEvents, options: SofaOptions) -> RaggedSeries:
 
 
 def _gases(events: Events, stay_events: StayEvents, people: People, options: SofaOptions) -> pd.DataFrame:
-    """stay, time_s, pf, ventilated; `pf` may be NaN."""
     if options.gases == "admission":
         return arterial_gases(stay_events, options)
     assert events.lab_samples is not None  # Preset.reads_detail
@@ -146,11 +141,7 @@ def _drugs(events: Events, rows: Rows, options: SofaOptions) -> tuple[list[Evide
 
 
 def run_h(infusions: pd.DataFrame) -> pd.Series:
-    """
-    Hours that each infusion's drug runs without a break of over 5 min.
-
-    Infusions of one stay and drug at most 5 min apart make a run. Source: ricu, vaso60.
-    """
+    """Length in hours of the run of each infusion's drug; a run has no break of over 5 min (ricu, vaso60)."""
     ordered = infusions.sort_values(["stay_id", "concept", "start_h", "end_h"])
     end_h = ordered["end_h"].fillna(ordered["start_h"])
     by = [ordered["stay_id"], ordered["concept"].astype("str")]
@@ -161,8 +152,6 @@ def run_h(infusions: pd.DataFrame) -> pd.Series:
 
 
 def _without_charted(infusions: pd.DataFrame, rates: pd.DataFrame) -> pd.DataFrame:
-    """The infusions that do not begin with a CareVue charting of their drug."""
-
     def keyed(table: pd.DataFrame, time: str) -> pd.DataFrame:
         return table.assign(at_s=seconds(table[time]), concept=table["concept"].astype("str"))
 
@@ -205,7 +194,6 @@ def _repeats(gases: pd.DataFrame, running: np.ndarray, rows: Rows) -> np.ndarray
 def _table(
     evidence: dict[str, list[Evidence]], rows: Rows, joined: JoinedRows, options: SofaOptions
 ) -> pd.DataFrame:
-    """The table for hours from 0 on: of each component, the joined row with most points in the window."""
     lo, hi = joined.window(options.window_rows)
     written = rows.hour >= 0
     kept = joined.last[written]

@@ -20,14 +20,7 @@ def row_urine(
     stay_events: StayEvents, rows: Rows, joined: JoinedRows, options: SofaOptions
 ) -> tuple[np.ndarray, np.ndarray]:
     """
-    Urine per day of each joined row.
-
-    Returns
-    -------
-    ml_day : ndarray, shape (J,)
-        NaN if unknown.
-    time_s : ndarray, shape (J,)
-        The last entry, in seconds since admission.
+    Urine of each joined row in mL per day, and its last entry in seconds since admission; NaN if unknown.
     """
     if options.urine in ("row_sum", "row_mean"):
         hourly, time_s = (part[joined.row] for part in _by_row(_net_entries(stay_events), rows, "sum"))
@@ -48,10 +41,8 @@ def urine_rates(stay_events: StayEvents, options: SofaOptions) -> RaggedSeries:
     Urine per day at each entry, from it and the entries of the 23 h before.
 
     The interval of an entry begins at the previous entry, that of the first at the first charted heart
-    rate. The sum is scaled to 24 h if the intervals add up to `urine_coverage_min_h` to
-    `urine_coverage_max_h`; otherwise the rate is NaN. Stays without a heart rate have no rate.
-
-    Source: mimic-code IV, urine_output_rate and sofa.
+    rate (without one, no rate). The sum is scaled to 24 h if the intervals add up to `urine_coverage_min_h`
+    to `urine_coverage_max_h`, otherwise NaN. Source: mimic-code IV, urine_output_rate and sofa.
     """
     entries = _net_entries(stay_events)
     beats = stay_events.rows("heart_rate_charted").groupby("stay")["time_s"].min()
@@ -79,7 +70,6 @@ def _net_entries(stay_events: StayEvents) -> RaggedSeries:
 
 
 def _by_row(series: RaggedSeries, rows: Rows, how: str) -> tuple[np.ndarray, np.ndarray]:
-    """The highest value or the sum of each row, and its latest time; NaN without an entry."""
     place = rows.place(series.stay, series.time_s)
     table = pd.DataFrame({"row": place, "value": series.value, "time_s": series.time_s})
     by = table[(place >= 0) & ~np.isnan(series.value)].groupby("row")
@@ -92,7 +82,6 @@ def _by_row(series: RaggedSeries, rows: Rows, how: str) -> tuple[np.ndarray, np.
 def _sum_of_rows(
     value: np.ndarray, time_s: np.ndarray, joined: JoinedRows, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sum of each joined row and the `count` - 1 before it; NaN without an entry."""
     lo, hi = joined.window(count)
     given = ~np.isnan(value)
     there = sum_in(given.astype(float), lo, hi) > 0
@@ -105,9 +94,7 @@ def _mean_of_rows(
     hourly: np.ndarray, time_s: np.ndarray, joined: JoinedRows, rows: Rows, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """
-    Mean of the last `count` rows times 24, for rows from a stay's 12th after its first entry to its last.
-
-    NaN elsewhere. Source: ricu, urine24.
+    Mean times 24, from the 12th row after a stay's first entry to its last entry; else NaN (ricu, urine24).
     """
     total, latest_s = _sum_of_rows(hourly, time_s, joined, count)
     given = ~np.isnan(hourly)

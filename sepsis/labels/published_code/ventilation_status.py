@@ -19,15 +19,9 @@ KINDS = {"oxygen_device": "devices", "ventilator_mode": "modes", "ventilator_mod
 
 def status_spells(stay_events: StayEvents, clock_s: np.ndarray) -> pd.DataFrame:
     """
-    Spells of one status.
+    Spells of one status: spells(stay, status, start_s, end_s), sorted; both ends belong to the spell.
 
-    Reads    concepts oxygen_device, oxygen_flow_mark, ventilator_mode, ventilator_mode_hamilton
-    Writes   spells(stay, status, start_s, end_s), sorted; both ends belong to the spell
-
-    Parameters
-    ----------
-    clock_s : ndarray of int64, shape (S,)
-        Seconds from the last full clock hour to admission: hours are those of the clock.
+    `clock_s`, shape (S,): seconds from the last full clock hour to admission; hours are those of the clock.
     """
     rules = schema.read_toml("ventilation_status")
     charted = _charted_status(stay_events, rules)
@@ -52,14 +46,7 @@ def status_spells(stay_events: StayEvents, clock_s: np.ndarray) -> pd.DataFrame:
 def ventilated_by_status(
     stay_events: StayEvents, stay: np.ndarray, at_s: np.ndarray, clock_s: np.ndarray
 ) -> np.ndarray:
-    """
-    Whether each moment lies in a spell of invasive ventilation.
-
-    Parameters
-    ----------
-    stay, at_s : ndarray of int64, shape (M,)
-        Position of the stay, and seconds since its admission; any order.
-    """
+    """Whether each moment (seconds since the stay's admission) lies in a spell of invasive ventilation."""
     spells = status_spells(stay_events, clock_s)
     spells = spells[spells["status"] == schema.read_toml("ventilation_status")["ventilated"]]
     moments = pd.DataFrame({"moment": np.arange(len(at_s)), "stay": stay, "at_s": at_s})
@@ -69,7 +56,6 @@ def ventilated_by_status(
 
 
 def _charted_status(stay_events: StayEvents, rules: dict) -> pd.DataFrame:
-    """stay, time_s, status at every charting of a known device or mode."""
     rows = stay_events.rows(*KINDS)
     rows = rows[rows["text"].notna()]
     flow = stay_events.rows("oxygen_flow_mark")[["stay", "time_s"]].drop_duplicates()
