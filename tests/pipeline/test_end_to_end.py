@@ -186,7 +186,7 @@ def test_people_of_the_training_export_keep_their_split_under_other_labels(run, 
         assert (table.split == table.subject_id.map(known)).all()
     done = sepsis("evaluate", scores, "--labels", run / "labels", "--out", tmp_path / "r")
     assert done.returncode == 11
-    assert "other labels than these" in done.stderr
+    assert "its horizons refer to other labels" in done.stderr
 
 
 def test_an_edited_definition_or_a_changed_output_is_not_up_to_date(run, tmp_path):
