@@ -36,17 +36,10 @@ def audit_export(
     """
     All checks of the leakage audit on a model folder: check, severity, status, found, says.
 
-    Parameters
-    ----------
-    score_files : sequence of Path
-        Scores of this model to audit; without them a sample is scored now.
-    out : Path, optional
-        JSON file for the findings and their inputs.
+    Without `score_files` of this model a sample is scored now. `out` is a JSON file for the findings and
+    their inputs.
 
-    Raises
-    ------
-    ExportError
-        If a score file is of another model.
+    Raises ExportError if a score file is of another model.
     """
     if out is not None:
         check_file(out, [trained.path, labels.path, *source.files(), *score_files])

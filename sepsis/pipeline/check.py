@@ -20,12 +20,8 @@ def check_export(source: Source, *, preset: str | None = None, whole: bool = Fal
     """
     Lines of text about an export; ExportError at the end if it cannot be used.
 
-    Parameters
-    ----------
-    preset : str, optional
-        Also label by this definition and compare with the expected counts of a known release.
-    whole : bool
-        Also read compressed files to their end and compare check sums.
+    With a `preset`, also label by it and compare with the expected counts of a known release. `whole`: also
+    read compressed files to their end and compare check sums.
     """
     if whole:
         yield f"read to the end, with the right check sums: {source.require_whole()} compressed files"

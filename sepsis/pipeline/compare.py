@@ -44,20 +44,12 @@ def compare_export(
     """
     Compare definitions on one export, and write the folder if one is given.
 
-    compare.csv (preset, other, measure, value: one number a row), walk.csv (a row per step),
-    index.html and manifest.json. No table names a stay.
+    Writes   compare.csv (preset, other, measure, value: one number a row), walk.csv (a row per step),
+             index.html and manifest.json; no table names a stay
+    Raises   UsageError for a preset given twice, or a walk between fewer than two different presets
 
-    Parameters
-    ----------
-    presets : list of str
-        Names or files; the order is that of every table.
-    walks : list of str, optional
-        "FROM:TO" each; these presets need not be among the compared ones.
-
-    Raises
-    ------
-    UsageError
-        For a preset given twice, or a walk between fewer than two different presets.
+    `presets` are names or files; their order is that of every table. `walks` are "FROM:TO" each, of any
+    presets.
     """
     definitions = _definitions(presets)
     pairs = [_walk_ends(text) for text in walks or []]

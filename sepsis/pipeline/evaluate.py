@@ -151,10 +151,7 @@ def with_groups(labels: LabelFolder, groups_file: Path | None) -> pd.DataFrame:
     The outcomes with columns for subgroups: age, sex and charting system of the export, where its events were
     kept with the labels, and the columns of the user's table.
 
-    Raises
-    ------
-    ExportError
-        If that table has no stay_id, or a stay twice.
+    Raises ExportError if that table has no stay_id, or a stay twice.
     """
     outcomes = labels.onset
     kept = labels.path / "events" / "stays.parquet"

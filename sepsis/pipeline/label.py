@@ -28,14 +28,8 @@ def label_export(
     """
     Extract an export's events, derive labels from them and write the labels folder, whole or not at all.
 
-    Parameters
-    ----------
-    preset : str
-        A definition of `data_schema/presets`, or a TOML file.
-    switches : dict
-        Changed settings of it, by dotted name.
-    part_stays : int, optional
-        Stays labelled at a time: decides the memory needed, not the labels.
+    `preset` is a definition of `data_schema/presets` or a TOML file; `switches` change its settings by dotted
+    name. `part_stays` are labelled at a time: it decides the memory needed, not the labels.
     """
     definition = load_preset(preset, **switches)
     check_folder(out, "labels")

@@ -63,12 +63,8 @@ class Run:
         """
         Do `work` unless the stage is up to date; returns the stage's key.
 
-        Parameters
-        ----------
-        settings : JSON-like
-            Everything that decides the output, except earlier stages.
-        after : str
-            Key of the stage before; by default `self.chain`.
+        `settings` are everything that decides the output, except earlier stages; `after` is the key of the
+        stage before (by default `self.chain`).
         """
         key = settings_hash([after or self.chain, name, settings])
         known = self.done.get(name, {})
@@ -175,7 +171,6 @@ def _place(export: ExportSettings) -> dict[str, Any]:
 
 
 def _export_stage(pipeline: Pipeline, run: Run) -> ExportSettings:
-    """Write the synthetic export if the pipeline starts with one; returns where the export is."""
     synth, export = pipeline.synth, pipeline.export
     if not synth.stays:
         if not export.path:
@@ -192,7 +187,6 @@ def _export_stage(pipeline: Pipeline, run: Run) -> ExportSettings:
 
 
 def _write_synthetic_again(where: Path, stays: int, seed: int, layout: str) -> None:
-    """The synthetic export of a run, in place of an earlier one."""
     if where.exists():
         if not (where / TRUTH).exists():
             raise UsageError(str(where), "exists and is not a synthetic export", todo="Remove it.")

@@ -96,19 +96,11 @@ def read_pipeline(path: str | Path, changes: tuple[str, ...] = ()) -> Pipeline:
     """
     A pipeline file, with single settings changed.
 
-    Parameters
-    ----------
-    path : str or Path
-        A TOML file, or the name of one in the package (e.g. "demo").
-    changes : tuple of str
-        `section.key=value`; the value is read as TOML, else as text.
+    `path` is a TOML file, or the name of one in the package (e.g. "demo"). `changes` are `section.key=value`;
+    the value is read as TOML, else as text.
 
-    Raises
-    ------
-    UsageError
-        If there is no such file.
-    SettingsError
-        If it is not TOML, or a setting is unknown or invalid.
+    Raises UsageError if there is no such file; SettingsError if it is not TOML, or a setting is unknown or
+    invalid.
     """
     path = find_pipeline(path)
     values = read_toml(path)
@@ -143,8 +135,6 @@ def read_switches(changes: tuple[str, ...]) -> dict[str, Any]:
     """
     Switches of a label definition from the command line.
 
-    Examples
-    --------
     >>> read_switches(("onset.rise_points=3", "suspicion.time=culture"))
     {'onset.rise_points': 3, 'suspicion.time': 'culture'}
     """

@@ -28,10 +28,7 @@ def events_of(source: Source, labels: LabelFolder) -> Events:
     """
     The events of an export: those kept with its labels, else extracted now.
 
-    Raises
-    ------
-    ExportError
-        If the labels were made from another export.
+    Raises ExportError if the labels were made from another export.
     """
     labels.require_of(source.fingerprint())
     if stored_fingerprint(labels.path / "events") == source.fingerprint():

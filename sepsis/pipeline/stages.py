@@ -1,8 +1,8 @@
 """
 The contents page: every command, the function that does its work, and what it reads and writes.
 
-The commands (`sepsis.cli`), their order in `sepsis --help` and `sepsis run` (`sepsis.pipeline.run`) follow
-it. It imports nothing, so that `sepsis --help` waits for nothing.
+The commands (`sepsis.cli`), their order in `sepsis --help` and `sepsis run` follow it. It imports nothing, so
+that `sepsis --help` is quick.
 """
 
 from __future__ import annotations

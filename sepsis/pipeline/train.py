@@ -57,24 +57,17 @@ def train_export(
     study: Callable[[], Study] | None = None,
 ) -> pd.DataFrame:
     """
-    Select the cohort, fit one model on it and write its folder.
+    Select the cohort, fit one model on it and write its folder; returns the cohort (contract `cohort`).
 
     A long training keeps its epochs in `.NAME.training` until the folder is written; the same command resumes
     from there, with the same versions.
 
     Parameters
     ----------
-    model : str
-        Name of the model (`sepsis.models.registry`).
     pipeline : Pipeline
         Settings: [cohort], [train] and [models.MODEL].
     study : callable, optional
         Returns the result of `select_study`, so that several models share it.
-
-    Returns
-    -------
-    cohort : DataFrame
-        Contract `cohort`.
 
     Raises
     ------

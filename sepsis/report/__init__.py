@@ -50,18 +50,9 @@ class Context:
     """
     What the page needs besides the evaluation.
 
-    Attributes
-    ----------
-    manifest : mapping
-        Provenance: settings, hashes of the inputs, versions, seed. Shown on the page.
-    split, level
-        As given to the evaluation.
-    cards : mapping of model to Markdown
-        Model cards that came with the scores.
-    timeline : Chart or None
-        Risks and alarms of one stay, if it may be shown.
-    notes : sequence of str
-        Caveats, in addition to those of the evaluation.
+    `manifest` is the provenance shown on the page: settings, hashes of the inputs, versions, seed. `cards`
+    are Markdown by model. `timeline` shows one stay: None unless that is allowed. `notes` are caveats, in
+    addition to those of the evaluation.
     """
 
     manifest: Mapping[str, Any]
@@ -81,34 +72,17 @@ def write_report(
     context: Context,
 ) -> Path:
     """
-    Write the report folder, whole or not at all.
+    Write the report folder, whole or not at all; returns the path of index.html.
 
     Reads    evaluation (of `evaluate_all`), the scores and outcomes it was computed from,
              attrition(stay_id, included, is_case, exclusion), one row per stay of the export
     Writes   index.html; summary.md (the main tables as text); metrics.parquet, metrics.csv, metrics.json
-    (every
-             number on the page), coverage.csv, attrition.csv, manifest.json; figures/NAME.csv, the data of
-             each figure; recalibration.json, if maps could be fitted
+             (every number on the page), coverage.csv, attrition.csv, manifest.json; figures/NAME.csv, the
+             data of each figure; recalibration.json, if maps could be fitted
              (`sepsis.evaluation.read_recalibrations`)
-
-    Parameters
-    ----------
-    out : str or Path
-        Folder; replaced if it is empty or an earlier report.
-
-    Returns
-    -------
-    path : Path
-        Of index.html.
-
-    Raises
-    ------
-    UsageError
-        If `out` holds something else, or cannot be written.
-    ExportError
-        If the tables break their contracts or do not belong together.
-    NothingLeftError
-        If there are no metrics.
+    Raises   UsageError if `out` holds something other than an earlier report, or cannot be written;
+             ExportError if the tables break their contracts or do not belong together; NothingLeftError if
+             there are no metrics
     """
     metrics = schema.check_table(evaluation.metrics, "metrics")
     if metrics.empty:
@@ -160,7 +134,6 @@ def _write_numbers(
     charts: list[Chart],
     notes: list[str],
 ) -> list[str]:
-    """Every number of the page as tables and as JSON; returns the files' names."""
     rows = [
         row
         for s in flow

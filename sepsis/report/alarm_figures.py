@@ -50,9 +50,6 @@ def burden_recall_chart(curve: pd.DataFrame, looks: Sequence[Style]) -> Chart:
 
 
 def _against_recall(curve, looks, column: str, digits: tuple[int, int], hover: str, said: str):
-    """
-    Lines of a column against recall, and its value at a recall of 0.8 in words; digits for hover and words.
-    """
     data, words = [], []
     for look, part in each_model(curve, looks):
         rows = part.sort_values("threshold", ascending=False, kind="stable")
@@ -70,11 +67,8 @@ def lead_time_chart(curve: pd.DataFrame, looks: Sequence[Style]) -> Chart:
     """
     Histogram of lead times of the first alarm, with that of shuffled risks.
 
-    Parameters
-    ----------
-    curve : DataFrame
-        model, setting (only the first is drawn), lead_h_from, lead_h_to, events, events_shuffled: a row per
-        bin.
+    `curve` has a row per bin: model, setting (only the first is drawn), lead_h_from, lead_h_to, events,
+    events_shuffled.
     """
     setting = curve.setting.iloc[0]
     curve = curve[curve.setting == setting]
@@ -124,7 +118,6 @@ def _at_recall(rows: pd.DataFrame, column: str, recall: float, digits: int = 2) 
 
 
 def _median(rows: pd.DataFrame, column: str) -> str:
-    """The bin of the median."""
     share = rows[column].cumsum().to_numpy(float)
     if not len(share) or not share[-1] > 0:
         return "no alarm"

@@ -16,15 +16,8 @@ SYNTAX = ("heading", "list", "table", "emphasis", "backticks")
 
 def card_html(markdown: str, name: str) -> Markup:
     """
-    A card without its title, which the page prints itself.
+    A card without its title, which the page prints itself; `name` is for the captions of tables.
 
-    Parameters
-    ----------
-    name : str
-        Of the model, for the captions of tables.
-
-    Examples
-    --------
     >>> print(card_html("# Model card: x\\n\\nSays **what**, <b>[here](https://x)</b>.", "x"))
     <p>Says <strong>what</strong>, &lt;b&gt;[here](https://x)&lt;/b&gt;.</p>
     """

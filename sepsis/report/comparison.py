@@ -31,12 +31,8 @@ def render_comparison(compared: pd.DataFrame, walked: pd.DataFrame, manifest: Ma
     """
     The page as HTML, without script; the same input gives the same bytes.
 
-    Parameters
-    ----------
-    compared, walked : DataFrame
-        As `labels.compare.compare` and `walk` return them; `walked` may be empty.
-    manifest : mapping
-        `export_kind`, and `settings` by preset.
+    The tables are those of `labels.compare`; `walked` may be empty. `manifest` has `export_kind` and
+    `settings` by preset.
     """
     return template(TEMPLATE).render(
         generator=GENERATOR,

@@ -22,18 +22,7 @@ class Results:
     """
     An evaluation as the page reads it.
 
-    Attributes
-    ----------
-    metrics : DataFrame
-        All rows of `data_schema/7_metrics.toml`.
-    curves : mapping of str to DataFrame
-        `Evaluation.curves`.
-    before_after : DataFrame
-        `Evaluation.before_after()`.
-    percent : str
-        Level of the intervals.
-    timeline : Chart or None
-        Risks and alarms of one stay, if it may be shown.
+    The tables are those of `Evaluation`; `percent` is the level of the intervals.
     """
 
     metrics: pd.DataFrame

@@ -21,15 +21,8 @@ class Cell:
     """
     A printed value.
 
-    Attributes
-    ----------
-    text : str
-    interval : str
-        "" for none.
-    sign : int
-        1 or -1 if the whole interval lies on one side of zero.
-    key : float or str or None
-        Sort key; the text if None.
+    `interval` is "" for none. `sign` is 1 or -1 if the whole interval lies on one side of zero. `key` is the
+    sort key, the text if None.
     """
 
     text: str
@@ -49,16 +42,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """
-    A table of cells; the first cell of a row is its heading.
-
-    Attributes
-    ----------
-    sortable : bool
-        Whether headings sort it.
-    folded : bool
-        Whether it is closed at first.
-    """
+    """A table of cells; the first cell of a row is its heading. A folded table is closed at first."""
 
     name: str
     caption: str
@@ -71,18 +55,10 @@ class Table:
 @dataclass(frozen=True, eq=False)
 class Chart:
     """
-    A figure.
+    A figure: `data` and `layout` for Plotly, without colours, and `numbers`, the data drawn.
 
-    Attributes
-    ----------
-    name : str
-        Of its element and of its CSV file.
-    description : str
-        Text alternative.
-    data, layout : list of dict, dict
-        For Plotly, without colours: each trace names a colour role and its model in `meta`.
-    numbers : DataFrame
-        The data drawn.
+    Each trace names a colour role and its model in `meta`. `description` is the text alternative; `name` is
+    that of the element and of the CSV file.
     """
 
     name: str
@@ -111,16 +87,7 @@ class Chart:
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """
-    A part of the page.
-
-    Attributes
-    ----------
-    text : tuple of str
-        Paragraphs above charts and tables.
-    missing : str
-        Why the section is empty; "" if it is not.
-    """
+    """A part of the page; `missing` says why it is empty ("" if it is not)."""
 
     name: str
     title: str
@@ -134,8 +101,6 @@ def number(value: float, digits: int = 3, signed: bool = False) -> str:
     """
     A number as text, a dash for a gap.
 
-    Examples
-    --------
     >>> number(0.51234), number(float("nan")), number(0.02, signed=True)
     ('0.512', '–', '+0.020')
     """

@@ -28,17 +28,9 @@ def horizon_chart(
     metrics: pd.DataFrame, metric: str, looks: Sequence[Style], percent: str, *, extended: bool = False
 ) -> Chart:
     """
-    A measure by hours before onset, onset at the right.
+    A measure (AUPRC or AUROC) by hours before onset, onset at the right.
 
-    Parameters
-    ----------
-    metrics : DataFrame
-        Fixed-horizon rows of `data_schema/7_metrics.toml`, of all stays and one setting.
-    metric : "auprc" or "auroc"
-    percent : str
-        Level of the intervals, for the caption.
-    extended : bool
-        Whether this is the figure at further horizons.
+    `metrics` are fixed-horizon rows of all stays and one setting; `extended`: the figure at further horizons.
     """
     rows = metrics[metrics.metric == metric].sort_values(["model", "horizon_h"])
     rows = rows[rows.model.isin([look.model for look in looks])]
@@ -113,18 +105,8 @@ def trace(
     """
     One series of one model.
 
-    Parameters
-    ----------
-    low, high : array, optional
-        Ends of intervals, drawn as bars.
-    marked : bool
-        Whether points have the model's symbol.
-    dash : str
-        Instead of the model's own.
-    shape : "linear" or "hv"
-        Straight lines or steps.
-    part : str
-        Names the series among those of a model.
+    `low` and `high` are ends of intervals, drawn as bars. `marked`: points have the model's symbol. `dash`
+    replaces the model's own; `shape` "hv" draws steps. `part` names the series among those of a model.
     """
     estimate = np.asarray(y, float)
     made = {

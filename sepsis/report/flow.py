@@ -16,17 +16,9 @@ from sepsis.report.elements import Cell, Column, Table, count_cell
 @dataclass(frozen=True)
 class FlowStep:
     """
-    One step of the flow.
+    One step of the flow: its stays, those that reach onset, and the (reason, n) lost before the next step.
 
-    Attributes
-    ----------
-    title : str
-    n : int
-        Stays at this step.
-    n_events : int or None
-        Those that reach onset; None before labels exist.
-    lost : tuple of (reason, n)
-        Stays excluded before the next step.
+    `n_events` is None before labels exist.
     """
 
     title: str
@@ -50,10 +42,7 @@ def attrition_flow(
     """
     Every stay of the export, down to the stays of all fixed-horizon figures, if there are any.
 
-    Raises
-    ------
-    ExportError
-        If attrition and outcomes are not about the same stays.
+    Raises ExportError if attrition and outcomes are not about the same stays.
     """
     included = attrition.included.fillna(False).astype(bool)
     labelled = outcomes[outcomes.included.fillna(False).astype(bool)]
@@ -92,7 +81,6 @@ def attrition_flow(
 
 
 def _place_in_scores(scores: pd.DataFrame, stays: pd.Index) -> pd.DataFrame:
-    """split ("" outside the cohort) and reason of each labelled stay, indexed by stay_id."""
     first = scores.drop_duplicates("stay_id").set_index("stay_id")
     place = pd.DataFrame(
         {"split": first["split"].fillna("") if "split" in first else "", "reason": ""}, first.index

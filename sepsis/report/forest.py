@@ -84,7 +84,6 @@ def forest_chart(
 
 
 def _description(rows: pd.DataFrame, looks: Sequence[Style], metric: str) -> str:
-    """Text alternative: the range over subgroups, by model."""
     words = []
     for look in looks:
         part = rows[(rows.model == look.model) & (rows.group != "all") & rows.estimate.notna()]

@@ -66,7 +66,6 @@ def extended_section(results: Results) -> Section | None:
 
 
 def _operating_points(results: Results) -> tuple[Table, ...]:
-    """Sensitivity at fixed specificity and the like, at the farthest horizon."""
     rows = results.rows("horizon")
     rows = rows[(rows.horizon_h == results.farthest_h) & rows.metric.isin(list(OPERATING))]
     pairs = rows[["metric", "setting"]].drop_duplicates().itertuples(index=False)

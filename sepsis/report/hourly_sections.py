@@ -58,7 +58,6 @@ def continuous_section(results: Results) -> Section:
 
 
 def _hours(rows: pd.DataFrame, windows: list[float], weight: str) -> str:
-    """Numbers of hours and of positive hours."""
     said = []
     for window in windows:
         row = rows[(rows.horizon_h == window) & (rows.setting == weight)]
@@ -123,7 +122,6 @@ def alarms_section(results: Results) -> Section:
 
 
 def _stays(rows: pd.DataFrame, setting: str) -> str:
-    """Numbers of stays and cases at a setting."""
     row = rows[(rows.setting == setting) & (rows.metric == "event_recall")]
     return f"{int(row.n.max()):,} stays, {int(row.n_events.max()):,} cases." if len(row) else ""
 
@@ -136,8 +134,6 @@ def alarm_setting(setting: str) -> str:
     """
     The target of a threshold in words.
 
-    Examples
-    --------
     >>> alarm_setting("recall 0.8"), alarm_setting("budget 20")
     ('a recall of 0.8', '20 alarms per 100 patient-days')
     """

@@ -22,22 +22,10 @@ SHOWN_AT_FIRST = 6  # most series drawn before a reader switches others on
 @dataclass(frozen=True)
 class Style:
     """
-    A model on the page.
+    A model on the page: its name, group and marks, and whether figures show it at first.
 
-    Attributes
-    ----------
-    model, name : str
-        In tables, and as printed.
-    kind : str
-        A key of `GROUPS`.
-    flag : str
-        Caveat, "" for none.
-    role : str
-        A CSS variable of the page.
-    symbol, dash : str
-        As Plotly names them.
-    shown : bool
-        Whether figures show it at first.
+    `kind` is a key of `GROUPS`, `flag` a caveat ("" for none), `role` a CSS variable of the page; `symbol`
+    and `dash` are Plotly's.
     """
 
     model: str
@@ -51,14 +39,7 @@ class Style:
 
 
 def model_name(model: str) -> str:
-    """
-    Printed name of a model; an unknown one keeps its own.
-
-    Examples
-    --------
-    >>> model_name("mgp_tcn"), model_name("ours")
-    ('MGP-TCN', 'ours')
-    """
+    """Printed name of a model; an unknown one keeps its own."""
     return entry_of(model).title
 
 
@@ -77,8 +58,6 @@ def places(looks: Sequence[Style]) -> dict[str, float]:
     """
     Offset of each model from its tick, in steps; those shown at first in the middle.
 
-    Examples
-    --------
     >>> places(styles(("a", "b", "clock")))
     {'a': -1.0, 'b': 0.0, 'clock': 1.0}
     """

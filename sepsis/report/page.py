@@ -50,16 +50,7 @@ class Card:
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """
-    The content of the page.
-
-    Attributes
-    ----------
-    results : Results
-    sections : list of Section
-    notes : sequence of str
-    cards : mapping of model to Markdown
-    """
+    """The content of the page; `cards` are Markdown by model."""
 
     results: Results
     sections: list[Section]
@@ -77,14 +68,7 @@ class Page:
         return [*headline(self.results), *(c for section in self.sections for c in section.charts)]
 
     def render(self, files: Sequence[str]) -> str:
-        """
-        The page as self-contained HTML; the same input gives the same bytes.
-
-        Parameters
-        ----------
-        files : sequence of str
-            Files beside the page, with its numbers.
-        """
+        """The page as self-contained HTML; the same input gives the same bytes. `files` lie beside it."""
         looks = self.results.looks
         titles = {s.name: s.title for s in self.sections} | FIXED
         missing = {s.name for s in self.sections if s.missing}

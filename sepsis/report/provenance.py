@@ -16,10 +16,6 @@ def manifest_sections(manifest: Mapping[str, Any]) -> list[tuple[str, list[tuple
     """
     The run manifest as (heading, [(name, value)]): single facts first, then each section.
 
-    Nested names are joined by dots.
-
-    Examples
-    --------
     >>> manifest_sections({"seed": 1, "versions": {"python": "3.11", "deep": {"er": [1, 2]}}})
     [('run', [('seed', '1')]), ('versions', [('python', '3.11'), ('deep.er', '1, 2')])]
     """

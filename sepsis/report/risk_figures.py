@@ -19,12 +19,9 @@ STRATEGIES = {"treat all": "dash", "treat none": "dot"}  # without a model
 
 def risk_around_onset_chart(curve: pd.DataFrame, looks: Sequence[Style], percent: str) -> Chart:
     """
-    Mean risk by hours to onset: cases solid, controls dotted.
+    Mean risk by hours to onset (negative before): cases solid, controls dotted.
 
-    Parameters
-    ----------
-    curve : DataFrame
-        model, class ("case" or "control"), hours_to_onset (negative before), mean, low, high, n.
+    `curve` has model, class ("case" or "control"), hours_to_onset, mean, low, high, n.
     """
     data, words = [], []
     for look, part in each_model(curve, looks):
@@ -144,8 +141,6 @@ def hours_to_onset(hour: float) -> str:
     """
     An hour around onset in words.
 
-    Examples
-    --------
     >>> hours_to_onset(-3.0), hours_to_onset(0.0), hours_to_onset(2.0)
     ('3 h before onset', 'onset', '2 h after onset')
     """

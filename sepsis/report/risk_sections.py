@@ -84,5 +84,4 @@ def net_benefit_section(results: Results) -> Section:
 
 
 def _at(curve: pd.DataFrame, horizon: float) -> pd.DataFrame:
-    """A curve's rows at one horizon."""
     return curve[curve.horizon_h == horizon]

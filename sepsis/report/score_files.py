@@ -23,18 +23,10 @@ ID_COLUMNS = ("stay_id", "subject_id")
 @dataclass(frozen=True, eq=False)
 class ScoreFiles:
     """
-    Score files read together.
+    Score files read together, with every column of the contract; rows at fixed horizons first.
 
-    Attributes
-    ----------
-    scores : DataFrame
-        All columns of the contract; rows at fixed horizons first.
-    facts : list of dict
-        Metadata of each file; empty for files of other software.
-    cards : dict of model to Markdown
-        Model cards that came with them.
-    notes : list of str
-        Caveats about files without metadata.
+    `facts` are the metadata of each file, empty for files of other software; `cards` are Markdown by model;
+    `notes` are caveats about files without metadata.
     """
 
     scores: pd.DataFrame
@@ -55,20 +47,13 @@ class ScoreFiles:
 
 def read_score_files(files: Sequence[Path], onset_hash: str | None) -> ScoreFiles:
     """
-    Read score files and check that they belong together.
+    Read score files, Parquet or CSV, and check that they belong together.
 
-    Parameters
-    ----------
-    files : sequence of Path
-        Parquet or CSV; a file without a column `model` is a model of the file's name.
-    onset_hash : str
-        Of the labels used for evaluation.
+    A file without a column `model` is a model of the file's name. `onset_hash` is that of the labels used for
+    evaluation.
 
-    Raises
-    ------
-    ExportError
-        If a file cannot be read or lacks a column, the models were fitted on different splits, or horizons
-        refer to other labels.
+    Raises ExportError if a file cannot be read or lacks a column, the models were fitted on different splits,
+    or horizons refer to other labels.
     """
     facts = [_facts(file) for file in files]
     splits = {f["split_hash"] for f in facts if "split_hash" in f}
@@ -117,7 +102,6 @@ def without_repeated_reasons(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _facts(file: Path) -> dict[str, Any]:
-    """Metadata of a Parquet file; empty for files of other software."""
     if not file.is_file():
         raise ExportError(file.name, "no such file", "a table of scores", "Check the path.")
     if file.suffix == ".csv":
@@ -129,7 +113,6 @@ def _facts(file: Path) -> dict[str, Any]:
 
 
 def _table(file: Path) -> pd.DataFrame:
-    """The rows of a file, with a column `model`."""
     try:
         frame = pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
     except (ValueError, OSError, pa.ArrowException):

@@ -22,8 +22,7 @@ HOURLY = (  # (view, metric, heading)
 
 def summary(page: Page, level: float) -> str:
     """
-    AUPRC and AUROC by hours before onset, alarms, flow of stays and provenance; `level` is that of the
-    intervals.
+    AUPRC and AUROC by hours before onset, alarms, flow of stays and provenance, with intervals at `level`.
     """
     manifest, metrics = page.manifest, page.results.horizon
     lines = [

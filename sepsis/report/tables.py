@@ -28,14 +28,7 @@ class Want:
     """
     A column of a table: the rows of the metrics that it shows.
 
-    Attributes
-    ----------
-    title, note : str
-        Heading, and a note below it.
-    metric : str
-    horizon_h : float or None
-        None in views without horizons.
-    setting : str
+    `title` is its heading, `note` is below; `horizon_h` is None in views without horizons.
     """
 
     title: str
@@ -63,10 +56,7 @@ def models_table(
     """
     One row per model that has any of the numbers.
 
-    Parameters
-    ----------
-    rows : DataFrame
-        Rows of `data_schema/7_metrics.toml` of one group; not of two views that share a measure.
+    `rows` are of one group, and not of two views that share a measure.
     """
     found = indexed(rows)
     made = []
@@ -84,12 +74,8 @@ def horizon_table(
     """
     A measure of every model by hours before onset, farthest first.
 
-    Parameters
-    ----------
-    metrics : DataFrame
-        Fixed-horizon rows of all stays, of one setting.
-    name, more : str
-        Instead of the table's own name; addition to its caption.
+    `metrics` are fixed-horizon rows of all stays, of one setting. `name` replaces the table's own name,
+    `more` is added to its caption.
     """
     setting = str(metrics.setting.iloc[0])
     wants = [Want(f"{h:g} h", metric, h, setting) for h in farthest_first(metrics)]

@@ -27,15 +27,8 @@ def timeline_chart(
     """
     Risks and alarms of a typical case around its onset; None if no case has hourly risks.
 
-    Parameters
-    ----------
-    hours : DataFrame
-        stay_id, time_h, model, risk: hourly scores of the evaluated stays.
-    onset : Series
-        Onset in hours since admission, indexed by stay_id; cases only.
-    thresholds : DataFrame
-        model, setting, threshold; the first setting is used.
-    rules : AlarmRules
+    Reads    hours(stay_id, time_h, model, risk) of the evaluated stays, onset by stay_id (cases only, hours
+             since admission), thresholds(model, setting, threshold), whose first setting is used
     """
     stay = typical_case(hours, onset)
     if stay is None or thresholds.empty:
@@ -97,7 +90,6 @@ def typical_case(hours: pd.DataFrame, onset: pd.Series):
 
 
 def _traces(part: pd.DataFrame, look: Style) -> list[dict]:
-    """A model's risk, threshold and alarms."""
     hover = [
         f"<b>{look.name}</b><br>{hours_to_onset(round(hour, 1))}<br>risk {number(risk)}"
         f"{'<br>alarm' if alarm else ''}"

@@ -21,13 +21,8 @@ class Item:
     """
     One item or part of an item.
 
-    Attributes
-    ----------
-    number, topic : str
-    section : str
-        Name of the section of the page that reports it; "" if none does.
-    remark : str
-        What is reported there, or why nothing is.
+    `section` is the section of the page that reports it, "" if none does. `remark`: what is reported there,
+    or why nothing is.
     """
 
     number: str
@@ -158,15 +153,7 @@ def item_map(shown: Collection[str], missing: Collection[str]) -> list[Item]:
     """
     The items as this page reports them.
 
-    Parameters
-    ----------
-    shown, missing : collection of str
-        Sections with content, and sections that say why they have none.
-
-    Returns
-    -------
-    items : list of Item
-        An item of a missing section says so; an item whose section does not exist is not on the page.
+    An item of a section in `missing` says so; an item whose section does not exist is not on the page.
     """
     items = []
     for item in ITEMS:

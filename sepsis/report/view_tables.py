@@ -23,14 +23,7 @@ MEASURES = {
 
 
 def measure_name(metric: str) -> str:
-    """
-    Printed name of a measure.
-
-    Examples
-    --------
-    >>> measure_name("auprc"), measure_name("partial_auroc")
-    ('AUPRC', 'Partial auroc')
-    """
+    """Printed name of a measure."""
     return MEASURES.get(metric, metric.replace("_", " ").capitalize())
 
 
@@ -48,14 +41,7 @@ def groups_table(rows: pd.DataFrame, models: Sequence[str], *, name: str, captio
 
 
 def group_name(group: str) -> str:
-    """
-    Printed name of a group.
-
-    Examples
-    --------
-    >>> group_name("all"), group_name("sex: female")
-    ('All stays', 'sex: female')
-    """
+    """Printed name of a group."""
     return "All stays" if group == "all" else group
 
 
@@ -63,10 +49,7 @@ def before_after_table(compared: pd.DataFrame, models: Sequence[str]) -> Table:
     """
     Measures before treatment; below each value all hours, and the change.
 
-    Parameters
-    ----------
-    compared : DataFrame
-        `Evaluation.before_after()`; one column of the table per view, horizon, metric and setting.
+    `compared` is `Evaluation.before_after()`; the table has a column per view, horizon, metric and setting.
     """
     keys = ["view", "horizon_h", "metric", "setting"]
     columns = compared[keys].drop_duplicates()

@@ -6,7 +6,6 @@ Out    a score file (contract `data_schema/6_scores.toml`): every stay of the ex
 First  `export.py`: `score_export`, by which the command, `sepsis run` and Spark all score; then
        `predict.py`, where a risk is computed
 
-`request.py` decides who is scored and when, `parts.py` scores part after part and resumes a stopped run.
 `input_check.py` (missing and shifted inputs), `meds.py` (predictions in MEDS form) and `spark.py` can each
 be changed alone. A change to `predict.py` changes risks: the tests of causality in `tests/models` and
 `tests/pipeline` hold it.

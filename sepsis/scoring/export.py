@@ -1,8 +1,4 @@
-"""
-The stage `score`: an export, a model folder and perhaps labels go in, one score file comes out.
-
-The command, `sepsis run` and Spark all score by `score_export`.
-"""
+"""The stage `score`: an export, a model folder and perhaps labels go in, one score file comes out."""
 
 from __future__ import annotations
 
@@ -58,8 +54,7 @@ def score_export(
     stays, stays_seed : int
         Hour by hour: about this many stays of these splits, whole persons drawn by the seed; 0: all.
     engine : str
-        "spark": workers of the running Spark session score the parts (`sepsis.scoring.spark`); the bytes are
-        the same.
+        "spark": workers of the running Spark session score the parts; the bytes are the same.
     meds_out : Path, optional
         A second file, in the form of `sepsis.scoring.meds`.
     recalibrate : bool
@@ -110,7 +105,6 @@ def score_export(
 def _settings(
     trained: Trained, labels: LabelFolder | None, horizons, splits, stays: int, stays_seed: int, recalibrate
 ) -> dict[str, Any]:
-    """The settings that decide the risks, for the file's metadata."""
     if horizons is not None and labels is None:
         raise UsageError("sepsis score --horizons", "no --labels", "the labels folder, or --hourly")
     if horizons is not None and stays:

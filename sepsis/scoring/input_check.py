@@ -27,13 +27,10 @@ def check_inputs(trained: Trained, parts: EventParts, request: ScoringRequest) -
     """
     Log which inputs are missing and which have shifted; one part of the stays is in memory at a time.
 
-    Returns
-    -------
-    facts : dict
-        For the score file's metadata: `coverage` and `shift` as lists of rows (`input_coverage`,
-        `ShiftCounter.report`; gaps are null), `share_missing` of the variables and `share_of_values_missing`
-        (a variable counts as often as it was charted in training). `shift` and the last share are null where
-        the model folder stores no statistics of its inputs.
+    Returns facts for the score file's metadata: `coverage` and `shift` as lists of rows (`input_coverage`,
+    `ShiftCounter.report`), `share_missing` of the variables and `share_of_values_missing` (a variable counts
+    as often as it was charted in training). `shift` and the last share are null without stored input
+    statistics.
     """
     coverage = input_coverage(trained, parts.held)
     missing = coverage.status != OK
@@ -58,7 +55,6 @@ def input_coverage(trained: Trained, events: Events) -> pd.DataFrame:
     """
     Which variables of a model an export has: one row for each, in the model's order.
 
-    Reads    events.ledger(concept, reason, rows), events.infusions(concept), events.stays(age, sex)
     Writes   concept, unit, status, rows, rows_refused, share_of_training_values
     Rule     `status`: "ok", "absent" (no row at all), "unit refused", or "no usable value" (rows, all dropped
              on other grounds). `rows` are kept, `rows_refused` have a unit that cannot be converted.
@@ -97,13 +93,11 @@ def _shift(trained: Trained, parts: EventParts, request: ScoringRequest) -> pd.D
 
 
 def _log(n: int, total: int, what: str, rows: pd.DataFrame, text: str) -> None:
-    """One line on the variables concerned; none where all is well."""
     if n:
         named = ", ".join(text.format(row) for row in rows.itertuples())
         log.info(f"inputs: {n} of the model's {total} variables are {what}: {named}")
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """A table as JSON can hold it."""
     rows = table.astype(object).where(table.notna(), None).to_dict("records")
     return [{str(k): v.item() if hasattr(v, "item") else v for k, v in row.items()} for row in rows]

@@ -69,26 +69,18 @@ def write_predictions(
              risk >= threshold, null without a threshold. Rows without a risk, and stays without a time of
              admission, are left out and counted.
 
-    Parameters
-    ----------
-    scores : DataFrame or path
-        A file of `sepsis score` is read one row group at a time, or whole if its groups are not in
-        the order of persons.
-    threshold : float, optional
-        In [0, 1].
-    labelled : bool
-        Leave out the rows whose label is unknown, as the standard's evaluation requires.
-    facts : dict, optional
-        Settings, versions, hashes: kept in the file's metadata, as in the file of scores.
+    A file of `sepsis score` is read one row group at a time, or whole if its groups are not in the order of
+    persons. `labelled` leaves out the rows whose label is unknown, as the standard's evaluation requires.
+    `facts` go into the file's metadata.
 
     Raises
     ------
     SettingsError
-        A threshold outside [0, 1].
+        If the threshold is outside [0, 1].
     ExportError
-        Scores of several models; a scored stay that is not in `stays`; an export without times.
+        For scores of several models; a scored stay that is not in `stays`; an export without times.
     NothingLeftError
-        No row has a risk, or `labelled` and no label is known.
+        If no row has a risk, or `labelled` is set and no label is known.
     """
     if threshold is not None and not 0 <= threshold <= 1:
         raise SettingsError("--threshold", f"{threshold:g}", "between 0 and 1")
@@ -165,7 +157,6 @@ def _counted(pieces: Iterable[pd.DataFrame], stays: pd.DataFrame) -> tuple[int, 
 
 
 def _placed(scores: pd.DataFrame, stays: pd.DataFrame) -> pd.DataFrame:
-    """Rows with a risk and a clock, with `prediction_time` and whether the label is `known`."""
     scored = scores[scores.risk.notna() & scores.time_h.notna()]
     intime = pd.to_datetime(scored.stay_id.map(stays.set_index("stay_id").intime))
     clock = intime.notna().to_numpy()
@@ -189,7 +180,6 @@ def _no_clock() -> NoReturn:
 
 
 def _table(kept: pd.DataFrame, threshold: float | None, schema: pa.Schema) -> pa.Table:
-    """The columns of the file."""
     risk = kept.risk.to_numpy(float)
     columns = {
         "subject_id": kept.subject_id.to_numpy(),
@@ -208,7 +198,6 @@ def _table(kept: pd.DataFrame, threshold: float | None, schema: pa.Schema) -> pa
 
 
 def _instants(intime: pd.Series, time_h: pd.Series) -> np.ndarray:
-    """Wall-clock times, to the microsecond."""
     after = np.round(time_h.to_numpy(float) * _HOUR_US).astype("timedelta64[us]")
     return intime.to_numpy().astype("datetime64[us]") + after
 

@@ -81,10 +81,7 @@ def write_score_file(
     """
     The scores of all parts as one file, with a row group for each part and `facts` in its metadata.
 
-    Raises
-    ------
-    NothingLeftError
-        If no stay has a risk.
+    Raises NothingLeftError if no stay has a risk.
     """
     risks = stays = with_risk = 0
     reasons: Counter[str] = Counter()

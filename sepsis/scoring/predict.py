@@ -25,15 +25,8 @@ def score_horizons(model: WindowClassifier, events, cohort, *, horizons, splits=
     Reads    events(stay_id, time_h, concept, value), cohort (contract `cohort`)
     Writes   scores (contract `scores`)
     Rule     the risk at horizon h has seen what was charted at or before `reference_h` - h. Every
-             stay of `cohort` is in the result: stays outside it, or of another split, have one row
-             without a time and with the reason.
-
-    Parameters
-    ----------
-    horizons : sequence of float
-        Hours before the reference.
-    splits : sequence of str
-        Splits to score; empty: all.
+             stay of `cohort` is in the result: stays outside it, or of another split (`splits`; empty:
+             all), have one row without a time and with the reason.
     """
     horizons = np.asarray(sorted(horizons), float)
     wanted = cohort.in_cohort & (cohort.split.isin(list(splits)) if splits else True)
@@ -64,13 +57,8 @@ def score_hourly(model: WindowClassifier, events, stays, cohort=None, *, wanted=
              cohort (contract `cohort`) if splits are known
     Writes   scores (contract `scores`), `horizon_h` null
     Rule     the risk at hour t has seen what was charted at or before t. Every stay is in the
-             result: those shorter than one hour, without times, or not `wanted` have one row with
-             the reason.
-
-    Parameters
-    ----------
-    wanted : array of int, optional
-        Stays to score; all where left out.
+             result: those shorter than one hour, without times, or not `wanted` (None: all) have one row
+             with the reason.
     """
     known = pd.DataFrame(index=stays.stay_id) if cohort is None else cohort.set_index("stay_id")
     frame = pd.DataFrame(
@@ -119,14 +107,12 @@ def _long(part, end_h, horizons, risk, sd, name: str) -> pd.DataFrame:
 
 
 def _with_reasons(parts: list[pd.DataFrame], left_out: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The scored rows, then one row for each stay without a score, with the contract's columns."""
     left_out = left_out.assign(model=name, risk=np.nan, risk_sd=np.nan, time_h=np.nan, horizon_h=np.nan)
     frames = [p[list(COLUMNS)] for p in (*parts, left_out) if len(p)]
     return pd.concat(frames, ignore_index=True)
 
 
 def _looked_up(known: pd.DataFrame, column: str, stay_id: pd.Series, default) -> np.ndarray:
-    """A column of the cohort for each stay, or the default where it is not known."""
     if column not in known:
         return np.full(len(stay_id), default)
     return known[column].reindex(stay_id).fillna(default).to_numpy()

@@ -76,10 +76,7 @@ def scoring_cohort(
 
     Persons whom the model was fitted, tuned or tested on keep their split; all others are "external".
 
-    Raises
-    ------
-    SettingsError
-        If a horizon is farther than the cohort's, so that stays would lack the history.
+    Raises SettingsError if a horizon is farther than the cohort's, so that stays would lack the history.
     """
     settings = CohortSettings(**trained.manifest["settings"]["cohort"])
     if max(horizons) > settings.horizon_max_h:
@@ -104,8 +101,7 @@ def splits_seen(trained: Trained, fingerprint: str, stays: pd.DataFrame) -> pd.S
     """
     Split of each subject when the model was fitted, if it was fitted on the export of this fingerprint.
 
-    Another definition changes who is a case, not who was trained on. `stays` are all of that export
-    (`Trained.cohort_of`).
+    Another definition changes who is a case, not who was trained on. `stays` are all of that export.
     """
     if trained.manifest["inputs"]["export"] != fingerprint:
         return None

@@ -33,15 +33,10 @@ class ScoreSettings:
 
 def read_horizons(text: str) -> tuple[float, ...]:
     """
-    Hours before the reference from the command line.
+    Hours before the reference, from `first:last` or numbers between commas.
 
-    Raises
-    ------
-    UsageError
-        If the text is neither `first:last` nor numbers between commas, or a number is negative.
+    Raises UsageError for anything else, and for a negative number.
 
-    Examples
-    --------
     >>> read_horizons("0:3")
     (0.0, 1.0, 2.0, 3.0)
     >>> read_horizons("0,4.5")

@@ -29,12 +29,7 @@ def score_on_spark(trained: Trained, place: Path, request: ScoringRequest, work:
     """
     Score the parts of an events folder that `work` lacks, each in a task of its own.
 
-    Raises
-    ------
-    UsageError
-        If Spark is not installed.
-    StoppedError
-        If it gives up on a part.
+    Raises UsageError if Spark is not installed, StoppedError if it gives up on a part.
     """
     assert trained.path is not None  # scoring begins with a folder
     todo = unscored(work, len(load_parts(place)))

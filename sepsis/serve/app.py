@@ -53,7 +53,6 @@ _RETRY = {"Retry-After": {"description": "Seconds.", "schema": {"type": "string"
 
 
 def _answers(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """The errors any endpoint behind the gate may return, and its own."""
     return _refusals(400, 401, 408, 413, 500, 503, *codes)
 
 
@@ -116,14 +115,9 @@ def discharge(request: Request, stay_id: PathId) -> dict[str, Any]:
 
 def make_app(service: Service, token: str | None = None) -> FastAPI:
     """
-    The ASGI application.
+    The ASGI application; live stays are stored when it stops, if the service has a state folder.
 
-    Parameters
-    ----------
-    service : Service
-        Its live stays are stored when the application stops, if it has a state folder.
-    token : str, optional
-        Required from every request except those for /health.
+    `token` is required from every request except those for /health.
     """
 
     @asynccontextmanager
@@ -201,7 +195,6 @@ def _place(part: int | str) -> str:
 
 
 def _other(request: Request, error: Exception) -> JSONResponse:
-    """Unknown paths and methods, and whatever FastAPI itself refuses."""
     assert isinstance(error, HTTPException)
     found = {404: "no such path", 405: "method not allowed"}.get(error.status_code, "cannot be read")
     where = "body" if error.status_code == 400 else "path"
@@ -218,7 +211,6 @@ def _methods(request: Request) -> set[str]:
 
 
 def _declare_token(app: FastAPI) -> None:
-    """Declare in the OpenAPI that every path except /health needs a bearer token."""
     plain = app.openapi
 
     def with_token() -> dict[str, Any]:

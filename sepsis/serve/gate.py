@@ -39,13 +39,8 @@ class Gate:
     """
     ASGI middleware.
 
-    Parameters
-    ----------
-    app : ASGI application
-    token : str or None
-        Required for every path except `OPEN`. None: the Host header must name this machine, so that a web
-        page cannot reach the service through a browser under another name (DNS rebinding).
-    limits : Limits
+    Every path except `OPEN` needs the token. Without one, the Host header must name this machine, so that a
+    web page cannot reach the service through a browser under another name (DNS rebinding).
     """
 
     def __init__(self, app, *, token: str | None, limits: Limits):
@@ -101,7 +96,6 @@ class Gate:
         return hmac.compare_digest(given.strip(), self._token) and kind.lower() == b"bearer"
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive, answer: _Answer) -> bytes | None:
-        """The whole body, or None if it was refused or the client disconnected."""
         too_large = refusal("body", "is too large", f"at most {self.limits.max_body:,} bytes", "Send less.")
         said = headers.get(b"content-length", b"0")
         if said.isdigit() and int(said[:20]) > self.limits.max_body:

@@ -33,19 +33,11 @@ class BusyError(Exception):
 
 class Service:
     """
-    Parameters
-    ----------
-    trained : Trained
-    limits : Limits
-    state : path, optional
-        Folder that live stays are restored from, if it exists, and written to by `save`.
+    A model and the live stays; these are restored from the folder `state`, if it exists, and `save` writes
+    them.
 
-    Raises
-    ------
-    ExportError
-        If the state is incomplete, or belongs to another model.
-    UsageError
-        If its folder cannot be written.
+    Raises ExportError if the state is incomplete or belongs to another model, UsageError if its folder cannot
+    be written.
     """
 
     def __init__(self, trained: Trained, limits: Limits, state: str | Path | None = None):
@@ -200,14 +192,6 @@ def _added(before: pd.DataFrame, after: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _written(bounds: Interval) -> str:
-    """
-    An interval as the vocabulary writes it; "" if unbounded.
-
-    Examples
-    --------
-    >>> _written(Interval.parse("(0, 150]"))
-    '(0, 150]'
-    """
     if not np.isfinite([bounds.low, bounds.high]).all():
         return ""
     left, right = "[" if bounds.with_low else "(", "]" if bounds.with_high else ")"

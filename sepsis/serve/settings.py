@@ -26,18 +26,12 @@ MAX_HOURS_ASKED = 24_000  # of all stays of one request, because other requests 
 @dataclass(frozen=True)
 class Limits:
     """
-    Limits of the running service.
+    Limits of the running service; beyond them the status in brackets.
 
-    Attributes
-    ----------
-    max_stays : int
-        Live stays at once; beyond it, status 429.
-    max_body_mb : float
-        Size of a request's body in MiB; beyond it, status 413.
-    max_requests : int
-        Requests at once, waiting ones included; beyond it, status 503.
-    body_s, wait_s : float
-        Seconds a body may take to arrive (then 408), and a request may wait for the model (then 503).
+    max_stays : live stays at once (429)
+    max_body_mb : MiB of a request's body (413)
+    max_requests : requests at once, waiting ones included (503)
+    body_s, wait_s : seconds a body may take to arrive (408), and a request may wait for the model (503)
     """
 
     max_stays: int = 1000
@@ -62,8 +56,6 @@ def is_loopback(host: str) -> bool:
     """
     Whether a name or address is the loopback of this machine.
 
-    Examples
-    --------
     >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("0.0.0.0"), is_loopback("example.org")
     (True, True, False, False)
     """
@@ -79,10 +71,8 @@ def read_token(path: str | Path | None, environment: Mapping[str, str] | None = 
 
     Never from the command line, which every user of the machine can read.
 
-    Raises
-    ------
-    UsageError
-        If the file cannot be read, or the token is too short or not printable ASCII without blanks.
+    Raises UsageError if the file cannot be read, or the token is too short or not printable ASCII without
+    blanks.
     """
     where = "--token-file" if path is not None else TOKEN_VARIABLE
     if path is not None:
@@ -104,14 +94,7 @@ def read_token(path: str | Path | None, environment: Mapping[str, str] | None = 
 
 
 def require_safe(host: str, token: str | None) -> None:
-    """
-    Refuse to listen on a network without a token.
-
-    Raises
-    ------
-    UsageError
-        If `host` is not loopback and there is no token.
-    """
+    """Refuse to listen on a network without a token (UsageError)."""
     if token is None and not is_loopback(host):
         raise UsageError(
             "--host", "is reachable from the network, and there is no token", "127.0.0.1, or a token",

@@ -38,12 +38,8 @@ def finish(
     A fitted model with everything that `sepsis.models.artifact.write.write_model` puts into its folder.
 
     Reads    events(stay_id, time_h, concept, value), cohort (contract `cohort`),
-             stays(stay_id, subject_id, intime, outtime, stay_h): every stay of the export
-
-    Parameters
-    ----------
-    labels : dict
-        Manifest of the labels.
+             stays(stay_id, subject_id, intime, outtime, stay_h): every stay of the export;
+             labels: their manifest
     """
     return Fitted(
         model=model,
@@ -59,11 +55,7 @@ def finish(
 def input_statistics(
     model: WindowClassifier, events: pd.DataFrame, cohort: pd.DataFrame, settings: TrainSettings
 ) -> InputStatistics:
-    """
-    What the variables of a model looked like in the training windows, at the latest cut of each stay.
-
-    Reads    events(stay_id, time_h, concept, value), cohort (contract `cohort`)
-    """
+    """What the variables of a model looked like in the training windows, at the latest cut of each stay."""
     train = cohort[cohort.in_cohort & (cohort.split == "train")]
     last = (min(fit_horizons(model.name, settings)),)
     windows = horizon_windows(events, train, model.concepts_, last)
@@ -87,9 +79,8 @@ def operating_of(
     model: WindowClassifier, events: pd.DataFrame, cohort: pd.DataFrame, cohort_settings: CohortSettings
 ) -> Operating:
     """
-    Calibrator and thresholds of a model, from its risks of the validation split at every full horizon.
+    Calibrator and thresholds of a model, from its risks of the validation split.
 
-    Reads    events(stay_id, time_h, concept, value), cohort (contract `cohort`)
     Rule     risks at 0, 1, ... `horizon_max_h` hours before the reference, all of them together.
     """
     members = cohort[cohort.in_cohort & (cohort.split == "validation")].reset_index(drop=True)

@@ -35,16 +35,9 @@ def train_model(
              Variables with fewer than `settings.min_values` values in the training windows, or of fewer
              than `settings.min_stays` stays, are left out; a model that names what it `reads` is given
              that, however rare. No statistic comes from another split.
+    Raises   NothingLeftError if no variable is left, or a class is missing from the training split
 
-    Parameters
-    ----------
-    work_dir : Path, optional
-        Where a model that trains for long keeps checkpoints and logs, and goes on from if it was stopped.
-
-    Raises
-    ------
-    NothingLeftError
-        If no variable is left, or a class is missing from the training split.
+    A model that trains for long keeps checkpoints and logs in `work_dir`, and resumes from there.
     """
     members = cohort[cohort.in_cohort]
     cuts = fit_horizons(model, settings)
@@ -65,14 +58,7 @@ def train_model(
 
 
 def frequent_concepts(events, train, concepts, cuts, settings: TrainSettings) -> list[str]:
-    """
-    The variables with enough values in the training windows to learn from.
-
-    Raises
-    ------
-    NothingLeftError
-        If there is none.
-    """
+    """The variables with enough values in the training windows; NothingLeftError if there is none."""
     windows = horizon_windows(events, train, concepts, cuts)
     owner = np.repeat(windows.stay_id, np.diff(windows.offsets))
     pairs = pd.DataFrame({"concept": windows.concept, "stay_id": owner})
@@ -95,10 +81,7 @@ def fit_horizons(model: str, settings: TrainSettings) -> tuple[float, ...]:
     """
     Hours before the reference at which a model sees each training stay.
 
-    Raises
-    ------
-    SettingsError
-        If they are given for a model that is not known.
+    Raises SettingsError if they are given for a model that is not known.
     """
     for name in settings.fit_horizons_of:
         require_known(name, "[train.fit_horizons_of]")
