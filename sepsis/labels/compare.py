@@ -78,12 +78,8 @@ def kappa(first: np.ndarray, second: np.ndarray) -> float:
     """
     Cohen's kappa of two yes/no classifications; NaN where chance alone gives full agreement.
 
-    References
-    ----------
-    Cohen, Educ Psychol Meas 20 (1960) 37-46, doi:10.1177/001316446002000104.
+    Source   Cohen, Educ Psychol Meas 20 (1960) 37-46, doi:10.1177/001316446002000104
 
-    Examples
-    --------
     >>> kappa(np.array([True, True, False, False]), np.array([True, False, False, False]))
     0.5
     """

@@ -1,6 +1,4 @@
-"""
-Onset: the first hour with a sufficient rise in SOFA around a suspicion of infection.
-"""
+"""Onset: the first hour with a sufficient rise in SOFA around a suspicion of infection."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ def first_rise(
     sofa: np.ndarray, *, rise: int = 2, baseline: str = "running_minimum", usable: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """
-    First hour of a rise in SOFA.
+    First hour of a rise in SOFA: its column and its baseline, -1 and NaN without one.
 
     Parameters
     ----------
@@ -34,11 +32,6 @@ def first_rise(
         "minimum_24h": the lowest of this hour and the 24 h before; "zero": 0.
     usable : ndarray of bool, shape (S, H), optional
         Hours that can be baseline or onset. Default: all.
-
-    Returns
-    -------
-    hour, base : ndarray, shape (S,)
-        Column of the first rise and the baseline of that rise; -1 and NaN without one.
 
     Examples
     --------

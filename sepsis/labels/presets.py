@@ -33,8 +33,6 @@ def load_preset(name_or_path: str | Path, **overrides: Any) -> Preset:
     Raises SettingsError for an unknown preset, section or option (with the nearest known one), or an invalid
     value.
 
-    Examples
-    --------
     >>> load_preset("moor2019").suspicion.culture_first_h
     72.0
     """

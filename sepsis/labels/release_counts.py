@@ -1,6 +1,4 @@
-"""
-Published counts of known releases (`data_schema/expected.toml`), to compare with the counts found.
-"""
+"""Published counts of known releases (`data_schema/expected.toml`), to compare with the counts found."""
 
 from __future__ import annotations
 

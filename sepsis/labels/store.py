@@ -119,10 +119,7 @@ def _label_each(events: EventParts, preset: Preset, work: Work, tables: dict[str
 
 def label_parts(events: EventParts, preset: Preset) -> Iterator[Labels]:
     """
-    The labels of each part in turn, in memory.
-
-    An onset that the definition loses (`onset.drop_first_onset`) is still there: only the whole export
-    shows which one it is (`lose_first_onset`).
+    The labels of each part in turn, in memory, with an onset that the definition loses (`lose_first_onset`).
     """
     return (label_stays(part, _with_every_onset(preset)) for part in events)
 

@@ -1,8 +1,4 @@
-"""
-Suspicion of infection: pairs of an antibiotic and a culture near each other in time.
-
-The bounds are those of the code of Moor et al. 2019; see `suspicion_pairs`.
-"""
+"""Suspicion of infection: pairs of an antibiotic and a culture near each other in time (Moor et al. 2019)."""
 
 from __future__ import annotations
 
@@ -116,10 +112,9 @@ def branches(
 
 def suspected_infection(antibiotics: pd.DataFrame, cultures: pd.DataFrame, **limits: Any) -> pd.DataFrame:
     """
-    The earliest suspicion of infection: one row per stay that has one.
+    The earliest suspicion of infection: one row per stay that has one, as in `suspicion_pairs`.
 
-    Arguments and columns as in `suspicion_pairs`. Of pairs with the same suspicion time, the one that was
-    complete first is kept.
+    Of pairs with the same suspicion time, the one that was complete first is kept.
     """
     return earliest_pair(suspicion_pairs(antibiotics, cultures, **limits))
 

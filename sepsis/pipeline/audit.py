@@ -1,6 +1,4 @@
-"""
-The stage `audit`: a model folder and its export go in, findings come out.
-"""
+"""The stage `audit`: a model folder and its export go in, findings come out."""
 
 from __future__ import annotations
 

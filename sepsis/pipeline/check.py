@@ -1,6 +1,4 @@
-"""
-The command `check`: the parts of an export, and the counts of a definition in a known release.
-"""
+"""The command `check`: the parts of an export, and the counts of a definition in a known release."""
 
 from __future__ import annotations
 

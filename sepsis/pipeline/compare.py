@@ -1,6 +1,4 @@
-"""
-The stage `compare`: an export is read once and labelled by several definitions.
-"""
+"""The stage `compare`: an export is read once and labelled by several definitions."""
 
 from __future__ import annotations
 

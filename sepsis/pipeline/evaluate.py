@@ -1,6 +1,4 @@
-"""
-The stage `evaluate`: score files and labels go in, measures and the report folder come out.
-"""
+"""The stage `evaluate`: score files and labels go in, measures and the report folder come out."""
 
 from __future__ import annotations
 
@@ -50,9 +48,8 @@ def evaluate(
     **changes
         Single settings by name.
 
-    Raises
-    ------
-    As `sepsis.evaluation.evaluate_all`; ExportError also if files cannot be read or do not belong together.
+    Raises as `sepsis.evaluation.evaluate_all`; ExportError also if files cannot be read or do not belong
+    together.
 
     Examples
     --------
@@ -85,23 +82,12 @@ def evaluate_files(
     """
     Evaluate score files together and write the report folder; returns its page.
 
-    Parameters
-    ----------
-    score_files : sequence of Path
-        At fixed hours, hour by hour, or both; of any model (`sepsis.report.score_files`).
-    run : dict
-        Further settings for the manifest.
-    groups_file : Path, optional
-        CSV or Parquet with stay_id and further columns to make groups of.
-    made_up : bool
-        The records are synthetic, so a single stay may be shown.
+    Files are at fixed hours, hour by hour, or both; of any model (`sepsis.report.score_files`). `run` has
+    further settings for the manifest. `groups_file` is CSV or Parquet with stay_id and further columns to
+    make groups of. `made_up`: the records are synthetic, so a single stay may be shown.
 
-    Raises
-    ------
-    ExportError
-        If files cannot be read or do not belong together.
-    SettingsError
-        If no stay of the split has a risk.
+    Raises ExportError if files cannot be read or do not belong together, SettingsError if no stay of the
+    split has a risk.
     """
     check_folder(out, "report")
     with locked(out):

@@ -1,6 +1,4 @@
-"""
-The stage `label`: an export goes in, the labels folder comes out.
-"""
+"""The stage `label`: an export goes in, the labels folder comes out."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """
 `sepsis run`: the stages of a pipeline file in order, each skipped if it is up to date.
 
-It calls the same functions as the single commands (`sepsis.pipeline.stages`), so their outputs are the same
-to the byte.
+It calls the same functions as the single commands, so their outputs are the same to the byte.
 """
 
 from __future__ import annotations

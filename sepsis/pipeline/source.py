@@ -1,6 +1,4 @@
-"""
-The export of a command or pipeline, and its events.
-"""
+"""The export of a command or pipeline, and its events."""
 
 from __future__ import annotations
 

@@ -60,21 +60,11 @@ def train_export(
     Select the cohort, fit one model on it and write its folder; returns the cohort (contract `cohort`).
 
     A long training keeps its epochs in `.NAME.training` until the folder is written; the same command resumes
-    from there, with the same versions.
+    from there, with the same versions. `study` returns the result of `select_study`, so that several models
+    share it. `pipeline` has the settings: [cohort], [train] and [models.MODEL].
 
-    Parameters
-    ----------
-    pipeline : Pipeline
-        Settings: [cohort], [train] and [models.MODEL].
-    study : callable, optional
-        Returns the result of `select_study`, so that several models share it.
-
-    Raises
-    ------
-    SettingsError
-        For an unknown model or setting, before the export is read.
-    NothingLeftError
-        If no case, no control or no variable remains.
+    Raises SettingsError for an unknown model or setting, before the export is read; NothingLeftError if no
+    case, no control or no variable remains.
     """
     settings, parameters = pipeline.train, dict(pipeline.models.get(model, {}))
     if "random_state" in make_model(model, parameters).get_params():

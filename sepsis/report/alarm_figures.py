@@ -1,6 +1,4 @@
-"""
-Figures about alarms: detection, lead time and burden.
-"""
+"""Figures about alarms: detection, lead time and burden."""
 
 from __future__ import annotations
 

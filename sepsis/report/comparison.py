@@ -1,6 +1,4 @@
-"""
-The page of `sepsis compare`: tables of label definitions side by side; it names no stay.
-"""
+"""The page of `sepsis compare`: tables of label definitions side by side; it names no stay."""
 
 from __future__ import annotations
 
@@ -28,12 +26,7 @@ assert tuple(COUNT_NAMES) == COUNTS
 
 
 def render_comparison(compared: pd.DataFrame, walked: pd.DataFrame, manifest: Mapping[str, Any]) -> str:
-    """
-    The page as HTML, without script; the same input gives the same bytes.
-
-    The tables are those of `labels.compare`; `walked` may be empty. `manifest` has `export_kind` and
-    `settings` by preset.
-    """
+    """The page as HTML, without script; the same input gives the same bytes. `walked` may be empty."""
     return template(TEMPLATE).render(
         generator=GENERATOR,
         kind=manifest["export_kind"],

@@ -1,6 +1,4 @@
-"""
-The results that the sections of the page are built from.
-"""
+"""The results that the sections of the page are built from."""
 
 from __future__ import annotations
 

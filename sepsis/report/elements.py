@@ -1,6 +1,4 @@
-"""
-Elements of the page: sections, charts, tables, cells. None of them names a stay.
-"""
+"""Elements of the page: sections, charts, tables, cells. None of them names a stay."""
 
 from __future__ import annotations
 

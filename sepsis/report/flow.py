@@ -1,6 +1,4 @@
-"""
-The flow of stays from the export to the figures.
-"""
+"""The flow of stays from the export to the figures."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Forest plot: one measure in every subgroup, with intervals, models side by side.
-"""
+"""Forest plot: one measure in every subgroup, with intervals, models side by side."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Sections about fixed horizons: all stays, subgroups, and hours before treatment.
-"""
+"""Sections about fixed horizons: all stays, subgroups, and hours before treatment."""
 
 from __future__ import annotations
 

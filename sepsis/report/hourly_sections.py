@@ -1,6 +1,4 @@
-"""
-Sections about hourly risks: hourly predictions, risk around onset, alarms, utility.
-"""
+"""Sections about hourly risks: hourly predictions, risk around onset, alarms, utility."""
 
 from __future__ import annotations
 

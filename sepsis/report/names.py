@@ -1,6 +1,4 @@
-"""
-Name, group and style of each model on the page, distinguishable without colour.
-"""
+"""Name, group and style of each model on the page, distinguishable without colour."""
 
 from __future__ import annotations
 
@@ -68,10 +66,9 @@ def places(looks: Sequence[Style]) -> dict[str, float]:
 
 def styles(models: Sequence[str]) -> tuple[Style, ...]:
     """
-    The style of each model, in the order given.
+    The style of each model, in the order given; negative controls are grey and open, clinical scores brown.
 
-    Negative controls are grey and open, clinical scores brown; each model has a colour. If there are too many
-    series, figures show the models and the reference at first.
+    If there are too many series, figures show the models and the reference at first.
     """
     crowded = len(models) > SHOWN_AT_FIRST
     reference = reference_model(models)

@@ -1,6 +1,4 @@
-"""
-The page: text, sections, figures and tables in `page.html.j2`.
-"""
+"""The page: text, sections, figures and tables in `page.html.j2`."""
 
 from __future__ import annotations
 

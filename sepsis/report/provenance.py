@@ -1,6 +1,4 @@
-"""
-The run manifest as the page prints it.
-"""
+"""The run manifest as the page prints it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Figures about the risk: around onset, reliability, decision curve.
-"""
+"""Figures about the risk: around onset, reliability, decision curve."""
 
 from __future__ import annotations
 

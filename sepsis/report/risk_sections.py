@@ -1,6 +1,4 @@
-"""
-Sections about the value of the risk: calibration and net benefit.
-"""
+"""Sections about the value of the risk: calibration and net benefit."""
 
 from __future__ import annotations
 

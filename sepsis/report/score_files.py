@@ -1,6 +1,4 @@
-"""
-Reading score files: ours with their metadata, and those of other software with the required columns.
-"""
+"""Reading score files: ours with their metadata, and those of other software with the required columns."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-The sections of the page in their order; a section without data says why.
-"""
+"""The sections of the page in their order; a section without data says why."""
 
 from __future__ import annotations
 

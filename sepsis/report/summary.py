@@ -1,6 +1,4 @@
-"""
-The main tables as Markdown: `summary.md` beside the page.
-"""
+"""The main tables as Markdown: `summary.md` beside the page."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Tables of the page: one row per model, measures side by side. None names a stay.
-"""
+"""Tables of the page: one row per model, measures side by side. None names a stay."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-The HTML templates: text put into them is escaped, and a missing name is an error.
-"""
+"""The HTML templates: text put into them is escaped, and a missing name is an error."""
 
 from __future__ import annotations
 

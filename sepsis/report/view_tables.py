@@ -1,6 +1,4 @@
-"""
-Tables that compare: subgroups side by side, and all hours against those before treatment.
-"""
+"""Tables that compare: subgroups side by side, and all hours against those before treatment."""
 
 from __future__ import annotations
 

@@ -47,18 +47,13 @@ def score_export(
 
     Parameters
     ----------
-    horizons : tuple of float, or None
-        Hours before the reference; None: every full hour.
-    splits : tuple of str
-        Only these splits; empty: all.
-    stays, stays_seed : int
-        Hour by hour: about this many stays of these splits, whole persons drawn by the seed; 0: all.
-    engine : str
-        "spark": workers of the running Spark session score the parts; the bytes are the same.
-    meds_out : Path, optional
-        A second file, in the form of `sepsis.scoring.meds`.
-    recalibrate : bool
-        Risks by the calibrator in the model folder.
+    horizons : hours before the reference; None: every full hour
+    splits : only these; empty: all
+    stays, stays_seed : hour by hour: about this many stays of these splits, whole persons drawn by the seed;
+        0: all
+    engine : "spark": workers of the running Spark session score the parts; the bytes are the same
+    meds_out : a second file, in the form of `sepsis.scoring.meds`
+    recalibrate : risks by the calibrator in the model folder
 
     Raises
     ------

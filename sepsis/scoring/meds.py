@@ -59,28 +59,19 @@ def write_predictions(
     """
     Write risks of one model in MEDS form, whole or not at all.
 
-    Reads    scores(stay_id, subject_id, time_h, risk, is_case, reference_h), stays(stay_id, intime)
+    Reads    scores(stay_id, subject_id, time_h, risk, is_case, reference_h), stays(stay_id, intime); a file
+             of `sepsis score` by row group, or whole if its groups are not in the order of persons
     Writes   subject_id, prediction_time, boolean_value, predicted_boolean_value,
-             predicted_boolean_probability; sorted by subject, time and stay
+             predicted_boolean_probability; sorted by subject, time and stay; `facts` in the metadata
     Rule     prediction_time is `intime` + `time_h`, to the microsecond. boolean_value says whether the stay
              reaches onset: known where the stay has a reference (it is in a cohort), but not for a
              case's hours after its reference, when the onset is past. The schema allows no gap in this
-             column, so it is written only if every label is known. predicted_boolean_value is
+             column, so it is written only if every label is known; `labelled` leaves out the rows whose
+             label is unknown, as the standard's evaluation requires. predicted_boolean_value is
              risk >= threshold, null without a threshold. Rows without a risk, and stays without a time of
              admission, are left out and counted.
-
-    A file of `sepsis score` is read one row group at a time, or whole if its groups are not in the order of
-    persons. `labelled` leaves out the rows whose label is unknown, as the standard's evaluation requires.
-    `facts` go into the file's metadata.
-
-    Raises
-    ------
-    SettingsError
-        If the threshold is outside [0, 1].
-    ExportError
-        For scores of several models; a scored stay that is not in `stays`; an export without times.
-    NothingLeftError
-        If no row has a risk, or `labelled` is set and no label is known.
+    Raises   SettingsError for a threshold outside [0, 1]; ExportError for scores of several models, a scored
+             stay that is not in `stays`, or an export without times; NothingLeftError if no row is left
     """
     if threshold is not None and not 0 <= threshold <= 1:
         raise SettingsError("--threshold", f"{threshold:g}", "between 0 and 1")

@@ -1,6 +1,4 @@
-"""
-Scores of a whole export: part by part into one Parquet file. A run that was stopped resumes.
-"""
+"""Scores of a whole export: part by part into one Parquet file. A run that was stopped resumes."""
 
 from __future__ import annotations
 

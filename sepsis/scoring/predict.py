@@ -1,6 +1,4 @@
-"""
-From a stored model to risks: one row per stay and prediction time, or the reason there is none.
-"""
+"""From a stored model to risks: one row per stay and prediction time, or the reason there is none."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Who is scored, and when: from the model folder, the labels and the stays of an export.
-"""
+"""Who is scored, and when: from the model folder, the labels and the stays of an export."""
 
 from __future__ import annotations
 

@@ -3,8 +3,7 @@ Scoring on Spark: its workers score parts of the stays by `mapInPandas`, with th
 
 The workers read the model folder and the events, and write finished parts into the work folder of the run:
 all three must be on storage that every worker sees under the same path, and the workers' Python must have
-`sepsis`. A part is a task; if a worker dies, Spark gives its tasks to another (up to `spark.task.maxFailures`
-times).
+`sepsis`. If a worker dies, Spark gives its tasks to another (up to `spark.task.maxFailures` times).
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""
-The endpoints and their OpenAPI description: paths, answers, and the status code of each error.
-"""
+"""The endpoints and their OpenAPI description: paths, answers, and the status code of each error."""
 
 from __future__ import annotations
 

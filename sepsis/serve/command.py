@@ -1,6 +1,4 @@
-"""
-Run the service until it is stopped.
-"""
+"""Run the service until it is stopped."""
 
 from __future__ import annotations
 
@@ -30,21 +28,11 @@ def serve(
     """
     Serve a model folder over HTTP until stopped (SIGINT, SIGTERM).
 
-    Parameters
-    ----------
-    host, port : str, int
-        Address to listen on; port 0 picks a free one. Any host except loopback needs a token.
-    token_file : path, optional
-        Text file with the token; default: the variable SEPSIS_TOKEN.
-    state : path, optional
-        Folder that keeps the live stays between runs: patients' data.
+    Port 0 picks a free one. Any host except loopback needs a token, from `token_file` or the variable
+    SEPSIS_TOKEN. The folder `state` keeps the live stays between runs: patients' data.
 
-    Raises
-    ------
-    UsageError
-        If a required token is missing, the extra `serve` is not installed, or the port is taken.
-    ExportError
-        If the model or the state is incomplete.
+    Raises UsageError if a required token is missing, the extra `serve` is not installed, or the port is
+    taken; ExportError if the model or the state is incomplete.
     """
     token = read_token(token_file)
     require_safe(host, token)

@@ -1,6 +1,4 @@
-"""
-Request and answer schemas. Numbers are finite, ids have 64 bits, unknown fields are refused.
-"""
+"""Request and answer schemas. Numbers are finite, ids have 64 bits, unknown fields are refused."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Limits of the service and its access rules.
-"""
+"""Limits of the service and its access rules."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-What is learned of a fitted model beside its weights: its inputs in training, its risks in validation.
-"""
+"""What is learned of a fitted model beside its weights: its inputs in training, its risks in validation."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-From a cohort to a fitted model: windows, choice of variables, fit.
-"""
+"""From a cohort to a fitted model: windows, choice of variables, fit."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-The hourly rows of whole stays: which hours there are, what each contains, and how joins repeat them.
-"""
+"""The hourly rows of whole stays: which hours there are, what each contains, and how joins repeat them."""
 
 from __future__ import annotations
 

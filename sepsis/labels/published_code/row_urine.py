@@ -1,6 +1,4 @@
-"""
-Urine on hourly rows: a rate over the entries of about a day, or the plain sum of the last rows.
-"""
+"""Urine on hourly rows: a rate over the entries of about a day, or the plain sum of the last rows."""
 
 from __future__ import annotations
 
