@@ -22,8 +22,8 @@ def charted_totals(
     """
     The total (3 to 15) at every charting, with gaps filled from the previous charting and without.
 
-    Reads concepts gcs_verbal (with text), gcs_motor, gcs_eye. The previous charting fills gaps if it is less
-    than `previous_h` old. `without_value`: a time with only empty cells (gcs_charted) is a charting too.
+    The previous charting fills gaps if it is less than `previous_h` old. `without_value`: a time with only
+    empty cells (gcs_charted) is a charting too.
     """
     rows = stay_events.rows(*NORMAL)
     text = rows["text"].astype("str").str.strip()

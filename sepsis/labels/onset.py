@@ -129,9 +129,7 @@ def _stamped(times: pd.DataFrame, options: OnsetOptions) -> pd.DataFrame:
 def _window_rows(
     sofa: pd.DataFrame, pairs: pd.DataFrame, window: SofaOptions | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """
-    Rows of `sofa` around each pair's suspicion, -1 where there is none, and whether there is one: (P, H).
-    """
+    """Rows of `sofa` around each pair's suspicion (-1 for none) and whether they are inside: shape (P, H)."""
     offsets = common_offsets(sofa["stay_id"], pairs["stay_id"])
     before_s = EVER_S if window is None else window.grid_before_h * HOUR_S
     after_s = EVER_S if window is None else window.grid_after_h * HOUR_S

@@ -40,10 +40,10 @@ def release_of(kind: str, rows: Mapping[str, int]) -> Release | None:
 
 def expected_against_found(release: Release, preset: str, found: Mapping[str, int]) -> pd.DataFrame:
     """
-    Expected counts of a definition in a release, and the counts found.
+    Expected counts of a definition in a release, and the counts found (`COLUMNS`).
 
-    Writes   count, expected, found, agrees, source; no row for a count without an expectation
-    Rule     a number agrees with an equal value, and with a range that includes it
+    A number agrees with an equal value and with a range that includes it. Counts without expectation are left
+    out.
     """
     rows = []
     for entry in schema.read_toml("expected")["expected"]:

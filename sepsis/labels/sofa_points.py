@@ -70,9 +70,6 @@ def drug_points(rate: Array, drug: str, *, zero_counts: bool = False) -> Array:
 
     `zero_counts`: norepinephrine or epinephrine at a rate of 0 scores 3, as in code that tests only whether
     the rate is at most 0.1.
-
-    >>> drug_points(np.array([0.0, 0.1, 0.2, np.nan]), "norepinephrine")
-    array([ 0.,  3.,  4., nan])
     """
     points = _scored(rate, np.greater, DRUGS[drug])
     if zero_counts and drug in ("norepinephrine", "epinephrine"):

@@ -132,10 +132,9 @@ def lose_first_onset(
     events: EventParts, preset: Preset, onsets: list[pd.DataFrame], attritions: list[pd.DataFrame]
 ) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
     """
-    Onset and attrition of every part, without the onset that the definition loses.
+    Onset and attrition of every part, without the onset that the definition loses: the export's first.
 
-    It is the export's first with a rise and so the first of its part, which is labelled again by the
-    definition as it is.
+    That is also the first of its part, which is labelled again by the definition as it is.
     """
     if not preset.onset.drop_first_onset or preset.onset.source != "sofa_rise":
         return onsets, attritions

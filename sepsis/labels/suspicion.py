@@ -1,4 +1,4 @@
-"""Suspicion of infection: pairs of an antibiotic and a culture near each other in time (Moor et al. 2019)."""
+"""Suspicion of infection: pairs of an antibiotic and a culture near each other in time."""
 
 from __future__ import annotations
 

@@ -36,12 +36,12 @@ class Results:
 
     @cached_property
     def extended(self) -> pd.DataFrame:
-        """The same at further horizons, from hourly risks."""
+        """The same rows at further horizons, from hourly risks."""
         return self.rows("horizon", setting="extended")
 
     @cached_property
     def models(self) -> tuple[str, ...]:
-        """In their order on the page."""
+        """The models, in their order on the page."""
         return tables.models_of(self.metrics)
 
     @cached_property

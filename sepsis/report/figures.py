@@ -140,7 +140,7 @@ def level_line(y: float) -> dict[str, Any]:
 
 
 def level_label(y: float, text: str) -> dict[str, Any]:
-    """Its label, at the right of the figure."""
+    """The label of a horizontal line, at the right of the figure."""
     return {
         "x": 1,
         "xref": "paper",
@@ -167,7 +167,6 @@ def _prevalence(metrics: pd.DataFrame) -> float:
 
 
 def _vertical_range(rows: pd.DataFrame, metric: str, chance: float) -> list[float]:
-    """From 0 for AUPRC, from below chance for AUROC, up to the highest value; in tenths."""
     reached = float(np.nanmax([rows.high.max(), rows.estimate.max(), chance]))
     top = min(1.0, np.ceil(reached * 10 + 0.2) / 10)
     if metric == "auprc":

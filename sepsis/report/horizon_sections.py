@@ -112,7 +112,6 @@ def censoring_section(results: Results) -> Section:
 
 
 def _main_rows(compared: pd.DataFrame, results: Results) -> pd.DataFrame:
-    """Of each compared measure the farthest horizon, the shortest window, the first setting."""
     picked = []
     for view, metric in COMPARED:
         rows = compared[(compared["view"] == view) & (compared.metric == metric)]

@@ -34,7 +34,7 @@ class ScoreFiles:
 
     @property
     def split_hash(self) -> str:
-        """Of the splits the models were fitted on."""
+        """Hash of the splits that the models were fitted on."""
         return next((f["split_hash"] for f in self.facts if "split_hash" in f), "unknown")
 
     @property

@@ -102,7 +102,6 @@ def difference_table(metrics: pd.DataFrame, metric: str) -> Table:
 
 
 def _difference(found: pd.DataFrame, model: str, reference: str, metric: str, horizon: float) -> Cell:
-    """Difference of a model from the reference, whichever way round the pair is."""
     way, key = 1.0, (f"{model} - {reference}", metric, horizon, "")
     if key not in found.index:
         way, key = -1.0, (f"{reference} - {model}", metric, horizon, "")

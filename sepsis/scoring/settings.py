@@ -33,14 +33,10 @@ class ScoreSettings:
 
 def read_horizons(text: str) -> tuple[float, ...]:
     """
-    Hours before the reference, from `first:last` or numbers between commas.
+    Hours before the reference, from `first:last` or numbers between commas; otherwise UsageError.
 
-    Raises UsageError for anything else, and for a negative number.
-
-    >>> read_horizons("0:3")
-    (0.0, 1.0, 2.0, 3.0)
-    >>> read_horizons("0,4.5")
-    (0.0, 4.5)
+    >>> read_horizons("0:3"), read_horizons("0,4.5")
+    ((0.0, 1.0, 2.0, 3.0), (0.0, 4.5))
     """
     try:
         if ":" in text:

@@ -46,7 +46,7 @@ class Limits:
 
     @property
     def max_body(self) -> int:
-        """In bytes."""
+        """`max_body_mb` in bytes."""
         return int(self.max_body_mb * 2**20)
 
 

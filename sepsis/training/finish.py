@@ -1,4 +1,4 @@
-"""What is learned of a fitted model beside its weights: its inputs in training, its risks in validation."""
+"""What goes with a model's weights: statistics of its inputs, calibrator and thresholds."""
 
 from __future__ import annotations
 
