@@ -98,7 +98,7 @@ def compare(onsets: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
     Reads    onset tables of the same export by name of the definition
     Writes   compare(preset, other, measure, value): `other` is "" for a count of one definition;
-             measures as in `counts` and `agreement`, shifts positive where `other` is later
+             shifts are positive where `other` is later
     """
     rows: list[tuple[str, str, str, float]] = []
     for name, onset in onsets.items():

@@ -17,10 +17,9 @@ CSV_DIGITS = "%.10g"
 @dataclass(frozen=True)
 class Cell:
     """
-    A printed value.
+    A printed value; `interval` is "" for none, and the sort `key` is the text if None.
 
-    `interval` is "" for none. `sign` is 1 or -1 if the whole interval lies on one side of zero. `key` is the
-    sort key, the text if None.
+    `sign` is 1 or -1 if the whole interval lies on one side of zero.
     """
 
     text: str

@@ -14,9 +14,8 @@ from sepsis.report.elements import Cell, Column, Table, count_cell
 @dataclass(frozen=True)
 class FlowStep:
     """
-    One step of the flow: its stays, those that reach onset, and the (reason, n) lost before the next step.
-
-    `n_events` is None before labels exist.
+    One step of the flow: its stays, those that reach onset (None before labels exist), and the (reason, n)
+    lost before the next step.
     """
 
     title: str

@@ -134,7 +134,9 @@ def _spans(
 
 
 def _neighbours(stays: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """End of the admission's previous stay, in hours since this one's (or NaN), and whether one follows."""
+    """
+    Hours from this stay's intime to the end of the previous one (NaN: none), and whether another follows.
+    """
     by = stays.sort_values(["hadm_id", "intime", "stay_id"]).groupby("hadm_id")
     before_h = (by["outtime"].shift(1) - stays["intime"]).dt.total_seconds() / 3600.0
     return before_h.to_numpy(float), by["intime"].shift(-1).notna().reindex(stays.index).fillna(

@@ -115,7 +115,7 @@ def _gases(events: Events, stay_events: StayEvents, people: People, options: Sof
 
 
 def _drugs(events: Events, rows: Rows, options: SofaOptions) -> tuple[list[Evidence], np.ndarray]:
-    """Highest rate of each drug that runs at the end of each row; and how often the joins repeat a row."""
+    """Highest rate of each drug in each row, and how often the joins repeat a row."""
     infusions = events.infusions
     if options.carevue_rates == "to_next_row":
         assert events.carevue_rates is not None  # Preset.reads_detail
