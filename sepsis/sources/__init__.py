@@ -4,12 +4,12 @@ Sources: one adapter for each kind of export; all return the same raw tables, in
 In     an export: a folder, a zip, a DuckDB file or a PostgreSQL server
 Out    a `Source`: `raw(name)` is one of `RAW_TABLES`, an Ibis expression; `detail(name)` what only some
        definitions read
-First  `base.py`: what every adapter answers; then the reader of the kind you know, `mimic/iii.py` say
+First  `base.py`: what every adapter answers; then the reader of a kind you know, such as `mimic/iii.py`
 
 A new kind of export is a folder here with a subclass of `Source` (`TableSource` if an engine reads its
-tables), an entry in `KINDS` below, and data: its tables in `data_schema/1_export.toml`, its items in
-`2_concepts.toml`. No other module names the kinds. Each folder can be changed without reading the others;
-`engines/` (DuckDB, PostgreSQL, Spark) is shared by MIMIC, MEDS and eICU.
+tables), an entry in `KINDS`, and data: its tables in `data_schema/1_export.toml`, its items in
+`2_concepts.toml`. No other module names the kinds. `engines/` (DuckDB, PostgreSQL, Spark) is shared by
+MIMIC, MEDS and eICU; the other folders can each be changed alone.
 """
 
 from __future__ import annotations
@@ -51,26 +51,26 @@ def open_export(
     Parameters
     ----------
     path : path or address
-        A folder of MIMIC-III or MIMIC-IV tables (.csv, .csv.gz, .parquet; any letter case; MIMIC-IV
-        flat or with hosp/ and icu/); a DuckDB file (.duckdb, .ddb, .db) or a PostgreSQL server
-        (postgresql://HOST/DATABASE) that holds them; or a folder or zip of PhysioNet 2019
-        or 2012; a MEDS dataset (data/**/*.parquet); eICU tables.
+        A folder of MIMIC-III, MIMIC-IV or eICU tables (.csv, .csv.gz, .parquet; any letter case; MIMIC-IV
+        flat or with hosp/ and icu/); a DuckDB file (.duckdb, .ddb, .db) or PostgreSQL server
+        (postgresql://HOST/DATABASE) with MIMIC tables; a folder or zip of PhysioNet 2019 or 2012; a MEDS
+        dataset (data/**/*.parquet).
     kind : str, optional
-        Key of `KINDS` ("mimic_iii", "physionet_2019", ...); detected by default.
+        Key of `KINDS`; detected by default.
     engine : str, optional
         Of `ENGINES`: what reads and joins the tables. By default "postgres" for a server, else "duckdb".
     schemas : sequence of str
         Schemas of a database that hold the tables; detected by default.
     **options
-        For the adapter: `limit` and `seed` of PhysioNet 2019 and 2012 (a seeded subset of the stays);
-        `codes` of MEDS (a map of codes, see `data_schema/meds_codes.toml`).
+        `limit` and `seed` of PhysioNet 2019 and 2012 (a seeded subset of the stays); `codes` of MEDS (a map
+        of codes, see `data_schema/meds_codes.toml`).
 
     Raises
     ------
     ExportError
-        If `path` holds no export of a known kind, or a database cannot be opened.
+        `path` holds no export of a known kind, or a database cannot be opened.
     UsageError
-        If the kind or engine is unknown or cannot read this, or the adapter does not take an option.
+        The kind or engine is unknown or cannot read this, or the adapter does not take an option.
     """
     engine = chosen_engine(path, engine)
     kind = kind.replace("-", "_").lower() if kind else None
@@ -128,14 +128,7 @@ def _kind_in(database: Database) -> str:
 
 
 def detect(path: str | Path) -> str:
-    """
-    The kind of an export, from its file names and the headers of a few tables.
-
-    Raises
-    ------
-    ExportError
-        If the path does not exist or holds no export of a known kind; the message says what was looked for.
-    """
+    """The kind of an export, from file names and a few headers; an ExportError says what was looked for."""
     path = Path(path)
     if not path.exists():
         raise ExportError(str(path), "no such file or folder", todo="Check the path you gave.")

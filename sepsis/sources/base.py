@@ -1,8 +1,7 @@
 """
-What every adapter answers: the same few raw tables, in hours since ICU admission.
+What every adapter answers: the same raw tables, in hours since ICU admission.
 
-An adapter subclasses `Source`, names its files and returns the tables of `RAW_TABLES`;
-their meaning is decided later, in `sepsis.events`, from the vocabulary alone.
+Their meaning is decided later, in `sepsis.events`, from the vocabulary alone.
 """
 
 from __future__ import annotations
@@ -111,33 +110,26 @@ class Source(ABC):
     """
     One opened export; tables are read when they are needed.
 
+    An adapter overrides `recognises`, `files`, `check` and `raw`; the others where it has a use for them.
+
     Attributes
     ----------
     kind : str
         Key of `sepsis.sources.KINDS`.
     items_of : str
-        The key of the vocabulary (`data_schema/2_concepts.toml`) that lists the item keys of the raw
-        tables: the kind itself, unless an adapter says otherwise.
-    path : Path
-        What was given to `open_export`.
+        Key of the vocabulary (`data_schema/2_concepts.toml`) that lists the raw tables' item keys; by
+        default the kind.
     has_detail : bool
         Whether `detail` answers.
     brings_labels : bool
         Whether the export has labels of its own (`raw("labels")`).
     takes : tuple of str
-        Options that `open_export` may hand on.
+        Options of `open_export` that the adapter accepts.
     database_key, usual_schemas : str, tuple of str
-        For a release that may lie in a database: the column of its ICU stays that no other kind has, and
-        names of schemas that are preferred if several hold it. "" if it is never read from one.
-    engine : str
-        Of `sepsis.sources.engines.engine.ENGINES`: where the tables of `raw` live. The expressions use
-        nothing that DuckDB, PostgreSQL and Spark read differently.
+        For releases read from a database: the column that only this kind's ICU stays have, and the schemas
+        preferred if several hold it. "" if never read from one.
     connection : ibis backend
-        Of that engine.
-
-    Notes
-    -----
-    An adapter overrides `recognises`, `files`, `check` and `raw`; the others where it has a use for them.
+        Expressions use nothing that DuckDB, PostgreSQL and Spark read differently.
     """
 
     kind: str = ""
@@ -169,23 +161,12 @@ class Source(ABC):
         """
         Whether a folder or file is an export of this kind; asked in the order of `KINDS`.
 
-        Parameters
-        ----------
-        path : Path
-        tables : dict of lower-case name to file
-            What `engines.files.find_files` found in the folder.
+        `tables` are the folder's, as `engines.files.find_files` returns them.
         """
 
     @classmethod
     def open(cls, path: str | Path, engine: str, **options) -> Source:
-        """
-        From a path; `options` are among `takes`.
-
-        Raises
-        ------
-        UsageError
-            If the kind is read without an engine and another than DuckDB is asked for.
-        """
+        """From a path; UsageError for another engine than DuckDB, unless the kind is read by engines."""
         if engine != "duckdb":
             raise UsageError(f"--engine {engine}", f"has no meaning for {cls.kind}", todo="Leave it out.")
         return cls(path, **options)
@@ -197,14 +178,10 @@ class Source(ABC):
     @abstractmethod
     def check(self) -> pd.DataFrame:
         """
-        Which tables and columns are there and which are missing.
+        Which tables and columns are present or missing: table, column, status, required, feeds.
 
-        Returns
-        -------
-        DataFrame : table, column, status, required, feeds
-            One row per table (column "") and per column or item the adapter would use; `status` is
-            "ok" or "missing"; `required` whether nothing can be done without it; `feeds` names
-            what is built from it.
+        One row per table (column "") and per column or item the adapter would use. `status` is "ok" or
+        "missing"; nothing can be done without what is `required`; `feeds` names what is built from it.
         """
 
     @abstractmethod
@@ -212,41 +189,26 @@ class Source(ABC):
         """
         One of `RAW_TABLES`, with exactly its columns; an empty table if the export has none.
 
-        Parameters
-        ----------
-        name : str
-        items : iterable of str, optional
-            Keep the rows of these item keys only ("charted", "labs", "outputs", "infusions"): the
-            filter is applied to the file's own column, before anything else is computed.
-
-        Raises
-        ------
-        ExportError
-            A needed file cannot be read, or a needed column is missing or not what it should be.
+        `items` keeps the rows of these item keys only ("charted", "labs", "outputs", "infusions"): the filter
+        is applied to the file's own column, before anything else is computed. Raises ExportError if a needed
+        file cannot be read, or a needed column is missing or of another type.
         """
 
     def detail(self, name: str, items: Iterable[str] | None = None) -> pd.DataFrame:
         """
         One of `DETAIL_TABLES` in memory, where the kind of export has them (`has_detail`).
 
-        Parameters
-        ----------
-        items : iterable of str, optional
-            Item keys, for "lab_samples", "carevue_rates" and "administrations".
+        `items` are item keys, for "lab_samples", "carevue_rates" and "administrations".
         """
         raise AssertionError(f"{self.kind} has no table {name}")
 
     def explained(self, name: str) -> AbstractContextManager[None]:
-        """
-        Wraps what reads `raw(name)`: an error of the query engine becomes an ExportError.
-
-        Here it lets everything pass; an adapter that reads files lazily overrides it.
-        """
+        """Wraps the reading of `raw(name)`: where it is lazy, an engine's error becomes an ExportError."""
         return contextlib.nullcontext()
 
     def refuse_malformed(self, name: str, counts: pd.DataFrame) -> None:
         """
-        Stop if more than `MALFORMED_SHARE` of the rows of a raw table are malformed (ExportError).
+        Raise ExportError if more than `MALFORMED_SHARE` of a raw table's rows are malformed.
 
         `counts` has columns reason and rows; the message counts the cells of the first bad column.
         """
@@ -263,11 +225,7 @@ class Source(ABC):
         )  # fmt: skip
 
     def dropped(self) -> pd.DataFrame:
-        """
-        Rows the adapter left out, for the ledger: concept, reason, rows.
-
-        `concept` is the raw table's name where the row belongs to no concept.
-        """
+        """Rows the adapter left out, for the ledger: concept (else the raw table's name), reason, rows."""
         return pd.DataFrame(columns=["concept", "reason", "rows"])
 
     def options(self) -> dict:
@@ -290,11 +248,7 @@ class Source(ABC):
             )
 
     def require_whole(self) -> int:
-        """
-        Read every compressed file to its end and compare its check sum; returns how many there are.
-
-        Raises ExportError for the first damaged one.
-        """
+        """Compare the checksum of every compressed file (ExportError if damaged); returns their number."""
         packed = [file for file in self.files() if file.name.lower().endswith(".gz")]
         for file in packed:
             if damage := packed_damage(file):
@@ -314,12 +268,8 @@ class Source(ABC):
         """
         sha256 over the options and the relative name, size and bytes of every file of `files`.
 
-        A file is read again only when its size or the time of its last change differs.
-
-        Raises
-        ------
-        ExportError
-            If a file is gone, or may not be read.
+        A file is read again only when its size or modification time differs. Raises ExportError if a file is
+        gone or may not be read.
         """
         digest = hashlib.sha256(f"{self.kind} {sorted(self.options().items())}".encode())
         root = self.path if self.path.is_dir() else self.path.parent
@@ -338,10 +288,7 @@ class Source(ABC):
         return digest.hexdigest()
 
     def require_unchanged(self, fingerprint: str) -> None:
-        """
-        Raise ExportError if the export is not that of this fingerprint any more: it changed while it was
-        read.
-        """
+        """Raise ExportError if the export no longer has this fingerprint: it changed while it was read."""
         if self.fingerprint() != fingerprint:
             raise ExportError(
                 str(self.path), "changed while it was read", "an export that does not change",

@@ -22,8 +22,8 @@ class TableSource(Source):
     """
     An export of several tables.
 
-    A subclass says in `tables_of` which raw tables it has and writes a method `_NAME(items)` for each,
-    an Ibis expression.
+    A subclass names its raw tables in `tables_of` and has a method `_NAME(items)` for each, which returns an
+    Ibis expression.
 
     Attributes
     ----------
@@ -44,11 +44,10 @@ class TableSource(Source):
 
     @classmethod
     def open(cls, path: str | Path, engine: str, **options) -> Source:
-        """From a folder of files."""
         return cls(path, Files(connect(engine), Path(path)), **options)
 
     def files(self) -> list[Path]:
-        """Files of the tables that `data_schema/1_export.toml` names; none of a server."""
+        """Files of the tables that `data_schema/1_export.toml` names; empty for a server."""
         return self.tables.store.paths(self.tables.contract)
 
     def fingerprint(self) -> str:
@@ -60,27 +59,22 @@ class TableSource(Source):
         return hashlib.sha256(f"{self.kind} {content}".encode()).hexdigest()
 
     def check(self) -> pd.DataFrame:
-        """Tables and columns."""
         return self.tables.check()
 
     @property
     def problems(self) -> list[str]:
-        """Required tables and columns that are missing."""
         return lacking(self.tables.check())
 
     def explained(self, name: str) -> AbstractContextManager[None]:
-        """Errors while reading a raw table name the export's file and what is wrong with it."""
         return self.tables.explained(*self.tables_of.get(name, ()), *self.tables_of["stays"])
 
     def malformed(self, name: str, bad: int, total: int) -> ExportError:
-        """The error of `refuse_malformed`, with the column and the count of its cells."""
         for table in self.tables_of.get(name, ()):
             if table in self.tables and (error := self.tables.bad_cells(table)):
                 return error
         return super().malformed(name, bad, total)
 
     def raw(self, name: str, items: Iterable[str] | None = None) -> ibis.Table:
-        """One of `RAW_TABLES`, made from the export's tables when it is executed."""
         keys = None if items is None else sorted({self.item_type(item) for item in items})
         if name not in self.tables_of or keys == []:
             return self.table(name)

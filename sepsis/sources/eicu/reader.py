@@ -27,12 +27,9 @@ class EICU(TableSource):
     """
     A folder of eICU tables (.csv, .csv.gz or .parquet; any letter case).
 
-    Notes
-    -----
     Item keys: "heartrate" and the like, columns of the two wide tables; the laboratory's own names; label and
-    name of a nurse's charting, "Glasgow coma score|Eyes"; the label of an output; the drug of an infusion
-    in lower case.
-    `subject_id` numbers `uniquepid` in the order of its text: it means nothing beyond the export.
+    name of a nurse's charting, "Glasgow coma score|Eyes"; the label of an output; an infusion's drug in lower
+    case. `subject_id` numbers `uniquepid` in the order of its text: it means nothing beyond the export.
     """
 
     kind = "eicu"
@@ -44,7 +41,6 @@ class EICU(TableSource):
 
     @classmethod
     def recognises(cls, path: Path, tables: dict[str, Path]) -> bool:
-        """By the key of its table `patient`."""
         return "patient" in tables and "patientunitstayid" in {
             column.lower() for column in read_header(tables["patient"])
         }
@@ -102,7 +98,6 @@ class EICU(TableSource):
         return ibis.union(*parts)
 
     def _wide(self, name: str, items: list[str] | None = None) -> ibis.Table:
-        """A wide table in long form, without its gaps."""
         rows = self._at_stay(name)
         contract = self.tables.contract[name]
         columns = [

@@ -1,4 +1,4 @@
-"""Whether a compressed file is whole: engines do not compare check sums."""
+"""Whether a compressed file is whole: engines do not compare checksums."""
 
 from __future__ import annotations
 

@@ -19,22 +19,9 @@ class Database(TableStore):
     """
     The tables of an export in one or more schemas of a database.
 
-    Schemas are found by the table of ICU stays: the schema that holds it, and its siblings for the
-    hospital (with "mimiciv_icu" also "mimiciv_hosp" and "mimiciv_core").
-
-    Parameters
-    ----------
-    engine : Engine
-        Connected to the database.
-    location : str or path
-        The server's address, or the file.
-    schemas : sequence of str
-        Look in these alone, the first first; any letter case.
-
-    Raises
-    ------
-    UsageError
-        A schema that is not there.
+    Schemas are found by the table of ICU stays: the schema that holds it and its siblings for the hospital
+    (with "mimiciv_icu" also "mimiciv_hosp" and "mimiciv_core"). `schemas`, if given, are searched alone and
+    in this order, in any letter case; UsageError if one does not exist.
     """
 
     forms = "a table {name}, in any letter case, in the schema of the others"
@@ -75,7 +62,7 @@ class Database(TableStore):
 
     def choose(self, key: str, usual_schemas: Sequence[str]) -> None:
         """
-        Settle which schemas are read, by `database_key` and `usual_schemas` of the adapter.
+        Settle which schemas are read, by the adapter's `database_key` and `usual_schemas`.
 
         Raises ExportError if several schemas hold such ICU stays and none has a usual name.
         """
@@ -95,7 +82,6 @@ class Database(TableStore):
                 self.found.setdefault(name, (schema, table))
 
     def _siblings(self, schema: str) -> list[str]:
-        """A schema and its siblings: other parts of the same release."""
         names = [schema, *(schema.lower().replace("icu", part) for part in ("hosp", "core"))]
         return list(
             dict.fromkeys(s for name in names for s in self.schemas if s == name or s.lower() == name)
@@ -112,11 +98,9 @@ class Database(TableStore):
         return [self.file, *([journal] if journal.exists() else [])]
 
     def where(self, name: str) -> str:
-        """Schema and table, for messages."""
         return ".".join(self.found[name])
 
     def table(self, name: str, whole_numbers: set[str] | None = None) -> ibis.Table:
-        """A table as it is stored, in the database's own types."""
         return self._stored(*self.found[name])
 
     def _stored(self, schema: str, table: str) -> ibis.Table:
@@ -126,7 +110,6 @@ class Database(TableStore):
             raise self.failure(error, ()) from None
 
     def failure(self, error: Exception, names: tuple[str, ...]) -> ExportError:
-        """The error of a query, by its kind alone: the engine's message may quote a row."""
         state = getattr(error, "sqlstate", None)
         where = " or ".join(self.where(name) for name in names if name in self.found)
         todo = "Check the connection, and that you may read the tables and make temporary ones."
@@ -138,8 +121,7 @@ class Database(TableStore):
 
     def fingerprint(self, columns: dict[str, list[str]]) -> str:
         """
-        sha256 over the rows of tables on a server, in any order: their number and the sum of a 64-bit hash of
-        each.
+        sha256 over a server's rows in any order: their number and the sum of a 64-bit hash of each.
 
         `columns` are those of the contract, by table; missing ones are skipped.
         """

@@ -1,8 +1,7 @@
 """
 Where queries run: DuckDB inside this process, a PostgreSQL server, or Spark.
 
-An engine decides where rows are filtered and joined, never what a label is: the same Ibis expressions
-run on each, on constructs that mean the same in all three, with every session clock in UTC.
+The same Ibis expressions run on each, on constructs that mean the same in all three, in UTC.
 """
 
 from __future__ import annotations
@@ -34,17 +33,10 @@ _TIME = r"^\d{4}-\d{1,2}-\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?Z?)?$"
 @dataclass(frozen=True)
 class Engine:
     """
-    One connected engine.
+    One connected engine, `name` of `ENGINES`.
 
-    Attributes
-    ----------
-    name : str
-        Of `ENGINES`.
-    connection : ibis backend
-    errors : tuple of exception types
-        Raised when a query fails; their messages quote rows and are not shown.
-    close : callable
-        Ends the connection, where the engine was started for one export alone.
+    `errors` are raised when a query fails: their messages quote rows and are not shown. `close` ends the
+    connection, where the engine was started for one export alone.
     """
 
     name: str
@@ -96,14 +88,7 @@ class Engine:
 
 
 def is_url(location: str | Path) -> bool:
-    """
-    Whether an export is given as the address of a PostgreSQL server.
-
-    Examples
-    --------
-    >>> is_url("postgresql://localhost/mimic"), is_url("exports/mimic")
-    (True, False)
-    """
+    """Whether an export is given as the address of a PostgreSQL server ("postgresql://localhost/mimic")."""
     return bool(_URL.match(str(location)))
 
 
@@ -133,9 +118,9 @@ def is_duckdb_file(location: str | Path) -> bool:
 
 def chosen_engine(location: str | Path, engine: str | None) -> str:
     """
-    The engine to read an export with: the one asked for, else PostgreSQL for an address, else DuckDB.
+    The engine asked for, else PostgreSQL for an address, else DuckDB.
 
-    Raises UsageError for an unknown engine, or one that cannot read this kind of place.
+    Raises UsageError for an unknown engine, or one that cannot read this location.
     """
     if not engine:
         return "postgres" if is_url(location) else "duckdb"
@@ -158,20 +143,9 @@ def connect(name: str, location: str | Path = "") -> Engine:
     """
     An engine, connected, its clock set to UTC.
 
-    Parameters
-    ----------
-    name : str
-        Of `ENGINES`.
-    location : str or path
-        The server's address (PostgreSQL; a password may come from PGPASSWORD or ~/.pgpass instead) or
-        the DuckDB file; not used by Spark, which takes the running session or starts a local one.
-
-    Raises
-    ------
-    ExportError
-        No connection, or the file is no DuckDB file.
-    UsageError
-        The engine's package is not installed.
+    `location` is the server's address (a password may come from PGPASSWORD or ~/.pgpass) or the DuckDB file;
+    Spark needs none and takes the running session or starts a local one. Raises ExportError if there is no
+    connection or the file is not a DuckDB file, UsageError if the engine's package is not installed.
     """
     return {"duckdb": _duckdb, "postgres": _postgres, "spark": _spark}[name](location)
 

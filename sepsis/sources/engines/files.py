@@ -38,10 +38,7 @@ def find_files(path: Path) -> dict[str, Path]:
     """
     Tables of a folder and its subfolders hosp/ and icu/: {lower-case name: file}.
 
-    Raises
-    ------
-    ExportError
-        If two files hold the same table, or something named like a table is not a plain file.
+    Raises ExportError if two files hold the same table, or a name of a table is not a plain file.
     """
     folders = [path, *(p for p in sorted(path.iterdir()) if p.is_dir() and p.name.lower() in FOLDERS)]
     found: dict[str, Path] = {}
@@ -68,14 +65,7 @@ def find_files(path: Path) -> dict[str, Path]:
 
 
 def read_header(file: Path) -> list[str]:
-    """
-    Column names of a file as they are written.
-
-    Raises
-    ------
-    ExportError
-        If the file is empty or cannot be read.
-    """
+    """Column names as they are written; ExportError if the file is empty or cannot be read."""
     try:
         if _ends(file, ".parquet"):
             return pq.read_schema(file).names
@@ -109,15 +99,12 @@ class Files(TableStore):
         return name in self.found
 
     def paths(self, names) -> list[Path]:
-        """Files of these tables, for the fingerprint."""
         return [file for name, file in self.found.items() if name in names]
 
     def where(self, name: str) -> str:
-        """The file's name, for messages."""
         return self.found[name].name
 
     def header(self, name: str) -> list[str]:
-        """Column names as they are written."""
         return read_header(self.found[name])
 
     def table(self, name: str, whole_numbers: set[str] | None = None) -> ibis.Table:
@@ -139,7 +126,6 @@ class Files(TableStore):
         return self.engine.connection.read_csv(path, columns=declared, compression=compression, **_CSV)
 
     def damage(self, name: str) -> ExportError | None:
-        """The error of a gzip stream that breaks off."""
         return packed_damage(self.found[name])
 
     def failure(self, error: Exception, names: tuple[str, ...]) -> ExportError:

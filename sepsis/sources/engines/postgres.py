@@ -1,8 +1,4 @@
-"""
-PostgreSQL as an engine: a connection in which only temporary tables are made.
-
-Imported only where a server is asked for: its driver is an extra.
-"""
+"""PostgreSQL as an engine that makes only temporary tables; imported on request: its driver is an extra."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""
-Spark as an engine: a session, and tables that cross by Arrow.
-
-Imported only where Spark is asked for: it is an extra and starts a Java machine.
-"""
+"""Spark as an engine, imported only on request: it is an extra and starts a Java machine."""
 
 from __future__ import annotations
 
@@ -49,10 +45,9 @@ class Backend(ibis.backends.pyspark.Backend):
 
 def start() -> Backend:
     """
-    The running session, or a local one (or that of spark-defaults.conf), its clock in UTC.
+    The running session, or a local one (or that of spark-defaults.conf), in UTC; ExportError if none starts.
 
-    A session started here logs nothing: Spark quotes cells in what it logs of a failed task. Raises
-    ExportError if no session can be started.
+    A session started here logs nothing: Spark quotes cells in what it logs of a failed task.
     """
     running = SparkSession.getActiveSession()
     try:

@@ -16,15 +16,8 @@ class TableStore(ABC):
     """
     Tables by their lower-case names.
 
-    Attributes
-    ----------
-    engine : Engine
-    shown : str
-        The place, for messages.
-    forms : str
-        How a missing table could be given, for messages.
-    on_server : bool
-        Whether there are no files, so that `fingerprint` is asked for.
+    For messages, `shown` is the location and `forms` says how a missing table could be given. `on_server`:
+    there are no files, so `fingerprint` is asked for.
     """
 
     engine: Engine
@@ -37,7 +30,7 @@ class TableStore(ABC):
 
     @abstractmethod
     def paths(self, names: Iterable[str]) -> list[Path]:
-        """Files of these tables, for the fingerprint; none of a server."""
+        """Files of these tables, for the fingerprint; empty for a server."""
 
     @abstractmethod
     def where(self, name: str) -> str:
@@ -52,11 +45,8 @@ class TableStore(ABC):
         """
         A table as the engine sees it; a CSV file's cells are text.
 
-        Parameters
-        ----------
-        whole_numbers : set of str, optional
-            Lower-case names of columns that DuckDB reads from CSV as whole numbers: another cell fails
-            the query, and the filter on item ids needs no text.
+        `whole_numbers` are lower-case names of columns that DuckDB reads from CSV as whole numbers: another
+        cell fails the query, and the filter on item ids needs no text.
         """
 
     def damage(self, name: str) -> ExportError | None:

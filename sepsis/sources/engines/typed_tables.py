@@ -1,9 +1,8 @@
 """
-The tables of an export as Ibis tables with lower-case columns and declared types.
+The tables of an export as Ibis tables with lower-case columns and the types of `data_schema/1_export.toml`.
 
-Only the columns of `data_schema/1_export.toml` are read. An unparseable time or number makes its
-row malformed, which is counted; an unparseable id stops the run. A table is searched for its fault only after
-the engine has failed on it, so a sound export is read once.
+An unparseable time or number makes its row malformed, which is counted; an unparseable id stops the run.
+A table is searched for its fault only after the engine has failed on it, so a sound export is read once.
 """
 
 from __future__ import annotations
@@ -42,15 +41,7 @@ def _whole(number: ibis.Value) -> ibis.Value:
 
 
 class TypedTables:
-    """
-    The tables of one export that `data_schema/1_export.toml` names.
-
-    Parameters
-    ----------
-    store : TableStore
-    kind : str
-        Section of `1_export.toml`.
-    """
+    """The tables of one export; `kind` is the section of `1_export.toml` that names them."""
 
     def __init__(self, store: TableStore, kind: str):
         self.store, self.engine, self.kind = store, store.engine, kind
@@ -75,11 +66,11 @@ class TypedTables:
 
     def __getitem__(self, name: str) -> ibis.Table:
         """
-        One table: the contract's columns, lower case, typed, and `malformed`; missing optional ones are null.
+        One table with the contract's columns and `malformed`; missing optional columns are null.
 
-        `malformed` says why a row cannot be read ("malformed time", "malformed number"; required columns
-        only); the cell itself is then null. A missing optional table is empty. Raises ExportError if the
-        table cannot be opened or a required column is missing.
+        `malformed` is "malformed time" or "malformed number" (required columns only), and the cell itself
+        null. A missing optional table is empty; ExportError if a required one, or a required column, is
+        missing.
         """
         if name not in self._read:
             self._read[name] = self._open(name)
@@ -131,8 +122,8 @@ class TypedTables:
         """
         In a typed store a number is not a time, and lists and truth values are never needed.
 
-        A server's text must have been given its type: a cast there fails on the first unparseable cell, and
-        reads "now" as a time.
+        A server's text must have its type: a cast there fails on the first unparseable cell, and reads "now"
+        as a time.
         """
         for column, kind in stored.items():
             declared = self._types(name)[column]
@@ -153,7 +144,6 @@ class TypedTables:
             )  # fmt: skip
 
     def _typed(self, column: ibis.Value, kind: str) -> ibis.Value:
-        """A stored column in its declared type; unparseable text becomes null."""
         if not column.type().is_string():
             if kind == "int64" and (column.type().is_floating() or column.type().is_decimal()):
                 # a fraction is no id; rounded, it would be another stay's
@@ -170,11 +160,7 @@ class TypedTables:
 
     @contextlib.contextmanager
     def explained(self, *names: str) -> Iterator[None]:
-        """
-        Turn an engine's error on reading these tables into an ExportError that names the table.
-
-        The engine's own message quotes the row, so only numbers of it are passed on.
-        """
+        """Turn an engine's error, which quotes the row, into an ExportError that names the table."""
         try:
             yield
         except self.engine.errors as error:

@@ -42,14 +42,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class CodeMap:
-    """
-    The rules in the order they are tried, and the names of the columns beyond the standard ones.
-
-    Attributes
-    ----------
-    tables : dict of item id to table
-        The MIMIC-IV table of each item, from the vocabulary.
-    """
+    """Rules in the order they are tried, names of further columns, and the MIMIC-IV table of each item."""
 
     rules: tuple[Rule, ...]
     columns: dict[str, str]
@@ -113,7 +106,6 @@ def load_codes(file: str | Path | None = None) -> CodeMap:
 
 
 def _require_shape(mine: dict[str, Any], where: str) -> None:
-    """[columns] must be a section, [[code]] a list of sections, and every value text."""
     sections, columns = mine.get("code", []), mine.get("columns", {})
     if not isinstance(columns, dict) or not all(isinstance(name, str) for name in columns.values()):
         raise SettingsError(
@@ -170,7 +162,6 @@ def _pattern(text: str, place: str, where: str) -> re.Pattern[str]:
 
 
 def _item(concept: dict[str, Any], where: str) -> str:
-    """An item of MIMIC-IV for the concept, with the unit of the row."""
     for raw, items in concept.get(ITEMS_OF, {}).items():
         for item in items if raw in TABLES else ():
             if str(item) not in {str(own) for own in concept.get("unit_of", {})}:

@@ -1,8 +1,7 @@
 """
 The events of a MEDS dataset in the shape of MIMIC-IV's tables, so that one adapter reads both.
 
-Each table is a query over the events, their codes read by `codes`. Where the dataset has no column
-for admissions or stays, an event belongs to the one it lies in.
+Where the dataset has no column for admissions or stays, an event belongs to the one it lies in.
 """
 
 from __future__ import annotations
@@ -56,21 +55,9 @@ def data_files(path: Path) -> list[Path]:
 
 class MedsTables(TableStore):
     """
-    The events as tables of MIMIC-IV.
+    The events of a dataset's folder as tables of MIMIC-IV, on DuckDB.
 
-    Parameters
-    ----------
-    engine : Engine
-        DuckDB.
-    path : Path
-        The dataset's folder.
-    codes : CodeMap
-        The meaning of its codes.
-
-    Raises
-    ------
-    ExportError
-        No data, a file that cannot be read, a column that is missing or of another type.
+    Raises ExportError if there is no data, a file cannot be read, or a column is missing or of another type.
     """
 
     forms = "{name}, made from the events"
@@ -84,20 +71,16 @@ class MedsTables(TableStore):
         return hasattr(self, f"_{name}")
 
     def paths(self, names) -> list[Path]:
-        """All files of the dataset, for the fingerprint."""
         metadata = self.path / "metadata"
         return self.files + sorted(file for file in metadata.rglob("*") if file.is_file())
 
     def where(self, name: str) -> str:
-        """What a table is made from, for messages."""
         return f"data/*.parquet ({name})"
 
     def table(self, name: str, whole_numbers: set[str] | None = None) -> ibis.Table:
-        """One table of MIMIC-IV, made from the events when it is executed."""
         return getattr(self, f"_{name}")
 
     def failure(self, error: Exception, names: tuple[str, ...]) -> ExportError:
-        """The error when the engine fails on the events."""
         return ExportError(
             f"{self.shown}: data/*.parquet", f"cannot be read ({type(error).__name__})",
             todo="Make or copy the dataset again.",
@@ -122,7 +105,6 @@ class MedsTables(TableStore):
 
     @functools.cached_property
     def _codes(self) -> ibis.Table:
-        """`counted` as a table of the engine, without unmapped codes."""
         frame = self.counted[~self.counted.place.isin(["", "ignored"])]
         names = ["code", "place", "table", *PARTS]
         arrow = pa.table({name: pa.array(frame[name], pa.string(), from_pandas=True) for name in names})
@@ -207,7 +189,6 @@ class MedsTables(TableStore):
         return joined.mutate(hadm_id=joined.own_hadm_id.coalesce(joined.to_hadm))
 
     def _in_stay(self, rows: ibis.Table) -> ibis.Table:
-        """Rows with `stay_id`: their own, else that of the stay of the subject they lie in."""
         if self.map.columns["stay_id"] in self.header_columns:
             return rows.mutate(stay_id=rows.own_stay_id)
         spans = self._icustays.select(
@@ -366,11 +347,7 @@ class MedsTables(TableStore):
 
 
 def _columns(path: Path, files: list[Path], links: list[str]) -> set[str]:
-    """
-    Columns of the dataset, the standard ones checked in every file.
-
-    `links` are the columns that hold ids of admissions and stays, where there are any.
-    """
+    """Columns of the dataset, standard ones checked in every file; `links` hold admission and stay ids."""
     if not files:
         raise ExportError(
             str(path), "no Parquet file below data/", "a folder of the Medical Event Data Standard"

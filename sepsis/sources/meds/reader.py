@@ -1,9 +1,8 @@
 """
 The Medical Event Data Standard (MEDS): one long table of coded events, in Parquet files below data/.
 
-Arnrich et al., MEDS (2024), github.com/Medical-Event-Data-Standard. The events are put into the shape of
-MIMIC-IV's tables (`mimic_tables`) by a map of codes (`data_schema/meds_codes.toml`, or the user's), and read
-by the same rules.
+Arnrich et al., MEDS (2024), github.com/Medical-Event-Data-Standard. A map of codes gives the events the shape
+of MIMIC-IV's tables (`mimic_tables`); the same rules read them.
 """
 
 from __future__ import annotations
@@ -38,18 +37,8 @@ class Meds(MimicIV):
     """
     A folder with data/**/*.parquet and metadata/.
 
-    Parameters
-    ----------
-    path : path
-    codes : path, optional
-        A map of codes to use before the package's own; see `data_schema/meds_codes.toml`.
-
-    Raises
-    ------
-    ExportError
-        No data, a file that cannot be read, a standard column that is missing or of another type.
-    SettingsError
-        A map with an unknown place, concept or setting.
+    `codes` is a map of codes to use before the package's own; see `data_schema/meds_codes.toml`. Raises
+    ExportError as `MedsTables`, SettingsError for a map with an unknown place, concept or setting.
     """
 
     kind = "meds"
@@ -64,12 +53,10 @@ class Meds(MimicIV):
 
     @classmethod
     def recognises(cls, path: Path, tables: dict[str, Path]) -> bool:
-        """Whether the folder has Parquet files below data/."""
         return bool(data_files(path))
 
     @classmethod
     def open(cls, path: str | Path, engine: str, **options) -> Source:
-        """Its files are read by DuckDB alone."""
         return super(TableSource, cls).open(path, engine, **options)
 
     @property
@@ -86,13 +73,11 @@ class Meds(MimicIV):
         )
 
     def options(self) -> dict:
-        """The user's map of codes, by its content."""
         if self.codes_file is None:
             return {}
         return {"codes": hashlib.sha256(self.codes_file.read_bytes()).hexdigest()}
 
     def check(self) -> pd.DataFrame:
-        """Columns of the data, every place of the map, and every variable that a code makes."""
         rows = [("data", column, "ok", True, "everything") for column in STANDARD]
         for name, column in self.store.map.columns.items():
             status = "ok" if column in self.store.header_columns else "missing"
@@ -109,11 +94,9 @@ class Meds(MimicIV):
 
     @property
     def problems(self) -> list[str]:
-        """Required columns and places that are missing."""
         return lacking(self.check())
 
     def dropped(self) -> pd.DataFrame:
-        """Copies in the tables behind the stays, and events whose code is not in the map."""
         copies = super().dropped()
         unplaced = int(self.store.counted.rows[self.store.counted.place == ""].sum())
         if not unplaced:
@@ -122,7 +105,6 @@ class Meds(MimicIV):
         return pd.concat([copies, more], ignore_index=True) if len(copies) else more
 
     def _concepts(self) -> dict[str, set[str]]:
-        """Variables that are measured or infused, with their items."""
         return {
             concept["id"]: {str(item) for items in concept[ITEMS_OF].values() for item in items}
             for concept in schema.read_toml("2_concepts")["concept"]

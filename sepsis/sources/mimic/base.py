@@ -54,11 +54,7 @@ def first_of(*reasons):
 
 
 def one_row_per(table: ibis.Table, key: str) -> ibis.Table:
-    """
-    One row per key: duplicates count once; of rows that differ the first is kept.
-
-    `differs` is added: whether there were others, with other values.
-    """
+    """One row per key: duplicates count once; of rows that differ, marked by `differs`, the first is kept."""
     table = table.distinct()
     same = ibis.window(group_by=table[key])
     ordered = ibis.window(group_by=table[key], order_by=[table[c] for c in table.columns if c != key])
@@ -68,15 +64,7 @@ def one_row_per(table: ibis.Table, key: str) -> ibis.Table:
 
 
 def unusable(rows: ibis.Table, *more: tuple):
-    """
-    Why a stay cannot be used, or null.
-
-    Parameters
-    ----------
-    rows : table with intime, outtime, dod, malformed, differs
-    *more : (condition, reason)
-        Further grounds, tried after these.
-    """
+    """Why a stay cannot be used, or null; `more` are further (condition, reason), tried last."""
     grounds = (
         (rows.malformed.notnull(), rows.malformed),
         (rows.differs, "listed twice with other values"),
@@ -108,16 +96,7 @@ def end_of_life(outtime, dod):
 
 
 class Mimic(TableSource):
-    """
-    The tables of a MIMIC release, in files or a database.
-
-    Attributes
-    ----------
-    stay_key : str
-        Name of the ICU stay id in the export.
-    own_tables : set of str
-        Tables that no other kind has.
-    """
+    """The tables of a MIMIC release, in files or a database; only this kind has `own_tables`."""
 
     item_type = int
     stay_key: str
@@ -125,7 +104,6 @@ class Mimic(TableSource):
 
     @classmethod
     def recognises(cls, path: Path, tables: dict[str, Path]) -> bool:
-        """By the key of ICUSTAYS, or by a table that no other kind has."""
         if "icustays" in tables:
             header = {column.lower() for column in read_header(tables["icustays"])}
             if header & STAY_KEYS:
@@ -133,7 +111,7 @@ class Mimic(TableSource):
         return bool(cls.own_tables & set(tables))
 
     def check(self) -> pd.DataFrame:
-        """Tables and columns; and where the item dictionaries are there, each item of the vocabulary."""
+        """Tables and columns; where the item dictionaries are present, also each item of the vocabulary."""
         rows = [self.tables.check()]
         dictionaries: dict[str, set[str]] = {}
         for name in ("d_items", "d_labitems"):
@@ -178,7 +156,6 @@ class Mimic(TableSource):
         """
 
     def _people(self) -> ibis.Table:
-        """Stays, one row each, with their admission (suffix `_a`) and patient (suffix `_p`)."""
         stays = one_row_per(self.tables["icustays"], self.stay_key)
         admissions = one_row_per(self.tables["admissions"], "hadm_id").drop("subject_id")
         patients = one_row_per(self.tables["patients"], "subject_id")
@@ -192,11 +169,9 @@ class Mimic(TableSource):
 
     @functools.cached_property
     def _known_spans(self) -> ibis.Table:
-        """`_spans`, computed once and kept by the engine."""
         return self._spans().cache()
 
     def close(self) -> None:
-        """Drop what the engine keeps, then end the connection."""
         if (spans := self.__dict__.pop("_known_spans", None)) is not None:
             spans.release()
         super().close()
@@ -264,7 +239,6 @@ class Mimic(TableSource):
         )
 
     def _orders(self, started: str, date_only) -> ibis.Table:
-        """Prescriptions of every admission, copied to its ICU stays."""
         rows = self._by_admission(self.tables["prescriptions"])
         return rows.select(
             stay_id=rows.known_stay,

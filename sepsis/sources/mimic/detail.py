@@ -1,9 +1,8 @@
 """
 Raw rows with all their links to stays, for definitions that look beyond one stay (`DETAIL_TABLES`).
 
-`base` gives every row to the stays of its admission. Some definitions link otherwise: a blood gas by person,
-a laboratory row by the time of the admission, a culture by person. The tables here keep the links as
-columns, so that a definition chooses.
+`base` gives every row to the stays of its admission. Some definitions link a blood gas or a culture by
+person, a laboratory row by the time of the admission: the links are columns here, for them to choose.
 """
 
 from __future__ import annotations
@@ -27,7 +26,6 @@ class MimicDetail(Mimic):
     has_detail = True
 
     def detail(self, name: str, items: Iterable[str] | None = None) -> pd.DataFrame:
-        """One of `DETAIL_TABLES`, in memory."""
         if name == "stay_links":
             return self._links
         read: dict[str, tuple[Callable[..., pd.DataFrame], str]] = {
@@ -71,7 +69,7 @@ class MimicDetail(Mimic):
         return stays.reset_index(drop=True)
 
     def _known(self, *columns: str) -> ibis.Table:
-        """Some columns of the links, each combination once: ids as whole numbers, seconds as floats."""
+        """Distinct links: ids as whole numbers, seconds as floats."""
         kinds = {column: "float64" if column.endswith("_s") else "int64" for column in columns}
         known = self._links[list(columns)].drop_duplicates()
         ids = [c for c, kind in kinds.items() if kind == "int64"]

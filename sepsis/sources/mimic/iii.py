@@ -26,8 +26,6 @@ class MimicIII(MimicDetail):
     """
     MIMIC-III tables in one folder.
 
-    Notes
-    -----
     Ages over 89 are shifted by 300 years in the export and become 91.4. `PRESCRIPTIONS.STARTDATE`
     is a date: an order's time is its midnight. Laboratory rows are matched by admission.
     """

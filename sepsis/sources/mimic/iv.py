@@ -22,8 +22,6 @@ class MimicIV(MimicDetail):
     """
     MIMIC-IV tables.
 
-    Notes
-    -----
     Half of the laboratory rows and some cultures name no admission. They are matched by patient and
     time: from the arrival in the emergency department (else the admission) to the discharge.
     """
@@ -75,11 +73,10 @@ class MimicIV(MimicDetail):
 
     def _by_patient(self, table: ibis.Table) -> ibis.Table:
         """
-        Rows joined to the ICU stays of their admission.
+        Rows (subject_id, hadm_id, `at_s` in epoch seconds) joined to the ICU stays of their admission.
 
-        The table has subject_id, hadm_id, `at_s` (epoch seconds) and `slack_s`: how much earlier than
-        the start of the admission a row without an admission may lie (a day, where it bears a date
-        only).
+        `slack_s`: how much earlier than the admission a row without one may lie (a day, if it has only a
+        date).
         """
         spans = self._known_spans.select(
             "intime",

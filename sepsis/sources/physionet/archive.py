@@ -26,7 +26,7 @@ def names_in(path: Path, suffix: str) -> list[str]:
     """
     Relative names of the files with a suffix in a folder or zip, sorted.
 
-    Raises ExportError if `path` is missing or an unreadable zip, or a record is a pipe or a link to nothing.
+    Raises ExportError if `path` is missing or an unreadable zip, or a record is a pipe or a broken link.
     """
     if path.is_dir():
         found = [below for below in path.rglob("*") if _counts(below.name, suffix) and not below.is_dir()]
@@ -50,7 +50,7 @@ def names_in(path: Path, suffix: str) -> list[str]:
 
 def numbered(path: Path, names: list[str], suffix: str) -> dict[str, int]:
     """
-    Name of every file and the number it ends in, the stay's id.
+    {name: the number it ends in, the stay's id}.
 
     Raises ExportError if there is no file, or a number is missing or doubled.
     """
@@ -76,9 +76,7 @@ def numbered(path: Path, names: list[str], suffix: str) -> dict[str, int]:
 
 
 def drawn(numbers: dict[str, int], limit: int | None, seed: int) -> dict[str, int]:
-    """
-    All files, or a seeded draw of `limit` of them, in the order of their names; UsageError if `limit` < 1.
-    """
+    """All files, or a seeded draw of `limit` of them, ordered by name; UsageError if `limit` < 1."""
     if limit is not None and limit < 1:
         raise UsageError("limit", f"{limit} stays", "a positive number of stays")
     if limit is None or limit >= len(numbers):
@@ -92,12 +90,8 @@ def contents(path: Path, names: Iterable[str]) -> Iterator[bytes]:
     """
     The bytes of each named file; a member of a zip is read into memory and nowhere else.
 
-    Raises
-    ------
-    ExportError
-        A file cannot be read to its end, or is larger than `LARGEST_FILE`; all of them together are
-        larger than `LARGEST_SET`. A zip says how large its members are, so nothing is unpacked to
-        find out, and unpacking stops at the size it states.
+    Raises ExportError if a file cannot be read or is larger than `LARGEST_FILE`, or all are larger than
+    `LARGEST_SET`: nothing of a zip is unpacked to find out, and unpacking stops at the size it states.
     """
     names = list(names)
     try:

@@ -1,9 +1,8 @@
 """
 PhysioNet/CinC Challenge 2012: one text file a stay, one line a measurement, the first 48 hours.
 
-Silva et al., Comput Cardiol 39 (2012) 245-248. A line is `HH:MM,parameter,value`, the time since ICU
-admission; lines at 00:00 also describe the patient. -1 means "not known". There are no antibiotics
-and no cultures, so no Sepsis-3 onset can be derived; risks can.
+Silva et al., Comput Cardiol 39 (2012) 245-248. Lines at 00:00 also describe the patient; -1 means "not
+known". There are no antibiotics and no cultures, so no Sepsis-3 onset can be derived; risks can.
 """
 
 from __future__ import annotations
@@ -40,14 +39,9 @@ class PhysioNet2012(PatientFiles):
     """
     A folder of record files, or the zip that holds them.
 
-    `Outcomes*.txt` is read where it lies: below the folder, or beside `set-a.zip` or `set-a/` as
-    `Outcomes-a.txt`.
-
-    Raises
-    ------
-    ExportError
-        From `raw`: another header, a RecordID that is not the file's, more than 1 % malformed rows,
-        outcomes that break their contract.
+    `Outcomes*.txt` is read below the folder, or beside `set-a.zip` or `set-a/` as `Outcomes-a.txt`. `raw`
+    raises ExportError for another header, a RecordID that is not the file's, more than 1 % malformed rows, or
+    outcomes that break their contract.
     """
 
     kind = "physionet_2012"
@@ -63,7 +57,6 @@ class PhysioNet2012(PatientFiles):
 
     @classmethod
     def recognises(cls, path: Path, tables: dict[str, Path]) -> bool:
-        """Whether one of the first numbered .txt files begins with the challenge's header."""
         if path.is_file() and not zipfile.is_zipfile(path):
             return False
         names = [name for name in archive.names_in(path, SUFFIX) if Path(name).stem.isdigit()]
@@ -71,11 +64,9 @@ class PhysioNet2012(PatientFiles):
 
     @property
     def lacks(self) -> str:
-        """Why no label can be derived."""
         return "there are no antibiotics and no cultures, so no suspicion of infection and no Sepsis-3 onset"
 
     def files(self) -> list[Path]:
-        """The zip or the chosen records, and the outcomes."""
         return [*super().files(), *records.outcomes_files(self.path)]
 
     def check(self) -> pd.DataFrame:
@@ -157,7 +148,7 @@ class PhysioNet2012(PatientFiles):
 
     def _stays(self) -> pd.DataFrame:
         """
-        One row per chosen record, also where it holds a header and nothing else.
+        One row per chosen record, even if it is empty.
 
         The stay lasts until the last measurement; where outcomes are known, until the record ends after
         48 h, or until discharge from hospital if that is earlier and nothing was measured after it.
@@ -175,7 +166,6 @@ class PhysioNet2012(PatientFiles):
         return stays.reset_index()
 
     def _measured(self, name: str, items: Iterable[str] | None) -> pd.DataFrame:
-        """Lines of one raw table, in the order stay, time, parameter; the unit is the challenge's."""
         rows = self._rows
         mine = rows.parameter.isin(_OUTPUTS) == (name == "outputs")
         mine &= rows.parameter.isin(self.units if items is None else list(items))

@@ -39,10 +39,7 @@ class PhysioNet2019(PatientFiles):
     """
     A folder of .psv files, or the zip that holds them.
 
-    Raises
-    ------
-    ExportError
-        From `raw`: files that lack columns, ragged rows, text for a number, missing or duplicate hours.
+    `raw` raises ExportError for missing columns, ragged rows, text for a number, missing or duplicate hours.
     """
 
     kind = "physionet_2019"
@@ -51,11 +48,7 @@ class PhysioNet2019(PatientFiles):
 
     @classmethod
     def recognises(cls, path: Path, tables: dict[str, Path]) -> bool:
-        """
-        Whether `path` is a folder or a zip with at least one .psv file in it.
-
-        A damaged .zip counts too: reading it then says what is wrong.
-        """
+        """Whether there is a .psv file; a damaged .zip counts too, and reading it says what is wrong."""
         if path.is_file() and not zipfile.is_zipfile(path):
             return path.suffix.lower() == ".zip"
         return bool(archive.names_in(path, SUFFIX))
@@ -91,7 +84,6 @@ class PhysioNet2019(PatientFiles):
 
     @functools.cached_property
     def _rows(self) -> pd.DataFrame:
-        """All rows of all chosen files, sorted by stay and hour; `stay_id` in front."""
         columns, body, lines = psv.split_files(self._contents())
         self.require_usable()
         frame = psv.parse_rows(body, columns)
@@ -100,7 +92,7 @@ class PhysioNet2019(PatientFiles):
         return frame.sort_values(["stay_id", HOUR], kind="stable", ignore_index=True)
 
     def _per_stay(self) -> pd.DataFrame:
-        """One row per chosen file, also where it holds a header and no hour; index `stay_id`."""
+        """One row per chosen file, even if it has no hour; index `stay_id`."""
         rows = self._rows
         grouped = rows.groupby("stay_id")
         stays = pd.DataFrame({"first_row_h": grouped[HOUR].min(), "last_row_h": grouped[HOUR].max()})
@@ -129,7 +121,6 @@ class PhysioNet2019(PatientFiles):
         return labels[["first_labelled_h", "first_row_h", "last_row_h"]].reset_index()
 
     def _charted(self, items: Iterable[str] | None) -> pd.DataFrame:
-        """One row per measured number, in the order stay, hour, column."""
         wanted = None if items is None else set(items)
         rows = self._rows
         columns = [c for c in MEASURED if c in rows and (wanted is None or c in wanted)]

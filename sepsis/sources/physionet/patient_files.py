@@ -13,20 +13,8 @@ class PatientFiles(Source):
     """
     A folder of patients' files (nested or not), or the zip that holds them.
 
-    Parameters
-    ----------
-    path : path
-    limit : int, optional
-        Take this many stays only: a seeded draw from the files sorted by name.
-    seed : int
-        Of that draw.
-
-    Raises
-    ------
-    UsageError
-        `limit` is not positive.
-    ExportError
-        Nothing to read, an unreadable file, two files of one patient.
+    `limit` takes this many stays, a draw by `seed` from the files sorted by name. Raises UsageError if it is
+    not positive; ExportError if a file cannot be read, two are of one patient, or there is none.
     """
 
     takes = ("limit", "seed")
@@ -43,11 +31,9 @@ class PatientFiles(Source):
         return True
 
     def options(self) -> dict:
-        """`limit` and `seed`, if a subset was asked for."""
         return {} if self.limit is None else {"limit": self.limit, "seed": self.seed}
 
     def files(self) -> list[Path]:
-        """The zip, or the chosen files."""
         return [self.path / name for name in self._numbers] if self.path.is_dir() else [self.path]
 
     def _contents(self, first: int | None = None) -> Iterator[bytes]:

@@ -1,6 +1,4 @@
-"""
-Pipe-separated files, one a patient, parsed together.
-"""
+"""Pipe-separated files, one a patient, parsed together."""
 
 from __future__ import annotations
 
@@ -25,33 +23,20 @@ def columns_of(content: bytes) -> list[str]:
 
 
 def _first(names: list[str]) -> str:
-    """A few names, for a message."""
     more = len(names) - NAMED
     return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def usual(headers: Counter[tuple[str, ...]]) -> list[str]:
-    """The columns that most files have; of equals those seen first."""
+    """The columns that most files have; those seen first in a tie."""
     return list(headers.most_common(1)[0][0]) if headers else []
 
 
 def split_files(files: Iterable[bytes]) -> tuple[list[str], bytes, list[int]]:
     """
-    Files with one header, joined.
+    Files with one header joined: their columns, the rows of all without header, and each file's row count.
 
-    Returns
-    -------
-    columns : list of str
-        Of most files.
-    body : bytes
-        The rows of all files, one after the other, no header.
-    lines : list of int
-        Number of rows of each file.
-
-    Raises
-    ------
-    ExportError
-        Files with other columns than most: how many, and which columns differ.
+    Raises ExportError for files with other columns than most: how many, and which columns differ.
     """
     bodies, lines, headers = [], [], Counter[tuple[str, ...]]()
     for content in files:
@@ -83,10 +68,8 @@ def parse_rows(body: bytes, columns: list[str]) -> pd.DataFrame:
     """
     Rows of numbers; "NaN" and empty cells are gaps.
 
-    Raises
-    ------
-    ExportError
-        Rows with too few or too many cells (counted), or an unparseable number (its column).
+    Raises ExportError for rows with too few or too many cells (counted), or an unparseable number (its
+    column).
     """
     ragged = 0
 

@@ -1,7 +1,7 @@
 """
 Lines `HH:MM,parameter,value` of PhysioNet 2012 as columns, and the outcomes beside them.
 
-A malformed line stays in the table with a gap, and the adapter counts it.
+A malformed line stays in the table with a gap, and the adapter counts it. `HH:MM` is since ICU admission.
 """
 
 from __future__ import annotations
@@ -30,24 +30,10 @@ def has_header(content: bytes) -> bool:
 
 def parse(files: Iterable[bytes], numbers: list[int]) -> pd.DataFrame:
     """
-    Every line of every file.
+    Every line of every record: stay_id (from `numbers`), time_h, parameter, value, text, ragged.
 
-    Parameters
-    ----------
-    files : iterable of bytes
-        One record each.
-    numbers : list of int
-        The stay of each.
-
-    Returns
-    -------
-    DataFrame : stay_id, time_h, parameter, value, text, ragged
-        `time_h` and `value` are NaN if unparseable; `ragged` lines do not have three cells.
-
-    Raises
-    ------
-    ExportError
-        Files with another first line: how many.
+    `time_h` and `value` are NaN if unparseable; `ragged` lines do not have three cells. ExportError counts
+    the files with another first line.
     """
     lines: list[str] = []
     counts, others = [], 0
@@ -101,8 +87,7 @@ def length_of_stay_h(files: list[Path]) -> pd.Series:
     """
     Hours from ICU admission to discharge from hospital, by stay; NaN where the export writes -1.
 
-    Raises ExportError for a file without the two columns, a doubled stay, or an id or length that is not a
-    number.
+    Raises ExportError for a missing column, a doubled stay, or an id or length that is not a number.
     """
     tables = [pd.Series(dtype=float, index=pd.Index([], dtype="int64", name=STAY))]
     for file in files:
