@@ -18,12 +18,9 @@ CHANNELS = ("mask", "since")  # mask and delta, as settings call them
 
 def binned(plan: Plan, n_concepts: int) -> np.ndarray:
     """
-    Mean z-score of each variable in each grid hour.
+    Mean z-score of each variable in each grid hour, shape (sum of T, C); NaN without an observation.
 
-    Returns
-    -------
-    bins : ndarray, shape (sum of T, C)
-        NaN without an observation. The first grid hour includes everything before it.
+    The first grid hour includes everything before it.
     """
     owner = np.repeat(np.arange(len(plan)), plan.observations)
     time_h = plan.union_h[plan.union_offsets[owner] + plan.obs_at]
@@ -39,16 +36,8 @@ def binned(plan: Plan, n_concepts: int) -> np.ndarray:
 
 def delta_h(measured: np.ndarray, plan: Plan) -> np.ndarray:
     """
-    Grid hours since the last observation of each variable: 0 in its own hour.
-
-    Parameters
-    ----------
-    measured : ndarray of bool, shape (sum of T, C)
-
-    Returns
-    -------
-    delta : ndarray, shape (sum of T, C)
-        Infinite before the first observation of the window.
+    Grid hours since the last observation of each variable, shape (sum of T, C): 0 in its own hour, infinite
+    before the first observation of the window.
     """
     row = np.arange(len(measured))
     start = np.repeat(plan.grid_offsets[:-1], plan.hours)
@@ -67,10 +56,7 @@ def missingness(plan: Plan, n_concepts: int, channels: tuple[str, ...]) -> np.nd
     """
     Whether a variable was observed in the hour ("mask"), and the time since its last observation ("since").
 
-    Returns
-    -------
-    extra : ndarray of float32, shape (sum of T, C * number of channels)
-        The time is log(1 + h) / log(1 + 24), and 2 before the first observation.
+    Shape (sum of T, C * number of channels). The time is log(1 + h) / log(1 + 24); 2 before the first one.
     """
     measured = ~np.isnan(binned(plan, n_concepts))
     parts = [np.zeros((len(measured), 0))]
@@ -85,15 +71,7 @@ def missingness(plan: Plan, n_concepts: int, channels: tuple[str, ...]) -> np.nd
 
 
 class BinnedFront(nn.Module):
-    """
-    The raw input: hourly bins after forward fill, with mask and delta.
-
-    Parameters
-    ----------
-    n_concepts : int
-        C.
-    channels : tuple of "mask", "since"
-    """
+    """The raw input of C variables: hourly bins after forward fill, with mask and delta."""
 
     reads_process = False
 

@@ -20,7 +20,6 @@ class CausalConv(nn.Module):
         self.conv = nn.Conv1d(n_in, n_out, kernel_size, dilation=dilation)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, n_in, T) -> (B, n_out, T)."""
         return self.conv(nn.functional.pad(x, (self.pad, 0)))
 
 
@@ -32,7 +31,6 @@ class ChannelNorm(nn.Module):
         self.norm = nn.LayerNorm(channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, H, T) -> (B, H, T)."""
         return self.norm(x.mT).mT
 
 
@@ -53,26 +51,11 @@ class ResidualBlock(nn.Module):
         self.past = nn.Conv1d(n_in, hidden, 1) if n_in != hidden else nn.Identity()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, n_in, T) -> (B, H, T)."""
         return torch.relu(self.steps(x) + self.past(x))
 
 
 class TCN(nn.Module):
-    """
-    Residual blocks of dilation 1, 2, 4, ...
-
-    Parameters
-    ----------
-    n_in : int
-        Channels of the input.
-    hidden : int
-        H, channels inside and of the output.
-    levels : int
-        Blocks; the dilation of block k is 2^k hours.
-    kernel_size : int
-    dropout : float
-        Share of values set to zero in training.
-    """
+    """Residual blocks of dilation 1, 2, 4, ... h: n_in channels in, `hidden` out, `levels` blocks."""
 
     def __init__(self, n_in: int, *, hidden: int, levels: int, kernel_size: int, dropout: float = 0.0):
         super().__init__()
@@ -94,16 +77,8 @@ class TCN(nn.Module):
 
 class Recurrent(nn.Module):
     """
-    Recurrent units over the hours: GRU (Cho et al. 2014, arXiv:1406.1078) or LSTM (Hochreiter and
-    Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735; the body of Futoma et al. 2017).
-
-    Parameters
-    ----------
-    n_in, hidden, dropout
-        As in `TCN`; dropout is between layers.
-    levels : int
-        Layers.
-    cell : "gru" or "lstm"
+    Recurrent layers: GRU (Cho et al. 2014, arXiv:1406.1078) or LSTM (Hochreiter and Schmidhuber 1997,
+    doi:10.1162/neco.1997.9.8.1735; the body of Futoma et al. 2017). Dropout is between layers.
     """
 
     receptive_field_h = None  # all hours so far

@@ -1,8 +1,8 @@
 """
 A training run on disk: one safetensors file that is whole or absent, and runs no code when read.
 
-Its tensors are the weights, the optimiser's moments and the best weights so far; counters and history are
-JSON in its header. Nothing else is needed to resume: random numbers are functions of the counters.
+It has weights, optimiser moments, the best weights so far, and counters and history as JSON. Nothing else is
+needed to resume: random numbers are functions of the counters.
 """
 
 from __future__ import annotations
@@ -37,21 +37,10 @@ Tensors = dict[str, torch.Tensor]
 @dataclass
 class TrainerState:
     """
-    How far a run is.
+    How far a run is: the epoch in training (below 0 in pre-training), and what is done of it.
 
-    Attributes
-    ----------
-    epoch : int
-        The one that is being trained; below 0 in pre-training.
-    batch, windows : int
-        Batches of it that are done, and the windows in them.
-    loss, likelihood, norm : float
-        Sums over them: cross-entropy and minus log marginal likelihood per observation, times the
-        windows of each batch; gradient norm of each batch.
-    seconds : float
-        Spent in this epoch.
-    history : list of dict
-        See `Fit`.
+    `loss` and `likelihood` (minus log marginal likelihood per observation) are sums over batches, times the
+    windows of each; `norm` sums the batches' gradient norms; for `history` see `Fit`.
     """
 
     epoch: int
@@ -76,15 +65,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """
-    The folder that a run is stored in.
-
-    Parameters
-    ----------
-    path : Path
-    fingerprint : dict
-        See `fingerprint`: recognises the run.
-    """
+    """The folder that a run is stored in, with the run's fingerprint."""
 
     path: Path
     fingerprint: dict[str, Any]
@@ -109,15 +90,7 @@ class RunFolder:
         """
         The last checkpoint, or None if there is none.
 
-        Parameters
-        ----------
-        network : Module
-            What the tensors must fit.
-
-        Raises
-        ------
-        SettingsError
-            If the file is not a checkpoint, is damaged, or belongs to another run.
+        Raises SettingsError if the file is damaged, is of another run, or does not fit the network.
         """
         path = self.path / LAST
         if not path.exists():
@@ -202,7 +175,7 @@ def optimizer_state(optimizer: torch.optim.Optimizer, network: nn.Module) -> dic
 def restore_optimizer(
     optimizer: torch.optim.Optimizer, network: nn.Module, moments: dict[str, Tensors]
 ) -> None:
-    """Put back what `optimizer_state` gave."""
+    """Put back what `optimizer_state` returned."""
     names = {id(p): name for name, p in network.named_parameters()}
     order = [names[id(p)] for group in optimizer.param_groups for p in group["params"]]
     state = {k: moments[name] for k, name in enumerate(order) if name in moments}
@@ -210,7 +183,6 @@ def restore_optimizer(
 
 
 def _sorted_out(tensors: Tensors) -> tuple[Tensors, Tensors, dict[str, Tensors]]:
-    """Weights, best weights and moments from the names in a file."""
     parts: dict[str, Tensors] = {"network": {}, "best": {}, "adam": {}}
     for name, tensor in tensors.items():
         part, rest = name.split(".", 1)
@@ -236,7 +208,6 @@ def _fit(network: nn.Module, weights: Tensors, best: Tensors, moments: dict[str,
 
 
 def _alike(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> bool:
-    """Whether names, shapes and types agree."""
     return found.keys() == expected.keys() and all(
         t.shape == expected[name].shape and t.dtype == expected[name].dtype for name, t in found.items()
     )

@@ -44,17 +44,13 @@ class NetworkClassifier(WindowClassifier):
 
     Attributes
     ----------
-    concepts_ : tuple of str
-    n_features_in_ : int
-    classes_ : ndarray, [0, 1]
     case_weight_ : float
         1 / prevalence of the training windows.
     seen_ : ndarray of bool, shape (C,)
         Variables with a value in training; values of the others are dropped.
     history_ : list of dict
-        Per epoch: epoch, train_loss, validation_loss, average_precision, seconds.
-    standardiser_ : Standardiser
-    network_ : SequenceNetwork
+        Of each epoch; see `Fit`.
+    concepts_, n_features_in_, classes_, standardiser_, network_
     """
 
     resumable: ClassVar[bool] = True
@@ -138,13 +134,9 @@ class NetworkClassifier(WindowClassifier):
 
     def predict_proba(self, X: Windows) -> np.ndarray:
         """
-        Mean risk over the posterior samples.
+        Mean risk over the posterior samples, shape (B, 2).
 
         The risk of a window without observations comes from the prior (or from empty bins).
-
-        Returns
-        -------
-        proba : ndarray, shape (B, 2)
         """
         risk = self._risks(X).mean(1)
         return np.stack([1.0 - risk, risk], axis=1)
@@ -157,11 +149,11 @@ class NetworkClassifier(WindowClassifier):
 
     def predict_earlier(self, X: Windows, end_h) -> tuple[np.ndarray, np.ndarray | None]:
         """
-        Risks of the same stays at several earlier times; see `WindowClassifier.predict_earlier`.
+        Risks at several earlier times; see `WindowClassifier.predict_earlier`.
 
-        Where an hour depends on the past only, one pass over a window serves all times on its grid; with a
-        smoothed process they share the factor. Equal to the risk of each time asked for alone, up to
-        rounding in float32: convolutions of another length may sum in another order.
+        A causal network reads each window once for all times on its grid; with a smoothed process they share
+        the factor. Equal to separate calls up to rounding: convolutions of another length may sum in another
+        order.
         """
         end_h = np.asarray(end_h, dtype=float)
         self._check_concepts(X)
@@ -208,7 +200,6 @@ class NetworkClassifier(WindowClassifier):
         return arrays, facts
 
     def restore(self, arrays: dict[str, np.ndarray], facts: dict):
-        """Set the attributes that `fit` sets."""
         stored = Stored(self.name, arrays, facts)
         try:
             self._check_storable()
@@ -238,15 +229,13 @@ class NetworkClassifier(WindowClassifier):
 
     @property
     def _width(self) -> int:
-        """Risks of one window: one for each sample, or one where nothing is random."""
+        """Number of risks of one window: one for each sample, or 1 where nothing is random."""
         a = self._architecture()
         return self.n_samples if a.front == "mgp" and a.moments == "sample" else 1
 
     def _risks(self, X: Windows) -> np.ndarray:
         """
-        Risk of every window and sample, shape (B, S).
-
-        The last result is kept, because `predict_proba` and `risk_sd` need the same one.
+        Risks, shape (B, S); the last result is kept, because `predict_proba` and `risk_sd` need the same.
         """
         self._check_concepts(X)
         key, width = self._fingerprint(X), self._width
@@ -277,7 +266,7 @@ class NetworkClassifier(WindowClassifier):
 
     @property
     def _seed(self) -> np.ndarray:
-        """The same for every window, whose risk then depends on the window alone."""
+        """The same seed for every window, whose risk then depends on the window alone."""
         return np.array([self.random_state], np.uint64)
 
     @contextmanager
@@ -341,7 +330,6 @@ class NetworkClassifier(WindowClassifier):
         return LabelledPlan(self._plan(X), y)
 
     def _check_storable(self) -> None:
-        """Raise SettingsError for settings that no stored model has, because training refuses them."""
         check_network_settings(
             self.name, self.get_params(deep=False), self._architecture().body, self.is_causal
         )
@@ -356,10 +344,9 @@ class NetworkClassifier(WindowClassifier):
 
 def _stored_tensor(stored: Stored, name: str, like: torch.Tensor, *, constant: bool) -> torch.Tensor:
     """
-    A stored tensor of the shape and type of the network's own.
+    A stored tensor of the network's own shape and type; a constant of the network must equal it.
 
-    Writers of safetensors may store a scalar with one dimension. A constant of the network (the bounds of a
-    parameter, which may be infinite) must equal the network's own.
+    Writers of safetensors may store a scalar with one dimension. Constants may be infinite.
     """
     dtype, shape = str(like.dtype).removeprefix("torch."), tuple(like.shape)
     if shape == () and stored.has(name) and stored.arrays[name].shape == (1,):
@@ -373,7 +360,6 @@ def _stored_tensor(stored: Stored, name: str, like: torch.Tensor, *, constant: b
 
 
 def _check_finite(X: Windows) -> None:
-    """Raise ExportError that names the variables with values that are not finite, and counts them."""
     wrong = ~np.isfinite(X.value) | ~np.isfinite(X.time_h)
     if wrong.any():
         counts = np.bincount(X.concept[wrong], minlength=len(X.concepts))
@@ -384,13 +370,11 @@ def _check_finite(X: Windows) -> None:
 
 
 def _those_of(cls: Any, model: NetworkClassifier) -> dict[str, Any]:
-    """The attributes of a model that are fields of a dataclass."""
     return {f.name: getattr(model, f.name) for f in fields(cls) if hasattr(model, f.name)}
 
 
 @contextmanager
 def _torch_settings(threads: int | None, seed: int):
-    """Threads and seed of torch for a while; both are restored."""
     before = torch.get_num_threads()
     if threads is not None:
         torch.set_num_threads(threads)

@@ -7,12 +7,9 @@ import numpy as np
 
 def hold_out(subject_id: np.ndarray, y: np.ndarray, share: float, random_state: int) -> np.ndarray:
     """
-    A random share of the subjects with a case and of those without one.
+    Mask of a random share of the subjects with a case and of those without one.
 
-    Returns
-    -------
-    held : ndarray of bool, shape of `y`
-        All False if a class has fewer than three subjects.
+    All False if a class has fewer than three subjects.
     """
     rng = np.random.default_rng(random_state)
     cases = np.unique(subject_id[y == 1])

@@ -21,10 +21,8 @@ class MGPTCN(NetworkClassifier):
 
     Parameters
     ----------
-    n_samples : int
-        S, posterior samples of each window when scoring (10 in the paper).
-    train_samples : int or None
-        The same in training; None: as many as `n_samples`.
+    n_samples, train_samples : int
+        S, posterior samples of each window in scoring (10 in the paper) and in training (None: the same).
     moments : {"sample", "mean_var"}
         Input of the network: samples (the paper), or the posterior mean and variance (deterministic).
     conditioning : {"smooth", "filter"}
@@ -32,7 +30,7 @@ class MGPTCN(NetworkClassifier):
         that hour, so that one pass gives a risk at every hour. They are two models.
     channels : sequence of {"mask", "since"}
         Added to the input: whether a variable was observed in the hour, and the time since its last
-        observation. The Gaussian process alone loses the information in being measured.
+        observation. The Gaussian process alone does not see what was measured.
     solver : {"chunk", "dense", "gpytorch"}
         All are exact; the last two are slow cross-checks.
     hidden, kernel_size : int
@@ -40,12 +38,10 @@ class MGPTCN(NetworkClassifier):
     levels : int or None
         Residual blocks, or recurrent layers. None: 1 layer, or 5 blocks, whose receptive field with 5 taps is
         249 h, more than the longest window (200 h).
-    dropout : float
     learning_rate : float
         Adam's. 0.005 in the paper; 0.001 was a little better in a trial (881 windows, three seeds).
     l2 : float
         Weight decay of the network's weights.
-    batch_size, max_epochs : int
     patience : int
         Stop after this many epochs without a better average precision on validation.
     clip_norm : float
@@ -54,7 +50,7 @@ class MGPTCN(NetworkClassifier):
         Learn from the risk at the prediction, or from that of every hour of the window
         (`conditioning="filter"` only); each window has the same weight.
     likelihood_weight : float
-        Weight of minus the log marginal likelihood per observation in the loss: a regulariser.
+        Weight in the loss of minus the log marginal likelihood per observation: a regulariser.
     pretrain_epochs : int
         Epochs on the likelihood alone before the first.
     device : {"cpu", "cuda"}
@@ -63,15 +59,10 @@ class MGPTCN(NetworkClassifier):
     devices : int
         Processes to train with; the result is that of one, up to rounding.
     threads : int or None
-        Threads of torch in training on the CPU; None: unchanged. The tensors of a batch are small: a second
-        thread gains little on an idle machine, and on a busy one the two wait for each other (thirty times
-        slower was seen). Scoring always uses one.
+        Threads of torch in training on the CPU; None: unchanged. A second gains little on small tensors; on a
+        busy machine the two wait for each other (thirty times slower was seen). Scoring always uses one.
     random_state : int
         Seed of the weights, the order of batches and the samples.
-
-    Attributes
-    ----------
-    See `NetworkClassifier`.
     """
 
     name = "mgp_tcn"
@@ -132,9 +123,8 @@ class MGPTCN(NetworkClassifier):
 
 class MGPRNN(MGPTCN):
     """
-    The adapter of `MGPTCN` with long short-term memory as body (Futoma et al. 2017).
-
-    Parameters are those of `MGPTCN`; `levels` are layers, and `kernel_size` has no effect.
+    `MGPTCN` with long short-term memory as body (Futoma et al. 2017): `levels` are layers, and
+    `kernel_size` has no effect.
     """
 
     name = "mgp_rnn"

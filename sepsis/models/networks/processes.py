@@ -28,12 +28,7 @@ class Group:
     """
     The processes of a run, as one of them sees it; by default it is alone.
 
-    Attributes
-    ----------
-    rank, size : int
-        Number of this process, and how many there are.
-    local_rank : int
-        Number on this machine, which is the number of its GPU.
+    `rank` is its number among `size`; `local_rank` its number on this machine, which is that of its GPU.
     """
 
     rank: int = 0
@@ -85,12 +80,7 @@ def spawn(count: int, accelerator: str, work: Callable, *arguments) -> None:
     """
     Run `work(group, *arguments)` in `count` new processes with the threads and the log level of this one.
 
-    The processes share the memory of tensors among the arguments.
-
-    Raises
-    ------
-    SepsisError
-        The first that one of the processes raised.
+    They share the memory of tensors among the arguments. The first SepsisError that one raises is raised.
     """
     level = logging.getLogger("sepsis").getEffectiveLevel()
     errors = torch.multiprocessing.get_context("spawn").SimpleQueue()
@@ -108,7 +98,6 @@ def spawn(count: int, accelerator: str, work: Callable, *arguments) -> None:
 def _run(
     rank: int, count: int, backend: str, meeting: str, threads: int, level: int, errors, work, *arguments
 ):
-    """A spawned process."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("sepsis").setLevel(level)
     torch.set_num_threads(threads)

@@ -1,8 +1,4 @@
-"""
-The networks without the Gaussian process: hourly bins after forward fill (LOCF), with mask and delta.
-
-The baselines of the adapter: the same bodies and training, with the usual preprocessing.
-"""
+"""The baselines of the adapter, without a Gaussian process: forward-filled hourly bins, mask and delta."""
 
 from __future__ import annotations
 
@@ -13,23 +9,8 @@ class RawTCN(NetworkClassifier):
     """
     Temporal convolutions on binned, forward-filled, masked input.
 
-    Only the initial weights are random, and an hour's output depends on that hour and earlier ones, so one
-    pass gives a risk at every hour.
-
-    Parameters
-    ----------
-    channels : sequence of {"mask", "since"}
-        Added to the input: whether a variable was observed in the hour, and the time since its last
-        observation.
-    loss_hours : {"last", "every"}
-        Learn from the risk at the prediction, or from that of every hour; each window has the same weight.
-    hidden, levels, kernel_size, dropout, learning_rate, l2, batch_size, max_epochs, patience, clip_norm,
-    device, devices, threads, random_state
-        As in `MGPTCN`.
-
-    Attributes
-    ----------
-    See `NetworkClassifier`.
+    An hour's output depends on that hour and earlier ones, so one pass gives a risk at every hour. Parameters
+    as in `MGPTCN`; `loss_hours` may be "last" or "every".
     """
 
     name = "raw_tcn"
@@ -75,10 +56,7 @@ class RawTCN(NetworkClassifier):
 
 
 class RawGRU(RawTCN):
-    """
-    Gated recurrent units on the input of `RawTCN`, with the same parameters; `levels` are layers, and
-    `kernel_size` has no effect.
-    """
+    """Gated recurrent units on the input of `RawTCN`; `levels` are layers, `kernel_size` has no effect."""
 
     name = "raw_gru"
     body = "gru"

@@ -15,40 +15,26 @@ MONITOR = "average_precision"
 @dataclass(frozen=True)
 class Schedule:
     """
-    How to train.
+    How to train; for most settings see `MGPTCN`.
 
     Attributes
     ----------
-    learning_rate : float
-        Adam's.
     l2 : float
         Weight decay of the weight matrices of body and head, not of biases, norms or the process.
-    batch_size, max_epochs : int
-    patience : int
-        Stop after this many epochs without a better average precision on validation.
-    n_samples : int
-        S, posterior samples of a window.
     random_state : int
         Seeds order, samples and dropout; see `seeds`.
-    clip_norm : float
-        Largest norm of the gradient, so that an outlier cannot ruin the weights. 0: no limit.
     loss_hours : "last" or "every"
         Hours whose logits enter the loss. With "every", each hour has the window's class and a window counts
         once, by the mean over its hours.
-    likelihood_weight : float
-        Weight in the loss of minus the log marginal likelihood per observation.
     pretrain_epochs : int
         Epochs on the likelihood alone before the first; only the process is trained.
     devices : int
         Processes on this machine; `torchrun` overrides it.
     accelerator : "cpu" or "gpu"
     work_dir : Path or None
-        Folder for checkpoints, metrics.csv and, if it is installed, TensorBoard's events. A run that was
-        interrupted resumes from there.
+        Folder for checkpoints, metrics.csv and TensorBoard's events; an interrupted run resumes from there.
     checkpoint_min : float
         Minutes between checkpoints within an epoch; the end of an epoch always has one.
-    name : str
-        The model's name in the log and in errors.
     """
 
     learning_rate: float
@@ -94,8 +80,6 @@ class Fit:
     best_epoch : int
         Epoch of the network's weights: the first of the highest average precision; the last without
         validation.
-    resumed : bool
-        Whether an interrupted run was resumed.
     """
 
     history: list[dict]
@@ -104,14 +88,7 @@ class Fit:
 
 
 def best_epoch(history: list[dict]) -> int | None:
-    """
-    First epoch of the highest average precision; None before there is one.
-
-    Examples
-    --------
-    >>> best_epoch([{"epoch": e, "average_precision": v} for e, v in enumerate([0.1, 0.4, 0.4])])
-    1
-    """
+    """First epoch of the highest average precision; None before there is one."""
     measured = [e for e in history if e[MONITOR] is not None]
     if not measured:
         return None
@@ -119,7 +96,7 @@ def best_epoch(history: list[dict]) -> int | None:
 
 
 def is_over(history: list[dict], schedule: Schedule) -> bool:
-    """Whether the run has ended: all epochs are done, or patience is used up."""
+    """Whether all epochs are done or patience is used up."""
     if not history:
         return False
     last, best = history[-1]["epoch"], best_epoch(history)

@@ -13,28 +13,19 @@ _MASK = 2**64 - 1
 
 
 def order_of_epoch(count: int, random_state: int, epoch: int) -> np.ndarray:
-    """Permutation of 0 to count - 1 for an epoch, shape (count,)."""
+    """Permutation of 0 to count - 1 for an epoch."""
     return np.random.default_rng([random_state & _MASK, 1, epoch & _MASK]).permutation(count)
 
 
 def training_seeds(rows: np.ndarray, random_state: int, epoch: int) -> np.ndarray:
     """
-    Seed of each window's samples in one epoch of training.
-
-    Parameters
-    ----------
-    rows : ndarray of int, shape (B,)
-        Positions of the windows in the data set.
-
-    Returns
-    -------
-    seeds : ndarray of uint64, shape (B,)
+    Seed of each window's samples in one epoch of training, from its position in the data set; shape (B,).
     """
     return _hashed(rows, random_state, 2, epoch)
 
 
 def validation_seeds(rows: np.ndarray, random_state: int) -> np.ndarray:
-    """The same for validation; the noise of a window is the same in every epoch."""
+    """The same for validation: a window has the same noise in every epoch."""
     return _hashed(rows, random_state, 3, 0)
 
 

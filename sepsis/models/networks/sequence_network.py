@@ -2,7 +2,6 @@
 The networks: a front end that gives the input of every hour, a causal body, and one logit an hour.
 
 Front end: the Gaussian process adapter, or hourly bins. Body: temporal convolutions or recurrent units.
-MGP-TCN, MGP-RNN, raw TCN and raw GRU are combinations of these.
 """
 
 from __future__ import annotations
@@ -28,18 +27,10 @@ CELLS = 60_000  # hours x samples in one group: bounds the memory of the body
 @dataclass(frozen=True)
 class Architecture:
     """
-    Parts of a network and their sizes.
+    Parts of a network and their sizes; see `MGPTCN`.
 
-    Attributes
-    ----------
-    front : "mgp" or "binned"
-    body : "tcn", "gru" or "lstm"
-    channels : tuple of "mask", "since"
-        Added to the input of the body; see `missingness`.
-    solver, conditioning, moments
-        See `MGPAdapter`; no effect on the binned front.
-    hidden, levels, kernel_size, dropout
-        See `TCN` and `Recurrent` (levels: layers; no kernel).
+    The front is "mgp" or "binned" (solver, conditioning and moments have no effect); the body "tcn", "gru" or
+    "lstm" (levels: layers; no kernel).
     """
 
     front: str = "mgp"
@@ -72,19 +63,9 @@ class ProcessFront(nn.Module):
 
     def forward(self, plan: Plan, n_samples: int, seeds: np.ndarray) -> torch.Tensor:
         """
-        The process on the grid.
+        The process on the grid, shape (sum of T, S, n_channels); S is 1 for moments, which are not random.
 
-        Parameters
-        ----------
-        plan : Plan, of B windows
-        n_samples : int
-            S; 1 for moments, which are not random.
-        seeds : ndarray of uint64, shape (B,)
-            One for each window, on which alone its samples depend.
-
-        Returns
-        -------
-        x : tensor, shape (sum of T, S, n_channels)
+        A window's samples depend on its own seed alone.
         """
         adapter, noise = self.adapter, None
         if adapter.moments == "sample":
@@ -99,16 +80,9 @@ class ProcessFront(nn.Module):
 
     def cut(self, plan: Plan, n_samples: int, seeds: np.ndarray, hours: np.ndarray) -> torch.Tensor:
         """
-        The process of one window as it was at several earlier hours.
+        The process of one window as it was at several earlier hours, shape (sum of hours, S, n_channels).
 
-        Parameters
-        ----------
-        hours : ndarray of int
-            Number of grid hours that each cut keeps.
-
-        Returns
-        -------
-        x : tensor, shape (sum of hours, S, n_channels)
+        `hours` is the number of grid hours that each cut keeps.
         """
         a = self.adapter
         noise = Noise.draw(plan, n_samples, a.n_concepts, seeds)
@@ -128,7 +102,7 @@ class ProcessFront(nn.Module):
 
 class SequenceNetwork(nn.Module):
     """
-    Front end, body, head: irregular observations of C variables in, one logit an hour out.
+    Irregular observations of C variables in, one logit an hour out.
 
     The names of its weights are part of stored models.
     """
@@ -150,21 +124,10 @@ class SequenceNetwork(nn.Module):
         self, plan: Plan, n_samples: int, seeds: np.ndarray, every_hour: bool = False
     ) -> torch.Tensor:
         """
-        Logits of every window, or of every hour.
+        Logits of every window, shape (B, S), or of every hour, shape (sum of T, S); S is 1 if nothing is
+        random.
 
-        Parameters
-        ----------
-        plan : Plan, of B windows
-        n_samples : int
-            S, posterior samples of each window; 1 where nothing is random.
-        seeds : ndarray of uint64, shape (B,)
-        every_hour : bool
-            All grid hours instead of the last. With a smoothed process, earlier hours depend on later data:
-            only the last is a prediction.
-
-        Returns
-        -------
-        logits : tensor, shape (B, S), or (sum of T, S)
+        With a smoothed process, earlier hours depend on later data: only the last is a prediction.
         """
         return self.logits(self.front(plan, n_samples, seeds), plan.hours, every_hour)
 
@@ -225,8 +188,6 @@ def groups_of_like_length(hours: np.ndarray, n_samples: int) -> list[np.ndarray]
     """
     Positions of the windows of each group that is padded together, the longest first.
 
-    Examples
-    --------
     >>> [g.tolist() for g in groups_of_like_length(np.array([5, 100, 6, 90]), 1)]
     [[1, 3], [2, 0]]
     """

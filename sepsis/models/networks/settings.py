@@ -21,22 +21,7 @@ MAX_FIELD_H = 1_000_000  # receptive field of a convolution, about
 
 def check_network_settings(name: str, given: Mapping[str, Any], body: str, is_causal: bool) -> None:
     """
-    Raise for an invalid setting.
-
-    Parameters
-    ----------
-    name : str
-        Of the model, for messages.
-    given : mapping
-        `get_params()` of the model.
-    body : str
-        As in `Architecture`.
-    is_causal : bool
-        Whether an hour's output depends on the past only.
-
-    Raises
-    ------
-    SettingsError
+    Raise SettingsError for an invalid setting; `given` are the model's parameters, `name` is for messages.
     """
     for setting, value in given.items():
         if setting in CHOICES and value not in CHOICES[setting]:

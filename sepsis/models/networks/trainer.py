@@ -41,25 +41,9 @@ class Trainer:
     """
     One training run, in this process.
 
-    Parameters
-    ----------
-    network : Module
-        `network(plan, n_samples, seeds, every_hour) -> logits`, with `body`, `head`, and, where
-        `reads_process`, `front.adapter`.
-    train, validation : LabelledPlan, the second or None
-    schedule : Schedule
-    case_weight : float
-    group : Group
-    start : Checkpoint or None
-        Where to resume; its weights are in the network already.
-    folder : RunFolder or None
-        Where the run is stored.
-
-    Attributes
-    ----------
-    state : TrainerState
-    best : dict or None
-        Weights of the epoch with the highest validation average precision, the first if tied.
+    `network(plan, n_samples, seeds, every_hour)` gives logits and has `body`, `head` and, where
+    `reads_process`, `front.adapter`; to resume from `start`, it has its weights already. `best`: weights of
+    the epoch with the highest validation average precision, the first if tied.
     """
 
     def __init__(
@@ -162,7 +146,7 @@ class Trainer:
         return loss, likelihood
 
     def clip_gradient(self) -> float:
-        """Shorten the gradient to `clip_norm`; its length before."""
+        """Clip the gradient to `clip_norm`; return its norm before."""
         limit = self.schedule.clip_norm or float("inf")
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), limit)
         if not torch.isfinite(norm):
@@ -268,7 +252,6 @@ class Trainer:
         return Checkpoint(self.state, self.network.state_dict(), moments, self.best)
 
     def _check_group(self) -> None:
-        """Raise if the processes did not all find the same checkpoint."""
         mine = torch.tensor([self.state.epoch, self.state.batch], dtype=torch.float64, device=self.device)
         if not torch.equal(self.group.sum(mine.clone()), mine * self.group.size):
             raise SettingsError(
@@ -278,13 +261,12 @@ class Trainer:
             )
 
     def _seed_dropout(self, seed: int) -> None:
-        """Of this device only: `torch.manual_seed` asks every kind there is, at ten times the cost."""
+        """On this device only: `torch.manual_seed` asks every kind there is, at ten times the cost."""
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
 
     def _check_weights(self) -> None:
-        """Raise before a weight that is not finite is stored or returned."""
         if not all(torch.isfinite(p).all() for p in self.network.parameters()):
             raise self._not_finite("a weight")
 
@@ -317,5 +299,4 @@ def _adam(network: Any, schedule: Schedule) -> torch.optim.Adam:
 
 
 def _adapter(network) -> Any:
-    """The Gaussian process of a network that has one."""
     return network.front.adapter

@@ -1,9 +1,8 @@
 """
 End-to-end training of a network: early stopping, checkpoints, exact resume, several processes.
 
-After each epoch the validation windows are read; the weights of the best epoch (average precision) are
-kept. A run that was stopped at any moment, even killed, resumes from its last checkpoint
-and ends with the weights, to the bit, of one that never stopped (on one machine, with as many threads).
+A run that was stopped at any moment, even killed, resumes from its last checkpoint and ends with the weights,
+to the bit, of one that never stopped (on one machine, with as many threads).
 """
 
 from __future__ import annotations
@@ -37,23 +36,10 @@ def train_network(
     case_weight: float,
 ) -> Fit:
     """
-    Train `network` in place.
+    Train `network` in place; it keeps the weights of the best epoch by average precision on validation.
 
-    Parameters
-    ----------
-    network : Module
-        See `Trainer`. With `devices` above 1 it is sent to other processes, so it has to pickle.
-    validation : LabelledPlan or None
-        With both classes in it; None: no early stopping, the last epoch's weights stay.
-    schedule : Schedule
-        Two processes end with the weights of one up to rounding, except where dropout is above 0: each
-        draws its own.
-    case_weight : float
-        How much more a case counts than a control.
-
-    Returns
-    -------
-    fit : Fit
+    Without validation there is no early stopping, and the last weights stay. With `devices` above 1 the
+    network has to pickle; the weights are those of one process up to rounding, except with dropout.
 
     Raises
     ------
@@ -99,7 +85,6 @@ def train_network(
 
 
 def _train(group: Group, network, train, validation, schedule, case_weight, start, folder) -> Checkpoint:
-    """The part of one process."""
     if group.size > 1:
         network, start = copy.deepcopy((network, start))  # spawned processes share the tensors they are sent
     with _reproducible(schedule):
@@ -130,10 +115,9 @@ def _resume(folder: RunFolder, network: nn.Module, schedule: Schedule) -> Checkp
 @contextmanager
 def _reproducible(schedule: Schedule) -> Iterator[None]:
     """
-    Operations that always sum in the same order, and a random state of their own; both are restored.
+    Deterministic operations, on the CPU only, and a random state of its own; both are restored.
 
-    On the CPU only, where every operation has such a form. Without it two threads add the gradients of
-    windows that were padded together in any order.
+    Otherwise two threads add the gradients of windows that were padded together in any order.
     """
     before = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()

@@ -16,13 +16,8 @@ METRICS = "metrics.csv"
 
 class TrainingLogger:
     """
-    Reports of one run; only its first process has one.
-
-    Parameters
-    ----------
-    schedule : Schedule
-    epoch : int
-        The first to be reported. TensorBoard drops what an interrupted run reported from there on.
+    Reports of one run, from its first process only; TensorBoard drops what an interrupted run reported from
+    `epoch` on.
     """
 
     def __init__(self, schedule: Schedule, epoch: int):
