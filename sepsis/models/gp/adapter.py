@@ -3,8 +3,6 @@ The Gaussian process adapter: irregular observations in, the process on an hourl
 
 Multi-task Gaussian process of Moor et al. 2019 (doi:10.48550/arXiv.1902.01659), after Futoma et al.
 2017 (arXiv:1706.04152): Cov(f_m(t), f_n(s)) = exp(-|t - s| / l) Kf[m, n], one noise per variable.
-Parameters, constraints and priors are gpytorch's modules; the algebra is in `matheron`, `filter` and
-`moments`, with `reference` as a slow cross-check.
 """
 
 from __future__ import annotations
@@ -42,19 +40,17 @@ CHOICES = {
 
 class MGPAdapter(gpytorch.Module):
     """
-    Kernel, likelihood and posterior of the multi-task process.
+    Kernel, likelihood and posterior of the multi-task process of C variables.
 
     Parameters
     ----------
-    n_concepts : int
-        C, the number of variables.
     solver : {"chunk", "dense", "gpytorch"}
         All are exact and give the same from the same noise. "chunk" is linear in the number of observations;
         "dense" is the textbook with autograd, "gpytorch" the same by gpytorch's kernels and solves.
     conditioning : {"smooth", "filter"}
         Each hour given the whole window, or given the observations up to that hour.
     moments : {"sample", "mean_var"}
-        Return posterior samples, or posterior mean and variance.
+        Posterior samples, or posterior mean and variance.
     jitter : float
         Variance of independent noise added to each value, as Moor et al. add it to the posterior covariance.
     chunk : int
@@ -101,12 +97,12 @@ class MGPAdapter(gpytorch.Module):
 
     @property
     def n_channels(self) -> int:
-        """Values an hour has: one per variable, or mean and variance of each."""
+        """Values of an hour: one for each variable, or its mean and variance."""
         return self.n_concepts * (1 if self.moments == "sample" else 2)
 
     @property
     def length_h(self) -> torch.Tensor:
-        """Length scale in hours, a scalar."""
+        """Length scale, a scalar."""
         return self.time_kernel.lengthscale.squeeze()
 
     @property
@@ -127,24 +123,10 @@ class MGPAdapter(gpytorch.Module):
 
     def forward(self, plan: Plan, noise: Noise | None = None) -> torch.Tensor:
         """
-        The process on the hourly grid of every window.
+        The process on the hourly grid, shape (sum of T, S, n_channels); S is 1 for "mean_var", without noise.
 
-        Parameters
-        ----------
-        plan : Plan, of B windows
-        noise : Noise or None
-            Of S samples; not used for "mean_var".
-
-        Returns
-        -------
-        out : tensor, shape (sum of T, S, n_channels)
-            Differentiable in every parameter. The prior for a window without observations. S is 1 for
-            "mean_var"; its variances include the jitter.
-
-        Raises
-        ------
-        torch.linalg.LinAlgError
-            If a covariance is not positive definite, or not finite.
+        Differentiable in every parameter. A window without observations has the prior; variances include the
+        jitter. Raises torch.linalg.LinAlgError if a covariance is not positive definite, or not finite.
         """
         if self.moments == "sample":
             assert noise is not None, "samples are made of noise"

@@ -1,9 +1,8 @@
 """
 Products with the matrix of correlations between all pairs of times, as recursions over time.
 
-Correlations exp(-|t - s| / l) decay by a factor from one time to the next, so the sum over all earlier (or
-all later) times is a state (S, C), and a product is linear in the number of times. Charges and gradients of
-the observations are (N, S), of the grid (T, S, C); both times ascend.
+Correlations decay by a factor from one time to the next, so a product is linear in the number of times.
+Charges and gradients of the observations are (N, S), of the grid (T, S, C); both times ascend.
 """
 
 from __future__ import annotations
@@ -43,10 +42,9 @@ def spread(time, m, hours, length_h, alpha, z):
 @kernel
 def gather(time, m, hours, length_h, alpha, z_bar, out):
     """
-    The derivative of `spread`, from the gradient z_bar (T, S, C) of z.
+    Fills `out` (N, S) with the gradient of alpha, from the gradient z_bar (T, S, C) of `spread`'s z.
 
-    Fills `out` (N, S) with the gradient of alpha: sum over grid hours k of exp(-|t_k - t_i| / l) z_bar[k, s,
-    m_i]. Returns that of the length scale.
+    Returns the derivative of the length scale.
     """
     width, size = z_bar.shape[1], z_bar.shape[2]
     count, last = len(time), len(hours) - 1
@@ -84,8 +82,7 @@ def among(time, m, length_h, kf, alpha, w, kf_bar):
     """
     Through Ky, whose gradient is - w alpha^T: adds to kf_bar, returns the derivative of the length scale.
 
-    Each observation is paired with the earlier ones in both orders, because Kf is symmetric, and with itself
-    once.
+    Pairs with the earlier observations count in both orders, because Kf is symmetric.
     """
     width, size = alpha.shape[1], len(kf)
     rows = 2 * width + 2 * width % 4  # a multiple of four; the added rows are 0

@@ -1,13 +1,9 @@
 """
 The process given the observations so far: a chunked Kalman filter, one window at a time.
 
-`kalman` has the algebra and its state x, D. At every grid hour the state gives
-
-- samples: prior path + x, where x has filtered y - f(obs) - sigma eps (Matheron's rule on the data so far);
-- moments: x, which has filtered y, and diag(Kf + D);
-
-and in the end the exact log marginal likelihood of y. Nothing at an hour depends on later observations. The
-cost is linear in the number of observations.
+`kalman` has the algebra and its state x, D. Samples are prior path + x, where x has filtered
+y - f(obs) - sigma eps (Matheron's rule); moments are x, which has filtered y, and diag(Kf + D).
+Nothing at an hour depends on later observations.
 """
 
 from __future__ import annotations
@@ -30,14 +26,9 @@ def filter_samples(
     plan: Plan, noise: Noise, length_h, kf, lower, noise_variance, jitter: float, chunk: int = CHUNK
 ) -> torch.Tensor:
     """
-    Samples of the posterior at each grid hour, given the observations up to that hour.
+    Samples of the posterior at each grid hour, given the observations up to it, shape (sum of T, S, C).
 
-    Parameters and errors are those of `smooth_samples`.
-
-    Returns
-    -------
-    samples : tensor, shape (sum of T, S, C)
-        The hours of a sample share one prior path.
+    The hours of a sample share one prior path. Parameters and errors are those of `smooth_samples`.
     """
     return Samples.apply(length_h, kf, lower, noise_variance, plan, noise, float(jitter), int(chunk))
 
@@ -46,12 +37,9 @@ def filter_moments(
     plan: Plan, length_h, kf, noise_variance, jitter: float, chunk: int = CHUNK
 ) -> torch.Tensor:
     """
-    Mean and variance at each grid hour, given the observations up to that hour.
+    The C means, then the C variances with jitter, at each grid hour given the observations up to it.
 
-    Returns
-    -------
-    moments : tensor, shape (sum of T, 1, 2 C)
-        The C means, then the C variances, jitter included.
+    Shape (sum of T, 1, 2 C).
     """
     mean, variance, _ = Filter.apply(length_h, kf, noise_variance, plan, int(chunk))
     return torch.cat([mean, variance + jitter], dim=1)[:, None].to(kf.dtype)
@@ -71,7 +59,6 @@ class Samples(Function):
 
     @staticmethod
     def forward(ctx, length_h, kf, lower, noise_variance, plan, noise, jitter, chunk):
-        """Sample; keep the path. The filter runs again in `backward`."""
         given = parameters(length_h, kf, lower, noise_variance)
         packed = (arrays(plan, len(kf)), *noise.arrays(plan, len(kf)))
         path = np.empty(noise.prior.shape, noise.prior.dtype)
@@ -85,7 +72,6 @@ class Samples(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        """The filter backwards, then the prior path."""
         grad = grad.detach().cpu().contiguous().numpy()
         given = (*ctx.packed[:-1], *ctx.given, ctx.chunk, ctx.path, grad)
         found = gradients(ctx.windows, ctx.like, lambda b, *parts: _sample_adjoint(b, *given, *parts))
@@ -97,7 +83,6 @@ class Filter(Function):
 
     @staticmethod
     def forward(ctx, length_h, kf, noise_variance, plan, chunk):
-        """Filter the values themselves."""
         length, kf_array, _, variance = parameters(length_h, kf, kf, noise_variance)
         packed = arrays(plan, len(kf))
         shape = (int(plan.grid_offsets[-1]), len(kf_array))
@@ -111,7 +96,6 @@ class Filter(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, *grads):
-        """The filter backwards."""
         given = [g.detach().cpu().double().contiguous().numpy() for g in grads]
         taken = (ctx.packed, *ctx.given, ctx.chunk, *given)
         found = gradients(ctx.windows, ctx.like, lambda b, *parts: _moments_adjoint(b, *taken, *parts))
@@ -120,7 +104,6 @@ class Filter(Function):
 
 @kernel
 def _sample(b, packed, prior, eps, xi, length_h, kf, lower, noise_variance, jitter, chunk, path, out, failed):
-    """Sample window b; fills its rows of path and out."""
     us, os, gs, t, at, m, gat, value, repeats = window(b, packed)
     path, out, xi = path[us], out[gs], xi[gs]
     width, size = prior.shape[1], prior.shape[2]
@@ -148,7 +131,6 @@ def _sample_adjoint(
     b, packed, prior, eps, length_h, kf, lower, noise_variance, chunk, path, grad,
     length_bar, kf_bar, lower_bar, noise_bar,
 ):  # fmt: skip
-    """Gradients of window b, given those of its samples."""
     us, os, gs, t, at, m, gat, value, repeats = window(b, packed)
     path, prior, eps, grad = path[us], prior[us], eps[os], grad[gs]
     width, size = prior.shape[1], prior.shape[2]
@@ -172,7 +154,6 @@ def _sample_adjoint(
 
 @kernel
 def _moments(b, packed, length_h, kf, noise_variance, chunk, mean, spread, likelihood, failed):
-    """Mean, variance and log density of window b."""
     us, os, gs, t, at, m, gat, value, repeats = window(b, packed)
     size = len(kf)
     x_at, D_at = np.empty((len(gat), size, 1)), np.empty((len(gat), size, size))
@@ -193,7 +174,6 @@ def _moments_adjoint(
     b, packed, length_h, kf, noise_variance, chunk, mean_bar, spread_bar, likelihood_bar,
     length_bar, kf_bar, noise_bar,
 ):  # fmt: skip
-    """Gradients of window b, given those of its moments and log density."""
     us, os, gs, t, at, m, gat, value, repeats = window(b, packed)
     r = np.ascontiguousarray(value).reshape(-1, 1)
     variance = noise_variance[m] / repeats

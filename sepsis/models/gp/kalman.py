@@ -24,9 +24,7 @@ from sepsis.models.gp.linalg import backward, cholesky, correlation, forward, ke
 @kernel
 def steps_of(at, gat, chunk):
     """
-    The steps of the filter, shape (number of steps, 2).
-
-    (first observation, one past the last) of a chunk; (-1, grid hour) where the state is read.
+    Steps of the filter: (first observation, one past the last) of a chunk; (-1, grid hour) for a reading.
     """
     steps = np.empty((len(at) + len(gat), 2), np.int64)
     count, i = 0, 0
@@ -69,7 +67,7 @@ def chunk_of(begin, end, time, m, variance, tau, length_h, kf, D, V, E, W, a):
 
 @kernel
 def _absorb(n, whole, a, m, V, W, rows, x, D):
-    """Update x and D with a chunk; `rows` (n, S) are r and become L^-1 (r - Z x)."""
+    """`rows` (n, S) are r and become L^-1 (r - Z x)."""
     size, width = x.shape
     for i in range(n):
         for s in range(width):
@@ -94,18 +92,10 @@ def _absorb(n, whole, a, m, V, W, rows, x, D):
 @kernel
 def run_filter(t, at, m, gat, variance, length_h, kf, chunk, r, x_at, D_at, x_before, D_before):
     """
-    Filter r (N, S) through a window.
+    Filter r (N, S) through a window; returns whether it went well, and the log density of r where S is 1.
 
-    Parameters
-    ----------
-    x_at (T, C, S), D_at (T, C, C)
-        Filled with the state at each grid hour; D_at may have length 0.
-    x_before, D_before
-        As long as there are steps, filled with the state before each; or of length 0.
-
-    Returns
-    -------
-    ok, log density of r where S is 1
+    Fills the state at each grid hour (x_at, D_at) and before each step (x_before, D_before); the last three
+    may have length 0.
     """
     size, width = len(kf), r.shape[1]
     x, D = np.zeros((size, width)), np.zeros((size, size))
@@ -146,14 +136,7 @@ def run_back(t, at, m, gat, variance, length_h, kf, chunk, r, x_bar_at, P_bar_at
     """
     The filter backwards: gradients of r, Kf and the noise variances; returns that of the length scale.
 
-    Parameters
-    ----------
-    x_bar_at : (T, C, S)
-        Gradient of the state at each grid hour.
-    P_bar_at : (T, C, C)
-        That of Kf + D there; or of length 0.
-    density_bar : float
-        That of the log density.
+    x_bar_at (T, C, S) and P_bar_at (T, C, C) are the gradients of the state and of Kf + D at each grid hour.
     """
     size, width = len(kf), r.shape[1]
     steps = len(steps_of(at, gat, chunk))
@@ -175,10 +158,7 @@ def back_through(
     """
     `run_back` given the states before each step; the result is not yet divided by length_h squared.
 
-    Parameters
-    ----------
-    rows_more (N, S), E_more (N, C), V_more (N, chunk)
-        Further gradients of r - Z x, E and V of the chunks; or of length 0.
+    rows_more (N, S), E_more (N, C), V_more (N, chunk): further gradients of r - Z x, E and V; or of length 0.
     """
     size, width = len(kf), r.shape[1]
     time = t[at]
@@ -280,10 +260,10 @@ def _through_density(n, V, beta, density_bar, rows_bar, V_bar):
 def _through_chunk(begin, end, time, m, tau, length_h, kf, a, x, D, rows_bar, E_bar, V_bar, x_bar, D_bar,
                    r_bar, kf_bar, variance_bar):  # fmt: skip
     """
-    From the gradients of r - Z x, V and E to those of everything they depend on.
+    From the gradients of r - Z x, V and E to all they depend on; x_bar, D_bar become those of the state
+    before.
 
-    x_bar and D_bar become the gradients of the state before; returns that of the length scale, times its
-    square.
+    Returns that of the length scale, times its square.
     """
     size, width = x.shape
     after = time[end - 1]

@@ -13,13 +13,9 @@ from sepsis.models.gp.plan import Plan
 
 def parameters(length_h, kf, lower, noise_variance):
     """
-    The parameters as float64 numpy.
+    The parameters as float64 numpy; torch.linalg.LinAlgError if one is invalid.
 
-    Raises
-    ------
-    torch.linalg.LinAlgError
-        If one is not finite, or the length scale not positive. The factorisation would not notice: a
-        correlation that is NaN is set to 0.
+    The factorisation would not notice: a correlation that is NaN is set to 0.
     """
     length = float(length_h.detach())
     tensors = [t.detach().cpu().double().contiguous().numpy() for t in (kf, lower, noise_variance)]
@@ -40,14 +36,9 @@ def arrays(plan: Plan, n_concepts: int):
 @kernel
 def window(b, packed):
     """
-    Window b of a packed plan.
+    Slices of window b (times, observations, grid hours), then its arrays t, at, m, gat, value and repeats.
 
-    Returns
-    -------
-    us, os, gs : slice
-        Its rows among all times, observations and grid hours.
-    t, at, m, gat, value, repeats : ndarray
-        Its times; index of each observation's time and its variable; index of each grid hour's time; values.
+    `at` and `m` are each observation's time and variable, `gat` each grid hour's time, as indices.
     """
     union_offsets, obs_offsets, grid_offsets, union_h, obs_at, concept, value, repeats, grid_at = packed
     us = slice(union_offsets[b], union_offsets[b + 1])
@@ -68,14 +59,7 @@ def each(windows: int, work) -> None:
 
 
 def each_factored(windows: int, work) -> None:
-    """
-    `work(b, failed)` for each window; it sets `failed[b]` where a covariance has no factor.
-
-    Raises
-    ------
-    torch.linalg.LinAlgError
-        If one has none.
-    """
+    """`work(b, failed)` for each window; LinAlgError if one sets `failed[b]`: a covariance has no factor."""
     failed = np.zeros(windows, np.bool_)
     each(windows, lambda b: work(b, failed))
     if failed.any():
@@ -86,20 +70,8 @@ def each_factored(windows: int, work) -> None:
 
 def gradients(windows: int, like, work) -> tuple[torch.Tensor, ...]:
     """
-    Gradients of parameters, over all windows.
-
-    Parameters
-    ----------
-    like : sequence of tensor
-        The parameters.
-    work : callable
-        `work(b, *parts)` adds the gradients of window b to `parts[k][b]`, zero at first and shaped as
-        parameter k.
-
-    Returns
-    -------
-    gradients : tuple of tensor
-        Of the parameters' dtype; windows are added in their order, whatever thread computed them.
+    Gradients of the parameters `like`, in their dtype: `work(b, *parts)` adds those of window b to
+    `parts[k][b]`, zero at first. Windows are added in their order, whatever thread computed them.
     """
     parts = [np.zeros((windows, *t.shape)) for t in like]
     each(windows, lambda b: work(b, *parts))

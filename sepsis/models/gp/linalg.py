@@ -1,8 +1,7 @@
 """
 Dense algebra of one chunk in float64: factors, triangular solves and products.
 
-Inner loops run along rows, so that the compiler vectorises them without reordering a sum. Rows are added four
-at a time, because loading and storing the sum takes most of the time.
+Inner loops run along rows, so that the compiler vectorises them without reordering a sum.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ def correlation(distance_h, length_h):
 @kernel
 def cholesky(a, n):
     """
-    Lower factor of the leading n x n block, in place; False if the block is not positive definite.
+    Lower factor of the leading n x n block, in place; False if it is not positive definite.
 
-    Only the lower triangle is read; the upper one is filled with the transpose of the factor.
+    Reads the lower triangle; fills the upper one with the factor's transpose.
     """
     for i in range(n):
         for j in range(i):

@@ -4,8 +4,7 @@ A factor of the covariance of the observations, chunk by chunk, and solves with 
     Ky[i, j] = exp(-|t_i - t_j| / l) Kf[m_i, m_j] + [i = j] noise_i
 
 The process is Markov with state f(t) in R^C, so chunks of consecutive observations pass on only the state: Ky
-= L L^T exactly, at a cost linear in the number of observations. One chunk of all is the dense factor, chunks
-of one are the Kalman filter.
+= L L^T exactly, at a cost linear in the number of observations.
 
 Between chunks, Kf - `explained` (C, C) is the covariance of f given the observations so far. For a chunk of
 observations i of variables m_i at times t_i, tau the time before and tau' that of its last,
@@ -13,8 +12,8 @@ observations i of variables m_i at times t_i, tau the time before and tau' that 
     a_i = exp(-(t_i - tau) / l),  e_i = exp(-(tau' - t_i) / l),  A = exp(-(tau' - tau) / l)
     L L^T = exp(-|t_i - t_j| / l) Kf[m_i, m_j] - a_i a_j explained[m_i, m_j] + noise
     W = L^-1 (e_i Kf[m_i, :] - A a_i explained[m_i, :]),  explained' = A^2 explained + W^T W
-    there: v = L^-1 (x - a_i state[m_i]),  state' = A state + W^T v
-    back:  alpha = L^-T (v + W state),  state' = A state - scatter(a_i alpha_i)
+    forward:  v = L^-1 (x - a_i state[m_i]),  state' = A state + W^T v
+    backward: alpha = L^-T (v + W state),  state' = A state - scatter(a_i alpha_i)
 """
 
 from __future__ import annotations
@@ -68,7 +67,6 @@ def factor(time, concept, variance, length_h, kf, chunk, L, W):
 
 @kernel
 def _covariance(t, m, variance, length_h, kf, explained, a, block):
-    """Lower triangle of a chunk's covariance given the chunks before it."""
     step = np.empty(len(t))  # correlation of each observation with the one before
     for i in range(len(t)):
         step[i] = correlation(t[i] - t[i - 1], length_h) if i else 0.0

@@ -3,9 +3,8 @@ Posterior samples given the whole window: Matheron's rule, one window at a time.
 
     sample = f(grid) + K(grid, obs) Ky^-1 (y - f(obs) - sigma eps) + sqrt(jitter) xi,   f from the prior
 
-is exact (Wilson et al. 2020, arXiv:2002.09309) and never forms the posterior covariance. Solves with Ky go
-through the factor of `markov`, products with K(grid, obs) are the recursions of `cross`: the cost is linear
-in the number of observations. Derivatives are written by hand. Inside, all is float64.
+is exact (Wilson et al. 2020, arXiv:2002.09309) and never forms the posterior covariance. With the factor of
+`markov` and the recursions of `cross` the cost is linear in the number of observations.
 
 U times, N observations, T grid hours, S samples, C variables, of one window.
 """
@@ -32,30 +31,11 @@ def smooth_samples(
     plan: Plan, noise: Noise, length_h, kf, lower, noise_variance, jitter: float, chunk: int = CHUNK
 ) -> torch.Tensor:
     """
-    Samples of the posterior on the grid, given the whole window.
+    Samples of the posterior on the grid, given the whole window, shape (sum of T, S, C).
 
-    Parameters
-    ----------
-    plan : Plan, of B windows
-    noise : Noise
-    length_h : tensor, scalar
-    kf, lower : tensor, shape (C, C)
-        Covariance of the variables at one time, and its Cholesky factor.
-    noise_variance : tensor, shape (C,)
-    jitter : float
-        Variance of independent noise added to every value.
-    chunk : int
-
-    Returns
-    -------
-    samples : tensor of the parameters' dtype, shape (sum of T, S, C)
-        Differentiable in length_h, kf, lower and noise_variance. Only the symmetric part of the gradient of
-        Kf has a meaning.
-
-    Raises
-    ------
-    torch.linalg.LinAlgError
-        If a covariance is not positive definite, or not finite.
+    `lower` is the Cholesky factor of `kf`; `jitter` the variance of independent noise added to every value.
+    Only the symmetric part of the gradient of Kf has a meaning. Raises torch.linalg.LinAlgError if a
+    covariance is not positive definite, or not finite.
     """
     return Smooth.apply(length_h, kf, lower, noise_variance, plan, noise, float(jitter), int(chunk))
 
@@ -64,28 +44,10 @@ def cut_samples(
     plan: Plan, noise: Noise, length_h, kf, lower, noise_variance, jitter: float, hours, chunk: int = CHUNK
 ) -> torch.Tensor:
     """
-    Samples of one window as it was at several earlier hours, all from one factor.
+    Samples of one window as it was after each number of grid hours in `hours`, from one factor.
 
-    The factor and the innovations of the first observations are the first part of those of all; only the
-    backward solve is repeated for each hour.
-
-    Parameters
-    ----------
-    plan : Plan, of one window
-    noise : Noise
-        Of that window; the noise of a cut window is the first part of it.
-    hours : sequence of int
-        Number of grid hours that each cut keeps, at least 1.
-
-    Returns
-    -------
-    samples : tensor, shape (sum of hours, S, C)
-        What `smooth_samples` gives for the windows cut there, up to rounding; no gradient.
-
-    Raises
-    ------
-    torch.linalg.LinAlgError
-        If a covariance is not positive definite, or not finite.
+    Shape (sum of hours, S, C): what `smooth_samples` gives for the windows cut there, up to rounding; no
+    gradient. Only the backward solve is repeated. Raises torch.linalg.LinAlgError like `smooth_samples`.
     """
     assert len(plan) == 1, "one window at a time"
     hours = np.asarray(hours, np.int64)
@@ -102,7 +64,6 @@ class Smooth(Function):
 
     @staticmethod
     def forward(ctx, length_h, kf, lower, noise_variance, plan, noise, jitter, chunk):
-        """Sample; keep the factor. Prior paths are made again in `backward`."""
         given = parameters(length_h, kf, lower, noise_variance)
         n, c = len(plan.value), len(kf)
         kept = np.empty((n, chunk)), np.empty((n, c)), np.empty((n, noise.n_samples))  # L, W, alpha
@@ -117,7 +78,6 @@ class Smooth(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        """Solve once more with the same factor, then contract."""
         grad = grad.detach().cpu().contiguous().numpy()
         given = (*ctx.packed[:-1], *ctx.given, ctx.chunk, *ctx.kept, grad)
         found = gradients(ctx.windows, ctx.like, lambda b, *parts: _adjoint(b, *given, *parts))
@@ -128,7 +88,6 @@ class Smooth(Function):
 def _sample(
     b, packed, prior, eps, xi, length_h, kf, lower, noise_variance, jitter, chunk, L, W, alpha, out, failed
 ):
-    """Sample window b; fills its rows of L, W, alpha and out."""
     us, os, gs, t, at, m, gat, value, repeats = window(b, packed)
     alpha, time = alpha[os], t[at]
     path = np.empty((len(t), prior.shape[1], prior.shape[2]), prior.dtype)
@@ -146,7 +105,6 @@ def _sample(
 
 @kernel
 def _emit(gat, path, z, xi, kf, lower, jitter, out):
-    """Prior path, correction by the data and jitter at the grid hours."""
     turned = np.ascontiguousarray(lower.T)
     total, scale = np.empty(z.shape[1:]), np.sqrt(jitter)
     for k in range(len(gat)):
@@ -160,7 +118,6 @@ def _emit(gat, path, z, xi, kf, lower, jitter, out):
 
 @kernel
 def _cut(b, packed, prior, eps, xi, length_h, kf, lower, noise_variance, jitter, chunk, hours, out, failed):
-    """Samples of one window cut after each of `hours` grid hours, one after the other."""
     _, _, _, t, at, m, gat, value, repeats = window(b, packed)
     variance = noise_variance[m] / repeats
     path = np.empty(prior.shape, prior.dtype)
@@ -188,7 +145,6 @@ def _adjoint(
     b, packed, prior, eps, length_h, kf, lower, noise_variance, chunk, L, W, alpha, grad,
     length_bar, kf_bar, lower_bar, noise_bar,
 ):  # fmt: skip
-    """Gradients of window b, given those of its samples."""
     us, os, gs, t, at, m, gat, value, repeats = window(b, packed)
     prior, alpha, grad, time = prior[us], alpha[os], grad[gs], t[at]
     kf_bar, lower_bar, noise_bar = kf_bar[b], lower_bar[b], noise_bar[b]

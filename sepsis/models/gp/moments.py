@@ -1,8 +1,7 @@
 """
 Posterior mean and variance given the whole window, in time linear in the number of observations.
 
-The filter of `kalman` runs through the window, the recursion of `rts_smoother` back. One window at a time,
-derivatives by hand, float64 inside, as in `filter`.
+The filter of `kalman` runs through the window, the recursion of `rts_smoother` back.
 """
 
 from __future__ import annotations
@@ -23,14 +22,9 @@ def smooth_moments(
     plan: Plan, length_h, kf, noise_variance, jitter: float, chunk: int = CHUNK
 ) -> torch.Tensor:
     """
-    Mean and variance at each grid hour, given the whole window.
+    The C means, then the C variances with jitter, at each grid hour given the whole window.
 
-    Parameters and errors are those of `smooth_samples`.
-
-    Returns
-    -------
-    moments : tensor, shape (sum of T, 1, 2 C)
-        The C means, then the C variances, jitter included.
+    Shape (sum of T, 1, 2 C). Parameters and errors are those of `smooth_samples`.
     """
     mean, variance = Smoother.apply(length_h, kf, noise_variance, plan, int(chunk))
     return torch.cat([mean, variance + jitter], dim=1)[:, None].to(kf.dtype)
@@ -41,7 +35,6 @@ class Smoother(Function):
 
     @staticmethod
     def forward(ctx, length_h, kf, noise_variance, plan, chunk):
-        """Filter and smooth; nothing is kept, both run again in `backward`."""
         length, kf_array, _, variance = parameters(length_h, kf, kf, noise_variance)
         packed, given = arrays(plan, len(kf)), (length, kf_array, variance)
         shape = (int(plan.grid_offsets[-1]), len(kf_array))
@@ -55,7 +48,6 @@ class Smoother(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, *grads):
-        """The smoother reversed, then the filter."""
         grad = [g.detach().cpu().double().contiguous().numpy() for g in grads]
         given, windows = (ctx.packed, ctx.given, ctx.chunk, grad), len(ctx.packed[0]) - 1
         found = gradients(windows, ctx.like, lambda b, *parts: _moments_adjoint(b, *given, parts))
@@ -74,14 +66,12 @@ def _window(b, packed, given, chunk):
 
 
 def _states(window):
-    """Arrays for x and D of the filter, at each hour and before each step."""
     _, at, _, gat, _, _, kf, chunk, _ = window
     size, steps = len(kf), len(steps_of(at, gat, chunk))
     return [np.empty((k, size, width)) for k in (len(gat), steps) for width in (1, size)]
 
 
 def _moments(b, packed, given, chunk, mean, spread, failed):
-    """Mean and variance of window b."""
     window, _, gs = _window(b, packed, given, chunk)
     states, size = _states(window), len(given[1])
     ok, _ = run_filter(*window, *states)
@@ -92,7 +82,6 @@ def _moments(b, packed, given, chunk, mean, spread, failed):
 
 
 def _moments_adjoint(b, packed, given, chunk, grad, parts):
-    """Gradients of window b, given those of its mean and variance."""
     window, os, gs = _window(b, packed, given, chunk)
     states, (length_h, kf, _) = _states(window), given
     _, D_at, x_before, D_before = states

@@ -47,13 +47,9 @@ class Noise:
     @classmethod
     def draw(cls, plan: Plan, n_samples: int, n_concepts: int, seeds: np.ndarray) -> Noise:
         """
-        Numbers of every window, from its own seed.
+        Numbers of every window, from its own seed (uint64, shape (B,)).
 
         They begin at the window's first time, so a window that ends earlier gets the first of them.
-
-        Parameters
-        ----------
-        seeds : ndarray of uint64, shape (B,)
         """
         shapes = ((n_samples, n_concepts), (n_samples,), (n_samples, n_concepts))
         offsets = (plan.union_offsets, plan.obs_offsets, plan.grid_offsets)
@@ -69,7 +65,6 @@ class Noise:
 
 
 def _fill(numbers: np.ndarray, key: int) -> None:
-    """Fill with the first numbers of a generator."""
     generator = torch.Generator().manual_seed(key)
     whole = numbers.size - numbers.size % BLOCK
     if whole:

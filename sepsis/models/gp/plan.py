@@ -18,7 +18,7 @@ SAME_H = 1e-9  # an observation this near to a grid hour is at it: times have ro
 @dataclass(frozen=True, eq=False)
 class Plan:
     """
-    B windows, one after the other.
+    B windows, packed one after the other.
 
     Window b owns `union_h[union_offsets[b]:union_offsets[b + 1]]`, and likewise its observations and its
     grid hours. Every window has at least one grid hour and therefore one time.
@@ -30,10 +30,8 @@ class Plan:
     union_h : ndarray of float64, shape (sum of U,)
         Observation and grid times of a window together, strictly ascending, in hours relative to its
         prediction; the last is 0.
-    obs_at : ndarray of int64, shape (sum of N,)
-        Index of each observation's time among the times of its window, ascending.
-    concept : ndarray of int64, shape (sum of N,)
-        Index of its variable.
+    obs_at, concept : ndarray of int64, shape (sum of N,)
+        Index of each observation's time among the times of its window, ascending, and of its variable.
     value : ndarray of float64, shape (sum of N,)
         Its z-score: one for each variable and time, the mean if there were several.
     repeats : ndarray of float64, shape (sum of N,)
@@ -87,18 +85,9 @@ assert {f.name for f in fields(Plan)} == {n for k, v in _AXES.items() for n in (
 
 def plan_windows(X: Windows, values: np.ndarray) -> Plan:
     """
-    Plan every window.
+    Plan every window from z-scores in the order of `X.value`.
 
-    Parameters
-    ----------
-    X : Windows, length B
-    values : ndarray, shape (N,)
-        z-scores, in the order of `X.value`.
-
-    Raises
-    ------
-    ValueError
-        If an observation is later than the prediction of its window.
+    Raises ValueError if an observation is later than the prediction of its window.
     """
     hours = grid_lengths(X.start_h, X.end_h)
     owner = np.repeat(np.arange(len(X)), np.diff(X.offsets))
@@ -135,8 +124,6 @@ def grid_lengths(start_h, end_h) -> np.ndarray:
     """
     Number of hourly grid points from `end_h` back to `start_h`; at least one.
 
-    Examples
-    --------
     >>> grid_lengths(np.zeros(3), np.array([6.5, 7.0, -1.0]))
     array([7, 8, 1])
     """

@@ -1,8 +1,7 @@
 """
 The same process by the textbook: dense matrices, one window at a time, derivatives by autograd.
 
-A slow cross-check of the kernels: from the same noise every solver makes the same samples. Dense matrices are
-float64 as in the kernels, gpytorch's are of the parameters' dtype.
+A slow cross-check of the kernels: from the same noise every solver makes the same samples.
 """
 
 from __future__ import annotations
@@ -21,20 +20,10 @@ def reference(
     plan: Plan, noise: Noise | None, parameters: Callable, jitter: float, conditioning: str, kernels=None
 ) -> torch.Tensor:
     """
-    What `MGPAdapter.forward` gives; see there.
+    What `MGPAdapter.forward` gives, in the parameters' dtype; moments if `noise` is None.
 
-    Parameters
-    ----------
-    noise : Noise or None
-        None gives moments.
-    parameters : callable
-        Gives length_h, kf, lower and noise_variance as in `smooth_samples`, anew for each window.
-    kernels : (time kernel, task kernel) or None
-        Use gpytorch's kernels and solves.
-
-    Returns
-    -------
-    out : tensor of the parameters' dtype, shape (sum of T, S, n_channels)
+    `parameters` gives length_h, kf, lower and noise_variance anew for each window. `kernels`, a time and a
+    task kernel of gpytorch, selects gpytorch's kernels and solves.
     """
     parts = []
     for b in range(len(plan)):
@@ -118,7 +107,6 @@ class Window:
         return torch.exp(-distance / self.length_h)[:, None] * self.kf[self.concept[:n]]
 
     def _solved(self, n: int, rhs: torch.Tensor) -> torch.Tensor:
-        """Ky^-1 rhs for the first n observations."""
         m = self.concept[:n]
         if n == 0:
             return rhs

@@ -12,8 +12,7 @@ In the notation of `kalman`, a chunk turns them into
     g = V^-1 (r - Z x - E q),          q' = A q + Z^T g
     J = V^-1 E N,                      N' = A^2 N - A (Z^T J + J^T Z) + Z^T (V^-1 + V^-1 E N E^T V^-1) Z
 
-and time alone q' = A q, N' = A^2 N. Z has one entry a row, so a chunk of n costs n C^2, not C^3. Derivatives
-run over the steps once more in the order of time, then back through the filter (`kalman.back_through`).
+and time alone q' = A q, N' = A^2 N. Z has one entry a row, so a chunk of n costs n C^2, not C^3.
 """
 
 from __future__ import annotations
@@ -32,12 +31,8 @@ def run_smoother(
     """
     Smooth r (N, 1) of a window after `run_filter`, given all that it fills.
 
-    Parameters
-    ----------
-    mean, spread : (T, C)
-        Filled with mean and variance at the grid hours; or of length 0.
-    q_after (steps, C), N_after (steps, C, C)
-        Filled with q and N after each step; or of length 0.
+    Fills mean and spread (T, C) at the grid hours, and q_after, N_after after each step; either may have
+    length 0.
     """
     size = len(kf)
     time, steps = t[at], steps_of(at, gat, chunk)
@@ -86,7 +81,6 @@ def _symmetric(a):
 
 @kernel
 def _read(x, P, q, N, mean, spread):
-    """Mean and variance at an hour."""
     PN = _times(P, N)
     for c in range(len(q)):
         more, less = 0.0, 0.0
@@ -135,8 +129,8 @@ def smoother_forwards(
     """
     The derivatives of `run_smoother`: its recursion reversed, from the first step to the last.
 
-    From the gradients of mean and variance, fills those of P at the hours and of r - Z x, E and V of the
-    chunks, for `back_through`; returns that of the length scale through a and A, times its square.
+    Fills the gradients of P at the hours and of r - Z x, E and V of the chunks, for `back_through`; returns
+    that of the length scale through a and A, times its square.
     """
     size = len(kf)
     time, steps = t[at], steps_of(at, gat, chunk)

@@ -125,9 +125,8 @@ def fingerprint(
     processes: int,
 ) -> dict[str, Any]:
     """
-    What identifies a run: hashes of data, architecture and initial weights, and the settings.
-
-    Two runs with equal fingerprints end with equal weights on one machine.
+    Hashes of data, architecture and initial weights, and the settings: equal ones end with equal weights on
+    one machine.
     """
     drawn = re.sub("0x[0-9a-f]+", "", repr((network, getattr(network, "architecture", None))))
     first = hashlib.blake2b(drawn.encode(), digest_size=16)
@@ -147,8 +146,6 @@ def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
     """
     Entries in which two fingerprints differ, settings with both values.
 
-    Examples
-    --------
     >>> differences({"network": "a", "settings": {"l2": 0.1}}, {"network": "a", "settings": {"l2": 0.2}})
     ['l2 (0.1 in the checkpoint, 0.2 now)']
     """

@@ -1,8 +1,8 @@
 """
-Several processes that train one network: gradients and measures are summed over them by torch.distributed.
+Several processes that train one network: gradients and measures are summed by torch.distributed.
 
-`torchrun` starts the processes itself, and each runs the whole program. Otherwise they are spawned for the
-training alone: never forked, because threads of torch and numba do not survive a fork.
+`torchrun` starts them itself, each with the whole program. Otherwise they are spawned for the training
+alone: never forked, because threads of torch and numba do not survive a fork.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
 Seeds of a training run: functions of epoch, batch and window.
 
-No generator is carried through a run, so an interrupted run draws the same numbers as an uninterrupted one,
-and a window's noise depends neither on its batch nor on the process that reads it.
+So an interrupted run draws the same numbers as an uninterrupted one, and a window's noise depends neither on
+its batch nor on the process that reads it.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 The training loop: loss, optimiser, measures, checkpoints.
 
 The loss is the cross-entropy of every posterior sample's logit, with cases weighted by 1/prevalence
-(Moor et al. 2019); its gradient reaches length scale, Kf and noise. The processes of a run share each
-batch: their parts of the loss and of its gradient add up to those of the batch.
+(Moor et al. 2019). Processes share each batch: their parts of the loss and of its gradient add up.
 """
 
 from __future__ import annotations
