@@ -2,9 +2,6 @@
 The command `sepsis`: parse, call one function of `sepsis.pipeline.stages`, print its result.
 
 Results go to stdout, progress to stderr. Stages are imported when called, so that `--help` is quick.
-
-Exit codes: 0 ok, 2 usage, 10 settings, 11 an export breaks its contract, 12 nothing left to do,
-13 audit failed, 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations

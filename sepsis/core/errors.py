@@ -1,8 +1,7 @@
 """
 Errors that a user can cause, and the exit code of each kind.
 
-A message says where the problem is, what was found, what was expected and what to do next. It contains
-counts and column names only, never a patient's id, value or text.
+A message contains counts and column names only, never a patient's id, value or text.
 """
 
 
@@ -10,14 +9,7 @@ class SepsisError(Exception):
     """
     A mistake in the input; the command line prints it without a traceback.
 
-    Parameters
-    ----------
-    where : str
-        File, table, section or argument.
-    found : str
-    expected : str, optional
-    todo : str, optional
-        The reader's next step.
+    `where` is a file, table, section or argument; `todo` the reader's next step.
 
     Examples
     --------
@@ -78,12 +70,8 @@ def nearest(name: str, known) -> str:
     """
     "Did you mean ...?" for a misspelt name, or the list of known names.
 
-    Examples
-    --------
-    >>> nearest("sofa_raise", ["sofa_rise", "baseline"])
-    "Did you mean 'sofa_rise'?"
-    >>> nearest("xyz", ["b", "a"])
-    'Known: a, b.'
+    >>> nearest("sofa_raise", ["sofa_rise", "baseline"]), nearest("xyz", ["b", "a"])
+    ("Did you mean 'sofa_rise'?", 'Known: a, b.')
     """
     import difflib
 

@@ -1,8 +1,4 @@
-"""
-Files and folders on disk: written whole or not at all, and never over something else.
-
-They are written under a temporary name and renamed when whole.
-"""
+"""Files and folders on disk: written whole or not at all, and never over something else."""
 
 from __future__ import annotations
 
@@ -24,9 +20,8 @@ MANIFEST = "manifest.json"
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
     """
-    A temporary path beside `path` that becomes `path` when the block ends without an error.
-
-    Raises UsageError if the folder cannot be written.
+    A temporary path that is renamed to `path` when the block ends without an error; UsageError if the folder
+    cannot be written.
     """
     path = Path(path)
     try:
@@ -76,13 +71,10 @@ def whole_place(path: Path) -> Iterator[Path]:
 
 def check_folder(path: str | Path, owner: str) -> Path:
     """
-    The absolute path of an output folder, if it may be written: asked before hours of work.
+    The absolute path of an output folder, checked before hours of work.
 
-    Raises
-    ------
-    UsageError
-        If it holds anything but earlier output of this kind, is the current folder, or its parent
-        cannot be written.
+    Raises UsageError if it holds anything but earlier output of this kind, is the current folder, or its
+    parent cannot be written.
     """
     path = Path(path).resolve()
     if path == Path.cwd():
@@ -97,18 +89,10 @@ def check_folder(path: str | Path, owner: str) -> Path:
 
 def check_file(path: str | Path, inputs: Iterable[Path | None] = ()) -> Path:
     """
-    The absolute path of an output file, if it may be written: asked before hours of work.
+    The absolute path of an output file, checked before hours of work.
 
-    Parameters
-    ----------
-    inputs : iterable of Path or None
-        Files and folders that the command reads: the output may not be one of them or in one.
-
-    Raises
-    ------
-    UsageError
-        If it is a folder, a pipe or a device, or one of the inputs or in one, or its parent cannot be
-        written.
+    Raises UsageError if it is a folder, a pipe or a device, one of the `inputs` that the command reads or in
+    one, or if its parent cannot be written.
     """
     path = Path(path).resolve()
     if path.is_dir():
@@ -138,7 +122,7 @@ def _identity(path: Path) -> tuple[int, int]:
 
 def recover(path: Path) -> None:
     """
-    Undo what a killed run left beside its output: half-written files, and a folder it was replacing.
+    Remove what a killed run left beside its output, and put back a folder it was replacing.
 
     Only while the output's lock is held (`sepsis.core.work.locked`).
     """
@@ -179,8 +163,8 @@ def _put_in_place(temporary: Path, path: Path) -> None:
 
 def to_disk(path: Path) -> None:
     """
-    Have the bytes of a file, or of all files of a folder, on the disk before they get their name: after a
-    power cut a name must not point to nothing.
+    Sync a file, or all files of a folder, before the rename: after a power cut a name must not point to
+    nothing.
     """
     for file in (path, *path.rglob("*")):
         if file.is_file():

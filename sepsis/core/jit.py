@@ -20,13 +20,8 @@ def kernel(function: Callable | None = None, **options: Any) -> Any:
     Compile a function with numba, without the interpreter lock and with its machine code cached on disk.
 
     numba caches code by the file of a function and does not notice a change of another file that it calls. So
-    the cache is a folder named after the source of all kernels of the package.
-
-    Parameters
-    ----------
-    **options
-        For `numba.njit`, e.g. `fastmath={"contract"}`. Never `fastmath=True`: tables start from infinity, and
-        sums must not be reordered.
+    the cache is a folder named after the source of all kernels of the package. `options` are those of
+    `numba.njit`; never `fastmath=True`: tables start from infinity, and sums must not be reordered.
     """
     if function is None:
         return lambda one: kernel(one, **options)

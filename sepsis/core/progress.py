@@ -1,6 +1,4 @@
-"""
-Progress of a long run and its remaining time: a bar on a terminal, a line in the log elsewhere.
-"""
+"""Progress of a long run and its remaining time."""
 
 from __future__ import annotations
 
@@ -21,13 +19,8 @@ SPEED_WINDOW_S = 3600.0  # of the speed estimate: a step may take minutes
 
 def progress(steps: Iterable, label: str) -> Generator[Any, None, None]:
     """
-    The steps, with a bar and the remaining time on stderr; if that is not a terminal, a line in the log
-    of `sepsis` every `LOG_EVERY_S` seconds.
-
-    Parameters
-    ----------
-    steps : iterable
-        The steps left: finished steps would make the remaining time far too short.
+    The steps left, with a bar and the remaining time on stderr; if that is not a terminal, a line in the log
+    of `sepsis` every `LOG_EVERY_S` seconds. Finished steps would make the remaining time far too short.
     """
     if not sys.stderr.isatty():
         return _with_log(list(steps), label)
@@ -51,8 +44,6 @@ def in_words(seconds: float) -> str:
     """
     A length of time, to its two largest units.
 
-    Examples
-    --------
     >>> in_words(42), in_words(754), in_words(19_000)
     ('42 s', '12 min 34 s', '5 h 16 min')
     """

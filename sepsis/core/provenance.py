@@ -1,6 +1,4 @@
-"""
-The provenance of an output: its manifest, versions, hashes of its inputs.
-"""
+"""The provenance of an output: its manifest, versions, hashes of its inputs."""
 
 from __future__ import annotations
 
@@ -56,11 +54,7 @@ def _says(facts: Any, name: str, *deeper: str) -> bool:
 
 
 def manifest(kind: str, *, settings: dict[str, Any], inputs: dict[str, str], **facts: Any) -> dict[str, Any]:
-    """
-    What made an output: kind, settings, hashes of the inputs, versions, code revision.
-
-    No time of day and no path goes in, so the same run gives the same bytes.
-    """
+    """What made an output. No time of day and no path goes in, so the same run gives the same bytes."""
     return {
         "kind": kind,
         "settings": settings,
@@ -76,8 +70,8 @@ def versions() -> dict[str, str]:
     """
     Versions of this package, Python and the libraries that decide numbers.
 
-    `source` is the SHA-256 of the package's own files (first 12 digits), whatever git says; `commit` is
-    the revision of a checkout.
+    `source` is the hash of the package's own files, whatever git says; `commit` is the revision of a
+    checkout.
     """
     found = {"python": platform.python_version(), "source": code_hash()[:12], "commit": _code_revision()}
     for name in (

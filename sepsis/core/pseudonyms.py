@@ -1,9 +1,8 @@
 """
 Codes that replace ids in stored models: they can be resolved with the export at hand, and not without it.
 
-Ids in an export are small integers, so a plain hash of an id is found by trying all of them. The hash used
-here is keyed. The key is derived from the export's list of stays and is never stored, so trying ids requires
-every patient's admission time to the second.
+Ids are small integers, so a plain hash is found by trying all of them. The hash used here has a key, derived
+from the export's list of stays and never stored: trying ids requires every admission time to the second.
 """
 
 from __future__ import annotations
@@ -29,11 +28,7 @@ class Pseudonyms:
     stays : DataFrame : stay_id, subject_id, intime, outtime, stay_h
         Every stay of the export, in any order: the table `onset` of its labels, or `Events.stays`. Missing
         time columns count as gaps; an export without times is identified by its lengths of stay alone.
-
-    Raises
-    ------
-    ExportError
-        If a stay is listed twice.
+        ExportError if a stay is listed twice.
 
     Notes
     -----
@@ -66,14 +61,7 @@ class Pseudonyms:
         return self._codes(subject_id, b"subject")
 
     def stays(self, codes) -> np.ndarray:
-        """
-        The stay ids of codes, shape (N,).
-
-        Raises
-        ------
-        ExportError
-            If a code belongs to no stay of this export.
-        """
+        """The stay ids of codes, shape (N,); ExportError if a code belongs to no stay of this export."""
         return _resolved(codes, self._stay_of, "stay")
 
     def subjects(self, codes) -> np.ndarray:

@@ -1,9 +1,5 @@
 """
-The tables between stages, each with a contract in `data_schema/`.
-
-A contract is a table of `data_schema/N_name.toml`::
-
-    version = 1
+The tables between stages, each with a contract in `data_schema/N_name.toml`::
 
     [onset]
     description = "One row per ICU stay of the export."
@@ -11,12 +7,9 @@ A contract is a table of `data_schema/N_name.toml`::
 
     [onset.columns]
     stay_id = { dtype = "int64", meaning = "ICU stay" }
-    onset_h = { dtype = "float64", nullable = true, unit = "h", meaning = "Hours since ICU admission." }
     risk    = { dtype = "float64", nullable = true, min = 0.0, max = 1.0, meaning = "Model output." }
-    split   = { dtype = "str", one_of = ["train", "validation", "test"], meaning = "Share of the cohort." }
 
-`dtype` is one of int64, float64, bool, str, datetime. Columns that a contract does not name are
-allowed.
+`dtype` is one of int64, float64, bool, str, datetime. Columns that a contract does not name are allowed.
 """
 
 from __future__ import annotations
@@ -52,9 +45,8 @@ def folder() -> Path:
 
 def read_toml(name: str | Path) -> dict[str, Any]:
     """
-    One TOML file of `data_schema` (or at a path).
-
-    Raises UsageError if it is missing or not TOML; the message names line and column.
+    One TOML file of `data_schema` (or at a path); UsageError with line and column if it is missing or not
+    TOML.
     """
     path = Path(name) if Path(name).suffix == ".toml" and Path(name).exists() else folder() / f"{name}.toml"
     if not path.is_file():
@@ -74,7 +66,7 @@ def contract(table: str) -> dict[str, Any]:
 
 def check_table(frame: pd.DataFrame, table: str, where: str = "") -> pd.DataFrame:
     """
-    A table held to its contract: columns present, types, gaps, ranges, unique key; returned in its types.
+    A table in the types of its contract: columns present, types, gaps, ranges, unique key.
 
     Raises ExportError naming the column and how many rows break which rule; never a value.
     """
@@ -121,7 +113,6 @@ def _cast(column: pd.Series, dtype: str, where: str) -> pd.Series:
 
 
 def _require_exact(column: pd.Series, dtype: str, where: str) -> None:
-    """No number is rounded to a whole one, and no time is infinite."""
     if not pd.api.types.is_float_dtype(column):
         return
     infinite = int(column.isin([float("inf"), float("-inf")]).sum())
@@ -149,11 +140,7 @@ def write_table(
     """
     Check a table and write it as Parquet, whole or not at all.
 
-    Parameters
-    ----------
-    facts : dict, optional
-        Definition, settings, seed, hashes: kept in the file's metadata beside the schema version,
-        and read back by `read_facts`.
+    `facts` (definition, settings, seed, hashes) go into the file's metadata, for `read_facts`.
     """
     arrow = checked_arrow(frame, table, Path(path).name, facts)
     with whole_file(path) as temporary:
@@ -161,13 +148,13 @@ def write_table(
 
 
 def checked_arrow(frame: pd.DataFrame, table: str, where: str, facts: dict[str, Any] | None) -> pa.Table:
-    """A table as `write_table` writes it: held to its contract, with its facts."""
+    """A table as `write_table` writes it: checked against its contract, with its facts."""
     arrow = pa.Table.from_pandas(check_table(frame, table, where), preserve_index=False)
     return with_facts(arrow, table, facts)
 
 
 def with_facts(arrow: pa.Table, table: str, facts: dict[str, Any] | None) -> pa.Table:
-    """Rows that were held to their contract, with the facts that a file of them carries."""
+    """Rows that were checked against their contract, with the facts that a file of them carries."""
     note = json.dumps(
         {"table": table, "schema_version": contract(table)["version"], **(facts or {})},
         sort_keys=True,
@@ -178,7 +165,7 @@ def with_facts(arrow: pa.Table, table: str, facts: dict[str, Any] | None) -> pa.
 
 def read_table(path: str | Path, table: str) -> pd.DataFrame:
     """
-    A Parquet table, held to its contract.
+    A Parquet table, checked against its contract.
 
     Raises ExportError if the file is missing, unreadable, of a newer schema, or breaks the contract.
     """
@@ -202,16 +189,15 @@ def read_table(path: str | Path, table: str) -> pd.DataFrame:
 
 
 def read_facts(path: str | Path) -> dict[str, Any]:
-    """What `write_table` noted in a Parquet file; empty for files of others."""
+    """What `write_table` noted in a Parquet file; empty for other files."""
     metadata = pq.read_schema(path).metadata or {}
     return json.loads(metadata.get(FACTS_KEY, b"{}"))
 
 
 class PartWriter:
     """
-    A Parquet file with a row group for each part; it is made with the first part.
-
-    `path` is a temporary name, or in a folder that disappears on an error.
+    A Parquet file with a row group for each part, created with the first part. `path` is a temporary name, or
+    in a folder that disappears on an error.
     """
 
     def __init__(self, path: Path):

@@ -1,8 +1,7 @@
 """
 Settings: frozen dataclasses checked by pydantic, the TOML files they are read from, and `--set`.
 
-A wrong setting is a `SettingsError` that says where it is, what was found and what was expected; a misspelt
-name comes with the nearest known one. Each room keeps its own class of settings in its `settings.py`.
+Each room keeps its own class of settings in its `settings.py`.
 """
 
 from __future__ import annotations
@@ -32,11 +31,7 @@ TYPE_NAMES = {  # pydantic's names of types: ours
 
 
 def between(low: float, high: float = INFINITE, *, above: bool = False) -> AfterValidator:
-    """
-    Bounds of a setting, for use in an annotation: `Annotated[int, between(0, 10)]`.
-
-    `above`: the lower bound itself is not allowed.
-    """
+    """Bounds of a setting, as in `Annotated[int, between(0, 10)]`; `above`: `low` itself is not allowed."""
     expected = f"{'above ' if above else ''}{low:g}"
     expected += f" to {high:g}" if high < INFINITE else "" if above else " or more"
 
@@ -83,12 +78,7 @@ def read_settings(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     """
     Settings of a class made by `settings`, from a section of a TOML file; nested classes are nested sections.
 
-    `where` is the name of the file or section, for messages.
-
-    Raises
-    ------
-    SettingsError
-        For an unknown setting (with the nearest known one), a missing one, or an invalid value.
+    Raises SettingsError, which names `where`, for an unknown, missing or invalid setting.
 
     Examples
     --------
@@ -111,15 +101,8 @@ def checked_arguments(cls: Any, values: Mapping[str, Any], where: str) -> dict[s
     """
     Keyword arguments of a constructor, checked against its annotations; where it has none, its defaults.
 
-    Returns
-    -------
-    values : dict
-        As given, except that an integer given for a float setting is a float.
-
-    Raises
-    ------
-    SettingsError
-        For an unknown argument (with the nearest known one) or an invalid value.
+    An integer given for a float setting becomes a float. Raises SettingsError for an unknown argument or an
+    invalid value.
 
     Examples
     --------
@@ -158,15 +141,8 @@ def apply_change(values: dict[str, Any], change: str) -> None:
     """
     Set one `section.key=value` of the command line in nested sections; the value is TOML, else text.
 
-    Raises
-    ------
-    UsageError
-        If the change has no "=" or no key.
-    SettingsError
-        If a part of the key is not a section.
+    Raises UsageError without "=" or a key, SettingsError if a part of the key is not a section.
 
-    Examples
-    --------
     >>> values = {"cohort": {"seed": 0}}
     >>> apply_change(values, "cohort.seed=9")
     >>> values
@@ -212,7 +188,6 @@ def _first(error: ValidationError, cls: Any, where: str) -> SettingsError:
 
 
 def _value_error(error: ValidationError, where: str) -> SettingsError:
-    """An invalid value: out of bounds, not a choice, or of the wrong type."""
     found = error.errors(include_url=False)
     first = found[0]
     if first["type"] == "bounds":

@@ -1,5 +1,5 @@
 """
-Long work that can be killed: one run for an output at a time, and its finished steps stay.
+Long work that can be killed: one run for an output at a time, and finished steps are kept.
 
 Beside an output `NAME` there may be
 
@@ -31,15 +31,10 @@ _held: set[Path] = set()  # lock files of outputs that this process holds
 @contextmanager
 def locked(path: str | Path) -> Iterator[Path]:
     """
-    Hold an output for the length of the block: a second run for it is refused.
+    Lock an output for the length of the block; UsageError if another process has locked it.
 
-    The hold ends with the process, however it ends. The same process may hold an output twice. What a
-    killed run left half-written is removed, and an output that was being replaced is put back.
-
-    Raises
-    ------
-    UsageError
-        If another process holds it, or the folder cannot be written.
+    The lock ends with the process, however it ends; one process may lock an output twice. What a killed run
+    left half-written is removed, and an output that was being replaced is put back.
     """
     path = Path(path).resolve()
     file = path.with_name(f".{path.name}.lock")
@@ -75,13 +70,10 @@ def locked(path: str | Path) -> Iterator[Path]:
 @dataclass(frozen=True)
 class Work:
     """
-    Steps of a long run, each a folder of its own that is there when it is finished.
+    Steps of a long run, each a folder that exists once the step is finished.
 
-    Attributes
-    ----------
-    folder : Path
-        Beside the output, so on the same disk; named after what decides the steps, so that a worker that
-        outlives its run leaves nothing to a run of other settings.
+    `folder` is beside the output, so on the same disk; named after what decides the steps, so that a worker
+    that outlives its run leaves nothing to a run of other settings.
     """
 
     folder: Path
@@ -113,18 +105,9 @@ def resumable(path: str | Path, key: Any) -> Iterator[Work]:
     """
     The work folder of an output, with the steps of an earlier run of the same `key`; locks the output.
 
-    It is removed when the block ends, unless the run was stopped (a kill, Ctrl-C, a full disk): then the
-    same command continues. Steps of another key are removed.
-
-    Parameters
-    ----------
-    key : JSON-like
-        Everything that decides the output: settings, hashes of the inputs, versions.
-
-    Raises
-    ------
-    UsageError
-        As `locked`.
+    `key` is JSON of everything that decides the output: settings, hashes of the inputs, versions. The folder
+    is removed when the block ends, unless the run was stopped (a kill, Ctrl-C, a full disk): then the same
+    command continues. Steps of another key are removed. Raises UsageError as `locked`.
     """
     with locked(path) as path:
         place = path.with_name(f".{path.name}.work")

@@ -92,7 +92,7 @@ def _absorb(n, whole, a, m, V, W, rows, x, D):
 @kernel
 def run_filter(t, at, m, gat, variance, length_h, kf, chunk, r, x_at, D_at, x_before, D_before):
     """
-    Filter r (N, S) through a window; returns whether it went well, and the log density of r where S is 1.
+    Filter r (N, S) through a window; returns whether every factor exists, and the log density of r if S is 1.
 
     Fills the state at each grid hour (x_at, D_at) and before each step (x_before, D_before); the last three
     may have length 0.
@@ -136,7 +136,8 @@ def run_back(t, at, m, gat, variance, length_h, kf, chunk, r, x_bar_at, P_bar_at
     """
     The filter backwards: gradients of r, Kf and the noise variances; returns that of the length scale.
 
-    x_bar_at (T, C, S) and P_bar_at (T, C, C) are the gradients of the state and of Kf + D at each grid hour.
+    x_bar_at (T, C, S) and P_bar_at (T, C, C; or of length 0) are the gradients of the state and of Kf + D at
+    each grid hour.
     """
     size, width = len(kf), r.shape[1]
     steps = len(steps_of(at, gat, chunk))

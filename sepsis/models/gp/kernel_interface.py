@@ -13,7 +13,7 @@ from sepsis.models.gp.plan import Plan
 
 def parameters(length_h, kf, lower, noise_variance):
     """
-    The parameters as float64 numpy; torch.linalg.LinAlgError if one is invalid.
+    The parameters as float64 numpy; LinAlgError if one is not finite, or the length scale not positive.
 
     The factorisation would not notice: a correlation that is NaN is set to 0.
     """

@@ -34,8 +34,8 @@ def smooth_samples(
     Samples of the posterior on the grid, given the whole window, shape (sum of T, S, C).
 
     `lower` is the Cholesky factor of `kf`; `jitter` the variance of independent noise added to every value.
-    Only the symmetric part of the gradient of Kf has a meaning. Raises torch.linalg.LinAlgError if a
-    covariance is not positive definite, or not finite.
+    Differentiable in length_h, kf, lower and noise_variance; only the symmetric part of the gradient of Kf
+    has a meaning. Raises torch.linalg.LinAlgError if a covariance is not positive definite, or not finite.
     """
     return Smooth.apply(length_h, kf, lower, noise_variance, plan, noise, float(jitter), int(chunk))
 

@@ -31,8 +31,8 @@ def run_smoother(
     """
     Smooth r (N, 1) of a window after `run_filter`, given all that it fills.
 
-    Fills mean and spread (T, C) at the grid hours, and q_after, N_after after each step; either may have
-    length 0.
+    Fills mean and spread (T, C) at the grid hours, and q_after and N_after after each step; either pair may
+    have length 0.
     """
     size = len(kf)
     time, steps = t[at], steps_of(at, gat, chunk)
