@@ -7,7 +7,9 @@ The tables between stages, each with a contract in `data_schema/N_name.toml`::
 
     [onset.columns]
     stay_id = { dtype = "int64", meaning = "ICU stay" }
+    onset_h = { dtype = "float64", nullable = true, unit = "h", meaning = "Hours since ICU admission." }
     risk    = { dtype = "float64", nullable = true, min = 0.0, max = 1.0, meaning = "Model output." }
+    split   = { dtype = "str", one_of = ["train", "validation", "test"], meaning = "Share of the cohort." }
 
 `dtype` is one of int64, float64, bool, str, datetime. Columns that a contract does not name are allowed.
 """

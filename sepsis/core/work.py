@@ -31,10 +31,11 @@ _held: set[Path] = set()  # lock files of outputs that this process holds
 @contextmanager
 def locked(path: str | Path) -> Iterator[Path]:
     """
-    Lock an output for the length of the block; UsageError if another process has locked it.
+    Lock an output for the length of the block.
 
     The lock ends with the process, however it ends; one process may lock an output twice. What a killed run
-    left half-written is removed, and an output that was being replaced is put back.
+    left half-written is removed, and an output that was being replaced is put back. Raises UsageError if
+    another process has the lock, or the folder cannot be written.
     """
     path = Path(path).resolve()
     file = path.with_name(f".{path.name}.lock")
