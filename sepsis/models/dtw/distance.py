@@ -1,13 +1,8 @@
 """
-Dynamic time warping, exact, for every channel, train series and query prefix at once.
+Exact dynamic time warping of every channel, training series and query prefix in one sweep.
 
-A cell of the DTW table depends only on cells above and to the left, so one sweep over a query passes
-the distance of each of its prefixes on the way. Train series of similar length are the lanes of vector
-instructions; the k nearest are kept while computing, so all distances are never stored.
-
-A distance is the root of the summed squared differences along the best path, as in tslearn,
-dtaidistance and pyts (aeon returns the square). The table starts from infinity, so none of the
-kernels may use `fastmath`, which assumes there is none.
+A distance is the root of the summed squared differences along the best path, as in tslearn, dtaidistance
+and pyts (aeon returns the square). The table starts from infinity, so no kernel may use `fastmath`.
 """
 
 from __future__ import annotations
@@ -36,33 +31,14 @@ def nearest(
     kernel: str = "auto",
 ) -> Neighbours:
     """
-    The k nearest train series of every query prefix in every channel.
+    The k nearest training series of every query prefix in every channel; the options are those of `DTWKNN`.
 
-    Parameters
-    ----------
-    length_normalise : bool
-        Divide the summed squares by n + m, the greatest length a path can have, before the root.
-        Without it short series are near to everything.
-    n_jobs : int, optional
-        Threads, as in joblib: None is one, -1 all.
-    backend : "numba" or "tslearn"
-        The second is a cross-check: one call of `tslearn.metrics.cdist_dtw` per channel and prefix, some
-        thousand times slower. It has no bands.
-    metric : "independent" or "dependent"
-        A distance for each channel along its own path; or one for all along the same path, the squared
-        differences summed over the channels that both sides measured, times all channels / those summed
-        (as in scikit-learn's `nan_euclidean_distances`). Two series without such a channel are no
-        neighbours. The result then has C = 1.
-    radius_h : int, optional
-        Sakoe-Chiba band on the hour (doi:10.1109/TASSP.1978.1163055): row i may meet row j only if
-        |i - j| <= radius_h. A series that is longer, or shorter, by more than that is no neighbour.
-    kernel : "auto", "vector" or "plain"
-        Vector instructions where they compile, or plain loops. The results are the same to the bit.
-
-    Raises
-    ------
-    ValueError
-        For another metric, backend or kernel, or a radius below 0.
+    A dependent distance sums squares over the channels that both sides measured and multiplies by all / those
+    summed, as scikit-learn's `nan_euclidean_distances` does; the result then has C = 1, and two series
+    without a common channel are not neighbours. The band is that of Sakoe and Chiba
+    (doi:10.1109/TASSP.1978.1163055) on the hour. The backend "tslearn" is some thousand times slower and has
+    no bands. The kernels "vector" and "plain" agree to the bit. ValueError for another metric, backend or
+    kernel, or a radius below 0.
     """
     _check_options(backend, metric, radius_h, kernel)
     shape = queries.measured.shape if metric == "independent" else (*queries.measured.shape[:2], 1)

@@ -1,14 +1,12 @@
 """
-One or several rows of a DTW table at once, for as many pairs of series as there are lanes.
+Rows of a DTW table, for as many pairs of series as there are lanes.
 
-In the lanes are train series of similar length. They end together: a shorter one has +inf before its
-first step, whose cells are then infinite and on no path. Column j of a table stands at
-`(j + 1) * len(lanes)` of `row`; at 0 stands the column before the first. Before the first row that
-buffer is 0 just before a series' first step and infinite elsewhere (`empty_row`).
+The lanes hold training series of similar length that end together: a shorter one has +inf before its first
+step. Column j of a table is at `(j + 1) * len(lanes)` of `row`; the column before the first is at 0.
 
-Each kernel is a plain function, which numba compiles as it stands if `lanes` asks for plain loops, and a
-twin with vectors. Both do the same arithmetic in the same order, so their results agree to the bit.
-Infinity is an ordinary value here: no kernel may use `fastmath`.
+Each kernel is a plain function, which numba compiles where `lanes` asks for plain loops, and a twin with
+vectors. Both do the same arithmetic in the same order, so their results agree to the bit. Infinity is an
+ordinary value: no kernel may use `fastmath`.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ _ZERO = np.float32(0.0)
 
 
 def empty_row(lanes, row, start, n_steps):
-    """The buffer before the first row; `start` is each lane's first step."""
+    """The buffer before the first row: 0 just before each lane's first step `start`, infinite elsewhere."""
     size = len(lanes)
     row[: (n_steps + 1) * size] = _INF
     for lane in range(size):
@@ -44,7 +42,7 @@ def empty_row(lanes, row, start, n_steps):
 
 
 def copy_lanes(lanes, source, source_at, target, target_at):
-    """One number for each lane."""
+    """Copy one number per lane."""
     for lane in range(len(lanes)):
         target[target_at + lane] = source[source_at + lane]
 
@@ -55,14 +53,10 @@ def _copy_lanes_in_vectors(lanes, source, source_at, target, target_at):
 
 def four_rows(lanes, x, at, y, y_at, row, n_steps, ends):
     """
-    Take `row` on by `ROWS` rows, for the query values `x[at : at + ROWS]` of one channel, in place.
+    Advance `row` in place by `ROWS` rows, for the query values `x[at : at + ROWS]` of one channel.
 
-    Parameters
-    ----------
-    y : ndarray of float32
-        Train values, step j at `y_at + j * len(lanes)`.
-    ends : ndarray of float32, at least (ROWS + 1) * len(lanes)
-        Gets the last cells of the rows, one row after the other; the rest is scratch.
+    `y` holds training step j at `y_at + j * len(lanes)`. `ends`, at least (ROWS + 1) * len(lanes) long,
+    gets the last cells of the rows, one row after the other; the rest is scratch.
     """
     size = len(lanes)
     _two_rows(size, x[at], x[at + 1], y, y_at, row, n_steps, ends)
@@ -75,7 +69,7 @@ def four_rows(lanes, x, at, y, y_at, row, n_steps, ends):
 
 @register_jitable
 def _two_rows(size, x0, x1, y, y_at, row, n_steps, ends):
-    """`four_rows`, but two; shaped so that the compiler makes vectors of the inner loop."""
+    """Two of `four_rows`, written so that the compiler vectorises the inner loop."""
     l0, l1, corner = ends[:size], ends[size : 2 * size], ends[ROWS * size : (ROWS + 1) * size]
     for lane in range(size):
         l0[lane] = _INF
@@ -158,22 +152,11 @@ def _one_row_in_vectors(lanes, number, y, y_at, row, out, n_steps, ends):
 
 def costs(lanes, x, x_step, at, channels, n_channels, y, y_step, mask, low, high, cost, cost_step):
     """
-    Squared differences summed over channels, for `ROWS` query rows and the train steps low to high - 1.
+    Squared differences summed over channels, for `ROWS` query rows and the training steps low to high - 1.
 
-    Parameters
-    ----------
-    x : ndarray of float32
-        Channel c of query row i at `c * x_step + i`.
-    at : ndarray of int
-        The query rows.
-    channels : ndarray of int
-        The first `n_channels` are summed, in that order.
-    y : ndarray of float32
-        Channel c of train step j at `c * y_step + j * len(lanes)`.
-    mask : ndarray of float32
-        Channel c at `c * len(lanes)`: 1 in the lanes where the channel counts, else 0.
-    cost : ndarray of float32
-        Gets query row r and train step j at `r * cost_step + j * len(lanes)`.
+    Row i of channel c is at `c * x_step + i` of `x`; training step j at `c * y_step + j * len(lanes)` of `y`;
+    `mask` is 1 in the lanes where channel c counts, from `c * len(lanes)`. `channels` are summed in their
+    order. `cost` gets row r and step j at `r * cost_step + j * len(lanes)`.
     """
     size = len(lanes)
     for r in range(ROWS):
@@ -215,16 +198,10 @@ def _costs_in_vectors(
 
 def cost_row(lanes, cost, cost_at, first, last, row, out, low, high, ends):
     """
-    The row after `row` by costs already known, inside a band, into `out`, which may be `row`.
+    The row after `row` from known costs, inside a band, into `out`, which may be `row`.
 
-    Parameters
-    ----------
-    first, last : ndarray of float32
-        Each lane's first and last step inside the band.
-    low, high : int
-        All lanes' band lies in the steps low to high - 1; the others are neither read nor written.
-    ends : ndarray of float32
-        Gets the cells of step high - 1.
+    `first` and `last` are each lane's first and last step inside the band. Only steps low to high - 1 are
+    read or written. `ends` gets the cells of step high - 1.
     """
     size = len(lanes)
     for lane in range(size):

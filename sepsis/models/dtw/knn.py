@@ -1,12 +1,11 @@
 """
 DTW k-NN: one nearest-neighbour classifier for each variable, with their votes combined.
 
-Moor et al. 2019 describe the ensemble; k, the vote and the combination are in no source, so they are
-options here, to be chosen on the validation split, or by leaving one subject out on the training split.
+Moor et al. 2019 describe the ensemble but not k, the vote or the combination: these are options, to be
+chosen on the validation split or by leaving one subject out of the training split.
 
 A lazy learner is its training data: a stored model holds the hourly values of the training stays, with
-codes of their stay ids and subject ids (`sepsis.core.pseudonyms`) unless `keep_ids` is off, and needs the
-same protection as the export they came from.
+coded ids (`sepsis.core.pseudonyms`) unless `keep_ids` is off. Protect it like the export it came from.
 """
 
 from __future__ import annotations
@@ -40,53 +39,49 @@ QUERIES_AT_ONCE = 256  # bounds the memory of the neighbours kept: 256 x 8 x 44 
 
 class DTWKNN(WindowClassifier):
     """
-    An ensemble of k-NN classifiers over DTW distances.
+    An ensemble of k-NN classifiers over DTW distances, for classes 0 and 1.
 
     Windows are binned by the hour, standardised with training statistics and filled forward, with the
     training mean before the first value. In each variable the k nearest training windows vote; the
-    risk combines the variables' shares of cases. Two classes, 0 and 1.
+    risk combines the variables' shares of cases.
 
     Parameters
     ----------
     k : int or sequence of int
-        Neighbours per variable. Where fewer training windows measured the variable, those vote. Of
-        several, the one with the best out-of-subject average precision on the training windows is
-        taken, all of them from one sweep; it is that of the equal-weight mean, whatever `combine` is.
+        Neighbours per variable, or all that measured it where fewer did. Of several, the one whose
+        equal-weight mean has the best out-of-subject average precision on the training windows.
     combine : "mean", "validation_ap" or "stacked"
-        Every variable counts the same; or by its own average precision above chance on the validation
-        windows, (AP - prevalence) / (1 - prevalence), not below 0; or an L2 logistic regression on the
-        variables' shares, learned out of subject on the training windows.
+        Equal weights; each variable's average precision above chance on the validation windows,
+        (AP - prevalence) / (1 - prevalence), not below 0; or an L2 logistic regression on the
+        shares, learned out of subject on the training windows.
     length_normalise : bool
         Divide the summed squares by n + m, the lengths, before the root. Raw distances, the paper's,
         favour short neighbours.
     channels : "all", "top_m" or sequence of str
         Variables that vote: all, the `top_m` best alone by out-of-subject average precision on the
         training windows, or those named.
-    top_m : int, optional
-        With `channels="top_m"`: how many.
     metric : "independent" or "dependent"
-        A distance for each variable, or one over all of them along a single path: over the variables
+        A distance for each variable, or one along a single path for all: over the variables
         that both windows measured, the squares scaled up to the number of all.
     radius_h : int, optional
-        Band: hour i of one stay may meet hour j of another only if |i - j| <= radius_h. A stay that is
-        longer by more than that is no neighbour.
+        Band: hour i of one stay meets hour j of another only if |i - j| <= radius_h. Stays whose
+        lengths differ by more are not neighbours.
     max_train : int, optional
         Keep all cases and draw controls at random up to this many windows (but at least one control
-        for each case). Each control kept then votes for all it stands for, so that shares of cases
-        stay on the scale of the full prevalence.
+        for each case). Each control then votes for all that it represents, so that shares of
+        cases stay on the scale of the full prevalence.
     exclude_same_subject : bool
         Leave out training windows of the query's own subject. Otherwise a training stay finds itself,
         and stays of one patient find each other.
     keep_ids : bool
-        False: training stays are numbered from 0 and their subjects forgotten once `fit` is done. The
-        series are kept, and are still patients' data. Needs `exclude_same_subject=False`, because
-        without ids no subject can be passed over.
+        False: `fit` numbers training stays from 0 and forgets their subjects. The series are still
+        patients' data. Needs `exclude_same_subject=False`.
     backend : "numba" or "tslearn"
-        tslearn's own distances are a slow cross-check.
+        tslearn is a slow cross-check.
     n_jobs : int, optional
         Threads, as in scikit-learn: None is one, -1 all.
     random_state : int or RandomState, optional
-        Of the draw for `max_train`; nothing else is random.
+        Of the draw for `max_train`.
 
     Attributes
     ----------
@@ -98,10 +93,9 @@ class DTWKNN(WindowClassifier):
     stay_id_, y_ : ndarray, shape (N,)
         Of the training windows kept.
     channel_weight_ : ndarray, shape (number of channels,)
-        One for each variable that votes; one in all if `metric="dependent"`.
+        Of the variables that vote; a single one if `metric="dependent"`.
     ids_ : "clear", "coded" or "none"
-        What `stay_id_` and `train_.subject_id` hold: ids as they were given, those of a model folder, or
-        numbers from 0 and no subjects.
+        Ids as they were given, those of a model folder, or numbers from 0 and no subjects.
     stack_ : Stack or None
     selection_ : Selection or None
         How k and channels were chosen; not stored with the model.
@@ -110,15 +104,14 @@ class DTWKNN(WindowClassifier):
 
     Notes
     -----
-    *Ties.* Training windows as far as the k-th share the votes that are left for them equally, so the
+    *Ties.* Training windows as far as the k-th share the remaining votes equally, so the
     order of the training windows never matters.
-    *Abstention.* A variable never measured in a window is not compared: as a query it does not vote,
-    as a training window it is no neighbour in that variable. The weights of the variables that vote
-    are scaled to sum to one (in a stack it says the prevalence); if none votes, the risk is the
-    training prevalence.
-    *Arrays.* Besides windows, `fit`, `predict_proba` and `kneighbors` take series as tslearn does:
-    an array (n, T, d) padded with NaN at the end, or a list of arrays (T_i, d). They are taken as they
-    are, every channel measured, and a series asked about that is also in training finds itself.
+    *Abstention.* A variable never measured in a window is not compared, as a query or as a neighbour.
+    The weights of the others are scaled to sum to one (a stack assumes the prevalence). If no variable
+    votes, the risk is the training prevalence.
+    *Arrays.* `fit`, `predict_proba` and `kneighbors` also take series as tslearn does: an array
+    (n, T, d) padded with NaN at the end, or a list of arrays (T_i, d). They are not standardised, every
+    channel counts as measured, and a query that is also a training series finds itself.
 
     References
     ----------
@@ -175,22 +168,16 @@ class DTWKNN(WindowClassifier):
 
     def fit(self, X, y, validation=None):
         """
-        Keep the training windows, and choose what is to be chosen.
+        Store the training windows (or series, see Notes of the class) and make the choices left open.
 
-        Parameters
-        ----------
-        X : Windows, length B; or array (B, T, C), or a list of arrays (T_b, C)
-            Arrays are series in tslearn's manner, padded with NaN at the end, and taken as they are.
-        y : array of 0 and 1, shape (B,)
-        validation : (X, y), optional
-            Needed for `combine="validation_ap"`, otherwise unused.
+        `validation`, (X, y), is needed for `combine="validation_ap"` and otherwise unused.
 
         Raises
         ------
         NothingLeftError
             If a class has no windows.
         SettingsError
-            For a setting that makes no sense with these windows.
+            For a setting that does not fit these windows.
         ValueError
             For series that are empty or not finite, or outcomes other than 0 and 1.
         """
@@ -214,16 +201,12 @@ class DTWKNN(WindowClassifier):
         return self
 
     def predict_proba(self, X) -> np.ndarray:
-        """
-        Probabilities, shape (B, 2); column 1 is the risk.
-
-        NaN for a window that ends before it starts: it has no history to compare.
-        """
+        """Probabilities, shape (B, 2); column 1 is the risk. NaN for a window that ends before it starts."""
         risk = self._risk(X, None)[:, 0]
         return np.stack([1.0 - risk, risk], axis=1)
 
     def predict_earlier(self, X: Windows, end_h) -> tuple[np.ndarray, np.ndarray | None]:
-        """See `WindowClassifier.predict_earlier`: one sweep a query, at about the cost of one column."""
+        """See `WindowClassifier.predict_earlier`; one sweep per query, at about the cost of one column."""
         end_h = np.asarray(end_h, dtype=float)
         if (end_h - LOOKBACK_H > X.start_h[:, None]).any():
             return super().predict_earlier(X, end_h)  # cut at both ends: these are no prefixes
@@ -231,13 +214,7 @@ class DTWKNN(WindowClassifier):
 
     def kneighbors(self, X, n_neighbors: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """
-        The nearest training windows in each variable, nearest first.
-
-        Parameters
-        ----------
-        X : Windows, or series in tslearn's manner, length B
-        n_neighbors : int, optional
-            How many; `k_` where left out.
+        The nearest training windows in each variable, nearest first; `k_` of them where no number is given.
 
         Returns
         -------
@@ -250,7 +227,7 @@ class DTWKNN(WindowClassifier):
         Raises
         ------
         ValueError
-            If there are not so many training windows.
+            If there are fewer training windows.
         """
         queries = self._queries(X, None)
         k = self.k_ if n_neighbors is None else n_neighbors
@@ -261,7 +238,7 @@ class DTWKNN(WindowClassifier):
 
     def neighbours_frame(self, X) -> pd.DataFrame:
         """
-        The neighbours as a table: what a risk rests on.
+        The neighbours as a table.
 
         Reads    windows, or series in tslearn's manner
         Writes   stay_id, concept, rank (from 1), neighbour_stay_id, distance, is_case, stands_for
@@ -292,10 +269,7 @@ class DTWKNN(WindowClassifier):
         """
         A live stay: `push` the values charted in each hour to get the risk after it.
 
-        Parameters
-        ----------
-        subject_id : int, optional
-            The patient, for `exclude_same_subject`.
+        `subject_id` is the patient, for `exclude_same_subject`.
         """
         check_is_fitted(self, "train_")
         subject = int(NO_SUBJECT)
@@ -338,7 +312,7 @@ class DTWKNN(WindowClassifier):
         return arrays, facts
 
     def restore(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]):
-        """Nothing is copied: memory-mapped arrays stay on disk, each read once, in parts, to check it."""
+        """Copies nothing: memory-mapped arrays stay on disk, and each is read once, in parts, to check it."""
         held = stored_neighbours(self.name, arrays, facts, self.get_params(deep=False))
         self.concepts_, self.channels_ = held.concepts, held.channels
         self.reader_ = Reader(self.concepts_, self.channels_, held.standardiser)
@@ -351,9 +325,9 @@ class DTWKNN(WindowClassifier):
 
     def with_coded_ids(self, codes: Pseudonyms) -> DTWKNN:
         """
-        The same neighbours under coded ids, in an order that says nothing of the export's.
+        The same neighbours under coded ids, in an order independent of the export's.
 
-        A risk stays what it is; which of several neighbours at one distance is named first may change.
+        Risks are unchanged; the order of neighbours at equal distance may change.
         """
         if self.ids_ == CODED:
             return self
@@ -412,7 +386,7 @@ class DTWKNN(WindowClassifier):
         return self._check_classes(y)
 
     def _choose(self, train: Train, candidates: tuple[int, ...]) -> Train:
-        """Set k, channels and stack by leaving one subject out; the train set with those channels."""
+        """Set k, channels and stack by leaving one subject out; the training set with those channels."""
         self.k_ = candidates[0]
         self.selection_ = None
         self.stack_ = None
@@ -484,19 +458,20 @@ class DTWKNN(WindowClassifier):
         return np.where(exists, self._combined(shares), np.nan)
 
     def _combined(self, shares: np.ndarray) -> np.ndarray:
-        """Risks from shares, shape (..., C) to (...)."""
         if self.stack_ is not None:
             return self.stack_.risk(shares)
         return average_share(shares, self.channel_weight_, self.prevalence_)
 
     def _weights_by_precision(self, X, y) -> np.ndarray:
-        """Weights of the variables by their precision on validation windows; a gap is the prevalence."""
+        """
+        Weights of the variables by their precision on validation windows; a gap counts as the prevalence.
+        """
         shares = self._shares(X, None)[0][:, 0]
         shares = np.where(np.isnan(shares), self.prevalence_, shares)
         return precision_above_chance(shares, np.asarray(y).astype(int))
 
 
 def _digest(train: Train, n: int) -> bytes:
-    """A sort key of a training series that says nothing of its id."""
+    """A sort key of a training series that reveals nothing of its id."""
     whole = np.ascontiguousarray(train.series.one(n)).tobytes()
     return hashlib.blake2b(whole + train.measured[n].tobytes(), digest_size=16).digest()

@@ -1,6 +1,4 @@
-"""
-A live stay: its risk after every hour, as the hours come in.
-"""
+"""Risk of a live stay after every hour."""
 
 from __future__ import annotations
 
@@ -20,23 +18,10 @@ Charted = Mapping[str, float | Sequence[float]]
 
 class LiveStay:
     """
-    One stay scored hour by hour by a fitted `DTWKNN`, whose `stream()` makes it.
+    One stay scored hour by hour by a fitted `DTWKNN`; made by its `stream()`.
 
-    Parameters
-    ----------
-    reader : Reader
-    train : Train
-    subject_id : int
-        Training stays of this subject are left out; `NO_SUBJECT` leaves out none.
-    stream : Stream or None
-        None: every hour is a sweep of the whole stay.
-    nearest, combined : callable
-        The model's sweep (queries to neighbours), and its risk from the variables' shares of cases.
-
-    Attributes
-    ----------
-    n_hours : int
-        Hours pushed so far, the first being that after ICU admission.
+    Without a `stream` every hour sweeps the whole stay. `n_hours` counts the hours pushed, the first
+    being the hour after ICU admission.
     """
 
     def __init__(
@@ -59,7 +44,7 @@ class LiveStay:
 
     @property
     def is_incremental(self) -> bool:
-        """Whether an hour costs one row of each table; otherwise the whole stay is swept again."""
+        """Whether an hour costs one row of each table rather than a sweep of the whole stay."""
         return self._stream is not None
 
     def push(self, values: Charted | Sequence[float] | np.ndarray) -> float:
@@ -69,10 +54,9 @@ class LiveStay:
         Parameters
         ----------
         values : mapping, or array of shape (C,)
-            What was charted in the hour, in the vocabulary's units: for each variable a number or, in the
-            order of time, several; or one number for each of the model's `concepts_`. Variables left
-            out, or NaN, were not charted; others than the model's are ignored in a mapping. For a model
-            fitted on arrays: the next row, finite.
+            Values charted in the hour, in the vocabulary's units: by variable, a number or several in
+            time order; or one number for each of `concepts_`. Missing or NaN: not charted; unknown names
+            in a mapping are ignored. For a model fitted on arrays: the next row, finite.
 
         Returns
         -------
@@ -82,8 +66,8 @@ class LiveStay:
         Raises
         ------
         ValueError
-            If a value is infinite, their number is wrong, or the stay is longer than the windows' lookback:
-            from then on a window loses its first hours, and is no longer the one before plus an hour.
+            If a value is infinite, their number is wrong, or the stay is longer than the windows' lookback,
+            where a window loses its first hours and no longer extends the previous one.
         """
         standardiser = self._reader.standardiser
         if standardiser is not None and self.n_hours >= LOOKBACK_H:
@@ -146,7 +130,6 @@ class LiveStay:
 
 
 def _row(values: np.ndarray, width: int) -> np.ndarray:
-    """One padded row in float32, shape (1, width)."""
     row = np.zeros((1, width), np.float32)
     with np.errstate(over="ignore"):  # too great for float32 becomes infinite, and is refused next
         row[0, : len(values)] = values

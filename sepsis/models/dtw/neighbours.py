@@ -1,6 +1,4 @@
-"""
-The k nearest train series, kept while a sweep goes.
-"""
+"""The k nearest training series, kept during a sweep."""
 
 from __future__ import annotations
 
@@ -15,17 +13,12 @@ from sepsis.models.dtw.series import NO_SUBJECT
 
 class Neighbours(NamedTuple):
     """
-    The k nearest train series of every query, prefix and channel, nearest first.
+    The k nearest training series of every query, prefix and channel, nearest first.
 
-    Attributes
-    ----------
-    distance : ndarray of float32, shape (B, P, C, k)
-        Infinite where fewer than k series may be a neighbour.
-    neighbour : ndarray of int32, shape (B, P, C, k)
-        Position in the train series; -1 where the distance is infinite. Equal distances are ordered
-        by position.
-    ties_beyond_k : ndarray of float64, shape (B, P, C, 3)
-        Series just as far as the k-th but not among the k: their number, and the sum of their vote weights.
+    `distance` (float32) and `neighbour` (int32, a position in the training series, which also orders equal
+    distances) have shape (B, P, C, k), with infinity and -1 where fewer than k series may be neighbours.
+    `ties_beyond_k` (float64, shape (B, P, C, 3)): number of series as far as the k-th but not among the k,
+    and the sum of their vote weights.
     """
 
     distance: np.ndarray
@@ -45,7 +38,7 @@ class Neighbours(NamedTuple):
 @kernel
 def offer(candidate, n, vote_weight, distance, index, ties):
     """
-    Put train series `n` among the k nearest of one channel if it is; count it if it ties with the k-th.
+    Add training series `n` to the k nearest of one channel, or count it if it ties with the k-th.
 
     Of equal distances the earlier position is the nearer, whatever the order of the offers.
     """
@@ -88,18 +81,11 @@ def _are_compared(queries, train, b, p, c, n, n_common, lane):
 @kernel
 def take_ends(lanes, found, b, c, prefixes, ends, scales, n_common, block, queries, train):
     """
-    Offer squares to `found`: prefixes of query b, channel c, against a block of train series.
+    Offer squares to `found`: prefixes of query b, channel c, against a block of training series.
 
-    Parameters
-    ----------
-    found : Neighbours
-        The caller takes the root. A pair that is not compared is left out.
-    ends, scales : ndarray of float32
-        Squares and their factors, those of the s-th of `prefixes` from `s * len(lanes)` on.
-    n_common : ndarray of int, shape (number of lanes,) or (0,)
-        Channels compared, if a distance is over several; empty if over one.
-    block : ndarray of int
-        Positions of the train series in the lanes.
+    The squares `ends` and their factors `scales` of the s-th of `prefixes` start at `s * len(lanes)`; the
+    caller takes the root. `block`: positions of the series in the lanes. `n_common`, shape (number of
+    lanes,): channels compared by a distance over several, empty if over one.
     """
     size, k = len(lanes), found.distance.shape[3]
     for s, p in enumerate(prefixes):

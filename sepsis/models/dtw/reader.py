@@ -1,6 +1,4 @@
-"""
-Windows or tslearn's arrays, read as the training data was.
-"""
+"""Windows or tslearn's arrays, read as the training data was."""
 
 from __future__ import annotations
 
@@ -31,16 +29,10 @@ from sepsis.models.dtw.settings import wrong
 @dataclass(frozen=True, eq=False)
 class Reader:
     """
-    How the series of a model are read.
+    How a model reads its series.
 
-    Attributes
-    ----------
-    concepts : tuple of str
-        Variables of the windows, or "channel_0" and so on for arrays.
-    channels : tuple of str
-        Those that are compared, in the same order.
-    standardiser : Standardiser or None
-        None for arrays, which are taken as they are.
+    `channels` are those of `concepts` that are compared, in that order; arrays have "channel_0" and so on,
+    and no `standardiser`, because they are taken as they are.
     """
 
     concepts: tuple[str, ...]
@@ -71,14 +63,14 @@ class Reader:
         return np.array([self.concepts.index(name) for name in self.channels])
 
     def only(self, columns: np.ndarray) -> Reader:
-        """The same, of the channels at some positions."""
+        """The same reader for the channels at some positions."""
         return replace(self, channels=tuple(self.channels[c] for c in columns))
 
     def train(self, X, kept: np.ndarray, vote_weight: np.ndarray) -> tuple[Train, np.ndarray]:
         """
         (Train, stay_id) of the windows or series at the positions `kept`.
 
-        Series have their position as stay, and no subject.
+        A series has its position as stay id, and no subject.
         """
         if self.standardiser is None:
             series = series_of_arrays([X[i] for i in kept])
@@ -91,18 +83,9 @@ class Reader:
 
     def queries(self, X, end_h: np.ndarray | None) -> Queries:
         """
-        What to ask of the training series.
+        Queries at the prediction times `end_h`, shape (B, P); None asks for each window or series whole.
 
-        Parameters
-        ----------
-        X : Windows with the same concepts, or series in tslearn's manner
-        end_h : ndarray, shape (B, P), or None
-            Prediction times; None asks for each window, or series, whole.
-
-        Raises
-        ------
-        ValueError
-            For arrays where there were windows or the reverse, or another number of channels.
+        ValueError for arrays where windows were trained on, or the reverse, or another number of channels.
         """
         if isinstance(X, Windows) != (self.standardiser is not None):
             raise ValueError("dtw_knn: fitted on windows and asked about arrays, or the reverse.")

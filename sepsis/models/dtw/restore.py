@@ -1,7 +1,7 @@
 """
 What a stored DTW k-NN holds, checked before a kernel reads it.
 
-The kernels take positions from the arrays themselves (`offsets`) and do not check them again: every position,
+Kernels take positions from the arrays themselves (`offsets`) and do not check them again: every position,
 length and count is compared here with the array it points into.
 """
 
@@ -42,14 +42,7 @@ class Neighbours(NamedTuple):
 def stored_neighbours(
     name: str, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any], settings: dict[str, Any]
 ) -> Neighbours:
-    """
-    The arrays and facts of a stored model, each of the shape that the others need.
-
-    Raises
-    ------
-    ExportError
-        Naming the first that is missing, unknown or wrong.
-    """
+    """The arrays and facts of a stored model, with shapes that agree; ExportError names the first fault."""
     stored = Stored(name, arrays, facts)
     _check_settings(stored, settings)
     concepts, channels = stored.concepts(), stored.concepts("channels")

@@ -1,10 +1,9 @@
 """
-The sweeps: some queries against all train series.
+The sweeps: some queries against all training series.
 
-Train series are sorted by length and laid into the lanes block by block, so a block's values are
-rearranged once for several queries, whatever the size of the train set. A query goes down its table
-`ROWS` rows at a time; the last cell of row n is the distance of its first n rows, so all prefixes come
-of one sweep. A prefix whose last hour is its own (`Queries.last`) takes one more row, which is not kept.
+Training series are sorted by length and laid into the lanes block by block. A query goes down its table
+`ROWS` rows at a time; the last cell of row n is the distance of its first n rows, so one sweep gives all
+prefixes. A prefix with a last hour of its own (`Queries.last`) takes one more row, which is not kept.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _INF = np.float32(np.inf)
 
 @kernel
 def _aligned(size):
-    """Room for float32 that begins where a vector should, which halves the cost of reading one."""
+    """Room for float32, aligned for vectors: it halves the cost of reading one."""
     room = np.empty(size + 16, np.float32)
     skip = (-(room.ctypes.data // 4)) % 16
     return room[skip : skip + size]
@@ -29,9 +28,9 @@ def _aligned(size):
 @kernel
 def lay_block(series, block, size, y, start):
     """
-    Lay the train series of `block` into the lanes, all ending together, +inf before a series' first step.
+    Lay the training series of `block` into the lanes, ending together, +inf before a series' first step.
 
-    Returns the number of steps; channel c, step j, lane l stands at `(c * steps + j) * size + l`.
+    Returns the number of steps; channel c, step j, lane l is at `(c * steps + j) * size + l`.
     """
     width = series.n_channels
     n_steps = 0
@@ -70,7 +69,7 @@ def lay_query(queries, b, x, x_step):
 
 @kernel
 def _scales(scale, factor, length, block, offsets, length_normalise):
-    """The factor of each lane's squares: `factor` over the greatest length a path can have, or as it is."""
+    """The factor of each lane's squares: `factor`, divided by the greatest path length if normalised."""
     for lane in range(len(scale)):
         scale[lane] = factor[lane]
         if length_normalise and lane < len(block):
@@ -118,18 +117,10 @@ def _x_step(queries, begin, end):
 @kernel
 def search_channels(begin, end, queries, order, train, members, lanes, length_normalise, found):
     """
-    Every channel along its own path: queries `begin` to `end` against the train series `members`.
+    Every channel along its own path: queries `begin` to `end` against the training series `members`.
 
-    Parameters
-    ----------
-    order : ndarray of int, shape (B, P)
-        Sorts the prefixes of each query by length.
-    members : ndarray of int
-        Positions of the train series, sorted by length.
-    lanes : tuple
-        See `dtw_vectors`.
-    found : Neighbours
-        Gets the squares of the distances.
+    `order`, shape (B, P), sorts each query's prefixes by length; `members` is sorted by length; `lanes`: see
+    `dtw.vectors`; `found` gets the squares of the distances.
     """
     size = len(lanes)
     n_channels = train.series.n_channels
@@ -181,17 +172,9 @@ def sweep_channel(
     """
     One query down its table in one channel.
 
-    Parameters
-    ----------
-    x : ndarray of float32
-        The query's values from `x_at` on, the last row of prefix p at `own_at + p`.
-    prefixes, length, is_own : ndarray
-        The prefixes sorted by length, their lengths, and whether their last row is other than the
-        query's; at least one, each at least 1 long.
-    row : ndarray of float32
-        As `empty_row` leaves it.
-    ends : ndarray of float32
-        Gets the squares of the distances, those of the s-th prefix from `s * len(lanes)` on.
+    The query's values start at `x_at` of `x`, the last row of prefix p is at `own_at + p`. `prefixes` are
+    sorted by length, at least one, each at least 1 long; `is_own`: its last row differs from the query's.
+    `row` is as `empty_row` leaves it. `ends` gets the squares of the s-th prefix from `s * len(lanes)` on.
     """
     size = len(lanes)
     n_prefixes = len(prefixes)
@@ -228,7 +211,7 @@ def sweep_channel(
 
 @kernel
 def _lay_mask(measured, block, size, together, mask):
-    """1 in the lanes where a channel counts, else 0; channels on their own always do."""
+    """1 in the lanes where a channel counts, else 0; without `together` all do."""
     for at in range(measured.shape[1] * size):
         lane = at % size
         counts = not together or (lane < len(block) and measured[block[lane], at // size])
@@ -243,11 +226,7 @@ def search_by_costs(
     `search_channels` inside a band, or, if `together`, along one path for all channels.
 
     A distance over several channels sums those that both sides measured, and multiplies by all / summed.
-
-    Parameters
-    ----------
-    radius : int
-        Row i may meet step j only if |i - j| <= radius; negative: no band.
+    Row i may meet step j only if |i - j| <= radius; a negative radius is no band.
     """
     size = len(lanes)
     n_channels = train.series.n_channels
@@ -365,16 +344,10 @@ def _sweep_costs(
 @kernel
 def _schedule(b, channels, prefixes, queries, x, x_step):
     """
-    The rows of a sweep in their order.
+    Table row, number and prefix of each row of a sweep, in order.
 
-    Returns
-    -------
-    row_of : ndarray of int
-        Row of the table.
-    number : ndarray of int
-        0 if the row is kept, -1 if it is the last hour of a prefix and the next row follows the one before.
-    prefix : ndarray of int
-        The prefix that ends with it, or -1.
+    `number` is 0 if the row is kept, -1 if it is the last hour of a prefix and the next row follows the one
+    before. `prefix` is the prefix that ends with the row, or -1.
     """
     longest = queries.length[b, prefixes[-1]]
     room = longest + len(prefixes)

@@ -1,8 +1,7 @@
 """
-k and channels chosen on the training windows alone: each is asked of the others, its subject left out.
+k and channels chosen on the training windows alone, each compared with those of other subjects.
 
-One sweep keeps the nearest for the largest k; every smaller k, every channel and every set of channels
-is read off what it kept.
+One sweep keeps the nearest for the largest k; every smaller k and every set of channels is read off it.
 """
 
 from __future__ import annotations
@@ -23,21 +22,10 @@ QUERIES_AT_ONCE = 256  # bounds the memory of the neighbours kept: 256 x 44 x 50
 @dataclass(frozen=True, eq=False)
 class Selection:
     """
-    What leaving one subject out chose, and the scores behind it.
+    The k and the `channels` (positions, ascending) chosen by leaving one subject out, and their scores.
 
-    Attributes
-    ----------
-    k : int
-    channels : ndarray of int
-        Positions of the channels that vote, ascending.
-    share : ndarray, shape (N, number of channels chosen)
-        Out-of-subject shares of cases at that k.
-    candidates : tuple of int
-        Every k tried, ascending.
-    ensemble_ap : ndarray, shape (number of candidates,)
-        Average precision of the mean share over the channels that would be chosen at that k.
-    channel_ap : ndarray, shape (C,)
-        Average precision of each channel alone at the chosen k.
+    `share`: out-of-subject shares of cases at that k, shape (N, channels chosen). `ensemble_ap`: average
+    precision of the mean share for each of `candidates`; `channel_ap`: of each channel alone at the chosen k.
     """
 
     k: int
@@ -56,19 +44,8 @@ def out_of_subject_shares(
     """
     Shares of cases among the neighbours of every training window, its own subject left out.
 
-    Parameters
-    ----------
-    train : Train, length N
-        Windows without a subject (`NO_SUBJECT`) are subjects of their own.
-    candidates : sequence of int
-        Every k wanted, ascending.
-    nearest : callable
-        The sweep: queries, train and k to the neighbours.
-
-    Returns
-    -------
-    shares : ndarray, shape (number of candidates, N, C)
-        NaN where a channel abstains; C is 1 for a distance over all channels together.
+    Returns shape (number of candidates, N, C), NaN where a channel abstains; C is 1 for a distance over all
+    channels. `candidates` ascend. A window without a subject (`NO_SUBJECT`) is a subject of its own.
     """
     train = train._replace(subject_id=own_subjects(train.subject_id))
     parts = []
@@ -82,14 +59,14 @@ def out_of_subject_shares(
 
 
 def own_subjects(subject_id: np.ndarray) -> np.ndarray:
-    """Subjects numbered from 0, each window without a subject being one of its own."""
+    """Subjects numbered from 0; each window without a subject is one of its own."""
     known = subject_id != NO_SUBJECT
     numbered = np.unique(subject_id, return_inverse=True)[1].astype(np.int64)
     return np.where(known, numbered, len(subject_id) + np.arange(len(subject_id)))
 
 
 def whole_series_as_queries(train: Train, begin: int, end: int) -> Queries:
-    """Training series `begin` to `end`, each whole, as questions to the others."""
+    """Training series `begin` to `end`, each whole, as queries."""
     series = train.series
     offsets = series.offsets[begin : end + 1]
     values = series.values[offsets[0] : offsets[-1]]
@@ -113,20 +90,9 @@ def select(
     """
     The k, and the channels, with the best out-of-subject average precision.
 
-    For each k the `top_m` channels that are best alone are taken (ties: the earlier channel), and the mean
-    of their shares is judged; the smallest k wins a tie. A channel that abstains says the prevalence.
-
-    Parameters
-    ----------
-    shares : ndarray, shape (K, N, C)
-        From `out_of_subject_shares`.
-    candidates : sequence of int, length K
-        Ascending.
-    y : ndarray of 0 and 1, shape (N,)
-    mass : ndarray, shape (N,)
-        Windows that each stands for.
-    top_m : int, optional
-        Channels to keep; all where left out.
+    For each k the `top_m` channels that are best alone (ties: the earlier channel; all if None) are averaged;
+    the smallest k wins a tie. A channel that abstains counts as the prevalence. `shares` has shape (K, N, C);
+    `mass` is the number of windows that each represents.
     """
     prevalence = float(np.average(y, weights=mass))
     alone = np.where(np.isnan(shares), prevalence, shares)

@@ -1,9 +1,9 @@
 """
-From windows, or from tslearn's arrays, to the gap-free packed series that DTW reads.
+From windows, or tslearn's arrays, to the gap-free packed series that DTW reads.
 
-Windows are binned by the hour, standardised, and filled forward; 0, the training mean, stands in before
-a variable's first value. Nothing looks ahead, so an early prefix of a window is the window as it
-was then, except for its last hour, which is seen only in part and is kept apart (`Queries.last`).
+Windows are binned by the hour, standardised, and filled forward, with 0, the training mean, before the first
+value. Nothing looks ahead: an early prefix is the window as it was then, except for its last hour, seen only
+in part and kept apart (`Queries.last`).
 """
 
 from __future__ import annotations
@@ -23,16 +23,10 @@ NO_SUBJECT = np.iinfo(np.int64).min  # subject of a series that is nobody's in p
 
 class Series(NamedTuple):
     """
-    B multivariate series of unequal lengths, packed one after the other without padding in time.
+    B multivariate series of unequal lengths, packed without padding in time.
 
-    Attributes
-    ----------
-    values : ndarray of float32, shape (sum of T_b, C padded to a multiple of `LANES`)
-        Finite everywhere: gaps have been filled before.
-    offsets : ndarray of int64, shape (B + 1,)
-        Series b owns rows `offsets[b]:offsets[b + 1]`, at least one.
-    n_channels : int
-        C; the columns after it are padding.
+    `values` (float32, finite) has shape (sum of T_b, C padded to a multiple of `LANES`); series b owns rows
+    `offsets[b]:offsets[b + 1]`, at least one. `n_channels` is C.
     """
 
     values: np.ndarray
@@ -48,14 +42,8 @@ class Train(NamedTuple):
     """
     The N series among which neighbours are sought.
 
-    Attributes
-    ----------
-    series : Series, length N
-    measured : ndarray of bool, shape (N, C)
-        Channels in which the series may be a neighbour; in the others it abstains.
-    subject_id : ndarray of int64, shape (N,)
-    vote_weight : ndarray of float64, shape (N, 2)
-        Weight of the series in a vote, and the same weight if it is a case, else 0.
+    `measured`, shape (N, C): channels in which a series may be a neighbour. `vote_weight`, shape (N, 2): its
+    weight in a vote, and the same weight if it is a case, else 0.
     """
 
     series: Series
@@ -68,19 +56,10 @@ class Queries(NamedTuple):
     """
     B series, each seen at P of its prefixes.
 
-    Prefix p of series b is its first `length[b, p] - 1` rows and then the row `last[b, p]`: a
-    prediction inside an hour sees that hour only in part, so its last row is its own.
-
-    Attributes
-    ----------
-    series : Series, length B
-    length : ndarray of int64, shape (B, P)
-        Rows of the prefix, the last one included; 0 where there is no such prefix.
-    last : ndarray of float32, shape (B, P, padded C)
-    measured : ndarray of bool, shape (B, P, C)
-        Channels measured by then; the others have no neighbours.
-    subject_id : ndarray of int64, shape (B,)
-        Train series of the same subject are passed over; `NO_SUBJECT` passes over none.
+    Prefix p of series b is its first `length[b, p] - 1` rows and then the row `last[b, p]`, because a
+    prediction inside an hour sees that hour only in part. Length 0: no such prefix. `measured`, shape (B, P,
+    C): channels measured by then. Training series of the same `subject_id` are passed over; `NO_SUBJECT`
+    passes over none.
     """
 
     series: Series
@@ -96,7 +75,7 @@ class Queries(NamedTuple):
 
 
 def taken(train: Train, rows: np.ndarray) -> Train:
-    """The train series at some positions."""
+    """The training series at some positions."""
     parts = [train.series.one(n) for n in rows]
     length = np.array([len(one) for one in parts], dtype=np.int64)
     values = np.zeros((int(length.sum()), train.series.values.shape[1]), np.float32)
@@ -115,39 +94,18 @@ def measured_channels(X: Windows) -> np.ndarray:
 
 def series_of_windows(X: Windows, columns: np.ndarray) -> Series:
     """
-    Hourly steps, filled forward, of the variables at `columns`.
+    Hourly steps, filled forward, of the variables at `columns`, from windows of z-scores.
 
-    Parameters
-    ----------
-    X : Windows, length B
-        With z-scores as values.
-
-    Raises
-    ------
-    ValueError
-        If a z-score does not fit in float32.
+    ValueError if a z-score does not fit in float32.
     """
     return _packed(*_filled(X.hourly(), columns))
 
 
 def queries_of_windows(X: Windows, end_h: np.ndarray, columns: np.ndarray) -> Queries:
     """
-    Windows as they were at earlier times.
+    Windows of z-scores as they were at the earlier times `end_h`, shape (B, P).
 
-    Parameters
-    ----------
-    X : Windows, length B
-        With z-scores as values.
-    end_h : ndarray, shape (B, P)
-        Prediction times, none later than the window's own; NaN, or a time before the window
-        starts, is a prefix that does not exist (length 0).
-    columns : ndarray of int
-        Positions of the variables to keep.
-
-    Raises
-    ------
-    ValueError
-        If a time is later than the end of its window.
+    NaN, or a time before the window starts, is a prefix of length 0; ValueError for a time after its end.
     """
     if (end_h > X.end_h[:, None] + 1e-9).any():
         raise ValueError("A window has no data after its own end; pack it at the latest time wanted.")
@@ -171,18 +129,10 @@ def queries_of_windows(X: Windows, end_h: np.ndarray, columns: np.ndarray) -> Qu
 
 def series_of_arrays(X) -> Series:
     """
-    Series in tslearn's manner.
+    Series in tslearn's manner: an array (B, T, C), or a list of arrays (T_b, C) or (T_b,), not standardised.
 
-    Parameters
-    ----------
-    X : array_like, shape (B, T, C), or a list of arrays (T_b, C) or (T_b,)
-        Taken as they are, not standardised. Rows at the end that are NaN throughout are padding.
-
-    Raises
-    ------
-    ValueError
-        If a series is empty, has another number of channels than the first, or has a value that is
-        not finite before its padding.
+    Rows at the end that are all NaN are padding. ValueError for a series that is empty, has a different
+    number of channels, or is not finite before its padding.
     """
     if len(X) == 0:
         raise ValueError("DTW k-NN: no series given.")
@@ -199,7 +149,7 @@ def series_of_arrays(X) -> Series:
 
 
 def queries_of_arrays(X) -> Queries:
-    """Series in tslearn's manner, each whole, every channel measured, of no subject."""
+    """Series in tslearn's manner as queries: each whole, every channel measured, without a subject."""
     series = series_of_arrays(X)
     return Queries(
         series=series,
@@ -211,7 +161,7 @@ def queries_of_arrays(X) -> Queries:
 
 
 def standardised(X: Windows, standardiser: Standardiser) -> Windows:
-    """The same windows with z-scores in place of values."""
+    """The same windows with z-scores as values."""
     return replace(X, value=standardiser.values(X))
 
 

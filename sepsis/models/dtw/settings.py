@@ -1,6 +1,4 @@
-"""
-The settings of DTW k-NN, checked before hours of work.
-"""
+"""The settings of DTW k-NN, checked before hours of work."""
 
 from __future__ import annotations
 
@@ -27,14 +25,7 @@ def wrong(found: str, expected: str = "", todo: str = "") -> SettingsError:
 
 
 def candidates_of(k: int | Sequence[int]) -> tuple[int, ...]:
-    """
-    The numbers of neighbours to choose from, ascending.
-
-    Raises
-    ------
-    SettingsError
-        If there is none, or one is no whole number above 0.
-    """
+    """The candidate numbers of neighbours, ascending; SettingsError unless all are whole and above 0."""
     given = list(k) if isinstance(k, Sequence | np.ndarray) and not isinstance(k, str) else [k]
     if not given or not all(_is_whole(one) for one in given) or min(given) < 1:
         raise wrong(f"k = {k!r}", "1 or more, or a list of such numbers to choose from")
@@ -42,20 +33,7 @@ def candidates_of(k: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def check_settings(settings: dict[str, Any], validation) -> None:
-    """
-    Raise for settings that contradict each other or miss what they need.
-
-    Parameters
-    ----------
-    settings : dict
-        `get_params()` of the model.
-    validation : (X, y) or None
-        What `fit` was given.
-
-    Raises
-    ------
-    SettingsError
-    """
+    """Raise SettingsError for `get_params()` that contradict each other or lack what they need."""
     check_alone(settings)
     if settings["combine"] == "validation_ap":
         _check_validation(validation)

@@ -1,8 +1,7 @@
 """
 Stacking: a logistic regression on the channels' shares of cases, instead of their mean.
 
-The shares it learns from are out of subject (each training window asked of the others, its own
-subject left out), so no validation windows are needed.
+It learns from out-of-subject shares of the training windows, so it needs no validation windows.
 
 Wolpert, Neural Networks 5 (1992) 241-259, doi:10.1016/S0893-6080(05)80023-1.
 """
@@ -25,14 +24,9 @@ class Stack(NamedTuple):
     """
     The fitted regression.
 
-    Attributes
-    ----------
-    coef : ndarray, shape (C,)
-        Log-odds for each step of `unit` in a channel's share.
-    intercept : float
-        Log-odds where every channel says `centre`.
-    centre, unit : float
-        Training prevalence, and the SD of the share of k votes drawn at it.
+    `coef`, shape (C,): log-odds for each step of `unit` in a channel's share; `intercept`: log-odds where
+    every share is `centre`. `centre` is the training prevalence, `unit` the SD of the share of k votes drawn
+    at it.
     """
 
     coef: np.ndarray
@@ -41,36 +35,23 @@ class Stack(NamedTuple):
     unit: float
 
     def risk(self, share: np.ndarray) -> np.ndarray:
-        """
-        Risks from shares, shape (..., C) to (...).
-
-        A channel that abstains (NaN) says `centre`; where all abstain the risk is `centre`.
-        """
+        """Risks from shares, shape (..., C) to (...); a channel that abstains (NaN) counts as `centre`."""
         log_odds = self.intercept + (stack_features(share, self.centre, self.unit) * self.coef).sum(axis=-1)
         return np.where(np.isnan(share).all(axis=-1), self.centre, expit(log_odds))
 
 
 def stack_features(share: np.ndarray, centre: float, unit: float) -> np.ndarray:
-    """Shares counted from `centre` in steps of `unit`; 0 where a channel abstains."""
+    """Shares relative to `centre` in steps of `unit`; 0 where a channel abstains."""
     return np.where(np.isnan(share), 0.0, (share - centre) / unit)
 
 
 def fit_stack(share: np.ndarray, y: np.ndarray, mass: np.ndarray, subject_id: np.ndarray, k: int) -> Stack:
     """
-    L2 logistic regression of the outcome on the channels' shares.
+    L2 logistic regression of the outcome on the channels' out-of-subject shares.
 
-    Parameters
-    ----------
-    share : ndarray, shape (N, C)
-        Out of subject; NaN where a channel abstains.
-    y : ndarray of 0 and 1, shape (N,)
-    mass : ndarray, shape (N,)
-        Windows that each stands for.
-    subject_id : ndarray, shape (N,)
-        Subjects are not torn apart where the strength of the penalty is chosen: `FOLDS`-fold
-        cross-validated log loss over `C_GRID`, the strongest penalty first among equals.
-    k : int
-        Votes in a share.
+    `share` has shape (N, C), NaN where a channel abstains; `mass` is the number of windows that each
+    represents. The penalty has the least `FOLDS`-fold cross-validated log loss over `C_GRID`, the strongest
+    among equals; folds keep subjects whole.
     """
     centre = float(np.average(y, weights=mass))
     unit = float(np.sqrt(centre * (1.0 - centre) / k))

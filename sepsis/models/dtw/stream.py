@@ -1,6 +1,4 @@
-"""
-A stay as it comes in: one row of every DTW table for each new hour, to the bit what a sweep would give.
-"""
+"""A growing stay: one row of every DTW table for each new hour, to the bit what a sweep would give."""
 
 from __future__ import annotations
 
@@ -16,27 +14,11 @@ from sepsis.models.dtw.sweep import by_length, lanes_of, read_only
 
 class Stream:
     """
-    The nearest train series of one growing query, each channel along its own path, without a band.
+    The nearest training series of one growing query, each channel along its own path, without a band.
 
-    Parameters
-    ----------
-    train : Train
-    k : int
-    length_normalise : bool
-        As in `nearest`.
-    subject_id : int
-        Train series of the same subject are passed over; `NO_SUBJECT` passes over none.
-    kernel : "auto", "vector" or "plain"
-
-    Attributes
-    ----------
-    n_rows : int
-        Rows pushed so far.
-
-    Notes
-    -----
-    Holds the train values once more, laid into the lanes, and one row of each table: together twice the
-    memory of the train values. A row costs reading both and writing one.
+    Training series of the same `subject_id` are passed over; `NO_SUBJECT` passes over none. `n_rows` counts
+    the rows pushed. Memory is twice that of the training values: a copy laid into the lanes, and a row of
+    each table.
     """
 
     def __init__(
@@ -67,24 +49,10 @@ class Stream:
 
     def push(self, values: np.ndarray, measured: np.ndarray | None = None) -> Neighbours:
         """
-        Take in one more row.
+        Add one row; the neighbours of all rows so far, of shape (1, 1, C, k).
 
-        Parameters
-        ----------
-        values : ndarray, shape (C,)
-            Finite.
-        measured : ndarray of bool, shape (C,), optional
-            Channels measured by now; the others have no neighbours. All, where left out.
-
-        Returns
-        -------
-        found : Neighbours, of shape (1, 1, C, k)
-            Of all rows so far.
-
-        Raises
-        ------
-        ValueError
-            If the row has another length or a value that is not finite in float32; nothing is taken in.
+        `measured` marks the channels measured by now (None: all); the others have no neighbours. A row of
+        another length, or not finite in float32, raises ValueError and changes nothing.
         """
         n_channels = self._train.series.n_channels
         with np.errstate(over="ignore"):

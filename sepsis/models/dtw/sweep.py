@@ -1,6 +1,4 @@
-"""
-How a sweep is run: which kernels, in which order, on how many threads.
-"""
+"""How a sweep is run: which kernels, in which order, on how many threads."""
 
 from __future__ import annotations
 
@@ -26,15 +24,7 @@ KERNEL_VARIABLE = "SEPSIS_DTW_KERNEL"
 
 class Warping(NamedTuple):
     """
-    What is a distance.
-
-    Attributes
-    ----------
-    together : bool
-        One path for all channels.
-    radius : int
-        Of the band in rows; negative: no band.
-    length_normalise : bool
+    Which distance: one path for all channels (`together`), and a band of `radius` rows, none if negative.
     """
 
     together: bool = False
@@ -52,16 +42,10 @@ def sweep(
     lanes: tuple | None = None,
 ) -> None:
     """
-    Every query prefix against every train series, the squares of the distances into `found`.
+    Squared distances of every query prefix to its nearest training series, into `found`, shape (B, P, C, k).
 
-    Parameters
-    ----------
-    found : Neighbours, of shape (B, P, C, k)
-        C is 1 if `how.together`.
-    n_jobs : int, optional
-        Threads, as in joblib: None is one, -1 all. The result does not depend on it.
-    lanes : tuple, optional
-        From `lanes_of`.
+    C is 1 if `how.together`. The result does not depend on `n_jobs`, which is as in joblib: None is one
+    thread, -1 all.
     """
     lanes = lanes_of("auto") if lanes is None else lanes
     members = by_length(train.series)
@@ -91,23 +75,16 @@ def sweep(
 
 
 def by_length(series: Series) -> np.ndarray:
-    """Positions sorted by length, equal lengths in their order: neighbours in the lanes are alike."""
+    """Positions sorted by length, equal lengths in their order, so that series in the lanes are alike."""
     return _frozen(np.argsort(np.diff(series.offsets), kind="stable"))
 
 
 def lanes_of(kernel: str) -> tuple:
     """
-    The `lanes` of a kernel, see `dtw_vectors`.
+    The `lanes` of a kernel, see `dtw.vectors`.
 
-    Parameters
-    ----------
-    kernel : "auto", "vector" or "plain"
-        Automatic: what the environment variable SEPSIS_DTW_KERNEL names, else vectors where they work.
-
-    Raises
-    ------
-    ValueError
-        If the variable names something else.
+    "auto" takes the environment variable SEPSIS_DTW_KERNEL, else vectors where they work. ValueError if the
+    variable names an unknown kernel.
     """
     if kernel == "auto":
         kernel = os.environ.get(KERNEL_VARIABLE, "auto")
@@ -120,7 +97,7 @@ def lanes_of(kernel: str) -> tuple:
 
 @functools.cache
 def vectors_work() -> bool:
-    """Whether the kernels with vectors compile here, and are right about a small example."""
+    """Whether the kernels with vectors compile here and solve a small example correctly."""
     if getattr(numba.config, "DISABLE_JIT", False):
         return False
     values = np.arange(24, dtype=np.float32).reshape(3, 8) % 5
@@ -141,9 +118,9 @@ def vectors_work() -> bool:
 
 def read_only(part):
     """
-    Views of all arrays of a named tuple that are contiguous and cannot be written.
+    The same named tuple with contiguous arrays that cannot be written.
 
-    Memory-mapped arrays are so anyway, and what is compiled for one kind serves both.
+    Memory-mapped arrays are so anyway, and code compiled for one kind serves both.
     """
     if isinstance(part, tuple):
         return type(part)(*map(read_only, part))

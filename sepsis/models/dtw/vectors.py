@@ -1,15 +1,14 @@
 """
 Vectors of float32 for numba: a type, and the few operations that a DTW cell needs.
 
-LLVM's own vectoriser keeps the cells to the left and above in memory; written with vectors they stay in
-registers. LLVM splits a vector that is wider than the machine's, so every width works everywhere.
+LLVM's own vectoriser keeps the cells to the left and above in memory; vectors keep them in registers. LLVM
+splits a vector wider than the machine's, so every width works everywhere.
 
-A kernel is told its width by the type of an argument `lanes`, a tuple of as many integers as there are
-lanes. A tuple of booleans asks for plain loops (`dtw_kernels`); the number of lanes is `len(lanes)`
-either way, known when compiled.
+The type of an argument `lanes` tells a kernel its width, `len(lanes)`: a tuple of integers asks for vectors,
+of booleans for plain loops. Both are known when compiled.
 
-Multiplication and addition are rounded one after the other. A fused operation would be no faster on
-many machines, would not exist on others, and would make results depend on the machine.
+Multiplication and addition are rounded separately: a fused operation would make results depend on the
+machine.
 """
 
 from __future__ import annotations

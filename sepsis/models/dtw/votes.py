@@ -1,6 +1,4 @@
-"""
-From neighbours to votes: who votes, for how much, and what the votes of the channels come to.
-"""
+"""From neighbours to votes: vote weights, shares of cases, and weights of the channels."""
 
 from __future__ import annotations
 
@@ -13,19 +11,10 @@ from sepsis.models.dtw.distance import Neighbours
 
 def case_share(found: Neighbours, vote_weight: np.ndarray) -> np.ndarray:
     """
-    Share of cases among the neighbours.
+    Share of cases among the neighbours, shape (B, P, C); NaN where there is no neighbour.
 
-    Parameters
-    ----------
-    found : Neighbours, of shape (B, P, C, k)
-    vote_weight : ndarray, shape (N, 2)
-        Vote of each training window, and the same vote if it is a case, else 0.
-
-    Returns
-    -------
-    share : ndarray, shape (B, P, C)
-        NaN where there is no neighbour. Windows as far as the k-th, those that did not fit into the k
-        included, share what is left of the k votes.
+    `vote_weight`, shape (N, 2): vote of each training window, and the same if it is a case, else 0. Windows
+    as far as the k-th, including those beyond k, share what is left of the k votes.
     """
     kept = found.neighbour >= 0
     weight = kept.astype(float)
@@ -43,12 +32,7 @@ def first_k(found: Neighbours, k: int, vote_weight: np.ndarray) -> Neighbours:
     """
     The k nearest, from a sweep that kept more: what a sweep for k alone would have found.
 
-    Parameters
-    ----------
-    found : Neighbours, of shape (B, P, C, K)
-        With K at least k.
-    vote_weight : ndarray, shape (N, 2)
-        As in `case_share`: series that tie with the k-th and are cut off go to the ties.
+    Series that tie with the k-th and are cut off go to the ties.
     """
     if k == found.distance.shape[-1]:
         return found
@@ -64,15 +48,9 @@ def first_k(found: Neighbours, k: int, vote_weight: np.ndarray) -> Neighbours:
 
 def average_share(share: np.ndarray, channel_weight: np.ndarray, otherwise: float) -> np.ndarray:
     """
-    Weighted mean over the channels that vote.
+    Weighted mean over the channels that vote; `otherwise` where no channel with a weight votes.
 
-    Parameters
-    ----------
-    share : ndarray, shape (..., C)
-        NaN where a channel abstains.
-    channel_weight : ndarray, shape (C,)
-    otherwise : float
-        The mean where no channel with a weight votes.
+    `share` has shape (..., C), NaN where a channel abstains.
     """
     weight = np.where(np.isnan(share), 0.0, channel_weight)
     total = weight.sum(axis=-1)
@@ -85,15 +63,8 @@ def precision_above_chance(share: np.ndarray, y: np.ndarray) -> np.ndarray:
     """
     Weights of the channels: (AP - prevalence) / (1 - prevalence) of each alone, not below 0.
 
-    Parameters
-    ----------
-    share : ndarray, shape (B, C), without NaN
-    y : ndarray of 0 and 1, shape (B,), both present
-
-    Returns
-    -------
-    weight : ndarray, shape (C,)
-        All one if no channel is above chance.
+    `share` has shape (B, C), without NaN; `y` has both classes. If no channel is above chance all weights
+    are 1.
     """
     chance = y.mean()
     precision = np.array([average_precision_score(y, one) for one in share.T])
@@ -103,21 +74,9 @@ def precision_above_chance(share: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def draw_controls(y: np.ndarray, max_train: int | None, random_state) -> tuple[np.ndarray, np.ndarray]:
     """
-    All cases, and controls drawn at random.
+    All cases, and controls drawn at random: their positions, ascending, and how many windows each represents.
 
-    Parameters
-    ----------
-    y : ndarray of 0 and 1, shape (B,)
-    max_train : int or None
-        Windows to keep; more if that would leave fewer controls than cases. None keeps all.
-    random_state : int or RandomState
-
-    Returns
-    -------
-    kept : ndarray of int
-        Positions, ascending.
-    mass : ndarray of float
-        Number of windows that each of them stands for.
+    `max_train` windows are kept, more if that would leave fewer controls than cases; None keeps all.
     """
     cases, controls = np.flatnonzero(y == 1), np.flatnonzero(y == 0)
     if max_train is None or len(y) <= max_train:
