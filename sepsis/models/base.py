@@ -24,8 +24,7 @@ class WindowClassifier(ClassifierMixin, BaseEstimator, ABC):
 
     `X` is a `Windows`, `y` 0 or 1 for each window (1: the stay reaches onset). `__init__` of a
     subclass only stores its arguments; `fit` sets names ending in `_` and returns self;
-    `predict_proba` is deterministic and does not depend on the other windows, their order, or how
-    they are batched.
+    `predict_proba` is deterministic, and independent of the other windows, their order and batching.
 
     A fitted model is its settings (`get_params`, JSON) and its `state()` (arrays, safetensors, and a
     small JSON part). Nothing in it can run code.
@@ -42,19 +41,10 @@ class WindowClassifier(ClassifierMixin, BaseEstimator, ABC):
     @abstractmethod
     def fit(self, X: Windows, y, validation: tuple[Windows, np.ndarray] | None = None):
         """
-        Learn from windows.
+        Learn from windows and their classes.
 
-        Parameters
-        ----------
-        X : Windows, length B
-        y : array of 0 and 1, shape (B,)
-        validation : (Windows, array), optional
-            For early stopping or choosing a setting; never for weights or statistics.
-
-        Raises
-        ------
-        NothingLeftError
-            If a class has no windows.
+        `validation` (X, y) serves early stopping or the choice of a setting, never weights or statistics.
+        NothingLeftError if a class has no windows.
         """
 
     @abstractmethod
@@ -76,8 +66,6 @@ class WindowClassifier(ClassifierMixin, BaseEstimator, ABC):
 
         Parameters
         ----------
-        X : Windows, length B
-            Up to the latest time.
         end_h : ndarray, shape (B, H)
             Prediction times in hours since admission, none later than the window's own; NaN where
             no risk is asked for.
@@ -115,27 +103,20 @@ class WindowClassifier(ClassifierMixin, BaseEstimator, ABC):
         """Set what `fit` would have set, from `state()`; returns self."""
 
     def json_settings(self) -> dict[str, Any]:
-        """
-        The model's settings as JSON can hold them.
-
-        Raises
-        ------
-        SettingsError
-            For one that JSON cannot hold, say infinity or a `RandomState`.
-        """
+        """The model's settings in JSON types; SettingsError for one that JSON cannot hold, say infinity."""
         given = self.get_params(deep=False)
         return {key: _json_value(value, f"[models.{self.name}] {key}") for key, value in given.items()}
 
     def with_coded_ids(self, codes: Pseudonyms) -> WindowClassifier:
-        """The model as it is stored: whatever it keeps of ids under their codes; self where it keeps none."""
+        """The model as it is stored, with codes for ids; self where it keeps no ids."""
         return self
 
     def recognising(self, codes: Pseudonyms) -> WindowClassifier:
-        """A stored model that knows people of an export again, by their codes; self where it keeps none."""
+        """A stored model that recognises people of an export by their codes; self where it keeps none."""
         return self
 
     def stores_of_patients(self) -> list[str]:
-        """What the stored model holds of single patients: one sentence of Markdown each; often none."""
+        """What the stored model holds of single patients: one sentence of Markdown each; often empty."""
         return []
 
     def notes(self) -> list[str]:

@@ -1,8 +1,7 @@
 """
 The models by name: the one place where a model is entered.
 
-An entry says where the class is and what help, tables and reports call the model. Classes are imported
-when they are asked for, so `sepsis --help`, evaluation and reports read this table without waiting for torch.
+Classes are imported when asked for, so `sepsis --help`, evaluation and reports read this table without torch.
 """
 
 from __future__ import annotations
@@ -24,18 +23,9 @@ class Entry:
     """
     What is known of a model without importing it.
 
-    Attributes
-    ----------
-    place : str
-        "MODULE:CLASS", the module below `sepsis.models`; "" for a model of somebody else.
-    title : str
-        Name on the page.
-    kind : "model", "bedside score" or "negative control"
-        A negative control knows no physiology: a model that does not beat it has learned nothing.
-    circular : str
-        How the label is made of what the model reads; "" if it is not.
-    in_text : str
-        Name inside a sentence; the title where left out.
+    `place` is "MODULE:CLASS", the module below `sepsis.models`; "" for an outside model. A "negative control"
+    knows no physiology: a model that does not beat it has learned nothing. `circular` says how the label is
+    made of what the model reads; "" if it is not. `in_text` is the title inside a sentence, if different.
     """
 
     place: str
@@ -74,10 +64,8 @@ CLASSES = {
 
 def entry_of(name: str) -> Entry:
     """
-    The entry of a model; of a model that is not known, one that repeats its name.
+    The entry of a model; one that repeats the name if the model is unknown.
 
-    Examples
-    --------
     >>> entry_of("clock").kind, entry_of("ours").title
     ('negative control', 'ours')
     """
@@ -88,8 +76,6 @@ def names_of(kind: str) -> tuple[str, ...]:
     """
     Names of the models of a kind, in the order of the table.
 
-    Examples
-    --------
     >>> names_of("bedside score")
     ('sirs', 'qsofa', 'news2', 'sofa')
     """
@@ -104,27 +90,13 @@ def names_by_kind() -> str:
 
 
 def require_known(name: str, where: str) -> None:
-    """
-    Raise unless there is a model of that name.
-
-    Raises
-    ------
-    SettingsError
-        With the nearest known name.
-    """
+    """Raise SettingsError, with the nearest known name, unless there is a model of that name."""
     if name not in MODELS:
         raise SettingsError(where, f"no model {name!r}", todo=nearest(name, MODELS))
 
 
 def model_class(name: str) -> type[WindowClassifier]:
-    """
-    The class of a model, imported now.
-
-    Raises
-    ------
-    SettingsError
-        For an unknown name, with the nearest known one.
-    """
+    """The class of a model, imported now; SettingsError, with the nearest known name, if it is unknown."""
     require_known(name, "--model")
     module, cls = MODELS[name].place.split(":")
     return getattr(importlib.import_module(f"sepsis.models.{module}"), cls)
@@ -134,10 +106,7 @@ def make_model(name: str, settings: dict[str, Any]) -> WindowClassifier:
     """
     An unfitted model with settings from a pipeline file.
 
-    Raises
-    ------
-    SettingsError
-        For an unknown model or setting, or one that could not be stored.
+    SettingsError for an unknown model or setting, or one that could not be stored.
     """
     from sepsis.core.settings import checked_arguments  # pydantic: `--help` does not wait for it
 

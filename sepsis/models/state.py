@@ -23,19 +23,9 @@ _NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 class Stored:
     """
-    The arrays and facts of one model.
+    The arrays and facts of one model; `model` is its name, for messages.
 
-    Parameters
-    ----------
-    model : str
-        Its name, for messages.
-    arrays : mapping of str to ndarray
-    facts : mapping
-
-    Raises
-    ------
-    ExportError
-        By every method: naming the array or fact, what it is, and what it should be.
+    Every method raises ExportError, naming the array or fact, what it is, and what it should be.
     """
 
     def __init__(self, model: str, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]):
@@ -60,12 +50,7 @@ class Stored:
         most: float = LARGEST,
     ) -> np.ndarray:
         """
-        An array of exactly this shape and type, every number finite and from `least` to `most`.
-
-        Parameters
-        ----------
-        shape : tuple of int
-            -1 stands for any length.
+        An array of this shape (-1: any length) and type, every number finite and from `least` to `most`.
         """
         if name not in self.arrays:
             raise self.wrong(name, "missing", f"an array of shape {_said(shape)}")
@@ -89,7 +74,7 @@ class Stored:
         return name in self.arrays
 
     def fact(self, name: str, *kinds: type, default: Any = None) -> Any:
-        """A fact of one of some types; `default` where it is left out, if there is one."""
+        """A fact of one of some types; `default` where it is missing, if there is one."""
         if name not in self.facts:
             if default is None:
                 raise self.wrong(name, "missing", " or ".join(kind.__name__ for kind in kinds))

@@ -1,8 +1,8 @@
 """
 The binary files of a model folder: declared sizes are checked before anything is unpacked.
 
-Parquet: a few kilobytes can unpack to any number of rows, so rows, columns and unpacked
-bytes have bounds, and only the columns of the contract are read, as the types of the contract.
+A few kilobytes of Parquet can unpack to any number of rows: rows, columns and unpacked bytes have bounds,
+and only the columns of the contract are read, as the types of the contract.
 """
 
 from __future__ import annotations
@@ -31,10 +31,7 @@ def read_arrays(content: bytes, where: str) -> dict[str, np.ndarray]:
     """
     The arrays of a safetensors file; the library holds its header to the file.
 
-    Raises
-    ------
-    ExportError
-        If the header is too large, not whole, or names a type, shape or place that the file does not have.
+    ExportError if the header is too large, incomplete, or names a type, shape or place that the file lacks.
     """
     size = int.from_bytes(content[:8], "little")
     if size > MAX_HEADER:
@@ -49,10 +46,7 @@ def read_cohort(content: bytes, where: str) -> pd.DataFrame:
     """
     A Parquet file of the contract `cohort`.
 
-    Raises
-    ------
-    ExportError
-        If it is no Parquet file, declares more than fits, is of a newer schema, or breaks the contract.
+    ExportError if it is not Parquet, declares too much, has a newer schema, or breaks the contract.
     """
     spec = contract("cohort")
     try:
@@ -81,7 +75,7 @@ def read_cohort(content: bytes, where: str) -> pd.DataFrame:
 
 
 def require_cohort(content: bytes, where: str) -> int:
-    """Rows that a Parquet file declares, if it declares no more than fits; raises ExportError."""
+    """Rows that a Parquet file declares; ExportError if it declares too much."""
     try:
         with pq.ParquetFile(pa.BufferReader(content)) as file:
             _require_modest(file.metadata, where)

@@ -1,6 +1,4 @@
-"""
-The model card: one page of Markdown that goes with a model wherever it goes.
-"""
+"""The model card: one page of Markdown in the model folder."""
 
 from __future__ import annotations
 
@@ -40,14 +38,7 @@ def model_card(
     """
     What the model is, on whom it was fitted, what it must not be used for.
 
-    Parameters
-    ----------
-    model : str
-        Its name.
-    settings : mapping
-        Of the model.
-    facts : mapping
-        definition, export_kind, licence, fitted_on, notes, stores_of_patients: as in the manifest.
+    `facts`, as in the manifest: definition, export_kind, licence, fitted_on, notes, stores_of_patients.
     """
     names = [one.concept for one in statistics.concepts]
     lines = [

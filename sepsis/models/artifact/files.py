@@ -1,9 +1,9 @@
 """
 The files of a model folder, read once and checked against their manifest before they are used.
 
-A folder may come from a stranger, and its manifest with it: matching hashes show that nothing was damaged
-on the way, not that the files are harmless. So names, kinds and sizes are checked first, as the operating
-system reports them, and no link leads out of the folder.
+A folder may come from a stranger, and its manifest with it: matching hashes show that nothing was damaged,
+not that the files are harmless. So names, kinds and sizes are checked first, as the operating system reports
+them, and no link leads out of the folder.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def read_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     """
     (manifest, content of every other file by name) of a model folder.
 
-    The manifest has `format_version`, 1 where it says none, and then the fields that format 2 added.
+    The manifest has `format_version`, 1 where missing, and the fields that format 2 added.
 
     Raises
     ------
@@ -129,12 +129,8 @@ def require_version(version: Any, where: str) -> None:
 
 def require_fields(facts: Mapping[str, Any], fields: Mapping[str, type], where: str) -> None:
     """
-    Raise unless a JSON object has these fields with these types.
-
-    Raises
-    ------
-    ExportError
-        Naming the fields, never what they hold.
+    Require these fields with these types of a JSON object; ExportError names the fields, never what they
+    hold.
     """
     missing = [name for name in fields if name not in facts]
     if missing:
@@ -147,14 +143,7 @@ def require_fields(facts: Mapping[str, Any], fields: Mapping[str, type], where: 
 
 
 def checked(kind: type[T], facts: Mapping[str, Any], where: str) -> T:
-    """
-    A JSON object as a pydantic model.
-
-    Raises
-    ------
-    ExportError
-        Naming the field and what is wrong with it, never what it holds.
-    """
+    """A JSON object as a pydantic model; ExportError names the field and its fault, never what it holds."""
     try:
         return TypeAdapter(kind).validate_python(facts)
     except ValidationError as error:
@@ -169,12 +158,9 @@ def checked(kind: type[T], facts: Mapping[str, Any], where: str) -> T:
 
 def read_plain(path: Path, name: str) -> bytes:
     """
-    The bytes of a regular file of a folder; links are not followed, pipes and devices not waited for.
+    The bytes of a regular file of a folder, without following links or waiting for pipes and devices.
 
-    Raises
-    ------
-    ExportError
-        If it is missing, no plain file, or larger than `LIMITS` allows: then it is not read.
+    ExportError if it is missing, not a plain file, or larger than `LIMITS` allows: then it is not read.
     """
     flags = (
         os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -199,9 +185,7 @@ def parsed(content: bytes, where: str) -> dict[str, Any]:
     """
     A JSON object, strictly: UTF-8, no name twice, no NaN or infinity, numbers of 64 bits, `MAX_DEPTH`.
 
-    Raises
-    ------
-    ExportError
+    Raises ExportError otherwise.
     """
     damaged = ExportError(where, "a file of the model is damaged: not a JSON object", "a whole model folder",
                           "Copy it again.")  # fmt: skip

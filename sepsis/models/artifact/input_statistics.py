@@ -1,9 +1,8 @@
 """
-What the inputs of a model looked like in training, and how far those of an export are from it.
+Statistics of a model's inputs in training, and how far those of an export have shifted.
 
-The folder stores shares in bins whose edges are rounded deciles, and no value of a patient. Scoring
-counts into the same bins, stay by stay or part by part; only counts are kept, so memory is flat and the
-order of the parts does not matter.
+The folder stores shares in bins with rounded deciles as edges, and no value of a patient. Scoring counts into
+the same bins, part by part: memory is constant and the order of the parts does not matter.
 """
 
 from __future__ import annotations
@@ -42,8 +41,6 @@ class ConceptStatistics:
 
     Attributes
     ----------
-    concept, unit : str
-    n_values : int
     share_missing : float
         Training stays without any value.
     mean, sd : float or None
@@ -76,7 +73,7 @@ class InputStatistics:
     n_stays: int
 
     def as_json(self) -> dict[str, Any]:
-        """Everything as JSON can hold it."""
+        """All statistics in JSON types."""
         rows = [{**vars(one), "edges": list(one.edges), "shares": list(one.shares)} for one in self.concepts]
         return {"concepts": rows, "n_stays": self.n_stays, "significant_digits": DIGITS}
 
@@ -87,17 +84,8 @@ def learn_statistics(
     """
     Statistics of training windows, one for each stay.
 
-    Parameters
-    ----------
-    concepts : sequence of str
-        C names in the model's order.
-    units : mapping of concept to unit
-    concept : ndarray of int, shape (N,)
-        Position in `concepts` of every value.
-    value : ndarray, shape (N,)
-    n_missing : ndarray of int, shape (C,)
-        Stays without any value of each.
-    n_stays : int
+    `concept` and `value`, shape (N,): every value and its position in `concepts`. `n_missing`, shape (C,):
+    stays without any value of each.
     """
     concept, value = np.asarray(concept), np.asarray(value, float)
     made = []
@@ -124,10 +112,10 @@ def bins_of(value: np.ndarray, edges: Sequence[float]) -> np.ndarray:
 
 def population_stability(share: np.ndarray, expected: np.ndarray) -> float:
     """
-    Population stability index of shares in the same bins.
+    Population stability index of shares in the same bins: the sum of (p - q) ln(p / q).
 
-    sum over the bins of (p - q) ln(p / q), a share below `FLOOR` taken to be `FLOOR`. By custom, below
-    0.1 is stable, 0.1 to 0.25 shifted, above strongly shifted.
+    A share below `FLOOR` is taken to be `FLOOR`. By custom, below 0.1 is stable, 0.1 to 0.25 shifted, above
+    strongly shifted.
 
     References
     ----------
@@ -145,14 +133,7 @@ def population_stability(share: np.ndarray, expected: np.ndarray) -> float:
 
 
 class ShiftCounter:
-    """
-    Counts what an export charts of a model's variables, part by part.
-
-    Parameters
-    ----------
-    statistics : InputStatistics
-        Of the model.
-    """
+    """Counts what an export charts of a model's variables, part by part."""
 
     def __init__(self, statistics: InputStatistics):
         self.statistics = statistics
@@ -198,8 +179,8 @@ class ShiftCounter:
             `share_missing`: stays without any value. `psi`: see `population_stability`; null with fewer than
             `MIN_VALUES` values here or in training. `outside_share`: values outside the quantiles 0.5 %
             and 99.5 % of training, 0.01 if nothing changed. `status` (by `psi`, and "strongly shifted" where
-            `outside_share` is above 0.25): "stable", "shifted",
-            "strongly shifted", "few values", "absent" or "none stored".
+            `outside_share` is above 0.25): "stable", "shifted", "strongly shifted", "few values", "absent" or
+            "none stored".
         """
         rows = []
         for c, one in enumerate(self.statistics.concepts):
@@ -256,14 +237,7 @@ class _Stored(BaseModel):
 
 
 def statistics_from(facts: Mapping[str, Any], where: str) -> InputStatistics:
-    """
-    What `as_json` gave.
-
-    Raises
-    ------
-    ExportError
-        If it is something else.
-    """
+    """Statistics from what `as_json` returned; ExportError if it is something else."""
     stored = checked(_Stored, facts, where)
     if len({one.concept for one in stored.concepts}) != len(stored.concepts):
         raise ExportError(where, "duplicate variable", "each variable once", "Copy the folder again.")

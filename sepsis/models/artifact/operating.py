@@ -1,8 +1,8 @@
 """
 Stored calibrator and thresholds of a model: `operating.json`.
 
-Both are fitted on the validation split, by `sepsis.calibration`. Scoring writes uncalibrated risks unless the
-calibrator is asked for. Thresholds of hourly alarms are chosen in `sepsis.evaluation.alarm_thresholds`.
+Both are fitted on the validation split by `sepsis.calibration`. Scoring applies the calibrator on request
+only. `sepsis.evaluation.alarm_thresholds` chooses thresholds of hourly alarms.
 """
 
 from __future__ import annotations
@@ -30,18 +30,10 @@ log = logging.getLogger("sepsis.models")
 @dataclass(frozen=True, eq=False)
 class Operating:
     """
-    Calibrator and thresholds of one model.
+    Calibrator and thresholds of one model, from `n` validation predictions, `n_cases` of them of cases.
 
-    Attributes
-    ----------
-    calibrator : Recalibration or None
-    thresholds : tuple of Threshold
-    why_none : str
-        Why there is no calibrator; empty where there is one.
-    horizons_h : tuple of float
-        Hours before the reference whose risks were pooled.
-    n, n_cases : int
-        Validation predictions, and those of cases.
+    Risks at `horizons_h`, hours before the reference, were pooled. `why_none` says why there is no
+    calibrator.
     """
 
     calibrator: Recalibration | None = None
@@ -60,7 +52,7 @@ class Operating:
         return self.calibrator.apply(risk)
 
     def as_json(self) -> dict[str, Any]:
-        """Everything as JSON can hold it, each number to the bit."""
+        """All fields in JSON types, each number to the bit."""
         made = self.calibrator
         return {
             "calibrator": None if made is None else {"method": made.method, "x": made.x.tolist()},
@@ -77,13 +69,7 @@ def learn_operating(is_case, risk, horizons_h) -> Operating:
     """
     Calibrator and thresholds from the risks of the validation split.
 
-    Parameters
-    ----------
-    is_case : array of bool, shape (N,)
-    risk : array of float, shape (N,)
-        NaN where the model gives none: left out.
-    horizons_h : sequence of float
-        Hours before the reference at which they were given, for the record.
+    A risk of NaN is left out. `horizons_h`, hours before the reference, are only recorded.
     """
     is_case, risk = np.asarray(is_case, dtype=bool), np.asarray(risk, dtype=float)
     there = ~np.isnan(risk)
@@ -132,14 +118,7 @@ class _Stored(BaseModel):
 
 
 def operating_from(facts: Mapping[str, Any], where: str) -> Operating:
-    """
-    What `as_json` gave.
-
-    Raises
-    ------
-    ExportError
-        If it is something else.
-    """
+    """Calibrator and thresholds from what `as_json` returned; ExportError if it is something else."""
     stored = checked(_Stored, facts, where)
     made = stored.calibrator
     return Operating(

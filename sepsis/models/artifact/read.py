@@ -1,6 +1,4 @@
-"""
-The reader of a model folder: files that were verified, and the model made of them.
-"""
+"""The reader of a model folder: verified files, and the model made of them."""
 
 from __future__ import annotations
 
@@ -37,20 +35,8 @@ class Contents:
     """
     A model folder, verified, before the model is made of it.
 
-    Attributes
-    ----------
-    path : Path
-    manifest : dict
-        With the fields that format 2 added, whatever the format.
-    note : dict
-        `model.json`: model, settings, facts.
-    weights, cohort : bytes
-        `weights.safetensors` and `cohort.parquet`.
-    card : str
-        Markdown; "" where there is none.
-    operating : Operating
-    statistics : InputStatistics or None
-        None of a folder of format 1.
+    `manifest` has the fields that format 2 added, whatever the format; `note` is `model.json`: model,
+    settings, facts. `card` (Markdown) is "" where there is none, `statistics` None in format 1.
     """
 
     path: Path
@@ -72,20 +58,8 @@ class Trained:
     """
     A model folder in memory: the model, the cohort it was fitted on, and how.
 
-    Attributes
-    ----------
-    model : WindowClassifier
-    coded_cohort : DataFrame
-        Contract `cohort`, with codes for ids; see `cohort_of`.
-    manifest : dict
-    card : str
-        Markdown.
-    operating : Operating
-        Calibrator and thresholds.
-    statistics : InputStatistics or None
-        Of the inputs in training; None of a folder of format 1.
-    path : Path or None
-        Of the folder it was read from.
+    `coded_cohort` (contract `cohort`) has codes for ids; see `cohort_of`. `card` is Markdown; `statistics`,
+    of the inputs in training, is None in format 1; `path` is the folder it was read from, if any.
     """
 
     model: WindowClassifier
@@ -124,13 +98,8 @@ class Trained:
         """
         The model, able to recognise the people among these stays if it was fitted on them.
 
-        A nearest-neighbour model leaves out the stays of the person it scores. A stored one knows people
-        by their codes alone.
-
-        Parameters
-        ----------
-        stays : DataFrame
-            As `cohort_of` takes it, of the export that is scored.
+        A nearest-neighbour model leaves out the stays of the person it scores; a stored one knows people
+        only by their codes. `stays` as in `cohort_of`, of the export that is scored.
         """
         return self.model.recognising(Pseudonyms(stays)) if self.model.keeps_training_stays else self.model
 
@@ -139,14 +108,13 @@ def read_model(path: str | Path) -> Trained:
     """
     A model folder, verified; `docs/model_folder.md` says how.
 
-    A folder of format 1 is read as one of format 2 that stores no statistics, calibrator, thresholds or
-    licence, and has its ids in clear.
+    A folder of format 1 has no statistics, calibrator, thresholds or licence, and its ids are in clear.
 
     Raises
     ------
     ExportError
-        If it is not a model folder, is of a newer format, holds anything a model folder does not, or a
-        file differs from the hash in its manifest.
+        If it is not a model folder, is of a newer format, has unknown content, or a file differs from its
+        hash in the manifest.
     """
     found = read_contents(path)
     settings, where = found.manifest["settings"], found.where(MANIFEST)
@@ -167,12 +135,9 @@ def read_model(path: str | Path) -> Trained:
 
 def read_contents(path: str | Path) -> Contents:
     """
-    The verified files of a model folder; no library of models is imported.
+    The verified files of a model folder, read without importing a library of models.
 
-    Raises
-    ------
-    ExportError
-        As `read_model`, except for what only the model's class can tell.
+    ExportError as in `read_model`, except for what only the model's class can tell.
     """
     path = Path(path)
     manifest, content = read_folder(path)
@@ -205,11 +170,7 @@ def load_model(path: str | Path) -> WindowClassifier:
     """
     A fitted model from a folder that `artifact.write.save_model` wrote: two files, without a manifest.
 
-    Raises
-    ------
-    ExportError
-        If a file is missing, damaged, of a newer format, names an unknown model, or holds what that
-        model cannot be.
+    ExportError if a file is missing, damaged, of a newer format, or does not fit the model that it names.
     """
     path = Path(path)
     note = _checked_note(parsed(read_plain(path, "model.json"), f"{path.name}/model.json"), path.name)

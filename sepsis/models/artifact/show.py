@@ -1,8 +1,8 @@
 """
 What `sepsis model show` prints: the facts of a model folder, without making the model.
 
-The folder is verified as for scoring (names, sizes, hashes, declared sizes), and no library of models is
-imported. Only making the model checks that its arrays fit it.
+The folder is verified as for scoring (names, sizes, hashes, declared sizes), without importing a library of
+models. Only making the model checks that its arrays fit it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sepsis.models.artifact.read import read_contents
 
 def model_facts(path: str | Path) -> dict[str, Any]:
     """
-    Everything a model folder says, as JSON can hold it.
+    The facts of a model folder, in JSON types.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def model_facts(path: str | Path) -> dict[str, Any]:
 
 
 def shown_text(facts: dict[str, Any]) -> str:
-    """The facts of `model_facts` as lines that a person reads."""
+    """The facts of `model_facts` as text."""
     operating = operating_from(
         {
             "calibrator": facts["calibrator"], "thresholds": facts["thresholds"],
@@ -114,8 +114,6 @@ def printable(text: str) -> str:
     """
     Text of a stranger's folder without terminal control characters.
 
-    Examples
-    --------
     >>> printable("a\\x1b[2Jb")
     'a?[2Jb'
     """

@@ -1,6 +1,4 @@
-"""
-The writer of a model folder: what training hands over, in files that cannot run code.
-"""
+"""The writer of a model folder: what training hands over, in files that cannot run code."""
 
 from __future__ import annotations
 
@@ -36,11 +34,6 @@ class Fitted:
 
     Attributes
     ----------
-    model : WindowClassifier
-    statistics : InputStatistics
-        Of its variables in training.
-    operating : Operating
-        Calibrator and thresholds.
     cohort : DataFrame
         Contract `cohort`; written with codes for ids.
     stays : DataFrame : stay_id, subject_id, intime, outtime, stay_h

@@ -1,8 +1,4 @@
-"""
-Bedside scores as comparators: SIRS, qSOFA, NEWS2, and SOFA read off a window.
-
-The rules are the published ones, for partial data: see `sepsis.models.baselines.bedside_score`.
-"""
+"""Bedside scores as comparators, by their published rules: SIRS, qSOFA, NEWS2, and SOFA read off a window."""
 
 from __future__ import annotations
 
@@ -39,11 +35,7 @@ class SIRS(ClinicalScore):
 
     One point each: temperature above 38 or below 36 degC; heart rate above 90/min; respiratory rate above
     20/min or PaCO2 below 32 mmHg; white cells above 12 or below 4 x 10^9/L or more than 10 % bands.
-
-    Parameters
-    ----------
-    vital_h, lab_h : float
-        Hours for which the last vital sign and the last laboratory value count.
+    The last vital sign counts for `vital_h` hours, the last laboratory value for `lab_h`.
 
     References
     ----------
@@ -83,12 +75,7 @@ class QSOFA(ClinicalScore):
     Quick SOFA, 0 to 3 points.
 
     One point each: respiratory rate of at least 22/min; systolic pressure of at most 100 mmHg; Glasgow coma
-    scale below 15.
-
-    Parameters
-    ----------
-    vital_h : float
-        Hours for which the last value of each counts.
+    scale below 15. The last value of each counts for `vital_h` hours.
 
     References
     ----------
@@ -119,13 +106,8 @@ class NEWS2(ClinicalScore):
     """
     National Early Warning Score 2, 0 to 20 points, SpO2 on its first scale.
 
-    Values are rounded as they are charted: temperature to tenths, all else to whole numbers.
-
-    Parameters
-    ----------
-    vital_h : float
-        Hours for which the last value of each counts. 12 h is the longest time between observations
-        that the score allows.
+    Values are rounded as they are charted: temperature to tenths, all else to whole numbers. The last value
+    of each counts for `vital_h` hours; 12 h is the longest time between observations that the score allows.
 
     References
     ----------
@@ -185,14 +167,9 @@ class WindowSOFA(ClinicalScore):
     """
     SOFA as far as a window shows it, 0 to 24 points: a circular comparator.
 
-    The worst values of the last `worst_h` hours; drugs by the highest rate in them. Ventilator settings
+    The worst values of the last `worst_h` hours count; drugs by their highest rate. Ventilator settings
     show that a patient is ventilated. A blood gas without an FiO2 in the same hours is left out; urine
     counts once the window is long enough.
-
-    Parameters
-    ----------
-    worst_h : float
-        Hours over which the worst value counts.
 
     References
     ----------
@@ -251,7 +228,7 @@ class WindowSOFA(ClinicalScore):
         return points
 
     def _lowest_gcs(self, X: Windows) -> np.ndarray:
-        """Lowest total at any charting: a part charted earlier still counts, one never charted is normal."""
+        """Lowest total at any charting; parts are carried forward, and one never charted is normal."""
         owner = owners(X)
         at = is_any(X, tuple(GCS)) & (X.time_h > X.end_h[owner] - self.worst_h)
         total = np.zeros(int(at.sum()))
@@ -273,8 +250,7 @@ def _last_gcs(X: Windows, hours: float) -> np.ndarray:
     """
     Coma scale from the last value of each part, shape (B,).
 
-    NaN where no part was charted, or a ventilated patient has no verbal response: the tube and sedation
-    hide it.
+    NaN where no part was charted, or a ventilated patient has no verbal response (tube, sedation).
     """
     parts = np.stack([last_value(X, name, hours=hours) for name in GCS], axis=1)
     total = np.where(np.isnan(parts), list(GCS.values()), parts).sum(axis=1)
@@ -283,5 +259,5 @@ def _last_gcs(X: Windows, hours: float) -> np.ndarray:
 
 
 def _to_tenths(value: np.ndarray) -> np.ndarray:
-    """As charted: 100.4 degF must not become a little more than 38 degC."""
+    """As charted: 100.4 degF must not exceed 38 degC by rounding."""
     return np.round(value, 1)

@@ -32,7 +32,6 @@ class ClinicalScore(WindowClassifier):
 
     Attributes
     ----------
-    concepts_ : tuple of str
     line_ : ndarray, shape (2,)
         Log-odds of a risk: slope per point, above 0, and intercept.
     charted_ : ndarray, shape (len(components),)
@@ -52,12 +51,9 @@ class ClinicalScore(WindowClassifier):
 
     def fit(self, X: Windows, y, validation=None):
         """
-        Learn the curve from points to risk; see `WindowClassifier.fit`. `validation` is not used.
+        Learn the curve from points to risk; `validation` is not used.
 
-        Raises
-        ------
-        SettingsError
-            If values count for 0 hours or less.
+        SettingsError if values count for 0 hours or less.
         """
         for name, hours in self.get_params(deep=False).items():
             if not hours > 0:
@@ -111,20 +107,15 @@ class ClinicalScore(WindowClassifier):
 
 def rising_logistic(points: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """
-    The most likely logistic curve through (points, class) whose slope is at least `MIN_SLOPE`.
+    Slope and intercept of the most likely logistic curve whose slope is at least `MIN_SLOPE`.
 
-    Returns
-    -------
-    slope, intercept : float
-        At the least slope the intercept makes the mean risk the share of cases.
+    At the least slope the intercept makes the mean risk the share of cases.
 
     Examples
     --------
     >>> slope, intercept = rising_logistic(np.array([0.0, 1.0, 2.0, 3.0]), np.array([1, 1, 0, 0]))
-    >>> slope
-    0.001
-    >>> round(intercept, 4)
-    -0.0015
+    >>> slope, round(intercept, 4)
+    (0.001, -0.0015)
     """
     fitted = LogisticRegression(C=WEAK, max_iter=5000).fit(points[:, None], y)
     slope, intercept = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
@@ -135,7 +126,7 @@ def rising_logistic(points: np.ndarray, y: np.ndarray) -> tuple[float, float]:
 
 
 def met(value: np.ndarray, condition: np.ndarray) -> np.ndarray:
-    """1 where a criterion is met, 0 where not, NaN where the value is."""
+    """1 where a criterion is met, 0 where not, NaN where the value is NaN."""
     return np.where(np.isnan(value), np.nan, condition.astype(float))
 
 
@@ -148,8 +139,6 @@ def above(value: np.ndarray, edges: tuple[float, ...], points: tuple[float, ...]
     """
     Points of the band a value lies in, an edge belonging to the band below it; NaN stays NaN.
 
-    Examples
-    --------
     >>> above(np.array([0.0, 0.1, 0.2, np.nan]), (0.0, 0.1), (0, 3, 4))
     array([ 0.,  3.,  4., nan])
     """
@@ -161,8 +150,6 @@ def steps(value: np.ndarray, edges: tuple[float, ...], points: tuple[float, ...]
     """
     Points of the band a value lies in: band k starts at edge k - 1, which belongs to it; NaN stays NaN.
 
-    Examples
-    --------
     >>> steps(np.array([91.0, 92.0, 96.0, np.nan]), (92, 94, 96), (3, 2, 1, 0))
     array([ 3.,  2.,  0., nan])
     """

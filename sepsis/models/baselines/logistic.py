@@ -22,9 +22,8 @@ class Logistic(WindowClassifier):
     """
     Logistic regression on each variable's last value and trend.
 
-    Features of a variable, see `window_features`: its last value, its slope over the last `trend_h`
-    hours, whether it was measured at all, and if wanted the hours since its last value. They are
-    standardised with training statistics and cut at 5 SD; a gap is then 0, the training mean.
+    Features are those of `window_features`, standardised with training statistics and cut at 5 SD; a gap is
+    then 0, the training mean.
 
     Parameters
     ----------
@@ -39,7 +38,6 @@ class Logistic(WindowClassifier):
 
     Attributes
     ----------
-    concepts_ : tuple of str
     C_ : float
     mean_, sd_, coef_ : ndarray, shape (F,)
     intercept_ : float
@@ -53,7 +51,7 @@ class Logistic(WindowClassifier):
         self.C = C
 
     def fit(self, X: Windows, y, validation=None):
-        """Learn from windows; see `WindowClassifier.fit`. SettingsError for a setting that makes no sense."""
+        """Learn from windows; SettingsError for an invalid setting."""
         if not self.trend_h > 0:
             raise SettingsError("[models.logistic]", f"trend_h = {self.trend_h}", "hours, above 0")
         if self.C is not None and not self.C > 0:
@@ -115,21 +113,11 @@ class Logistic(WindowClassifier):
 
 def window_features(X: Windows, trend_h: float = 6.0, recency: bool = False) -> np.ndarray:
     """
-    What a clinician reads off a chart: the last value, where it is going, whether it was looked at.
+    The last value, trend and presence of each variable, as read off a chart: shape (B, 3 C) or (B, 4 C).
 
-    Parameters
-    ----------
-    X : Windows, length B, C variables
-    trend_h : float
-        Hours before `end_h` over which a slope is fitted.
-    recency : bool
-        Add the hours since the last value.
-
-    Returns
-    -------
-    features : ndarray, shape (B, 3 C) or (B, 4 C)
-        Last value (NaN if never measured); least-squares slope per hour over the last `trend_h` hours
-        (NaN with fewer than two times); 1 if measured, else 0; hours since the last value (NaN if never).
+    Last value (NaN if never measured); least-squares slope per hour over the last `trend_h` hours (NaN with
+    fewer than two times); 1 if measured, else 0; with `recency` the hours since the last value (NaN if
+    never).
     """
     owner = np.repeat(np.arange(len(X)), np.diff(X.offsets))
     last = np.full(X.shape, np.nan)

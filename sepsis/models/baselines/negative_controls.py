@@ -1,9 +1,8 @@
 """
 Negative controls: the hour, how much was charted, how long ago, and who was admitted.
 
-Each is a logistic regression on splines of one or two numbers. Where one of them separates cases from
-controls, part of every other model's performance may be the same: a model that does not beat it has
-learned when and how often staff chart, or whom they admit, and nothing about the course of the disease.
+A model that does not beat them has learned when and how often staff chart, or whom they admit, and nothing
+about the course of the disease.
 """
 
 from __future__ import annotations
@@ -43,9 +42,8 @@ class FewNumbers(WindowClassifier):
     """
     Base of the negative controls: logistic regression on a cubic spline of each of a few numbers.
 
-    Knots lie at rounded quantiles of the training numbers, 5 % to 95 %; outside them the risk is
-    constant. Where a number is not known, its mean contribution stands in, and if that happened in
-    training, the gap has a coefficient of its own.
+    Knots are at rounded quantiles of the training numbers, 5 % to 95 %; outside them the risk is
+    constant. A gap gets the mean contribution, and a coefficient of its own if there were gaps in training.
 
     Parameters
     ----------
@@ -56,16 +54,12 @@ class FewNumbers(WindowClassifier):
 
     Attributes
     ----------
-    concepts_ : tuple of str
-        Variables of the windows it was fitted on.
     knots_ : list of ndarray
         Of each number; fewer than two mean that it never varied in training, and is not used.
     fill_ : list of ndarray
-        Of each number, what its spline adds on average: stands in for a gap.
+        Mean contribution of each number's spline, used for a gap.
     gap_counts_ : ndarray of bool
         Whether a gap of each number has a coefficient.
-    coef_ : ndarray
-    intercept_ : float
     """
 
     numbers: ClassVar[tuple[str, ...]] = ()
@@ -76,10 +70,10 @@ class FewNumbers(WindowClassifier):
 
     @abstractmethod
     def numbers_of(self, X: Windows) -> np.ndarray:
-        """The numbers of each window, shape (B, len(numbers)); NaN where one is not known."""
+        """The numbers of each window, shape (B, len(numbers)); NaN where unknown."""
 
     def fit(self, X: Windows, y, validation=None):
-        """Learn from the numbers; see `WindowClassifier.fit`. `validation` is not used."""
+        """Learn from the numbers; `validation` is not used."""
         if self.n_knots < 2 or not self.C > 0:
             found = f"n_knots = {self.n_knots}, C = {self.C}"
             raise SettingsError(f"[models.{self.name}]", found, "n_knots from 2, C above 0")
@@ -150,7 +144,7 @@ class FewNumbers(WindowClassifier):
         return self
 
     def _features(self, columns: np.ndarray) -> np.ndarray:
-        """Splines of the numbers, then their gaps where these count, shape (B, len(coef_))."""
+        """Splines of the numbers, then the gaps that have a coefficient, shape (B, len(coef_))."""
         blocks = []
         for column, knots, fill, gap_counts in zip(
             columns, self.knots_, self.fill_, self.gap_counts_, strict=True
@@ -179,8 +173,8 @@ class Clock(FewNumbers):
     """
     The risk at an hour of the stay, the same for every patient.
 
-    Reads the hours since ICU admission (`end_h`) and no value. Where it separates cases from controls, the
-    cohort leaks the length of stay.
+    Reads only the hours since ICU admission (`end_h`). Where it separates cases from controls, the cohort
+    leaks the length of stay.
     """
 
     name = "clock"
@@ -192,9 +186,9 @@ class Clock(FewNumbers):
 
 class ObservationCount(FewNumbers):
     """
-    The risk at a number of charted values.
+    The risk at a number of charted values, on a logarithmic scale.
 
-    Values of one variable at one time count once; the logarithm is used, as counts spread widely.
+    Values of one variable at one time count once.
     """
 
     name = "observation_count"
@@ -223,9 +217,8 @@ class Demographics(FewNumbers):
     """
     The risk of an age and sex, the same at every hour of the stay.
 
-    Reads the variables `age` (years) and `female` (1 or 0), which the windows hold as values known from
-    admission on (`sepsis.events.model_inputs`). An export without them leaves a constant risk, and the
-    model card says so.
+    Reads `age` (years) and `female` (1 or 0), known from admission on (`sepsis.events.model_inputs`). An
+    export without them leaves a constant risk, and the model card says so.
     """
 
     name = "demographics"

@@ -1,7 +1,7 @@
 """
 What a chart says at the time of a prediction: the last, lowest or highest value of some hours.
 
-Every function takes packed windows and returns one number a window, NaN where nothing was charted.
+Every function takes packed windows and returns one number per window, NaN where nothing was charted.
 A value counts if it was charted in (`end_h` - `hours`, `end_h`].
 """
 
@@ -15,7 +15,7 @@ from sepsis.cohort.windows import Windows
 
 
 def owners(X: Windows) -> np.ndarray:
-    """The window that each observation belongs to, shape (N,)."""
+    """The window of each observation, shape (N,)."""
     return np.repeat(np.arange(len(X)), np.diff(X.offsets))
 
 
@@ -25,11 +25,7 @@ def is_any(X: Windows, names: Sequence[str]) -> np.ndarray:
 
 
 def last_value(X: Windows, *names: str, hours: float = np.inf) -> np.ndarray:
-    """
-    The latest value of the named variables, shape (B,).
-
-    Of two variables charted at one time, the later in `X.concepts`.
-    """
+    """The latest value of the named variables, shape (B,); at equal times the later in `X.concepts`."""
     owner, at = _recent(X, names, hours)
     last = np.full(len(X), np.nan)
     last[owner] = X.value[at]  # times ascend in a window: the latest is written last
@@ -72,9 +68,9 @@ def lowest_of(X: Windows, owner: np.ndarray, value: np.ndarray) -> np.ndarray:
 
 def filled_value(X: Windows, *names: str, hours: float) -> np.ndarray:
     """
-    The named variables' value at the time of every observation, filled forward (LOCF), shape (N,).
+    The named variables' latest value at each observation, less than `hours` old (LOCF), shape (N,).
 
-    The latest one of the same window charted then or less than `hours` before; NaN if there is none.
+    Within the window; NaN if there is none.
     """
     owner, number = owners(X), np.arange(len(X.value))
     latest = np.maximum.accumulate(np.where(is_any(X, names), number, -1))
