@@ -71,10 +71,8 @@ def whole_place(path: Path) -> Iterator[Path]:
 
 def check_folder(path: str | Path, owner: str) -> Path:
     """
-    The absolute path of an output folder, checked before hours of work.
-
-    Raises UsageError if it holds anything but earlier output of this kind, is the current folder, or its
-    parent cannot be written.
+    The absolute path of an output folder; UsageError if it holds anything but earlier output of this kind, is
+    the current folder, or its parent cannot be written. Asked before hours of work.
     """
     path = Path(path).resolve()
     if path == Path.cwd():
@@ -89,10 +87,8 @@ def check_folder(path: str | Path, owner: str) -> Path:
 
 def check_file(path: str | Path, inputs: Iterable[Path | None] = ()) -> Path:
     """
-    The absolute path of an output file, checked before hours of work.
-
-    Raises UsageError if it is a folder, a pipe or a device, one of the `inputs` that the command reads or in
-    one, or if its parent cannot be written.
+    The absolute path of an output file; UsageError if it is not a plain file or not writable, or is one of
+    the `inputs` that the command reads or in one. Asked before hours of work.
     """
     path = Path(path).resolve()
     if path.is_dir():
@@ -122,9 +118,8 @@ def _identity(path: Path) -> tuple[int, int]:
 
 def recover(path: Path) -> None:
     """
-    Remove what a killed run left beside its output, and put back a folder it was replacing.
-
-    Only while the output's lock is held (`sepsis.core.work.locked`).
+    Remove what a killed run left beside its output, and put back a folder it was replacing; only while the
+    output's lock is held (`sepsis.core.work.locked`).
     """
     attic = _attic(path)
     if attic.exists() and not path.exists():
@@ -141,7 +136,6 @@ def _prefix(path: Path) -> str:
 
 
 def _attic(path: Path) -> Path:
-    """Where a folder waits while its successor takes its name."""
     return path.with_name(f".{path.name}.old")
 
 

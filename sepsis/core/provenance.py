@@ -68,10 +68,8 @@ def manifest(kind: str, *, settings: dict[str, Any], inputs: dict[str, str], **f
 @cache
 def versions() -> dict[str, str]:
     """
-    Versions of this package, Python and the libraries that decide numbers.
-
-    `source` is the hash of the package's own files, whatever git says; `commit` is the revision of a
-    checkout.
+    Versions of this package, Python and the libraries that decide numbers; `source` is the hash of the
+    package's own files, whatever git says; `commit` is the revision of a checkout.
     """
     found = {"python": platform.python_version(), "source": code_hash()[:12], "commit": _code_revision()}
     for name in (
@@ -93,7 +91,6 @@ def versions() -> dict[str, str]:
 
 
 def _code_revision() -> str:
-    """The git commit of a checkout, else "released"."""
     here = Path(__file__).resolve().parents[1]
     if not (here.parent / ".git").exists():
         return "released"

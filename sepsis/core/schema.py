@@ -68,9 +68,8 @@ def contract(table: str) -> dict[str, Any]:
 
 def check_table(frame: pd.DataFrame, table: str, where: str = "") -> pd.DataFrame:
     """
-    A table in the types of its contract: columns present, types, gaps, ranges, unique key.
-
-    Raises ExportError naming the column and how many rows break which rule; never a value.
+    A table in the types of its contract: columns present, types, gaps, ranges, unique key. ExportError names
+    the column and how many rows break which rule; never a value.
     """
     import pandera.pandas as pandera  # takes a second to import: only where a table is checked
 
@@ -140,9 +139,8 @@ def write_table(
     frame: pd.DataFrame, path: str | Path, table: str, facts: dict[str, Any] | None = None
 ) -> None:
     """
-    Check a table and write it as Parquet, whole or not at all.
-
-    `facts` (definition, settings, seed, hashes) go into the file's metadata, for `read_facts`.
+    Check a table and write it as Parquet, whole or not at all, with `facts` (definition, settings, seed,
+    hashes) in its metadata for `read_facts`.
     """
     arrow = checked_arrow(frame, table, Path(path).name, facts)
     with whole_file(path) as temporary:
@@ -167,9 +165,8 @@ def with_facts(arrow: pa.Table, table: str, facts: dict[str, Any] | None) -> pa.
 
 def read_table(path: str | Path, table: str) -> pd.DataFrame:
     """
-    A Parquet table, checked against its contract.
-
-    Raises ExportError if the file is missing, unreadable, of a newer schema, or breaks the contract.
+    A Parquet table, checked against its contract; ExportError if the file is missing, unreadable, of a newer
+    schema, or breaks the contract.
     """
     path = Path(path)
     if not path.is_file():

@@ -1,8 +1,4 @@
-"""
-Settings: frozen dataclasses checked by pydantic, the TOML files they are read from, and `--set`.
-
-Each room keeps its own class of settings in its `settings.py`.
-"""
+"""Settings: frozen dataclasses checked by pydantic, the TOML files they are read from, and `--set`."""
 
 from __future__ import annotations
 
@@ -67,7 +63,6 @@ def settings(section: str) -> Callable[[type[T]], type[T]]:
 
 
 def _fill(empty: Any, where: str, *args: Any, **values: Any) -> None:
-    """Check values and set them on a new object."""
     try:
         empty._checked(*map(_tuples, args), **{name: _tuples(value) for name, value in values.items()})
     except ValidationError as error:
@@ -165,7 +160,6 @@ def apply_change(values: dict[str, Any], change: str) -> None:
 
 
 def _tuples(value: Any) -> Any:
-    """Lists as tuples, at every depth: TOML has lists, settings cannot change."""
     if isinstance(value, list | tuple):
         return tuple(map(_tuples, value))
     if isinstance(value, Mapping):

@@ -71,10 +71,9 @@ def locked(path: str | Path) -> Iterator[Path]:
 @dataclass(frozen=True)
 class Work:
     """
-    Steps of a long run, each a folder that exists once the step is finished.
-
-    `folder` is beside the output, so on the same disk; named after what decides the steps, so that a worker
-    that outlives its run leaves nothing to a run of other settings.
+    Steps of a long run, each a folder that exists once the step is finished. `folder` is beside the output,
+    so on the same disk; named after what decides the steps, so that a worker that outlives its run leaves
+    nothing to a run of other settings.
     """
 
     folder: Path
@@ -106,9 +105,9 @@ def resumable(path: str | Path, key: Any) -> Iterator[Work]:
     """
     The work folder of an output, with the steps of an earlier run of the same `key`; locks the output.
 
-    `key` is JSON of everything that decides the output: settings, hashes of the inputs, versions. The folder
-    is removed when the block ends, unless the run was stopped (a kill, Ctrl-C, a full disk): then the same
-    command continues. Steps of another key are removed. Raises UsageError as `locked`.
+    `key` is JSON of all that decides the output: settings, hashes of the inputs, versions. Steps of another
+    key are removed, and the folder when the block ends, unless the run was stopped (a kill, Ctrl-C, a full
+    disk): then the same command continues. Raises UsageError as `locked`.
     """
     with locked(path) as path:
         place = path.with_name(f".{path.name}.work")

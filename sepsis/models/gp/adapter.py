@@ -125,8 +125,8 @@ class MGPAdapter(gpytorch.Module):
         """
         The process on the hourly grid, shape (sum of T, S, n_channels); S is 1 for "mean_var", without noise.
 
-        Differentiable in every parameter. A window without observations has the prior; variances include the
-        jitter. Raises torch.linalg.LinAlgError if a covariance is not positive definite, or not finite.
+        A window without observations has the prior; variances include the jitter. Raises
+        torch.linalg.LinAlgError if a covariance is not positive definite, or not finite.
         """
         if self.moments == "sample":
             assert noise is not None, "samples are made of noise"

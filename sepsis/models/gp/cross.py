@@ -1,8 +1,6 @@
 """
-Products with the matrix of correlations between all pairs of times, as recursions over time.
-
-Correlations decay by a factor from one time to the next, so a product is linear in the number of times.
-Charges and gradients of the observations are (N, S), of the grid (T, S, C); both times ascend.
+Products with the matrix of correlations between all pairs of times, as recursions over time, at a cost linear
+in their number. Arrays of the observations are (N, S), of the grid (T, S, C); both times ascend.
 """
 
 from __future__ import annotations
@@ -42,9 +40,8 @@ def spread(time, m, hours, length_h, alpha, z):
 @kernel
 def gather(time, m, hours, length_h, alpha, z_bar, out):
     """
-    Fills `out` (N, S) with the gradient of alpha, from the gradient z_bar (T, S, C) of `spread`'s z.
-
-    Returns the derivative of the length scale.
+    Fills `out` (N, S) with the gradient of alpha, from the gradient z_bar (T, S, C) of `spread`'s z; returns
+    the derivative of the length scale.
     """
     width, size = z_bar.shape[1], z_bar.shape[2]
     count, last = len(time), len(hours) - 1
@@ -81,8 +78,7 @@ def gather(time, m, hours, length_h, alpha, z_bar, out):
 def among(time, m, length_h, kf, alpha, w, kf_bar):
     """
     Through Ky, whose gradient is - w alpha^T: adds to kf_bar, returns the derivative of the length scale.
-
-    Pairs with the earlier observations count in both orders, because Kf is symmetric.
+    Pairs with earlier observations count in both orders, because Kf is symmetric.
     """
     width, size = alpha.shape[1], len(kf)
     rows = 2 * width + 2 * width % 4  # a multiple of four; the added rows are 0

@@ -1,9 +1,8 @@
 """
 The process given the observations so far: a chunked Kalman filter, one window at a time.
 
-`kalman` has the algebra and its state x, D. Samples are prior path + x, where x has filtered
-y - f(obs) - sigma eps (Matheron's rule); moments are x, which has filtered y, and diag(Kf + D).
-Nothing at an hour depends on later observations.
+With the state x, D of `kalman`, samples are prior path + x, where x has filtered y - f(obs) - sigma eps
+(Matheron's rule); moments are x, which has filtered y, and diag(Kf + D).
 """
 
 from __future__ import annotations
@@ -26,9 +25,8 @@ def filter_samples(
     plan: Plan, noise: Noise, length_h, kf, lower, noise_variance, jitter: float, chunk: int = CHUNK
 ) -> torch.Tensor:
     """
-    Samples of the posterior at each grid hour, given the observations up to it, shape (sum of T, S, C).
-
-    The hours of a sample share one prior path. Parameters and errors are those of `smooth_samples`.
+    Samples of the posterior at each grid hour, given the observations up to it, shape (sum of T, S, C); the
+    hours of a sample share one prior path. Parameters and errors are those of `smooth_samples`.
     """
     return Samples.apply(length_h, kf, lower, noise_variance, plan, noise, float(jitter), int(chunk))
 
@@ -37,9 +35,8 @@ def filter_moments(
     plan: Plan, length_h, kf, noise_variance, jitter: float, chunk: int = CHUNK
 ) -> torch.Tensor:
     """
-    The C means, then the C variances with jitter, at each grid hour given the observations up to it.
-
-    Shape (sum of T, 1, 2 C).
+    The C means, then the C variances with jitter, at each grid hour given the observations up to it; shape
+    (sum of T, 1, 2 C).
     """
     mean, variance, _ = Filter.apply(length_h, kf, noise_variance, plan, int(chunk))
     return torch.cat([mean, variance + jitter], dim=1)[:, None].to(kf.dtype)
@@ -47,9 +44,8 @@ def filter_moments(
 
 def log_marginal_likelihood(plan: Plan, length_h, kf, noise_variance, chunk: int = CHUNK) -> torch.Tensor:
     """
-    Exact log density of each window's values, shape (B,), in float64; 0 for a window without any.
-
-    An average of k values has the density of a value with noise / k.
+    Exact log density of each window's values, shape (B,), in float64; 0 for a window without any. An average
+    of k values has the density of a value with noise / k.
     """
     return Filter.apply(length_h, kf, noise_variance, plan, int(chunk))[2]
 

@@ -92,10 +92,9 @@ def _absorb(n, whole, a, m, V, W, rows, x, D):
 @kernel
 def run_filter(t, at, m, gat, variance, length_h, kf, chunk, r, x_at, D_at, x_before, D_before):
     """
-    Filter r (N, S) through a window; returns whether every factor exists, and the log density of r if S is 1.
-
-    Fills the state at each grid hour (x_at, D_at) and before each step (x_before, D_before); the last three
-    may have length 0.
+    Filter r (N, S); returns whether every factor exists, and the log density of r if S is 1. Fills the state
+    at each grid hour (x_at, D_at) and before each step (x_before, D_before); the last three may have length
+    0.
     """
     size, width = len(kf), r.shape[1]
     x, D = np.zeros((size, width)), np.zeros((size, size))
@@ -135,7 +134,6 @@ def run_back(t, at, m, gat, variance, length_h, kf, chunk, r, x_bar_at, P_bar_at
           r_bar, kf_bar, variance_bar):  # fmt: skip
     """
     The filter backwards: gradients of r, Kf and the noise variances; returns that of the length scale.
-
     x_bar_at (T, C, S) and P_bar_at (T, C, C; or of length 0) are the gradients of the state and of Kf + D at
     each grid hour.
     """
@@ -157,9 +155,8 @@ def back_through(
     rows_more, E_more, V_more, r_bar, kf_bar, variance_bar,
 ):  # fmt: skip
     """
-    `run_back` given the states before each step; the result is not yet divided by length_h squared.
-
-    rows_more (N, S), E_more (N, C), V_more (N, chunk): further gradients of r - Z x, E and V; or of length 0.
+    `run_back` given the states before each step; the result is not yet divided by length_h squared. rows_more
+    (N, S), E_more (N, C), V_more (N, chunk): further gradients of r - Z x, E and V; or of length 0.
     """
     size, width = len(kf), r.shape[1]
     time = t[at]
@@ -262,9 +259,7 @@ def _through_chunk(begin, end, time, m, tau, length_h, kf, a, x, D, rows_bar, E_
                    r_bar, kf_bar, variance_bar):  # fmt: skip
     """
     From the gradients of r - Z x, V and E to all they depend on; x_bar, D_bar become those of the state
-    before.
-
-    Returns that of the length scale, times its square.
+    before. Returns that of the length scale, times its square.
     """
     size, width = x.shape
     after = time[end - 1]

@@ -13,9 +13,8 @@ from sepsis.models.gp.plan import Plan
 
 def parameters(length_h, kf, lower, noise_variance):
     """
-    The parameters as float64 numpy; LinAlgError if one is not finite, or the length scale not positive.
-
-    The factorisation would not notice: a correlation that is NaN is set to 0.
+    The parameters as float64 numpy; LinAlgError if one is not finite, or the length scale not positive. The
+    factorisation would not notice: a correlation that is NaN is set to 0.
     """
     length = float(length_h.detach())
     tensors = [t.detach().cpu().double().contiguous().numpy() for t in (kf, lower, noise_variance)]
@@ -36,8 +35,7 @@ def arrays(plan: Plan, n_concepts: int):
 @kernel
 def window(b, packed):
     """
-    Slices of window b (times, observations, grid hours), then its arrays t, at, m, gat, value and repeats.
-
+    Slices of window b (times, observations, grid hours), then its arrays t, at, m, gat, value and repeats;
     `at` and `m` are each observation's time and variable, `gat` each grid hour's time, as indices.
     """
     union_offsets, obs_offsets, grid_offsets, union_h, obs_at, concept, value, repeats, grid_at = packed

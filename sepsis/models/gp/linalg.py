@@ -1,7 +1,6 @@
 """
-Dense algebra of one chunk in float64: factors, triangular solves and products.
-
-Inner loops run along rows, so that the compiler vectorises them without reordering a sum.
+Dense algebra of one chunk in float64. Inner loops run along rows, so that the compiler vectorises them
+without reordering a sum.
 """
 
 from __future__ import annotations
@@ -27,9 +26,8 @@ def correlation(distance_h, length_h):
 @kernel
 def cholesky(a, n):
     """
-    Lower factor of the leading n x n block, in place; False if it is not positive definite.
-
-    Reads the lower triangle; fills the upper one with the factor's transpose.
+    Lower factor of the leading n x n block, in place; False if it is not positive definite. Reads the lower
+    triangle; fills the upper one with the factor's transpose.
     """
     for i in range(n):
         for j in range(i):

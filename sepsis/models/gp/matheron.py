@@ -44,10 +44,9 @@ def cut_samples(
     plan: Plan, noise: Noise, length_h, kf, lower, noise_variance, jitter: float, hours, chunk: int = CHUNK
 ) -> torch.Tensor:
     """
-    Samples of one window as it was after each number of grid hours in `hours`, from one factor.
-
-    Shape (sum of hours, S, C): what `smooth_samples` gives for the windows cut there, up to rounding; no
-    gradient. Only the backward solve is repeated. Raises torch.linalg.LinAlgError like `smooth_samples`.
+    Samples of one window as it was after each number of grid hours in `hours`, from one factor: what
+    `smooth_samples` gives for the windows cut there, up to rounding; shape (sum of hours, S, C), no gradient.
+    Errors as `smooth_samples`.
     """
     assert len(plan) == 1, "one window at a time"
     hours = np.asarray(hours, np.int64)

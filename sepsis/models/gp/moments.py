@@ -1,7 +1,6 @@
 """
-Posterior mean and variance given the whole window, in time linear in the number of observations.
-
-The filter of `kalman` runs through the window, the recursion of `rts_smoother` back.
+Posterior mean and variance given the whole window, in time linear in the number of observations: the filter
+of `kalman` runs through the window, the recursion of `rts_smoother` back.
 """
 
 from __future__ import annotations
@@ -22,9 +21,8 @@ def smooth_moments(
     plan: Plan, length_h, kf, noise_variance, jitter: float, chunk: int = CHUNK
 ) -> torch.Tensor:
     """
-    The C means, then the C variances with jitter, at each grid hour given the whole window.
-
-    Shape (sum of T, 1, 2 C). Parameters and errors are those of `smooth_samples`.
+    The C means, then the C variances with jitter, at each grid hour given the whole window; shape (sum of T,
+    1, 2 C). Parameters and errors are those of `smooth_samples`.
     """
     mean, variance = Smoother.apply(length_h, kf, noise_variance, plan, int(chunk))
     return torch.cat([mean, variance + jitter], dim=1)[:, None].to(kf.dtype)

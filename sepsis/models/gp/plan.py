@@ -1,7 +1,6 @@
 """
-Times, variables and values of windows, packed without padding, once for each data set.
-
-Times are relative to the prediction (`end_h`), in float64; only differences of them are cast to float32.
+Times, variables and values of windows, packed without padding, once for each data set. Times are relative to
+the prediction (`end_h`), in float64; only differences of them are cast to float32.
 """
 
 from __future__ import annotations
@@ -85,9 +84,8 @@ assert {f.name for f in fields(Plan)} == {n for k, v in _AXES.items() for n in (
 
 def plan_windows(X: Windows, values: np.ndarray) -> Plan:
     """
-    Plan every window from z-scores in the order of `X.value`.
-
-    Raises ValueError if an observation is later than the prediction of its window.
+    Plan every window from z-scores in the order of `X.value`; ValueError if an observation is later than the
+    prediction of its window.
     """
     hours = grid_lengths(X.start_h, X.end_h)
     owner = np.repeat(np.arange(len(X)), np.diff(X.offsets))

@@ -66,9 +66,8 @@ def residuals_gradient(at, m, variance, repeats, eps, path, r_bar, lower_bar, no
 @kernel
 def path_gradient(t, at, m, gat, length_h, lower, path, noise, grad, r_bar, lower_bar):
     """
-    Derivative of the length scale through the path; adds the gradient of `lower` on the grid to `lower_bar`.
-
-    The gradients of samples and residuals are grad (T, S, C) and r_bar (N, S).
+    Derivative of the length scale through the path, from the gradients grad (T, S, C) of samples and r_bar
+    (N, S) of residuals; adds the gradient of `lower` on the grid to `lower_bar`.
     """
     width, size = path.shape[1], path.shape[2]
     lam, turned = np.zeros((width, size)), np.zeros((size, size))

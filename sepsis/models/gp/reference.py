@@ -1,7 +1,6 @@
 """
-The same process by the textbook: dense matrices, one window at a time, derivatives by autograd.
-
-A slow cross-check of the kernels: from the same noise every solver makes the same samples.
+The same process by the textbook, a slow cross-check of the kernels: dense matrices, derivatives by autograd.
+From the same noise every solver makes the same samples.
 """
 
 from __future__ import annotations
@@ -20,10 +19,9 @@ def reference(
     plan: Plan, noise: Noise | None, parameters: Callable, jitter: float, conditioning: str, kernels=None
 ) -> torch.Tensor:
     """
-    What `MGPAdapter.forward` gives, in the parameters' dtype; moments if `noise` is None.
-
-    `parameters` gives length_h, kf, lower and noise_variance anew for each window. `kernels`, a time and a
-    task kernel of gpytorch, selects gpytorch's kernels and solves.
+    What `MGPAdapter.forward` gives, in the parameters' dtype; moments if `noise` is None. `parameters` gives
+    length_h, kf, lower and noise_variance anew for each window; `kernels` are gpytorch's time and task
+    kernel.
     """
     parts = []
     for b in range(len(plan)):

@@ -29,10 +29,8 @@ def run_smoother(
     mean, spread, q_after, N_after,
 ):  # fmt: skip
     """
-    Smooth r (N, 1) of a window after `run_filter`, given all that it fills.
-
-    Fills mean and spread (T, C) at the grid hours, and q_after and N_after after each step; either pair may
-    have length 0.
+    Smooth r (N, 1) of a window after `run_filter`, given all that it fills. Fills mean and spread (T, C) at
+    the grid hours, and q_after and N_after after each step; either pair may have length 0.
     """
     size = len(kf)
     time, steps = t[at], steps_of(at, gat, chunk)
@@ -127,10 +125,9 @@ def smoother_forwards(
     mean_bar, spread_bar, P_bar_at, rows_more, E_more, V_more,
 ):  # fmt: skip
     """
-    The derivatives of `run_smoother`: its recursion reversed, from the first step to the last.
-
-    Fills the gradients of P at the hours and of r - Z x, E and V of the chunks, for `back_through`; returns
-    that of the length scale through a and A, times its square.
+    The derivatives of `run_smoother`: its recursion reversed, from the first step to the last. Fills the
+    gradients of P at the hours and of r - Z x, E and V of the chunks, for `back_through`; returns that of the
+    length scale through a and A, times its square.
     """
     size = len(kf)
     time, steps = t[at], steps_of(at, gat, chunk)
@@ -177,9 +174,8 @@ def _through_read(P, q, N, mean_bar, spread_bar, q_bar, N_bar, P_bar):
 @kernel
 def _through_step(V, E, a, whole, elapsed, gap, m, r, x, q, N, q_bar, N_bar, rows_more, E_more, V_more):
     """
-    From the gradients of q' and N' of a chunk to those of q and N (in place), r - Z x, E and V.
-
-    Returns that of the length scale, times its square, through a and the A before J.
+    From the gradients of q' and N' of a chunk to those of q and N (in place), r - Z x, E and V; returns that
+    of the length scale, times its square, through a and the A before J.
     """
     n, size = len(m), len(q)
     inverse, g, EN, J, Y = _pieces(n, V, E, a, m, r, x, q, N)

@@ -1,7 +1,6 @@
 """
-Input without the Gaussian process: hourly bins, mask, and time since the last observation (delta).
-
-Grid hour t covers the observations in (t - 1 h, t]; nothing here looks ahead.
+Input without the Gaussian process: hourly bins, mask, and time since the last observation (delta). Grid
+hour t covers the observations in (t - 1 h, t]; nothing here looks ahead.
 """
 
 from __future__ import annotations
@@ -54,9 +53,8 @@ def forward_fill(bins: np.ndarray, delta: np.ndarray) -> np.ndarray:
 
 def missingness(plan: Plan, n_concepts: int, channels: tuple[str, ...]) -> np.ndarray:
     """
-    Whether a variable was observed in the hour ("mask"), and the time since its last observation ("since").
-
-    Shape (sum of T, C * number of channels). The time is log(1 + h) / log(1 + 24); 2 before the first one.
+    Whether a variable was observed in the hour ("mask"), and the time since its last observation ("since") as
+    log(1 + h) / log(1 + 24), or 2 before the first; shape (sum of T, C * number of channels).
     """
     measured = ~np.isnan(binned(plan, n_concepts))
     parts = [np.zeros((len(measured), 0))]

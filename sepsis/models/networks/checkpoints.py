@@ -1,8 +1,7 @@
 """
 A training run on disk: one safetensors file that is whole or absent, and runs no code when read.
 
-It has weights, optimiser moments, the best weights so far, and counters and history as JSON. Nothing else is
-needed to resume: random numbers are functions of the counters.
+Nothing else is needed to resume: random numbers are functions of the counters.
 """
 
 from __future__ import annotations
@@ -37,10 +36,9 @@ Tensors = dict[str, torch.Tensor]
 @dataclass
 class TrainerState:
     """
-    How far a run is: the epoch in training (below 0 in pre-training), and what is done of it.
-
-    `loss` and `likelihood` (minus log marginal likelihood per observation) are sums over batches, times the
-    windows of each; `norm` sums the batches' gradient norms; for `history` see `Fit`.
+    How far a run is: the epoch in training (below 0 in pre-training), and what is done of it. `loss` and
+    `likelihood` (minus log marginal likelihood per observation) are sums over batches, times the windows of
+    each; `norm` sums the batches' gradient norms; for `history` see `Fit`.
     """
 
     epoch: int
@@ -88,9 +86,8 @@ class RunFolder:
 
     def read(self, network: nn.Module) -> Checkpoint | None:
         """
-        The last checkpoint, or None if there is none.
-
-        Raises SettingsError if the file is damaged, is of another run, or does not fit the network.
+        The last checkpoint, or None if there is none; SettingsError if the file is damaged, is of another
+        run, or does not fit the network.
         """
         path = self.path / LAST
         if not path.exists():

@@ -151,9 +151,8 @@ class NetworkClassifier(WindowClassifier):
         """
         Risks at several earlier times; see `WindowClassifier.predict_earlier`.
 
-        A causal network reads each window once for all times on its grid; with a smoothed process they share
-        the factor. Equal to separate calls up to rounding: convolutions of another length may sum in another
-        order.
+        A causal network reads a window once for all times on its grid; with a smoothed process they share the
+        factor. Equal to separate calls up to rounding.
         """
         end_h = np.asarray(end_h, dtype=float)
         self._check_concepts(X)
@@ -234,9 +233,7 @@ class NetworkClassifier(WindowClassifier):
         return self.n_samples if a.front == "mgp" and a.moments == "sample" else 1
 
     def _risks(self, X: Windows) -> np.ndarray:
-        """
-        Risks, shape (B, S); the last result is kept, because `predict_proba` and `risk_sd` need the same.
-        """
+        """Risks, shape (B, S), kept for the next call: `predict_proba` and `risk_sd` need the same ones."""
         self._check_concepts(X)
         key, width = self._fingerprint(X), self._width
         if self._last is not None and self._last[0] == key:
@@ -276,7 +273,6 @@ class NetworkClassifier(WindowClassifier):
             yield
 
     def _fingerprint(self, X: Windows) -> bytes:
-        """Hash of the windows, the settings that scoring reads and the weights."""
         digest = hashlib.blake2b(digest_size=16)
         for array in (X.start_h, X.end_h, X.offsets, X.time_h, X.concept, X.value, X.repeats):
             digest.update(np.ascontiguousarray(array).tobytes())
@@ -344,9 +340,8 @@ class NetworkClassifier(WindowClassifier):
 
 def _stored_tensor(stored: Stored, name: str, like: torch.Tensor, *, constant: bool) -> torch.Tensor:
     """
-    A stored tensor of the network's own shape and type; a constant of the network must equal it.
-
-    Writers of safetensors may store a scalar with one dimension. Constants may be infinite.
+    A stored tensor of the network's own shape and type (a scalar may have one dimension); a constant of the
+    network, which may be infinite, must equal it.
     """
     dtype, shape = str(like.dtype).removeprefix("torch."), tuple(like.shape)
     if shape == () and stored.has(name) and stored.arrays[name].shape == (1,):

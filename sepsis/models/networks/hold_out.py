@@ -7,9 +7,8 @@ import numpy as np
 
 def hold_out(subject_id: np.ndarray, y: np.ndarray, share: float, random_state: int) -> np.ndarray:
     """
-    Mask of a random share of the subjects with a case and of those without one.
-
-    All False if a class has fewer than three subjects.
+    Mask of a random share of the subjects with a case and of those without one; all False if a class has
+    fewer than three subjects.
     """
     rng = np.random.default_rng(random_state)
     cases = np.unique(subject_id[y == 1])

@@ -1,8 +1,8 @@
 """
 Several processes that train one network: gradients and measures are summed by torch.distributed.
 
-`torchrun` starts them itself, each with the whole program. Otherwise they are spawned for the training
-alone: never forked, because threads of torch and numba do not survive a fork.
+They are started by `torchrun`, or spawned; never forked, because threads of torch and numba do not
+survive a fork.
 """
 
 from __future__ import annotations
@@ -26,9 +26,8 @@ from sepsis.core.errors import SepsisError
 @dataclass(frozen=True)
 class Group:
     """
-    The processes of a run, as one of them sees it; by default it is alone.
-
-    `rank` is its number among `size`; `local_rank` its number on this machine, which is that of its GPU.
+    The processes of a run, as one of them sees it; by default it is alone. `local_rank`, its number on this
+    machine, is that of its GPU.
     """
 
     rank: int = 0
@@ -78,9 +77,8 @@ def group_of_torchrun(accelerator: str) -> Group | None:
 
 def spawn(count: int, accelerator: str, work: Callable, *arguments) -> None:
     """
-    Run `work(group, *arguments)` in `count` new processes with the threads and the log level of this one.
-
-    They share the memory of tensors among the arguments. The first SepsisError that one raises is raised.
+    Run `work(group, *arguments)` in `count` new processes with the threads and the log level of this one;
+    they share the memory of tensors. The first SepsisError that one raises is raised.
     """
     level = logging.getLogger("sepsis").getEffectiveLevel()
     errors = torch.multiprocessing.get_context("spawn").SimpleQueue()

@@ -1,8 +1,6 @@
 """
-Seeds of a training run: functions of epoch, batch and window.
-
-So an interrupted run draws the same numbers as an uninterrupted one, and a window's noise depends neither on
-its batch nor on the process that reads it.
+Seeds of a training run: functions of epoch, batch and window, so an interrupted run draws the same numbers
+as an uninterrupted one, and a window's noise depends neither on its batch nor on the process that reads it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""
-The networks: a front end that gives the input of every hour, a causal body, and one logit an hour.
-
-Front end: the Gaussian process adapter, or hourly bins. Body: temporal convolutions or recurrent units.
-"""
+"""The networks: a front end that gives the input of every hour, a causal body, and one logit an hour."""
 
 from __future__ import annotations
 
@@ -27,10 +23,8 @@ CELLS = 60_000  # hours x samples in one group: bounds the memory of the body
 @dataclass(frozen=True)
 class Architecture:
     """
-    Parts of a network and their sizes; see `MGPTCN`.
-
-    The front is "mgp" or "binned" (solver, conditioning and moments have no effect); the body "tcn", "gru" or
-    "lstm" (levels: layers; no kernel).
+    Parts of a network and their sizes; see `MGPTCN`. Front: "mgp", or "binned", where solver, conditioning
+    and moments have no effect. Body: "tcn", "gru" or "lstm" (levels: layers; no kernel).
     """
 
     front: str = "mgp"
@@ -63,9 +57,8 @@ class ProcessFront(nn.Module):
 
     def forward(self, plan: Plan, n_samples: int, seeds: np.ndarray) -> torch.Tensor:
         """
-        The process on the grid, shape (sum of T, S, n_channels); S is 1 for moments, which are not random.
-
-        A window's samples depend on its own seed alone.
+        The process on the grid, shape (sum of T, S, n_channels); S is 1 for moments, which are not random. A
+        window's samples depend on its own seed alone.
         """
         adapter, noise = self.adapter, None
         if adapter.moments == "sample":
@@ -80,8 +73,7 @@ class ProcessFront(nn.Module):
 
     def cut(self, plan: Plan, n_samples: int, seeds: np.ndarray, hours: np.ndarray) -> torch.Tensor:
         """
-        The process of one window as it was at several earlier hours, shape (sum of hours, S, n_channels).
-
+        The process of one window as it was at several earlier hours, shape (sum of hours, S, n_channels);
         `hours` is the number of grid hours that each cut keeps.
         """
         a = self.adapter
@@ -102,9 +94,8 @@ class ProcessFront(nn.Module):
 
 class SequenceNetwork(nn.Module):
     """
-    Irregular observations of C variables in, one logit an hour out.
-
-    The names of its weights are part of stored models.
+    Irregular observations of C variables in, one logit an hour out. The names of its weights are part of
+    stored models.
     """
 
     def __init__(self, n_concepts: int, architecture: Architecture):
@@ -124,10 +115,8 @@ class SequenceNetwork(nn.Module):
         self, plan: Plan, n_samples: int, seeds: np.ndarray, every_hour: bool = False
     ) -> torch.Tensor:
         """
-        Logits of every window, shape (B, S), or of every hour, shape (sum of T, S); S is 1 if nothing is
-        random.
-
-        With a smoothed process, earlier hours depend on later data: only the last is a prediction.
+        Logits of every window, shape (B, S), or of every hour, shape (sum of T, S). With a smoothed process,
+        earlier hours depend on later data: only the last is a prediction.
         """
         return self.logits(self.front(plan, n_samples, seeds), plan.hours, every_hour)
 
@@ -170,9 +159,8 @@ def _body(n_channels: int, a: Architecture) -> TCN | Recurrent:
 
 def shapes_of_weights(n_concepts: int, architecture: Architecture) -> dict[str, tuple[int, ...]]:
     """
-    Shapes of the weights of body and head by their names in the network, without allocating them.
-
-    A stored model of other shapes is refused before memory is taken for it.
+    Shapes of the weights of body and head by name, without allocating them: a stored model of other shapes is
+    refused before memory is taken for it.
     """
     n_channels = _front(n_concepts, architecture).n_channels
     with torch.device("meta"):

@@ -2,7 +2,7 @@
 The training loop: loss, optimiser, measures, checkpoints.
 
 The loss is the cross-entropy of every posterior sample's logit, with cases weighted by 1/prevalence
-(Moor et al. 2019). Processes share each batch: their parts of the loss and of its gradient add up.
+(Moor et al. 2019).
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ NO_FACTOR = (torch.linalg.LinAlgError, NotPSDError, NanError)  # what a solver r
 
 class Trainer:
     """
-    One training run, in this process.
+    One training run, in this process. `network(plan, n_samples, seeds, every_hour)` gives logits and has
+    `body`, `head` and, where `reads_process`, `front.adapter`; to resume from `start`, it has its weights
+    already.
 
-    `network(plan, n_samples, seeds, every_hour)` gives logits and has `body`, `head` and, where
-    `reads_process`, `front.adapter`; to resume from `start`, it has its weights already. `best`: weights of
-    the epoch with the highest validation average precision, the first if tied.
+    `best` are the weights of the epoch with the highest validation average precision, the first if tied.
     """
 
     def __init__(

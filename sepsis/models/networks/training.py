@@ -1,8 +1,8 @@
 """
 End-to-end training of a network: early stopping, checkpoints, exact resume, several processes.
 
-A run that was stopped at any moment, even killed, resumes from its last checkpoint and ends with the weights,
-to the bit, of one that never stopped (on one machine, with as many threads).
+A run that was stopped at any moment, even killed, ends with the weights, to the bit, of one that never
+stopped (on one machine, with as many threads).
 """
 
 from __future__ import annotations
@@ -115,9 +115,8 @@ def _resume(folder: RunFolder, network: nn.Module, schedule: Schedule) -> Checkp
 @contextmanager
 def _reproducible(schedule: Schedule) -> Iterator[None]:
     """
-    Deterministic operations, on the CPU only, and a random state of its own; both are restored.
-
-    Otherwise two threads add the gradients of windows that were padded together in any order.
+    Deterministic operations, on the CPU only, and a random state of its own; both are restored. Otherwise two
+    threads add the gradients of windows that were padded together in any order.
     """
     before = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
