@@ -5,9 +5,9 @@ In     a `Source` (`sepsis.sources`): raw rows, item keys, units as the export w
 Out    the events folder (stage `extract`, contract `data_schema/3_events.toml`), or `Events` in memory
 First  `extraction.py`: the walk through all raw tables; then `store.py`: the folder
 
-Variables, units, plausible ranges and drug names are data, in `data_schema/2_concepts.toml`: a variable is
-added there and no code changes. `units.py` and `infusions.py` (conversion), `antibiotics.py` (names of drugs)
-and `model_inputs.py` (age, sex and drug rates as model input) can each be changed alone.
+Variables, units, plausible ranges and drug names are data, in `data_schema/2_concepts.toml`: a new variable
+changes no code. `units.py` and `infusions.py` (conversion), `antibiotics.py` (names of drugs) and
+`model_inputs.py` (age, sex and drug rates as model input) can each be changed alone.
 """
 
 from sepsis.events.extraction import extract_events

@@ -10,14 +10,7 @@ from sepsis.events.vocabulary import AntibioticNames
 
 
 def name_pattern(names: tuple[str, ...]) -> re.Pattern:
-    """
-    A pattern that finds any of the names in a drug's lower-case text; "%" matches anything.
-
-    Examples
-    --------
-    >>> bool(name_pattern(("amoxicillin%clavulanate",)).search("amoxicillin-clavulanate susp."))
-    True
-    """
+    """A pattern that finds any of the names in a drug's lower-case text; "%" matches anything."""
     return re.compile(
         "|".join(".*".join(re.escape(part) for part in name.lower().split("%")) for name in names)
     )
@@ -25,14 +18,9 @@ def name_pattern(names: tuple[str, ...]) -> re.Pattern:
 
 def loose_pattern(names: AntibioticNames) -> str:
     """
-    A pattern that finds at least what `name_pattern` finds for any list, in every engine's dialect.
+    A pattern, in every engine's dialect, that finds at least what `name_pattern` finds for any list.
 
-    Nothing is escaped: what is neither letter nor digit may be any character.
-
-    Examples
-    --------
-    >>> names = AntibioticNames({"a": ("amoxicillin%clavulanate", "cipro xr")}, (), (), (), ())
-    >>> loose_pattern(names)
+    >>> loose_pattern(AntibioticNames({"a": ("amoxicillin%clavulanate", "cipro xr")}, (), (), (), ()))
     'amoxicillin.*clavulanate|cipro.xr'
     """
     every = sorted({name.lower() for listed in names.lists.values() for name in listed})
@@ -41,14 +29,9 @@ def loose_pattern(names: AntibioticNames) -> str:
 
 def is_systemic(drug: str, route: str, drug_type: str, names: AntibioticNames) -> bool:
     """
-    Whether one order is systemic, by its own type, route and name.
+    Whether one order is systemic, by its own type, route and name ("" for a gap).
 
     An order without a route fails, as in the code of Moor et al. 2019 (and of mimic-code).
-
-    Parameters
-    ----------
-    drug, route, drug_type : str
-        As in the export; "" where it has none.
     """
     route, drug = route.strip(), drug.lower()
     return (

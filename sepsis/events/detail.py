@@ -1,8 +1,8 @@
 """
-Optional tables of `Events`: rows with all their links to stays, admissions, and antibiotics as administered.
+Optional tables of `Events`: rows with all their links to stays and admissions.
 
-Most definitions need only what `extraction` gives to each stay. Those of mimic-code link by person,
-by sample, or by the time around an admission: these tables keep such rows and say how each is linked.
+Definitions of mimic-code link by person, by sample, or by the time around an admission, beyond what
+`extraction` gives to each stay: these tables keep such rows and say how each is linked.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CULTURE_BEFORE_S, CULTURE_AFTER_S = 5 * _DAY_S, 3 * _DAY_S  # around a stay; no 
 
 def detail_tables(source: Source, vocabulary: Vocabulary) -> dict[str, pd.DataFrame]:
     """
-    The optional tables of `Events`; none where the kind of export has no `DETAIL_TABLES`.
+    The optional tables of `Events`; empty where the kind of export has no `DETAIL_TABLES`.
 
     Writes
     ------
@@ -40,7 +40,7 @@ def detail_tables(source: Source, vocabulary: Vocabulary) -> dict[str, pd.DataFr
     specimens : stay_id, time_h, day_h, date_only, sample, specimen, positive, named
         One row per culture of the person and stay it is near to, or whose admission it names.
     carevue_rates : stay_id, time_h, concept, value, per_weight, stopped
-        Rates as charted; `per_weight` those that are for the whole body.
+        Rates as charted; `per_weight`: the rate is for the whole body.
     zero_rates : stay_id, start_h, end_h, concept, value
         Infusions charted at a rate of 0, which `Events.infusions` leaves out.
     admissions : stay_id, admit_h, discharge_h, admission_type, service
@@ -61,7 +61,6 @@ def detail_tables(source: Source, vocabulary: Vocabulary) -> dict[str, pd.DataFr
 
 
 def _items(source: Source, vocabulary: Vocabulary, concepts: tuple[str, ...], table: str) -> pd.DataFrame:
-    """Items of some concepts: item, concept."""
     pairs = [(item, c) for c in concepts for item in vocabulary[c].keys(source.items_of, table)]
     return pd.DataFrame(pairs, columns=["item", "concept"]).astype("str")
 

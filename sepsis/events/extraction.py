@@ -28,29 +28,21 @@ def extract_events(
     source: Source, concepts: str | Iterable[str] | None = None, *, detail: bool = True
 ) -> Events:
     """
-    Everything later stages know about an export.
+    Everything later stages know about an export, in memory.
 
     Parameters
     ----------
-    source : Source
-        From `sepsis.sources.open_export`.
     concepts : str or iterable of str, optional
         A named set ("moor44", "sofa", ...) or concept ids; all by default. Stays, antibiotics and
         cultures are always extracted.
     detail : bool
-        Whether to read the group "as_charted" and the optional tables of `Events`
-        (`sepsis.events.detail`), which definitions such as mimic-code's need.
-
-    Returns
-    -------
-    Events
-        Every stay of the export is in `stays`; `ledger` counts each raw row read, kept or not.
+        Also the concepts "as_charted" and the optional tables of `Events` (`sepsis.events.detail`), for
+        definitions such as mimic-code's.
 
     Raises
     ------
     ExportError
-        A table or column is missing, a file cannot be read, a unit is unknown, stays are doubled or
-        absent: before anything is returned.
+        A table or column is missing, a file cannot be read, a unit is unknown, stays are doubled or absent.
     SettingsError
         An unknown concept or set.
     """
@@ -100,7 +92,6 @@ def extract_parts(
 
 
 def _wanted(vocabulary: Vocabulary, concepts: str | Iterable[str] | None, detail: bool) -> list[Concept]:
-    """The concepts to read; those "as charted" only if `detail` asks for them."""
     return [c for c in vocabulary.chosen(concepts) if detail or c.group != "as_charted"]
 
 
@@ -165,7 +156,7 @@ def _infusions(
 
 
 def _antibiotics(source: Source, vocabulary: Vocabulary) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Orders of antibiotics; the names are judged once each, over all orders of the export."""
+    """Antibiotic orders; each name is judged once, over all orders of the export."""
     keys = ["drug", "route", "drug_type"]
     with source.explained("prescriptions"):
         orders = source.raw("prescriptions")

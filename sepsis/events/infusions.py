@@ -26,7 +26,7 @@ def harmonise_infusions(
     raw: pd.DataFrame, weights: pd.DataFrame, vocabulary: Vocabulary, concepts: list[Concept], kind: str
 ) -> pd.DataFrame:
     """
-    Raw infusions in the words and units of the vocabulary.
+    Raw infusions in the concepts and units of the vocabulary.
 
     Reads    raw(stay_id, start_h, end_h, item, value, unit, weight_kg, exclusion),
              weights(stay_id, time_h, value) in kg
@@ -70,7 +70,7 @@ def harmonise_infusions(
 def _weight_of(
     rows: pd.DataFrame, weights: pd.DataFrame, vocabulary: Vocabulary
 ) -> tuple[pd.Series, pd.Series]:
-    """Weight in kg for each infusion, and whether it had to be assumed; nothing later than the start."""
+    """Weight in kg (nothing later than the start), and whether it had to be assumed."""
     plausible = vocabulary["weight"].plausible
     own = rows.weight_kg.where(rows.weight_kg.between(plausible.low, plausible.high))
     known = weights.dropna(subset=["time_h", "value"]).sort_values(["time_h", "value"], kind="stable")

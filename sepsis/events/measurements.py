@@ -31,26 +31,11 @@ def read_measured(
     source: Source, vocabulary: Vocabulary, wanted: list[Concept], part_files: PartFiles
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """
-    Read every raw table that holds one of the concepts, once; keep no row in memory.
+    Read every raw table that holds a wanted concept, once; its rows go to `part_files`, not to memory.
 
-    Parameters
-    ----------
-    wanted : list of Concept
-        `number` of a row is the position in it.
-    part_files : PartFiles
-        Takes the rows that are kept.
-
-    Returns
-    -------
-    weights : DataFrame : stay_id, time_h, value
-        Weights in kg, for infusions charted for the whole body; also if the concept was not asked
-        for. Empty if no infusion is wanted.
-    ledger : DataFrame : concept, reason, rows
-
-    Raises
-    ------
-    ExportError
-        A unit cannot be converted, or too many cells are malformed: found when the table has been read.
+    Returns weights(stay_id, time_h, value) in kg for infusions charted for the whole body, even if the
+    concept was not asked for (empty if no infusion is wanted), and the ledger(concept, reason, rows). Raises
+    ExportError after a table has been read, if a unit cannot be converted or too many cells are malformed.
     """
     weight, read = vocabulary["weight"], list(wanted)
     doses = any(concept.keys(source.items_of, "infusions") for concept in wanted)
@@ -86,7 +71,7 @@ def _read_table(
     weights: list[pa.RecordBatch],
     weighed: list[int],
 ) -> pd.DataFrame:
-    """One raw table: rows go to `part_files` (and `weights`), counts of number, reason and unit come back."""
+    """Rows go to `part_files` (and `weights`), counts of number, reason and unit come back."""
     weight, n_wanted = weighed
     kept_rows = np.zeros(len(concepts), dtype=np.int64)
     dropped: list[pd.DataFrame] = []
@@ -120,10 +105,9 @@ def _counted(batch: pa.RecordBatch) -> pd.DataFrame:
 
 def refuse_unknown_units(table: str, counts: pd.DataFrame, concepts: list[Concept]) -> None:
     """
-    Stop on units that the vocabulary cannot convert.
+    Stop on units that the vocabulary cannot convert; `counts` has number, reason, unit, rows.
 
-    `counts` holds number, reason, unit, rows; a unit is a word of the export, not of a patient. A cell
-    that does not look like a unit is not repeated: shifted cells hold a patient's own values.
+    A cell that does not look like a unit is not repeated: shifted cells hold a patient's own values.
     """
     bad = counts[counts.reason == UNKNOWN_UNIT]
     if bad.empty:
@@ -148,11 +132,7 @@ def _shown_unit(unit: str) -> str:
     """
     A unit as a message may show it.
 
-    Examples
-    --------
-    >>> _shown_unit("mg/dL"), _shown_unit("x10^3/uL"), _shown_unit("mL/1.73m2")
-    ("'mg/dL'", "'x10^3/uL'", "'mL/1.73m2'")
-    >>> _shown_unit("7.3 mmol/L"), _shown_unit("2150-01-31 23:59"), _shown_unit("p102030")
-    ('an unreadable unit', 'an unreadable unit', 'an unreadable unit')
+    >>> _shown_unit("mL/1.73m2"), _shown_unit("7.3 mmol/L")
+    ("'mL/1.73m2'", 'an unreadable unit')
     """
     return repr(unit) if _LIKE_A_UNIT.fullmatch(unit) else NO_UNIT

@@ -1,9 +1,9 @@
 """
 Model inputs beside measured values: age, sex, and the rates of vasoactive drugs.
 
-They are columns of the stays and rows of the infusions. A model that names them (`reads` of its class)
-gets them as if they had been charted: a rate at the moment it begins, 0 when the drug stops; age
-and sex at hour 0 and again every `LOOKBACK_H` hours, so that no window of that length is without.
+A model that names them (`reads` of its class) gets them as if they had been charted: a rate when it begins,
+0 when the drug stops; age and sex at hour 0 and again every `LOOKBACK_H` hours, so that no window of that
+length is without.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def events_for(events: Events, concepts: Collection[str]) -> pd.DataFrame:
     Measured values, and those of `DEMOGRAPHICS` and `RATES` that are asked for.
 
     Reads    events, stays(stay_id, stay_h, age, sex), infusions(stay_id, start_h, end_h, concept, value)
-    Writes   events(stay_id, time_h, concept, value): all that were measured where `concepts` names
+    Writes   events(stay_id, time_h, concept, value): all measured values where `concepts` names
              nothing else; otherwise the rows of `concepts` alone
     Rule     a stay whose age or sex is not known has no such row; a rate is a row at its start, and the
              end of an infusion is a row of 0 unless another rate of the drug runs on.
@@ -43,7 +43,6 @@ def events_for(events: Events, concepts: Collection[str]) -> pd.DataFrame:
 
 
 def _demographics(stays: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Age or sex of every stay that has it, again every `LOOKBACK_H` hours of the stay."""
     if name == "age":
         value = stays.age.to_numpy(float, na_value=np.nan)
     else:
@@ -63,7 +62,7 @@ def _demographics(stays: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def _rates(infusions: pd.DataFrame, wanted: list[str]) -> pd.DataFrame:
-    """Rates of the wanted drugs as they begin, and 0 where the last of several that overlap ends."""
+    """Rates as they begin, and 0 where the last of several that overlap ends."""
     if not wanted:
         return pd.DataFrame([], columns=COLUMNS)
     key = ["stay_id", "concept"]

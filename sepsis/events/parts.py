@@ -1,9 +1,9 @@
 """
 Events in partitions of stays, so that an export of any size fits in memory.
 
-Charted and laboratory values are written to one file per partition while the export is read, and
-read back one partition at a time. Tables with few rows per stay are
-held whole and cut. All stays of a person are in one partition, so a definition may look at a person.
+Measured values are written to one file per partition and read back one partition at a time; tables with few
+rows per stay are held whole and cut. All stays of a person are in one partition, so a definition may look at
+a person.
 """
 
 from __future__ import annotations
@@ -37,14 +37,7 @@ _FAST = pa.ipc.IpcWriteOptions(compression="lz4")
 
 @dataclass(frozen=True, eq=False)
 class Partition:
-    """
-    Which stay is in which part.
-
-    Attributes
-    ----------
-    stay_ids, subject_ids, part : ndarray of int64, shape (S,)
-        Sorted by stay.
-    """
+    """The part of each stay: `stay_ids`, `subject_ids` and `part`, int64 of shape (S,), sorted by stay."""
 
     stay_ids: np.ndarray
     subject_ids: np.ndarray
@@ -52,7 +45,6 @@ class Partition:
 
     @property
     def count(self) -> int:
-        """Number of parts."""
         return int(self.part.max()) + 1
 
     def of_stays(self, stay_ids: np.ndarray) -> np.ndarray:
@@ -72,16 +64,10 @@ def _looked_up(ids: np.ndarray, known: np.ndarray, answer: np.ndarray) -> np.nda
 
 def partition(stays: pd.DataFrame, part_stays: int | None = PART_STAYS) -> Partition:
     """
-    Stays in the order of their persons, cut wherever a part has enough.
+    Stays (stay_id, subject_id; sorted by stay_id) in the order of their persons, cut wherever a part is full.
 
-    Parameters
-    ----------
-    stays : stay_id, subject_id; sorted by stay_id
-    part_stays : int, optional
-        Stays that make a part full; one part of everything if None.
+    `part_stays` stays make a part full; None puts all in one part.
 
-    Examples
-    --------
     >>> stays = pd.DataFrame({"stay_id": [1, 2, 3, 4, 5], "subject_id": [9, 7, 9, 8, 7]})
     >>> partition(stays, 2).part
     array([1, 0, 1, 1, 0])
@@ -130,14 +116,7 @@ class PartFiles:
         return self._writers[k]
 
     def read(self, k: int, ids: list[str]) -> pd.DataFrame:
-        """
-        Events of one part: sorted by stay, time, concept (in the order of `ids`), value, text.
-
-        Parameters
-        ----------
-        ids : list of str
-            Concept of each `number`.
-        """
+        """Events of one part, sorted by stay, time, concept (`ids[number]`), value, text."""
         file = self._file(k)
         rows = _ROWS.empty_table()
         if file.exists():
@@ -173,13 +152,8 @@ class EventParts:
     """
     Events of an export, read one part at a time.
 
-    Attributes
-    ----------
-    held : Events
-        All tables of all stays but the measured values: its `events` is empty.
-    parts : Partition
-    read : callable
-        Measured values of part k, as in `Events.events`.
+    `held` has all tables of all stays but the measured values (its `events` is empty); `read(k)` returns
+    those of part k, as in `Events.events`.
     """
 
     held: Events

@@ -1,10 +1,9 @@
 """
 The events folder: written once by the stage `extract`, read by every later stage.
 
-It holds one Parquet file for each table of `Events`, and a manifest with the fingerprint of the export and
-of the vocabulary. `events.parquet`, the measured values, has one row group for each part of the stays:
-`load_parts` reads one part at a time, `load_events` all of them. The tables of `DETAIL`, which only some
-definitions need, are left out of the copy that is kept beside labels (`keep_events`).
+One Parquet file for each table of `Events`, and a manifest with the fingerprint of the export and of the
+vocabulary. `events.parquet`, the measured values, has one row group for each part of the stays. The tables of
+`DETAIL`, which only some definitions need, are left out of the copy kept beside labels (`keep_events`).
 """
 
 from __future__ import annotations
@@ -53,8 +52,6 @@ def extract_export(
 
     Parameters
     ----------
-    source : Source
-        From `sepsis.sources.open_export`.
     out : path
         New, empty, or an earlier events folder.
     detail : bool
@@ -87,7 +84,7 @@ def extract_export(
 
 def extract_in(work: Work, source: Source, **settings: Any) -> Path:
     """
-    The events folder of a run, in its work folder; a run that was stopped has left it there.
+    The events folder in the work folder of a run; a stopped run leaves it there.
 
     `settings` are those of `extract_export`.
     """
@@ -121,11 +118,7 @@ def keep_events(place: Path, out: Path) -> None:
 
 
 def load_parts(path: str | Path) -> EventParts:
-    """
-    An events folder, to be read one part at a time.
-
-    Raises ExportError if it is no events folder, or a file of it is missing or cannot be read.
-    """
+    """An events folder, to be read one part at a time; ExportError if a file is missing or unreadable."""
     path = Path(path)
     read_manifest(path, "events")
     held = {name: _read(path / f"{name}.parquet") for name in (*KEPT, *DETAIL)}
@@ -142,9 +135,7 @@ def load_parts(path: str | Path) -> EventParts:
 
 
 def load_events(path: str | Path) -> Events:
-    """
-    An events folder, all of it at once; sorted by stay, time, concept, value, text. Raises as `load_parts`.
-    """
+    """All of an events folder, sorted by stay, time, concept, value, text. Raises as `load_parts`."""
     parts = load_parts(path)
     events = _read(Path(path) / "events.parquet")
     if len(parts) > 1:  # parts follow the persons
@@ -163,7 +154,6 @@ def _measured(file: Path, row_group: int) -> pd.DataFrame:
 
 
 def _read(file: Path, row_group: int | None = None) -> Any:
-    """A table (or one row group of it) in memory; None if there is no such file."""
     if not file.is_file():
         return None
     try:

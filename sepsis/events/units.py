@@ -1,9 +1,4 @@
-"""
-From an export's items and units to the vocabulary's: small rule tables, joined to the raw rows.
-
-`harmonise` is a query; the rules are data. Each raw row leaves with its concept, its number in the
-vocabulary's unit, and why it was kept or dropped.
-"""
+"""From an export's items and units to the vocabulary's: small rule tables, joined to the raw rows."""
 
 from __future__ import annotations
 
@@ -22,23 +17,15 @@ OTHER_TEXT = "text does not count"
 
 
 def normal(unit: str) -> str:
-    """
-    A unit in the form in which units are compared: lower case, without blanks.
-
-    Examples
-    --------
-    >>> normal("mm Hg") == normal("MMHG")
-    True
-    """
+    """A unit as units are compared, lower case and without blanks: "mm Hg" is "MMHG"."""
     return unit.lower().replace(" ", "")
 
 
 def item_rules(concepts: list[Concept], kind: str, table: str) -> pd.DataFrame:
     """
-    Items of each concept in one raw table: a row per item and concept.
-
-    Columns: item, number (position in `concepts`), unit_of, unit, low, high, with_low, with_high,
-    fraction, is_text, is_mark, is_blank, is_verbatim, text_rule ("any", "in" or "not in").
+    Items in one raw table, a row per item and concept: item, number (position in `concepts`), unit_of, unit,
+    low, high, with_low, with_high, fraction, is_text, is_mark, is_blank, is_verbatim, text_rule ("any", "in"
+    or "not in").
     """
     rows = []
     for number, c in enumerate(concepts):
@@ -99,21 +86,15 @@ def harmonise(
     raw: ibis.Table, vocabulary: Vocabulary, concepts: list[Concept], kind: str, table: str
 ) -> ibis.Table:
     """
-    Raw rows in the words and units of the vocabulary.
+    Raw rows in the concepts and units of the vocabulary.
 
-    Reads    raw(stay_id, time_h, item, value, unit, text, exclusion)
-    Writes   stay_id, time_h, number, value, text, reason, unit; a row per raw row and concept it makes
+    Reads    raw(stay_id, time_h, item, value, unit, text, exclusion): `table` of this `kind` of export
+    Writes   stay_id, time_h, number (position in `concepts`), value, text, reason, unit; a row per raw row
+             and concept it makes
     Rule     `reason` is "kept", or the first reason why the row is dropped: the export marks it as
              invalid, no stay, no time, its text does not count, no number (no text either, where texts
              count; kept where the concept says `blank`), unknown unit, implausible. `unit` only with
              "unknown unit".
-
-    Parameters
-    ----------
-    concepts : list of Concept
-        `number` is the position in it.
-    kind, table : str
-        Kind of export and name of the raw table.
     """
     rules = ibis.memtable(item_rules(concepts, kind, table), schema=_RULES)
     units = ibis.memtable(unit_rules(vocabulary, concepts), schema=_UNITS)
@@ -149,7 +130,6 @@ def harmonise(
 
 
 def _reason(rows: ibis.Table):
-    """Why each row is kept or dropped, in the order that `harmonise` gives."""
     in_list = rows.listed.notnull()
     text_counts = ibis.cases(
         (rows.is_mark & rows.text.isnull(), False),

@@ -1,8 +1,6 @@
 """
-The vocabulary of `data_schema/2_concepts.toml`, read once.
-
-It says which item keys of which export make which concept, in which unit and within which bounds,
-and holds the named lists: sets of concepts, names of antibiotics, sepsis codes.
+The vocabulary of `data_schema/2_concepts.toml`: which item keys of which export make which concept, in
+which unit and bounds, and the named lists (sets of concepts, names of antibiotics, sepsis codes).
 """
 
 from __future__ import annotations
@@ -30,8 +28,6 @@ class Interval:
     """
     The values that are kept.
 
-    Examples
-    --------
     >>> Interval.parse("(0, 150]")
     Interval(low=0.0, high=150.0, with_low=False, with_high=True)
     """
@@ -60,12 +56,8 @@ class Concept:
     """
     One variable; the fields are those of the file's `[[concept]]`.
 
-    Attributes
-    ----------
-    items : dict of source to dict of raw table to tuple of str
-        Item keys, as text.
-    convert : dict of unit to (factor, offset)
-        Units other than `unit`, as spelt in the file.
+    `items` are item keys by source and raw table; `convert` is (factor, offset) for units other than `unit`,
+    as spelt in the file.
     """
 
     id: str
@@ -95,13 +87,9 @@ class AntibioticNames:
     """
     How antibiotic orders are found; names in lower case, "%" matches anything.
 
-    Attributes
-    ----------
-    lists : dict of str to tuple of str
-        Names by list: "moor2019" and "mimic_iv", those common to both included, and "ricu".
-    drug_types, routes_out, route_parts_out, name_parts_out : tuple of str
-        The systemic test: the type is among the first; the route is not among the second and
-        contains none of the third; the name contains none of the last.
+    `lists`: "moor2019" and "mimic_iv", those common to both included, and "ricu". An order is systemic if its
+    type is in `drug_types`, its route is not in `routes_out` and contains no `route_parts_out`, and its name
+    no `name_parts_out`.
     """
 
     lists: dict[str, tuple[str, ...]]
@@ -146,11 +134,7 @@ class Vocabulary:
 
 @cache
 def load_vocabulary() -> Vocabulary:
-    """
-    The vocabulary that ships with the package.
-
-    Raises SettingsError if the file has an unknown key, an id twice, or a set with an unknown id.
-    """
+    """The package's vocabulary; SettingsError for an unknown key, duplicate id or unknown id in a set."""
     return read_vocabulary(schema.read_toml("2_concepts"))
 
 
@@ -186,7 +170,6 @@ def read_vocabulary(spec: dict[str, Any]) -> Vocabulary:
 
 
 def _concept(entry: dict[str, Any], dose: dict[str, tuple[float, float]]) -> Concept:
-    """One `[[concept]]`; `dose` are the conversions of every drug in mcg/kg/min."""
     where = f"2_concepts.toml, concept {entry.get('id', '?')!r}"
     known = (*_NEEDED, *_RULES, *SOURCES)
     for key in set(entry) - set(known):

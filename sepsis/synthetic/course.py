@@ -1,10 +1,9 @@
 """
 Physiology of the synthetic patients: an hourly latent course of every variable, and its readings.
 
-A reading is the person's baseline, plus slow autoregressive noise (partly shared by the vital signs), plus
-the effect of illness, plus measurement noise. Illness is the drift towards an event, and harmless excursions
-(pain, fever after surgery, bleeding) that any patient may have: an excursion moves the same variables in the
-same direction, but passes.
+A reading is the person's baseline, slow autoregressive noise (partly shared by the vital signs), the effect
+of illness, and measurement noise. Illness is the drift towards an event, or a harmless excursion (pain,
+fever after surgery, bleeding), which moves the same variables in the same direction but passes.
 """
 
 from __future__ import annotations
@@ -104,18 +103,9 @@ FAILURE_HOURS = 12.0  # time constant from the first level of a failing organ to
 
 class Course:
     """
-    The latent courses of some stays.
+    The latent courses of some stays: rows of `plan_stays`, index 0..n-1.
 
-    Parameters
-    ----------
-    plan : DataFrame
-        Rows of `plan_stays`, index 0..n-1.
-    rng : Generator
-
-    Attributes
-    ----------
-    illness : ndarray, shape (n, hours)
-        Severity of illness at each hour of the grid, 0 to 1.
+    `illness`, shape (n, hours), is the severity at each hour of the grid, 0 to 1.
     """
 
     def __init__(self, plan: pd.DataFrame, rng: np.random.Generator):
@@ -135,16 +125,7 @@ class Course:
         self._latent = {name: self._run(name, signal) for name, signal in SIGNALS.items()}
 
     def read(self, name: str, stay: np.ndarray, time_h: np.ndarray) -> np.ndarray:
-        """
-        Readings of one variable, rounded as charted.
-
-        Parameters
-        ----------
-        name : str
-            Key of `SIGNALS`.
-        stay, time_h : ndarray, shape (n_readings,)
-            Row of the plan, and hours since ICU admission.
-        """
+        """Readings of one of `SIGNALS`, rounded as charted; `stay` is the row of the plan."""
         signal = SIGNALS[name]
         values = self.at(self._latent[name], stay, time_h)
         values = values + self.rng.normal(0.0, signal.noise, len(stay))
@@ -226,7 +207,6 @@ class Course:
         return np.where(fails, level * wobble, values)
 
     def _bounded(self, name, values, stay, time_h) -> np.ndarray:
-        """Clip to the range of `NO_POINTS`, `ONE_POINT` or `FAILING` that applies to a reading."""
         if name not in NO_POINTS:
             return values
         low, high = (np.full(len(stay), bound) for bound in NO_POINTS[name])

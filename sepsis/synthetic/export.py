@@ -1,6 +1,4 @@
-"""
-A synthetic MIMIC-style export with known onsets.
-"""
+"""A synthetic MIMIC-style export with known onsets."""
 
 from __future__ import annotations
 
@@ -32,8 +30,6 @@ def write_synthetic(
     ----------
     out : path
         Folder to write; absent or empty. It appears only when it is complete.
-    stays : int
-        Number of ICU stays.
     seed : int
         The same seed gives the same bytes, and the same patients in both layouts.
     layout : {"mimic-iii", "mimic-iv"}
@@ -52,7 +48,7 @@ def write_synthetic(
     Raises
     ------
     UsageError
-        If `out` is not empty, or an argument is out of range.
+        `out` is not empty, or an argument is out of range.
     """
     out = Path(out)
     _check_arguments(out, stays, seed, layout, case_share)

@@ -50,15 +50,9 @@ class Batch:
 
 class ExportWriter(contextlib.ExitStack):
     """
-    Writes batches of stays as one export; a context manager that finishes the files on leaving.
+    Writes batches of stays to an empty folder; a context manager that finishes the files on leaving.
 
-    Parameters
-    ----------
-    folder : Path
-        Exists and is empty.
-    layout : {"mimic-iii", "mimic-iv"}
-    seed : int
-        For what only one layout has (rows marked as errors, rows without an admission).
+    `seed` is for what only one layout has (rows marked as errors, rows without an admission).
     """
 
     def __init__(self, folder: Path, layout: str, seed: int):
@@ -91,7 +85,6 @@ class ExportWriter(contextlib.ExitStack):
 
 
 def _mimic_iii(batch: Batch, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
-    """Table name -> rows of the batch, in the flat layout."""
     plan = batch.plan
     ids = plan[["subject_id", "hadm_id", "stay_id"]].rename(columns={"stay_id": "icustay_id"})
     people, admissions = _people(plan), _admissions(plan)
@@ -132,7 +125,6 @@ def _mimic_iii(batch: Batch, rng: np.random.Generator) -> dict[str, pd.DataFrame
 
 
 def _mimic_iv(batch: Batch, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
-    """Table name (with its folder) -> rows of the batch, in the hosp/ and icu/ layout."""
     plan = batch.plan.copy()
     for column, shift in IV_SHIFT.items():
         plan[column] += shift
@@ -178,7 +170,6 @@ def _mimic_iv(batch: Batch, rng: np.random.Generator) -> dict[str, pd.DataFrame]
 
 
 def _people(plan: pd.DataFrame) -> pd.DataFrame:
-    """subject_id, gender, age and admittime of the first admission, dod (null if alive)."""
     grouped = plan.groupby("subject_id", sort=False)
     first = grouped.first()
     people = first[["sex", "age", "admittime"]].rename(columns={"sex": "gender"})
@@ -215,7 +206,6 @@ def _diagnoses(plan: pd.DataFrame, sepsis: tuple, other: tuple) -> pd.DataFrame:
 
 
 def _measured(plan, ids, rows, units) -> pd.DataFrame:
-    """Chart or laboratory rows: ids, itemid, charttime, value (text), valuenum, valueuom."""
     text = _as_text(rows.value)
     return _ids(ids, rows).assign(
         itemid=rows.item,
@@ -271,7 +261,6 @@ def _procedures(plan, ids, rows) -> pd.DataFrame:
 
 
 def _prescriptions(plan, ids, rows, *, date_only: bool) -> pd.DataFrame:
-    """Orders with the hour (MIMIC-IV) or with the day only (MIMIC-III)."""
     start, stop = (_clock(plan, rows.stay, hours) for hours in (rows.time_h, rows.stop_h))
     if date_only:
         start, stop = start.dt.normalize(), stop.dt.normalize()

@@ -1,8 +1,8 @@
 """
 Measurements of the synthetic patients: charted values, laboratory values, urine output.
 
-Charting is irregular: about hourly with jitter, omissions and gaps; laboratory panels every few hours, each
-with its own probability. Sicker patients are measured a little more often, whatever the cause. One reading is
+Charting is about hourly with jitter, omissions and gaps; laboratory panels come every few hours, each with
+its own probability. Sicker patients are measured a little more often, whatever the cause. One reading is
 forced: the first sign of organ failure, at the event itself.
 """
 
@@ -26,10 +26,7 @@ class Rows:
         self._parts: list[pd.DataFrame] = []
 
     def add(self, stay: np.ndarray, time_h: np.ndarray, item: int, value=np.nan, text=None) -> None:
-        """
-        Append readings of one item; `value` NaN for text alone, `text` None where the number is the whole
-        cell.
-        """
+        """Append readings; `value` is NaN for text alone, `text` None where the number is the whole cell."""
         part = {"stay": stay, "time_h": time_h, "item": item, "value": value, "text": text}
         self._parts.append(pd.DataFrame(part).astype({"text": "str", "item": "int32", "value": "float64"}))
 
@@ -43,14 +40,10 @@ def visits(
     begin_h: np.ndarray, end_h: np.ndarray, step_h: float, course: Course, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """
-    Irregular times at which something may be measured, between `begin_h` and `end_h` of each stay.
+    Irregular times, by stay and ascending, at which something may be measured: stay, time_h.
 
-    Returns
-    -------
-    stay, time_h : ndarray, shape (n_visits,)
-        By stay, ascending. Steps are gamma distributed (SD a third of the mean); an eighth of the
-        chances is missed by the healthy, one in twenty-five by the ill, and a third of the stays has
-        one longer gap.
+    Steps are gamma distributed (SD a third of the mean); an eighth of the chances is missed by the healthy,
+    one in twenty-five by the ill, and a third of the stays has one longer gap.
     """
     n = len(begin_h)
     most = int(np.ceil(np.max(end_h - begin_h) / step_h * 1.3 + 12))
@@ -134,7 +127,6 @@ def fio2_percent(plan: pd.DataFrame, stay: np.ndarray, time_h: np.ndarray) -> np
 
 
 def _ventilator(rows, plan, rng, stay, time_h) -> None:
-    """Settings every few hours while ventilated, and twice soon after intubation; else oxygen or none."""
     start, end = plan.vent_start_h.to_numpy(), plan.vent_end_h.to_numpy()
     on = (time_h >= start[stay]) & (time_h < end[stay])
     some = on & (rng.random(len(stay)) < 0.4)
@@ -222,8 +214,7 @@ def _gases(rows, plan, course, rng) -> None:
     """
     Arterial gases while ventilated, venous ones otherwise, some with lactate; a few lack the specimen.
 
-    An arterial gas of someone who breathes room air says so: with an FiO2 charted before the tube came
-    out it would look like failure.
+    An arterial gas on room air says so: with an FiO2 charted before extubation it would look like failure.
     """
     n = len(plan)
     stay, time_h = visits(np.full(n, 0.1), plan.stay_h.to_numpy(), 5.0, course, rng)

@@ -1,10 +1,10 @@
 """
 The synthetic patients and their clinical events: one row per ICU stay, before any measurement.
 
-Two rules keep the task honest. Cases and controls draw the hour of their event (`event_h`) and their length
-of stay from the same distributions, so that neither separates the classes. And a patient without organ
-failure has at most one SOFA point (`spare_organ`), so that the first failing organ, two points or more at
-once, is the first rise a label rule can find.
+Two rules keep the task honest. Cases and controls draw the hour of their event (`event_h`) and length of
+stay from the same distributions, so that neither separates the classes. A patient without organ failure has
+at most one SOFA point (`spare_organ`), so that the first failing organ, two points or more at once, is the
+first rise a label rule can find.
 """
 
 from __future__ import annotations
@@ -36,27 +36,17 @@ _SPARE_ORGAN = {
 
 def plan_stays(stays: int, rng: np.random.Generator, *, case_share: float = 0.2) -> pd.DataFrame:
     """
-    Draw the stays.
+    Draw the stays; one row each, sorted by subject and time.
 
-    Parameters
-    ----------
-    stays : int
-        How many.
-    rng : Generator
-    case_share : float
-        Expected share of stays that become septic; slightly fewer do, because only one stay of an admission
-        can differ from "plain".
+    Slightly fewer than `case_share` become septic: only one stay of an admission can differ from "plain".
 
-    Returns
-    -------
-    DataFrame, one row per stay, sorted by subject and time
-        subject_id, hadm_id, stay_id; stay_number (in its admission, from 0), sibling_event (the
-        other stay of the admission is not "plain"); kind (of `KINDS`); sex, age (years at
-        admission), weight_kg; admittime, intime, outtime, dischtime; stay_h, event_h (onset of a
-        case, start of organ failure or infection of a control), drift_h (a drift begins, hours),
-        strength (of it); first_organ, spare_organ (indices into `ORGANS`; -1 if none);
-        fail_<organ>_h (infinite if it never fails); vent_start_h, vent_end_h (NaN if never
-        ventilated); died, sepsis_code.
+    Writes   subject_id, hadm_id, stay_id; stay_number (in its admission, from 0), sibling_event (the
+             other stay of the admission is not "plain"); kind (of `KINDS`); sex, age (years at
+             admission), weight_kg; admittime, intime, outtime, dischtime; stay_h, event_h (onset of a
+             case, start of organ failure or infection of a control), drift_h (a drift begins, hours),
+             strength (of it); first_organ, spare_organ (indices into `ORGANS`; -1 if none);
+             fail_<organ>_h (infinite if it never fails); vent_start_h, vent_end_h (NaN if never
+             ventilated); died, sepsis_code.
     """
     plan = _people(stays, rng)
     _what_happens(plan, rng, case_share)
