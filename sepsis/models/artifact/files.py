@@ -59,13 +59,9 @@ def read_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     """
     (manifest, content of every other file by name) of a model folder.
 
-    The manifest has `format_version`, 1 where missing, and the fields that format 2 added.
-
-    Raises
-    ------
-    ExportError
-        If it is not a folder, is of a newer format, lacks a listed file, or has one that is not
-        listed, not a regular file, too large, or differs from its hash.
+    The manifest has `format_version`, 1 where missing, and the fields that format 2 added. ExportError if it
+    is not a folder, is of a newer format, lacks a listed file, or has one that is not listed, not a regular
+    file, too large, or differs from its hash.
     """
     path = Path(path)
     _require_folder(path)
@@ -182,11 +178,7 @@ def read_plain(path: Path, name: str) -> bytes:
 
 
 def parsed(content: bytes, where: str) -> dict[str, Any]:
-    """
-    A JSON object, strictly: UTF-8, no name twice, no NaN or infinity, numbers of 64 bits, `MAX_DEPTH`.
-
-    Raises ExportError otherwise.
-    """
+    """A strict JSON object (UTF-8, unique names, finite 64-bit numbers, `MAX_DEPTH`); raises ExportError."""
     damaged = ExportError(where, "a file of the model is damaged: not a JSON object", "a whole model folder",
                           "Copy it again.")  # fmt: skip
     try:

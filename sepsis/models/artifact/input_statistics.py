@@ -39,18 +39,10 @@ class ConceptStatistics:
     """
     One variable in the training windows.
 
-    Attributes
-    ----------
-    share_missing : float
-        Training stays without any value.
-    mean, sd : float or None
-        In `unit`, rounded; None of fewer than `MIN_VALUES` values, or `MIN_STAYS` stays with one.
-    low, high : float or None
-        Rounded quantiles 0.5 % and 99.5 %: about one value in a hundred lies outside.
-    edges : tuple of float
-        Rounded deciles, each once: bin k is [edges[k - 1], edges[k]), the first and last are open.
-    shares : tuple of float
-        Of the values, in each of the len(edges) + 1 bins.
+    `share_missing`: training stays without any value. `mean` and `sd`: in `unit`, rounded; None of fewer than
+    `MIN_VALUES` values, or `MIN_STAYS` stays with one. `low`, `high`: rounded quantiles 0.5 % and 99.5 %, so
+    about one value in a hundred lies outside. `edges`: rounded deciles, each once; bin k is [edges[k - 1],
+    edges[k]), the first and last are open. `shares`: of the values, in each of the len(edges) + 1 bins.
     """
 
     concept: str

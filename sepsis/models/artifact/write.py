@@ -32,16 +32,9 @@ class Fitted:
     """
     A fitted model and everything its folder says of it.
 
-    Attributes
-    ----------
-    cohort : DataFrame
-        Contract `cohort`; written with codes for ids.
-    stays : DataFrame : stay_id, subject_id, intime, outtime, stay_h
-        Every stay of the export: the key of the codes, not written.
-    settings : dict
-        The sections `cohort` and `train` of a pipeline file.
-    labels : dict
-        Manifest of the labels.
+    `cohort` is written with codes for ids. `stays` (stay_id, subject_id, intime, outtime, stay_h) are all
+    those of the export: the key of the codes, not written. `settings` are the sections `cohort` and `train`
+    of a pipeline file; `labels` is the manifest of the labels.
     """
 
     model: WindowClassifier

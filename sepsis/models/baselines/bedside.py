@@ -37,8 +37,6 @@ class SIRS(ClinicalScore):
     20/min or PaCO2 below 32 mmHg; white cells above 12 or below 4 x 10^9/L or more than 10 % bands.
     The last vital sign counts for `vital_h` hours, the last laboratory value for `lab_h`.
 
-    References
-    ----------
     Bone et al., Chest 101 (1992) 1644-1655, doi:10.1378/chest.101.6.1644.
     """
 
@@ -77,8 +75,6 @@ class QSOFA(ClinicalScore):
     One point each: respiratory rate of at least 22/min; systolic pressure of at most 100 mmHg; Glasgow coma
     scale below 15. The last value of each counts for `vital_h` hours.
 
-    References
-    ----------
     Singer et al., JAMA 315 (2016) 801-810, doi:10.1001/jama.2016.0287.
     """
 
@@ -109,8 +105,6 @@ class NEWS2(ClinicalScore):
     Values are rounded as they are charted: temperature to tenths, all else to whole numbers. The last value
     of each counts for `vital_h` hours; 12 h is the longest time between observations that the score allows.
 
-    References
-    ----------
     Royal College of Physicians, National Early Warning Score (NEWS) 2, London 2017,
     https://www.rcp.ac.uk/resources/national-early-warning-score-news-2/.
     """
@@ -171,8 +165,6 @@ class WindowSOFA(ClinicalScore):
     show that a patient is ventilated. A blood gas without an FiO2 in the same hours is left out; urine
     counts once the window is long enough.
 
-    References
-    ----------
     Vincent et al., Intensive Care Med 22 (1996) 707-710, doi:10.1007/BF01709751.
     """
 
@@ -250,7 +242,8 @@ def _last_gcs(X: Windows, hours: float) -> np.ndarray:
     """
     Coma scale from the last value of each part, shape (B,).
 
-    NaN where no part was charted, or a ventilated patient has no verbal response (tube, sedation).
+    NaN where no part was charted, or a ventilated patient has no verbal response: the tube and sedation
+    hide it.
     """
     parts = np.stack([last_value(X, name, hours=hours) for name in GCS], axis=1)
     total = np.where(np.isnan(parts), list(GCS.values()), parts).sum(axis=1)

@@ -30,12 +30,8 @@ class ClinicalScore(WindowClassifier):
     """
     Base of the scores: `points` by the rule, `fit` for the curve from their sum to a risk.
 
-    Attributes
-    ----------
-    line_ : ndarray, shape (2,)
-        Log-odds of a risk: slope per point, above 0, and intercept.
-    charted_ : ndarray, shape (len(components),)
-        Share of the training windows in which each component had a value.
+    `line_` has the log-odds of a risk: slope per point, above 0, and intercept. `charted_`, shape
+    (len(components),), is the share of the training windows in which each component had a value.
     """
 
     components: ClassVar[tuple[str, ...]] = ()
@@ -51,9 +47,7 @@ class ClinicalScore(WindowClassifier):
 
     def fit(self, X: Windows, y, validation=None):
         """
-        Learn the curve from points to risk; `validation` is not used.
-
-        SettingsError if values count for 0 hours or less.
+        Learn the curve from points to risk, without `validation`; SettingsError unless hours are above 0.
         """
         for name, hours in self.get_params(deep=False).items():
             if not hours > 0:
@@ -111,8 +105,6 @@ def rising_logistic(points: np.ndarray, y: np.ndarray) -> tuple[float, float]:
 
     At the least slope the intercept makes the mean risk the share of cases.
 
-    Examples
-    --------
     >>> slope, intercept = rising_logistic(np.array([0.0, 1.0, 2.0, 3.0]), np.array([1, 1, 0, 0]))
     >>> slope, round(intercept, 4)
     (0.001, -0.0015)

@@ -34,13 +34,7 @@ class Logistic(WindowClassifier):
         of tests rather than the patient.
     C : float, optional
         Inverse strength of the L2 penalty. None: the one of `C_GRID` with the best average precision on
-        the validation windows, or 1 without them.
-
-    Attributes
-    ----------
-    C_ : float
-    mean_, sd_, coef_ : ndarray, shape (F,)
-    intercept_ : float
+        the validation windows, or 1 without them; kept in `C_`.
     """
 
     name = "logistic"
@@ -116,8 +110,7 @@ def window_features(X: Windows, trend_h: float = 6.0, recency: bool = False) -> 
     The last value, trend and presence of each variable, as read off a chart: shape (B, 3 C) or (B, 4 C).
 
     Last value (NaN if never measured); least-squares slope per hour over the last `trend_h` hours (NaN with
-    fewer than two times); 1 if measured, else 0; with `recency` the hours since the last value (NaN if
-    never).
+    fewer than two times); 1 if measured, else 0; with `recency` the hours since the last value (or NaN).
     """
     owner = np.repeat(np.arange(len(X)), np.diff(X.offsets))
     last = np.full(X.shape, np.nan)

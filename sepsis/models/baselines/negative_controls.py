@@ -42,8 +42,10 @@ class FewNumbers(WindowClassifier):
     """
     Base of the negative controls: logistic regression on a cubic spline of each of a few numbers.
 
-    Knots are at rounded quantiles of the training numbers, 5 % to 95 %; outside them the risk is
-    constant. A gap gets the mean contribution, and a coefficient of its own if there were gaps in training.
+    Knots are at rounded quantiles of the training numbers, 5 % to 95 %; outside them the risk is constant.
+    Fewer than two `knots_` mean that a number never varied in training and is not used. A gap gets the
+    spline's mean contribution (`fill_`), and a coefficient of its own if there were gaps in training
+    (`gap_counts_`).
 
     Parameters
     ----------
@@ -51,15 +53,6 @@ class FewNumbers(WindowClassifier):
         At least 2; fewer are used where training numbers coincide.
     C : float
         Inverse strength of the L2 penalty; weak by default, so that a negative control gets its chance.
-
-    Attributes
-    ----------
-    knots_ : list of ndarray
-        Of each number; fewer than two mean that it never varied in training, and is not used.
-    fill_ : list of ndarray
-        Mean contribution of each number's spline, used for a gap.
-    gap_counts_ : ndarray of bool
-        Whether a gap of each number has a coefficient.
     """
 
     numbers: ClassVar[tuple[str, ...]] = ()

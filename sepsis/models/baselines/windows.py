@@ -68,9 +68,9 @@ def lowest_of(X: Windows, owner: np.ndarray, value: np.ndarray) -> np.ndarray:
 
 def filled_value(X: Windows, *names: str, hours: float) -> np.ndarray:
     """
-    The named variables' latest value at each observation, less than `hours` old (LOCF), shape (N,).
+    The named variables' value at the time of every observation, filled forward (LOCF), shape (N,).
 
-    Within the window; NaN if there is none.
+    The latest of the same window, charted then or less than `hours` before; NaN if there is none.
     """
     owner, number = owners(X), np.arange(len(X.value))
     latest = np.maximum.accumulate(np.where(is_any(X, names), number, -1))
