@@ -124,10 +124,7 @@ def require_version(version: Any, where: str) -> None:
 
 
 def require_fields(facts: Mapping[str, Any], fields: Mapping[str, type], where: str) -> None:
-    """
-    Require these fields with these types of a JSON object; ExportError names the fields, never what they
-    hold.
-    """
+    """Require fields of these types in a JSON object; ExportError names the fields, never what they hold."""
     missing = [name for name in fields if name not in facts]
     if missing:
         raise ExportError(where, f"lacks {', '.join(missing)}", "a whole file", "Train again.")

@@ -170,7 +170,8 @@ def load_model(path: str | Path) -> WindowClassifier:
     """
     A fitted model from a folder that `artifact.write.save_model` wrote: two files, without a manifest.
 
-    ExportError if a file is missing, damaged, of a newer format, or does not fit the model that it names.
+    ExportError if a file is missing, damaged or of a newer format, or names an unknown model or one that it
+    does not fit.
     """
     path = Path(path)
     note = _checked_note(parsed(read_plain(path, "model.json"), f"{path.name}/model.json"), path.name)
