@@ -1,7 +1,6 @@
 """
-Errors that a user can cause, and the exit code of each kind.
-
-A message contains counts and column names only, never a patient's id, value or text.
+Errors that a user can cause, and the exit code of each kind. A message contains counts and column names only,
+never a patient's id, value or text.
 """
 
 

@@ -1,8 +1,7 @@
 """
-Codes that replace ids in stored models: they can be resolved with the export at hand, and not without it.
-
-Ids are small integers, so a plain hash is found by trying all of them. The hash used here has a key, derived
-from the export's list of stays and never stored: trying ids requires every admission time to the second.
+Codes that replace ids in stored models, resolved only with the export at hand. Ids are small integers, so a
+plain hash is found by trying all of them; the key of this one is derived from the export's list of stays and
+never stored: trying ids requires every admission time to the second.
 """
 
 from __future__ import annotations

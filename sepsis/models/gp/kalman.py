@@ -93,8 +93,7 @@ def _absorb(n, whole, a, m, V, W, rows, x, D):
 def run_filter(t, at, m, gat, variance, length_h, kf, chunk, r, x_at, D_at, x_before, D_before):
     """
     Filter r (N, S); returns whether every factor exists, and the log density of r if S is 1. Fills the state
-    at each grid hour (x_at, D_at) and before each step (x_before, D_before); the last three may have length
-    0.
+    at each grid hour (x_at, D_at) and before each step (x_before, D_before); all but x_at may have length 0.
     """
     size, width = len(kf), r.shape[1]
     x, D = np.zeros((size, width)), np.zeros((size, size))

@@ -20,8 +20,7 @@ def reference(
 ) -> torch.Tensor:
     """
     What `MGPAdapter.forward` gives, in the parameters' dtype; moments if `noise` is None. `parameters` gives
-    length_h, kf, lower and noise_variance anew for each window; `kernels` are gpytorch's time and task
-    kernel.
+    length_h, kf, lower and noise_variance anew for each window; `kernels` are gpytorch's, for time and task.
     """
     parts = []
     for b in range(len(plan)):

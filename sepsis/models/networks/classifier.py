@@ -82,12 +82,10 @@ class NetworkClassifier(WindowClassifier):
         work_dir: str | Path | None = None,
     ):
         """
-        Train end to end, with early stopping.
+        Train end to end, with early stopping, from windows and their classes, shape (B,).
 
         Parameters
         ----------
-        X : Windows, length B
-        y : array of 0 and 1, shape (B,)
         validation : (Windows, array), optional
             For early stopping only. None: one subject in ten, of each class, is held out of X. If a class is
             missing there, `max_epochs` are trained and the last weights kept.

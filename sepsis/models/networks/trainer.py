@@ -1,8 +1,6 @@
 """
-The training loop: loss, optimiser, measures, checkpoints.
-
-The loss is the cross-entropy of every posterior sample's logit, with cases weighted by 1/prevalence
-(Moor et al. 2019).
+The training loop: loss, optimiser, measures, checkpoints. The loss is the cross-entropy of every posterior
+sample's logit, with cases weighted by 1/prevalence (Moor et al. 2019).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
 End-to-end training of a network: early stopping, checkpoints, exact resume, several processes.
 
-A run that was stopped at any moment, even killed, ends with the weights, to the bit, of one that never
-stopped (on one machine, with as many threads).
+A run that was stopped at any moment, even killed, resumes and ends with the weights, to the bit, of one that
+never stopped (on one machine, with as many threads).
 """
 
 from __future__ import annotations
