@@ -44,8 +44,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 def whole_folder(path: str | Path, owner: str) -> Iterator[Path]:
     """
     A temporary folder that becomes `path` when the block ends without an error. An existing folder is
-    replaced only if it is empty, or its manifest says `kind: owner` ("labels", "model"), as the block must
-    write it.
+    replaced only if it is empty, or its manifest says `kind: owner` ("labels", "model"); the block must write
+    a manifest of that kind.
     """
     with whole_place(check_folder(path, owner)) as temporary:
         yield temporary

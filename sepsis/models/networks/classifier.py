@@ -82,7 +82,7 @@ class NetworkClassifier(WindowClassifier):
         work_dir: str | Path | None = None,
     ):
         """
-        Train end to end, with early stopping, from windows and their classes, shape (B,).
+        Train end to end, with early stopping, on windows and their classes (0 or 1, shape (B,)).
 
         Parameters
         ----------
