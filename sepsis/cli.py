@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from sepsis.pipeline.settings import ExportSettings
 
 EXIT_CODES = (
-    "Exit codes: 0 ok, 2 usage, 10 settings, 11 an export breaks its contract, 12 nothing left to do, "
-    "13 audit failed."
+    "Exit codes: 0 ok, 2 usage, 10 settings, 11 an export violates its contract, 12 no data remain, "
+    "13 audit failed, 130 stopped by Ctrl-C."
 )
 INTERRUPTED = 130  # as a shell says that Ctrl-C ended a command
 

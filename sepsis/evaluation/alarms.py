@@ -73,10 +73,10 @@ def alarm_times(time_h, risk, threshold: float, rules: AlarmRules | None = None)
     array([2., 4.])
     """
     time_h, risk = np.asarray(time_h, dtype=float), np.asarray(risk, dtype=float)
-    rings = np.zeros(len(time_h), dtype=bool)
+    raised = np.zeros(len(time_h), dtype=bool)
     refractory_h, rearm_below, most, _ = (rules or AlarmRules()).numbers
-    _ring(time_h, risk, threshold, refractory_h, rearm_below, most, rings)
-    return time_h[rings]
+    _raise_alarms(time_h, risk, threshold, refractory_h, rearm_below, most, raised)
+    return time_h[raised]
 
 
 def alarm_counts(
@@ -117,16 +117,16 @@ def counts_per_stay(hours: Hours, model: int, threshold: float, rules: AlarmRule
 
 
 @kernel
-def _ring(time_h, risk, threshold, refractory_h, rearm_below, most, rings):
+def _raise_alarms(time_h, risk, threshold, refractory_h, rearm_below, most, raised):
     armed = True
     refractory_until = -np.inf
-    rung = 0
+    n_raised = 0
     for i in range(len(time_h)):
-        rings[i] = False
+        raised[i] = False
         if risk[i] >= threshold:
-            if armed and time_h[i] >= refractory_until - TOLERANCE_H and rung < most:
-                rings[i] = True
-                rung += 1
+            if armed and time_h[i] >= refractory_until - TOLERANCE_H and n_raised < most:
+                raised[i] = True
+                n_raised += 1
                 refractory_until = time_h[i] + refractory_h
                 armed = rearm_below == np.inf
         elif risk[i] < rearm_below * threshold:
@@ -148,13 +148,13 @@ def _count(
     counts,
     lead_h,
 ):
-    rings = np.zeros(len(time_h), dtype=np.bool_)
+    raised = np.zeros(len(time_h), dtype=np.bool_)
     for s in range(len(start) - 1):
         here = slice(start[s], start[s + 1])
         times = time_h[here]
-        _ring(times, risk[here], threshold, refractory_h, rearm_below, most, rings[here])
+        _raise_alarms(times, risk[here], threshold, refractory_h, rearm_below, most, raised[here])
         for i in range(len(times)):
-            if not rings[start[s] + i]:
+            if not raised[start[s] + i]:
                 continue
             lead = onset_h[s] - times[i]  # NaN for controls, so every comparison is false
             if lead <= TOLERANCE_H:  # at onset or later

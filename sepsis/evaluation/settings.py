@@ -77,7 +77,7 @@ class EvaluationSettings:
 
     @property
     def alarm(self) -> AlarmRules:
-        """When an alarm rings, and when it counts."""
+        """When an alarm is raised, and when it is true."""
         return AlarmRules(self.refractory_h, self.hysteresis, self.max_alarms, self.alarm_window_h)
 
 

@@ -45,6 +45,7 @@ class Partition:
 
     @property
     def count(self) -> int:
+        """Number of parts."""
         return int(self.part.max()) + 1
 
     def of_stays(self, stay_ids: np.ndarray) -> np.ndarray:

@@ -7,8 +7,8 @@ Out: the tables of `Labels`; `store` writes them as the folder that `sepsis labe
 Start with `label_stays` below, then read in the order of the data: `sofa_points` (the score table),
 `blood_gas`, `ventilation`, `gcs` and `urine` (the values that are scored), `sofa` (every hour),
 `antibiotics_cultures`, `suspicion`, `onset`, `attrition`. `definition` and `sofa_options` say what a preset
-can choose; `ragged` has the windows over irregular series. Nothing on this path imports `published_code`,
-which reproduces what mimic-code and others compute.
+can choose; `ragged` has the windows over irregular series. `published_code` reproduces what mimic-code and
+others compute; of this path only `label_stays` calls it.
 
 A new preset needs no code. A rule changed in one module changes labels: `make test ROOM=labels` compares
 them with the output of the published code.

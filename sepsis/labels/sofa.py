@@ -108,7 +108,7 @@ def hourly_sofa(
         "coagulation": [lowest(platelets, "platelets", points.coagulation_points)],
         "liver": [highest(bilirubin, "bilirubin_total", points.liver_points)],
         "cardiovascular": [lowest(pressures, "map", points.pressure_points), *drugs],
-        "cns": [_coma(stay_events, grid, options)],
+        "cns": [_cns_evidence(stay_events, grid, options)],
         "renal": [highest(creatinine, "creatinine", points.creatinine_points), _urine_evidence(urine)],
     }
     decided = {c: deciding(evidence[c]) for c in COMPONENTS}
@@ -209,7 +209,7 @@ def _drugs(
     return found
 
 
-def _coma(stay_events: StayEvents, grid: Grid, options: SofaOptions) -> Evidence:
+def _cns_evidence(stay_events: StayEvents, grid: Grid, options: SofaOptions) -> Evidence:
     total, alone = charted_totals(stay_events, options.gcs_previous_h, options.gcs_entries_without_value)
     value, found = lowest_total(total, alone, *grid.bounds(total), previous=options.gcs_previous)
     return Evidence("gcs", value, at(total.time_s, found), points.cns_points(value))

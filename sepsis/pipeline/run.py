@@ -1,7 +1,8 @@
 """
 `sepsis run`: the stages of a pipeline file in order, each skipped if it is up to date.
 
-It calls the same functions as the single commands, so their outputs are the same to the byte.
+It takes the functions of the single commands from the contents page (`stages`), so that outputs are the same
+to the byte.
 """
 
 from __future__ import annotations
@@ -24,15 +25,13 @@ from sepsis.labels import load_preset
 from sepsis.labels.store import LabelFolder, read_labels
 from sepsis.models.artifact.read import read_model
 from sepsis.models.registry import make_model
-from sepsis.pipeline.evaluate import evaluate_files
-from sepsis.pipeline.label import label_export
 from sepsis.pipeline.settings import ExportSettings, Pipeline
 from sepsis.pipeline.source import open_source
-from sepsis.pipeline.train import Study, select_study, train_export
-from sepsis.scoring.export import score_export
+from sepsis.pipeline.stages import STAGES
+from sepsis.pipeline.train import Study, select_study
 from sepsis.sources import shown
 from sepsis.sources.base import Source
-from sepsis.synthetic.export import TRUTH, write_synthetic
+from sepsis.synthetic.export import TRUTH
 
 
 class Run:
@@ -106,7 +105,7 @@ def _run_stages(pipeline: Pipeline, run: Run) -> Path:
     run.chain = run.stage(
         "label",
         [load_preset(preset, **switches).settings(), _place(export), source.fingerprint()], labels_at,
-        lambda: label_export(source, labels_at, preset=preset, switches=switches),
+        lambda: STAGES["label"].load()(source, labels_at, preset=preset, switches=switches),
     )  # fmt: skip
     labels = read_labels(labels_at)
     study = cache(lambda: select_study(source, labels, pipeline))  # only if a model is to be fitted
@@ -115,7 +114,7 @@ def _run_stages(pipeline: Pipeline, run: Run) -> Path:
         files |= _model_stages(pipeline, name, run, source, labels, study, export.engine)
     run.stage(
         "evaluate", [asdict(pipeline.evaluate), list(files.values())], page,
-        lambda: evaluate_files(
+        lambda: STAGES["evaluate"].load()(
             list(files), labels, page.parent, pipeline.evaluate,
             {"pipeline": public_settings(pipeline)}, made_up=bool(pipeline.synth.stays),
         ),
@@ -136,14 +135,16 @@ def _model_stages(
     model_at, settings = run.out / "models" / name, pipeline.models[name]
     trained = run.stage(
         f"train {name}", [asdict(pipeline.cohort), asdict(pipeline.train), settings], model_at,
-        lambda: train_export(source, labels, model_at, model=name, pipeline=pipeline, study=study),
+        lambda: STAGES["train"].load()(
+            source, labels, model_at, model=name, pipeline=pipeline, study=study
+        ),
     )  # fmt: skip
 
     def score(suffix: str, asked: dict[str, Any]) -> tuple[Path, str]:
         file = run.out / "scores" / f"{name}{suffix.replace(' ', '_')}.parquet"
         key = run.stage(
             f"score {name}{suffix}", asked, file, after=trained,
-            work=lambda: score_export(
+            work=lambda: STAGES["score"].load()(
                 source, read_model(model_at), file, labels=labels, engine=engine, **asked
             ),
         )  # fmt: skip
@@ -194,7 +195,7 @@ def _write_synthetic_again(where: Path, stays: int, seed: int, layout: str) -> N
         )  # if removal is interrupted, the next run removes it
         where.rename(aside)
         shutil.rmtree(aside)
-    write_synthetic(where, stays=stays, seed=seed, layout=layout)
+    STAGES["synth"].load()(where, stays=stays, seed=seed, layout=layout)
 
 
 def public_settings(pipeline: Pipeline) -> dict[str, Any]:

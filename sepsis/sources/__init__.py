@@ -8,8 +8,8 @@ First  `base.py`: what every adapter answers; then the reader of a kind you know
 
 A new kind of export is a folder here with a subclass of `Source` (`TableSource` if an engine reads its
 tables), an entry in `KINDS`, and data: its tables in `data_schema/1_export.toml`, its items in
-`2_concepts.toml`. No other module names the kinds. `engines/` (DuckDB, PostgreSQL, Spark) is shared by
-MIMIC, MEDS and eICU; the other folders can each be changed alone.
+`2_concepts.toml`; `tests/sources/test_new_kind.py` enters a toy kind that way. `engines/` (DuckDB,
+PostgreSQL, Spark) is shared by MIMIC, MEDS and eICU; the other folders can each be changed alone.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def detect(path: str | Path) -> str:
         str(path),
         "not an export of a known kind",
         "a folder with an ICUSTAYS table (.csv, .csv.gz or .parquet; column ICUSTAY_ID: MIMIC-III, stay_id: "
-        "MIMIC-IV), .psv files (PhysioNet 2019) or .txt records (PhysioNet 2012) in a folder or zip, or "
-        "Parquet files below data/ (MEDS)",
+        "MIMIC-IV) or a PATIENT table (eICU), .psv files (PhysioNet 2019) or .txt records (PhysioNet 2012) in "
+        "a folder or zip, or Parquet files below data/ (MEDS)",
         "Give the folder that holds the tables.",
     )

@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 
 from sepsis.core.errors import ExportError, UsageError
-from sepsis.sources.engines.checksums import packed_damage
+from sepsis.sources.engines.checksums import gzip_error
 from sepsis.sources.engines.engine import Engine, connect, shown
 
 BAD_TIME, BAD_NUMBER = "malformed time", "malformed number"  # reasons of `exclusion`
@@ -251,7 +251,7 @@ class Source(ABC):
         """Compare the checksum of every compressed file (ExportError if damaged); returns their number."""
         packed = [file for file in self.files() if file.name.lower().endswith(".gz")]
         for file in packed:
-            if damage := packed_damage(file):
+            if damage := gzip_error(file):
                 raise damage
         return len(packed)
 

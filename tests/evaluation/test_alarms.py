@@ -127,7 +127,7 @@ def test_compiled_and_plain_kernels_give_the_same_counts(monkeypatch):
     hours, rules = hours_of(*hourly_study(12, models=("m",))), AlarmRules(hysteresis=0.9, max_alarms=2)
     compiled = alarm_counts(hours, 0, 0.2, rules)
     monkeypatch.setattr(alarms, "_count", alarms._count.py_func)
-    monkeypatch.setattr(alarms, "_ring", alarms._ring.py_func)
+    monkeypatch.setattr(alarms, "_raise_alarms", alarms._raise_alarms.py_func)
     plain = alarm_counts(hours, 0, 0.2, rules)
     assert np.array_equal(compiled[0], plain[0])
     assert np.array_equal(compiled[1], plain[1], equal_nan=True)

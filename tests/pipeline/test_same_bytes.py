@@ -10,6 +10,7 @@ from sepsis.core.errors import SepsisError
 from sepsis.core.schema import read_facts
 from sepsis.pipeline.run import run_pipeline
 from sepsis.pipeline.settings import read_pipeline
+from sepsis.pipeline.stages import STAGES
 
 PIPELINE = """
 [synth]
@@ -74,6 +75,13 @@ def test_every_file_of_a_run_has_the_bytes_of_the_commands(both, folder):
     assert len(files) >= 4
     differ = [str(file) for file in files if (run / file).read_bytes() != (single / file).read_bytes()]
     assert not differ
+
+
+def test_a_run_does_its_stages_in_the_order_of_the_contents_page(both):
+    run, _ = both
+    done = [name.split()[0] for name in json.loads((run / "stages.json").read_text())]
+    assert list(dict.fromkeys(done)) == [name for name in STAGES if name in done]
+    assert {"synth", "label", "train", "score", "evaluate"} == set(done)
 
 
 def test_the_score_files_of_a_run_hold_the_input_check_and_the_fate_of_rows(both):

@@ -11,8 +11,8 @@ from sepsis.core.errors import ExportError
 READ_BYTES = 1 << 20
 
 
-def packed_damage(file: Path) -> ExportError | None:
-    """What is wrong with a compressed file when it is read to its end; None of any other file."""
+def gzip_error(file: Path) -> ExportError | None:
+    """The error found on reading a .gz file to its end, or None; None for any other file."""
     if not file.name.lower().endswith(".gz"):
         return None
     try:

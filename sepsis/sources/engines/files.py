@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sepsis.core.errors import ExportError
-from sepsis.sources.engines.checksums import packed_damage, unreadable
+from sepsis.sources.engines.checksums import gzip_error, unreadable
 from sepsis.sources.engines.engine import Engine
 from sepsis.sources.engines.table_store import TableStore
 
@@ -126,7 +126,7 @@ class Files(TableStore):
         return self.engine.connection.read_csv(path, columns=declared, compression=compression, **_CSV)
 
     def damage(self, name: str) -> ExportError | None:
-        return packed_damage(self.found[name])
+        return gzip_error(self.found[name])
 
     def failure(self, error: Exception, names: tuple[str, ...]) -> ExportError:
         """The error of a ragged row, an encoding or a damaged file: no cell and no stream is at fault."""
