@@ -140,7 +140,7 @@ def detect(path: str | Path) -> str:
         str(path),
         "not an export of a known kind",
         "a folder with an ICUSTAYS table (.csv, .csv.gz or .parquet; column ICUSTAY_ID: MIMIC-III, stay_id: "
-        "MIMIC-IV) or a PATIENT table (eICU), .psv files (PhysioNet 2019) or .txt records (PhysioNet 2012) in "
-        "a folder or zip, or Parquet files below data/ (MEDS)",
+        "MIMIC-IV) or a PATIENT table (eICU), .psv files (PhysioNet 2019) or .txt records (PhysioNet 2012) "
+        "in a folder or zip, or Parquet files below data/ (MEDS)",
         "Give the folder that holds the tables.",
     )
