@@ -6,8 +6,8 @@ Out    the events folder (stage `extract`, contract `data_schema/3_events.toml`)
 First  `extraction.py`: the walk through all raw tables; then `store.py`: the folder
 
 Variables, units, plausible ranges and drug names are data, in `data_schema/2_concepts.toml`: a new variable
-changes no code. `units.py` and `infusions.py` (conversion), `antibiotics.py` (names of drugs) and
-`model_inputs.py` (age, sex and drug rates as model input) can each be changed alone.
+changes no code. Conversion (`units.py`, `infusions.py`), `antibiotics.py` and `model_inputs.py` can each be
+changed alone.
 """
 
 from sepsis.events.extraction import extract_events

@@ -1,8 +1,6 @@
 """
-Optional tables of `Events`: rows with all their links to stays and admissions.
-
-Definitions of mimic-code link by person, by sample, or by the time around an admission, beyond what
-`extraction` gives to each stay: these tables keep such rows and say how each is linked.
+Optional tables of `Events` for definitions (mimic-code's) that link rows by person, by sample, or by the
+time around an admission.
 """
 
 from __future__ import annotations

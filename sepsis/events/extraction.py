@@ -39,12 +39,8 @@ def extract_events(
         Also the concepts "as_charted" and the optional tables of `Events` (`sepsis.events.detail`), for
         definitions such as mimic-code's.
 
-    Raises
-    ------
-    ExportError
-        A table or column is missing, a file cannot be read, a unit is unknown, stays are doubled or absent.
-    SettingsError
-        An unknown concept or set.
+    Raises ExportError if a table, column or file is missing or unreadable, a unit is unknown, or stays are
+    doubled or absent; SettingsError for an unknown concept or set.
     """
     with tempfile.TemporaryDirectory(prefix="sepsis-") as folder:
         parts = extract_parts(source, Path(folder), concepts, detail=detail, part_stays=None)
@@ -60,10 +56,10 @@ def extract_parts(
     part_stays: int | None = PART_STAYS,
 ) -> EventParts:
     """
-    What `extract_events` reads, in parts: memory does not grow with the number of rows.
+    What `extract_events` reads (and raises), in parts: memory does not grow with the number of rows.
 
     `folder` takes the rows of each part and must stay until the last one has been read; `part_stays` stays
-    make a part full, None puts everything in one. Raises as `extract_events`, before anything is returned.
+    make a part full, None puts everything in one.
     """
     vocabulary = load_vocabulary()
     wanted = _wanted(vocabulary, concepts, detail)
@@ -101,7 +97,6 @@ def _frame(source: Source, name: str, table: ibis.Table | None = None) -> pd.Dat
 
 
 def _stays(source: Source, vocabulary: Vocabulary) -> pd.DataFrame:
-    """One row per ICU stay, sorted by id, with `sepsis_code` added."""
     stays = _frame(source, "stays")
     if stays.empty:
         raise ExportError(
@@ -179,7 +174,7 @@ def _cultures(source: Source) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _timed(frame: pd.DataFrame, concept: str, columns: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows with a stay and a time, in full order, and counts of all rows by reason."""
+    """Rows with a stay and a time, and counts of all rows by reason."""
     reason = np.select(
         [frame.exclusion.notna(), frame.stay_id.isna(), frame.time_h.isna()],
         [frame.exclusion.fillna("").astype(object), OUTSIDE, NO_TIME],

@@ -104,11 +104,7 @@ def _counted(batch: pa.RecordBatch) -> pd.DataFrame:
 
 
 def refuse_unknown_units(table: str, counts: pd.DataFrame, concepts: list[Concept]) -> None:
-    """
-    Stop on units that the vocabulary cannot convert; `counts` has number, reason, unit, rows.
-
-    A cell that does not look like a unit is not repeated: shifted cells hold a patient's own values.
-    """
+    """Stop on unknown units; a cell that looks like none is not quoted: it may be a patient's own value."""
     bad = counts[counts.reason == UNKNOWN_UNIT]
     if bad.empty:
         return

@@ -1,9 +1,8 @@
 """
-Model inputs beside measured values: age, sex, and the rates of vasoactive drugs.
+Age, sex and drug rates as model input, for models that name them (`reads` of their class).
 
-A model that names them (`reads` of its class) gets them as if they had been charted: a rate when it begins,
-0 when the drug stops; age and sex at hour 0 and again every `LOOKBACK_H` hours, so that no window of that
-length is without.
+They read as if charted: a rate when it begins, 0 when the drug stops; age and sex at hour 0 and again every
+`LOOKBACK_H` hours, so that every window of that length has them.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """
 Events in partitions of stays, so that an export of any size fits in memory.
 
-Measured values are written to one file per partition and read back one partition at a time; tables with few
-rows per stay are held whole and cut. All stays of a person are in one partition, so a definition may look at
-a person.
+All stays of a person are in one partition, so a definition may look at a person. Tables with few rows per
+stay are held whole and cut.
 """
 
 from __future__ import annotations
@@ -153,8 +152,7 @@ class EventParts:
     """
     Events of an export, read one part at a time.
 
-    `held` has all tables of all stays but the measured values (its `events` is empty); `read(k)` returns
-    those of part k, as in `Events.events`.
+    `held` has every table but the measured values (its `events` is empty); `read(k)` returns those of part k.
     """
 
     held: Events
@@ -186,8 +184,6 @@ class EventParts:
 
 
 class _Cut:
-    """A table by parts: by person where its rows name one, else by stay; the order of rows stays."""
-
     def __init__(self, frame: pd.DataFrame, parts: Partition):
         by, key = (parts.of_subjects, "subject_id") if "subject_id" in frame else (parts.of_stays, "stay_id")
         part = by(frame[key].to_numpy())

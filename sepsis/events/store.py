@@ -1,9 +1,8 @@
 """
 The events folder: written once by the stage `extract`, read by every later stage.
 
-One Parquet file for each table of `Events`, and a manifest with the fingerprint of the export and of the
-vocabulary. `events.parquet`, the measured values, has one row group for each part of the stays. The tables of
-`DETAIL`, which only some definitions need, are left out of the copy kept beside labels (`keep_events`).
+One Parquet file for each table of `Events` and a manifest. `events.parquet` has one row group for each part;
+the tables of `DETAIL`, which only some definitions need, are not kept beside labels (`keep_events`).
 """
 
 from __future__ import annotations
@@ -53,18 +52,15 @@ def extract_export(
     Parameters
     ----------
     out : path
-        New, empty, or an earlier events folder.
+        New, empty, or an earlier events folder; UsageError if it is anything else.
     detail : bool
-        Also the concepts "as charted" and the tables of `DETAIL`, for definitions that need them
-        (`Preset.reads_detail`).
+        Also what definitions with `Preset.reads_detail` need: the concepts "as charted", `DETAIL`.
     part_stays : int, optional
         Stays in a part: decides the memory that later stages take; None puts everything in one part.
     fingerprint : str, optional
         Of the export, if it is known: on a server all rows are read for it.
 
-    Raises
-    ------
-    As `extract_events`; ExportError also if the export changed meanwhile, UsageError if `out` is taken.
+    Raises as `extract_events`; ExportError also if the export changed meanwhile.
     """
     fingerprint = fingerprint or source.fingerprint()
     with whole_folder(out, "events") as place:
@@ -83,11 +79,7 @@ def extract_export(
 
 
 def extract_in(work: Work, source: Source, **settings: Any) -> Path:
-    """
-    The events folder in the work folder of a run; a stopped run leaves it there.
-
-    `settings` are those of `extract_export`.
-    """
+    """The events folder in a run's work folder, used again after a stop; `settings` of `extract_export`."""
     if not work.has("extract"):
         with work.step("extract") as step:
             extract_export(source, step / "events", **settings)

@@ -55,9 +55,8 @@ _UNITS = {
 
 def unit_rules(vocabulary: Vocabulary, concepts: list[Concept]) -> pd.DataFrame:
     """
-    Conversion of each spelling of each unit to the concept's own, itself included (factor 1, offset 0).
-
-    Columns: number, spelling, factor, offset, per_weight.
+    Conversion of each spelling of each unit to the concept's own, itself included (factor 1, offset 0):
+    number, spelling, factor, offset, per_weight.
     """
     rows = []
     for number, c in enumerate(concepts):

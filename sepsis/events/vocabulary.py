@@ -1,7 +1,4 @@
-"""
-The vocabulary of `data_schema/2_concepts.toml`: which item keys of which export make which concept, in
-which unit and bounds, and the named lists (sets of concepts, names of antibiotics, sepsis codes).
-"""
+"""The vocabulary of `data_schema/2_concepts.toml`: what each item key means, in which unit and bounds."""
 
 from __future__ import annotations
 
@@ -53,12 +50,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Concept:
-    """
-    One variable; the fields are those of the file's `[[concept]]`.
-
-    `items` are item keys by source and raw table; `convert` is (factor, offset) for units other than `unit`,
-    as spelt in the file.
-    """
+    """One `[[concept]]`; `convert` is (factor, offset) for units other than `unit`, as spelt in the file."""
 
     id: str
     name: str
@@ -208,5 +200,5 @@ def _conversions(entries: dict[str, Any]) -> dict[str, tuple[float, float]]:
 
 
 def concept_set(name: str) -> list[str]:
-    """The variables of a named set of the vocabulary."""
+    """Concept ids of a named set."""
     return list(load_vocabulary().set(name))

@@ -55,22 +55,16 @@ def open_export(
         flat or with hosp/ and icu/); a DuckDB file (.duckdb, .ddb, .db) or PostgreSQL server
         (postgresql://HOST/DATABASE) with MIMIC tables; a folder or zip of PhysioNet 2019 or 2012; a MEDS
         dataset (data/**/*.parquet).
-    kind : str, optional
-        Key of `KINDS`; detected by default.
-    engine : str, optional
-        Of `ENGINES`: what reads and joins the tables. By default "postgres" for a server, else "duckdb".
+    kind, engine : str, optional
+        Of `KINDS`, detected by default; of `ENGINES`, "postgres" for a server and else "duckdb" by default.
     schemas : sequence of str
         Schemas of a database that hold the tables; detected by default.
     **options
         `limit` and `seed` of PhysioNet 2019 and 2012 (a seeded subset of the stays); `codes` of MEDS (a map
         of codes, see `data_schema/meds_codes.toml`).
 
-    Raises
-    ------
-    ExportError
-        `path` holds no export of a known kind, or a database cannot be opened.
-    UsageError
-        The kind or engine is unknown or cannot read this, or the adapter does not take an option.
+    Raises ExportError if `path` holds no export of a known kind or a database cannot be opened, UsageError
+    for a kind, engine or option that is unknown or does not fit.
     """
     engine = chosen_engine(path, engine)
     kind = kind.replace("-", "_").lower() if kind else None

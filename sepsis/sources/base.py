@@ -1,8 +1,4 @@
-"""
-What every adapter answers: the same raw tables, in hours since ICU admission.
-
-Their meaning is decided later, in `sepsis.events`, from the vocabulary alone.
-"""
+"""What every adapter answers: tables in hours since ICU admission, whose meaning `sepsis.events` decides."""
 
 from __future__ import annotations
 
@@ -110,19 +106,15 @@ class Source(ABC):
     """
     One opened export; tables are read when they are needed.
 
-    An adapter overrides `recognises`, `files`, `check` and `raw`; the others where it has a use for them.
+    An adapter overrides `recognises`, `files`, `check` and `raw`; the others if it needs to.
 
     Attributes
     ----------
-    kind : str
-        Key of `sepsis.sources.KINDS`.
-    items_of : str
-        Key of the vocabulary (`data_schema/2_concepts.toml`) that lists the raw tables' item keys; by
-        default the kind.
-    has_detail : bool
-        Whether `detail` answers.
-    brings_labels : bool
-        Whether the export has labels of its own (`raw("labels")`).
+    kind, items_of : str
+        Key of `sepsis.sources.KINDS`; key of the vocabulary (`data_schema/2_concepts.toml`) that lists the
+        raw tables' item keys, by default the kind.
+    has_detail, brings_labels : bool
+        Whether `detail` answers; whether the export has labels of its own (`raw("labels")`).
     takes : tuple of str
         Options of `open_export` that the adapter accepts.
     database_key, usual_schemas : str, tuple of str
@@ -158,11 +150,7 @@ class Source(ABC):
     @classmethod
     @abstractmethod
     def recognises(cls, path: Path, tables: dict[str, Path]) -> bool:
-        """
-        Whether a folder or file is an export of this kind; asked in the order of `KINDS`.
-
-        `tables` are the folder's, as `engines.files.find_files` returns them.
-        """
+        """Whether this is such an export, asked in the order of `KINDS`; `tables` come from `find_files`."""
 
     @classmethod
     def open(cls, path: str | Path, engine: str, **options) -> Source:
@@ -195,11 +183,7 @@ class Source(ABC):
         """
 
     def detail(self, name: str, items: Iterable[str] | None = None) -> pd.DataFrame:
-        """
-        One of `DETAIL_TABLES` in memory, where the kind of export has them (`has_detail`).
-
-        `items` are item keys, for "lab_samples", "carevue_rates" and "administrations".
-        """
+        """One of `DETAIL_TABLES` in memory; `items` filter lab_samples, carevue_rates and administrations."""
         raise AssertionError(f"{self.kind} has no table {name}")
 
     def explained(self, name: str) -> AbstractContextManager[None]:
@@ -207,11 +191,7 @@ class Source(ABC):
         return contextlib.nullcontext()
 
     def refuse_malformed(self, name: str, counts: pd.DataFrame) -> None:
-        """
-        Raise ExportError if more than `MALFORMED_SHARE` of a raw table's rows are malformed.
-
-        `counts` has columns reason and rows; the message counts the cells of the first bad column.
-        """
+        """Raise ExportError if over `MALFORMED_SHARE` of the `counts` (reason, rows) are malformed."""
         bad = int(counts.rows[counts.reason.isin([BAD_TIME, BAD_NUMBER])].sum())
         total = int(counts.rows.sum())
         if bad > MALFORMED_SHARE * total:

@@ -20,19 +20,10 @@ from sepsis.sources.engines.typed_tables import TypedTables
 
 class TableSource(Source):
     """
-    An export of several tables.
+    An export of several tables; its item keys are of `item_type`.
 
-    A subclass names its raw tables in `tables_of` and has a method `_NAME(items)` for each, which returns an
-    Ibis expression.
-
-    Attributes
-    ----------
-    tables : TypedTables
-        The export's own tables.
-    tables_of : dict of raw table to tuple of str
-        The export's tables behind each raw table; those of "stays" are behind all of them.
-    item_type : type
-        Of the export's item keys.
+    A subclass has a method `_NAME(items)` for each raw table, which returns an Ibis expression. `tables_of`
+    names the export's tables behind each raw table; those of "stays" are behind all of them.
     """
 
     tables_of: dict[str, tuple[str, ...]]
@@ -47,7 +38,6 @@ class TableSource(Source):
         return cls(path, Files(connect(engine), Path(path)), **options)
 
     def files(self) -> list[Path]:
-        """Files of the tables that `data_schema/1_export.toml` names; empty for a server."""
         return self.tables.store.paths(self.tables.contract)
 
     def fingerprint(self) -> str:

@@ -6,6 +6,5 @@ Out    the tables of a release as .csv.gz, and `truth.parquet`
 First  `export.py`: `write_synthetic` runs `plan` (patients and events), `course` (physiology), `measurements`
        and `orders` (what is recorded), and `layout` (MIMIC-III or MIMIC-IV, with the item ids of `items`)
 
-Any module may be changed alone, but the same seed must give the same bytes, and tests hold the onsets that
-label rules find to the truth.
+The same seed must give the same bytes, and tests hold the onsets that label rules find to the truth.
 """

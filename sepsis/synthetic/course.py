@@ -1,9 +1,9 @@
 """
-Physiology of the synthetic patients: an hourly latent course of every variable, and its readings.
+An hourly latent course of every variable of the synthetic patients, and its readings.
 
-A reading is the person's baseline, slow autoregressive noise (partly shared by the vital signs), the effect
-of illness, and measurement noise. Illness is the drift towards an event, or a harmless excursion (pain,
-fever after surgery, bleeding), which moves the same variables in the same direction but passes.
+A reading is the person's baseline, slow autoregressive noise (partly shared by the vital signs), illness and
+measurement noise. Illness is the drift towards an event, or a harmless excursion (pain, fever after surgery,
+bleeding), which moves the same variables in the same direction but passes.
 """
 
 from __future__ import annotations
@@ -102,11 +102,7 @@ FAILURE_HOURS = 12.0  # time constant from the first level of a failing organ to
 
 
 class Course:
-    """
-    The latent courses of some stays: rows of `plan_stays`, index 0..n-1.
-
-    `illness`, shape (n, hours), is the severity at each hour of the grid, 0 to 1.
-    """
+    """Latent courses of a plan's stays; `illness`, shape (n, hours), is their severity by hour, 0 to 1."""
 
     def __init__(self, plan: pd.DataFrame, rng: np.random.Generator):
         self.plan, self.rng = plan, rng

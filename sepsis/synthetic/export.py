@@ -36,19 +36,12 @@ def write_synthetic(
     case_share : float
         Expected share of stays that become septic (0 to 1).
 
-    Returns
-    -------
-    out : Path
-        The tables as .csv.gz, and `truth.parquet`, one row per stay: stay_id, subject_id, hadm_id,
-        is_case, onset_h (hours since ICU admission; null for controls), kind ("case"; "plain";
-        "infection": suspected infection without organ failure; "organ": organ failure without infection;
-        "chronic": organ failure from the start, no infection), event_h, drift_start_h, first_organ,
-        culture_h, antibiotic_h (the intended pair, null if none), stay_h.
-
-    Raises
-    ------
-    UsageError
-        `out` is not empty, or an argument is out of range.
+    Writes the tables as .csv.gz, and `truth.parquet`, one row per stay: stay_id, subject_id, hadm_id,
+    is_case, onset_h (hours since ICU admission; null for controls), kind ("case"; "plain";
+    "infection": suspected infection without organ failure; "organ": organ failure without infection;
+    "chronic": organ failure from the start, no infection), event_h, drift_start_h, first_organ,
+    culture_h, antibiotic_h (the intended pair, null if none), stay_h. Raises UsageError if `out` is not empty
+    or an argument is out of range.
     """
     out = Path(out)
     _check_arguments(out, stays, seed, layout, case_share)

@@ -1,9 +1,8 @@
 """
-The synthetic patients as tables of a MIMIC release: names, columns and files of each layout.
+The synthetic patients as tables of a MIMIC release, the same patients in both layouts.
 
-Both layouts have the same patients. They differ as the releases do: MIMIC-III has only the day of an
-antibiotic, shifts ages over 89 to 300 years and keeps rows marked as errors; MIMIC-IV has the hour,
-`anchor_age`, and some laboratory rows without an admission.
+MIMIC-III has only the day of an antibiotic, shifts ages over 89 to 300 years and keeps rows marked as
+errors; MIMIC-IV has the hour, `anchor_age`, and some laboratory rows without an admission.
 """
 
 from __future__ import annotations
@@ -240,7 +239,6 @@ def _inputs(plan, ids, rows) -> pd.DataFrame:
 
 
 def _no_carevue() -> pd.DataFrame:
-    """The empty CareVue table: every patient is in MetaVision."""
     columns = (
         "subject_id hadm_id icustay_id charttime itemid amount amountuom rate rateuom stopped "
         "originalamount originalamountuom originalrate originalrateuom"
@@ -301,6 +299,5 @@ def _seconds(times: pd.Series) -> pd.Series:
 
 
 def _as_text(values: pd.Series) -> pd.Series:
-    """Numbers as a nurse would type them: 98, not 98.0; null stays null."""
     text = pa.compute.cast(pa.array(values, from_pandas=True), pa.string())
     return text.to_pandas().astype("str").set_axis(values.index)

@@ -1,9 +1,8 @@
 """
 Measurements of the synthetic patients: charted values, laboratory values, urine output.
 
-Charting is about hourly with jitter, omissions and gaps; laboratory panels come every few hours, each with
-its own probability. Sicker patients are measured a little more often, whatever the cause. One reading is
-forced: the first sign of organ failure, at the event itself.
+Sicker patients are measured a little more often, whatever the cause. One reading is forced: the first sign of
+organ failure, at the event itself.
 """
 
 from __future__ import annotations
@@ -101,7 +100,6 @@ def _vitals(rows, plan, course, rng, stay, time_h) -> None:
 
 
 def _consciousness(rows, plan, course, rng, stay, time_h) -> None:
-    """GCS: 15, 14 where that is the point to spare, 10 to 12 where the brain fails, a tube hides it."""
     start, end = plan.vent_start_h.to_numpy()[stay], plan.vent_end_h.to_numpy()[stay]
     tube = (time_h >= start) & (time_h < end)
     spare = plan.spare_organ.to_numpy()[stay] == ORGANS.index("cns")
@@ -212,9 +210,8 @@ def _blood_count(rows, course, rng, stay, time_h) -> None:
 
 def _gases(rows, plan, course, rng) -> None:
     """
-    Arterial gases while ventilated, venous ones otherwise, some with lactate; a few lack the specimen.
-
-    An arterial gas on room air says so: with an FiO2 charted before extubation it would look like failure.
+    Arterial gases while ventilated, venous ones otherwise. One on room air says so: with an FiO2 charted
+    before extubation it would look like failure.
     """
     n = len(plan)
     stay, time_h = visits(np.full(n, 0.1), plan.stay_h.to_numpy(), 5.0, course, rng)

@@ -1,10 +1,9 @@
 """
 Orders of the synthetic patients: vasopressors, antibiotics, cultures, extubations.
 
-Cases have a culture and an antibiotic around the onset, in either order. So have infected patients without
-organ failure, and some others at other times, or one of the two: the label rule must find out whether a
-suspicion coincides with a rise in SOFA. The onset it finds is the same with the hour of an antibiotic
-(MIMIC-IV) and with its day only (MIMIC-III).
+Cases have a culture and an antibiotic around the onset. So have infected patients without organ failure, and
+some others at other times: the label rule must find out whether a suspicion coincides with a rise in SOFA. It
+finds the same onset with the hour of an antibiotic (MIMIC-IV) and with its day only (MIMIC-III).
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ def infusions(plan: pd.DataFrame, course: Course, rng: np.random.Generator) -> p
     """
     Vasoactive drugs: stay, start_h, end_h, item, rate, unit, status.
 
-    Norepinephrine from the hour of cardiovascular failure, one row per rate, sometimes with a second drug;
-    phenylephrine for a few others (no SOFA points). A corrected row's first version stays as "Rewritten".
+    Norepinephrine from the hour of cardiovascular failure, phenylephrine for a few others (no SOFA points). A
+    corrected row's first version stays as "Rewritten".
     """
     fail_h, stay_h = plan.fail_cardiovascular_h.to_numpy(), plan.stay_h.to_numpy()
     who = np.flatnonzero(np.isfinite(fail_h) & (fail_h < stay_h - 1.0))
@@ -91,10 +90,9 @@ def antibiotics_and_cultures(
     plan: pd.DataFrame, rng: np.random.Generator
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """
-    Prescriptions (stay, time_h, stop_h, drug, route, kind), cultures and intended pairs.
-
-    Cultures have stay, time_h, specimen, organism (None if nothing grew), day_only; pairs (culture_h,
-    antibiotic_h), index as `plan`, are the first suspicion with hours known, NaN where none was intended.
+    Prescriptions (stay, time_h, stop_h, drug, route, kind), cultures (stay, time_h, specimen, organism or
+    None, day_only) and pairs (culture_h, antibiotic_h), by row of `plan`: the first suspicion with hours
+    known, NaN where none was intended.
     """
     n = len(plan)
     kind = plan.kind.to_numpy()

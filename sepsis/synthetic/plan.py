@@ -36,9 +36,7 @@ _SPARE_ORGAN = {
 
 def plan_stays(stays: int, rng: np.random.Generator, *, case_share: float = 0.2) -> pd.DataFrame:
     """
-    Draw the stays; one row each, sorted by subject and time.
-
-    Slightly fewer than `case_share` become septic: only one stay of an admission can differ from "plain".
+    Draw the stays; slightly fewer than `case_share` become septic: of an admission only one is not "plain".
 
     Writes   subject_id, hadm_id, stay_id; stay_number (in its admission, from 0), sibling_event (the
              other stay of the admission is not "plain"); kind (of `KINDS`); sex, age (years at
@@ -46,7 +44,7 @@ def plan_stays(stays: int, rng: np.random.Generator, *, case_share: float = 0.2)
              case, start of organ failure or infection of a control), drift_h (a drift begins, hours),
              strength (of it); first_organ, spare_organ (indices into `ORGANS`; -1 if none);
              fail_<organ>_h (infinite if it never fails); vent_start_h, vent_end_h (NaN if never
-             ventilated); died, sepsis_code.
+             ventilated); died, sepsis_code. Sorted by subject and time.
     """
     plan = _people(stays, rng)
     _what_happens(plan, rng, case_share)
@@ -88,7 +86,7 @@ def _people(stays: int, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def _unique_ids(n: int, base: int, rng: np.random.Generator) -> np.ndarray:
-    """n distinct integers above `base`, in random order, from a range that grows with n."""
+    """Distinct integers above `base`, in random order, from a range that grows with n."""
     return base + 1 + rng.permutation(max(2 * n, 89_999))[:n]
 
 
@@ -114,10 +112,8 @@ def _what_happens(plan: pd.DataFrame, rng: np.random.Generator, case_share: floa
 
 def _clock(plan: pd.DataFrame, rng: np.random.Generator) -> None:
     """
-    Wall-clock times; `event_h` and `stay_h` are moved to whole minutes of the clock.
-
-    Admissions of one person are a month or more apart; the second stay of an admission begins at least
-    `BETWEEN_STAYS_H` after the end of the first.
+    Wall-clock times; `event_h` and `stay_h` move to whole minutes. Admissions of one person are a month or
+    more apart, stays of one admission at least `BETWEEN_STAYS_H`.
     """
     n = len(plan)
     lead_h = np.minimum(0.5 + rng.exponential(12.0, n), 60.0)  # hospital, or ward, before the unit

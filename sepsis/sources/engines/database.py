@@ -120,11 +120,7 @@ class Database(TableStore):
         )
 
     def fingerprint(self, columns: dict[str, list[str]]) -> str:
-        """
-        sha256 over a server's rows in any order: their number and the sum of a 64-bit hash of each.
-
-        `columns` are those of the contract, by table; missing ones are skipped.
-        """
+        """Order-free sha256 over a server's rows: their number and the sum of 64-bit hashes."""
         digest = hashlib.sha256()
         for name in sorted(set(columns) & set(self.found)):
             written = {column.lower(): column for column in self.header(name)}

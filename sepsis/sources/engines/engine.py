@@ -1,8 +1,4 @@
-"""
-Where queries run: DuckDB inside this process, a PostgreSQL server, or Spark.
-
-The same Ibis expressions run on each, on constructs that mean the same in all three, in UTC.
-"""
+"""Where queries run, in UTC: DuckDB in this process, PostgreSQL or Spark, on the same Ibis expressions."""
 
 from __future__ import annotations
 
@@ -112,16 +108,12 @@ def shown(location: str | Path) -> str:
 
 
 def is_duckdb_file(location: str | Path) -> bool:
-    """Whether an export is one DuckDB file: by its name."""
+    """Whether an export is a DuckDB file, by its name."""
     return not is_url(location) and Path(location).suffix.lower() in DUCKDB_SUFFIXES
 
 
 def chosen_engine(location: str | Path, engine: str | None) -> str:
-    """
-    The engine asked for, else PostgreSQL for an address, else DuckDB.
-
-    Raises UsageError for an unknown engine, or one that cannot read this location.
-    """
+    """The engine asked for, else PostgreSQL for an address, else DuckDB; UsageError if it does not fit."""
     if not engine:
         return "postgres" if is_url(location) else "duckdb"
     name = {"postgresql": "postgres", "pyspark": "spark"}.get(engine.lower(), engine.lower())

@@ -35,11 +35,7 @@ _FAULTS = (  # a word of the engine's message; what was found, what was expected
 
 
 def find_files(path: Path) -> dict[str, Path]:
-    """
-    Tables of a folder and its subfolders hosp/ and icu/: {lower-case name: file}.
-
-    Raises ExportError if two files hold the same table, or a name of a table is not a plain file.
-    """
+    """{lower-case name: file} of a folder, hosp/ and icu/; ExportError for a duplicate or special file."""
     folders = [path, *(p for p in sorted(path.iterdir()) if p.is_dir() and p.name.lower() in FOLDERS)]
     found: dict[str, Path] = {}
     for file in (f for folder in folders for f in sorted(folder.iterdir())):
@@ -129,7 +125,7 @@ class Files(TableStore):
         return gzip_error(self.found[name])
 
     def failure(self, error: Exception, names: tuple[str, ...]) -> ExportError:
-        """The error of a ragged row, an encoding or a damaged file: no cell and no stream is at fault."""
+        """The error where no cell and no stream is at fault: a ragged row, an encoding or a damaged file."""
         message = str(error)
         files = [self.found[name] for name in names if name in self.found]
         named = [file.name for file in files if str(file) in message] or [file.name for file in files]
@@ -147,5 +143,5 @@ class Files(TableStore):
 
 
 def _spark_path(file: Path) -> str:
-    """A path whose brackets, stars and commas Spark takes as they are."""
+    """A path with its brackets, stars and commas escaped for Spark."""
     return "".join(f"\\{c}" if c in "[]{}*?\\" else c for c in str(file.resolve()))

@@ -14,10 +14,9 @@ from sepsis.sources.engines.engine import Engine
 
 class TableStore(ABC):
     """
-    Tables by their lower-case names.
+    Tables by their lower-case names; `on_server` if there are no files, so `fingerprint` is asked for.
 
-    For messages, `shown` is the location and `forms` says how a missing table could be given. `on_server`:
-    there are no files, so `fingerprint` is asked for.
+    For messages, `shown` is the location and `forms` says how a missing table could be given.
     """
 
     engine: Engine
@@ -45,12 +44,12 @@ class TableStore(ABC):
         """
         A table as the engine sees it; a CSV file's cells are text.
 
-        `whole_numbers` are lower-case names of columns that DuckDB reads from CSV as whole numbers: another
-        cell fails the query, and the filter on item ids needs no text.
+        DuckDB reads the columns `whole_numbers` (lower case) of a CSV file as whole numbers: another cell
+        fails the query, and the filter on item ids needs no text.
         """
 
     def damage(self, name: str) -> ExportError | None:
-        """The error of a table's damaged file, if it is one."""
+        """The error if a table's file is damaged, else None."""
         return None
 
     @abstractmethod

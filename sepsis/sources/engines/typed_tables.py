@@ -26,17 +26,13 @@ _REASON = {"timestamp": BAD_TIME, "float64": BAD_NUMBER}
 
 
 def possible(time: ibis.Value) -> ibis.Value:
-    """
-    A time; null if it is impossible: before 1800 or from 2300 on.
-
-    Births of MIMIC-III are shifted to 1800 at the earliest, admissions to 2210 at the latest.
-    """
+    """A time; null before 1800 (the first births of MIMIC-III) or from 2300 on (admissions end in 2210)."""
     year = time.year()
     return ibis.ifelse((year >= FIRST_YEAR) & (year < LAST_YEAR), time, ibis.null("timestamp"))
 
 
 def _whole(number: ibis.Value) -> ibis.Value:
-    """Whether a number is whole and has 64 bits at most; not so where it is NaN."""
+    """Whether a number is whole and fits in 64 bits; false for NaN."""
     return ((number % 1 == 0) & (number.abs() < 2.0**63)).fill_null(False)
 
 

@@ -1,8 +1,4 @@
-"""
-The map of MEDS codes: `data_schema/meds_codes.toml`, preceded by the rules of a user's own file.
-
-Codes are few and events many, so each code is read once and the events are joined to the result.
-"""
+"""The map of MEDS codes, after a user's own rules; each code is read once, then joined to the events."""
 
 from __future__ import annotations
 
@@ -50,9 +46,8 @@ class CodeMap:
 
     def read(self, codes: Iterable[str]) -> pd.DataFrame:
         """
-        Every code with its place and parts: code, place, table (of MIMIC-IV, for measurements), and `PARTS`.
-
-        Codes that no pattern fits, and items that make no variable, have the place "".
+        Every code with its place ("" if no pattern fits, or the item makes no variable), the MIMIC-IV table
+        of a measurement, and `PARTS`.
         """
         rows = [(code, *self._one(code)) for code in codes]
         frame = pd.DataFrame(rows, columns=["code", "place", "table", *PARTS], dtype="object")
@@ -75,7 +70,7 @@ class CodeMap:
 
 def load_codes(file: str | Path | None = None) -> CodeMap:
     """
-    The map that ships with the package; a user's file adds its rules before it and replaces its columns.
+    The package's map; a user's file adds its rules before it and replaces its columns.
 
     Raises SettingsError for an unknown place, concept, part or setting, or a rule without a pattern;
     UsageError if the file is missing or not TOML.

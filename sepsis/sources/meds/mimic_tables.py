@@ -54,11 +54,7 @@ def data_files(path: Path) -> list[Path]:
 
 
 class MedsTables(TableStore):
-    """
-    The events of a dataset's folder as tables of MIMIC-IV, on DuckDB.
-
-    Raises ExportError if there is no data, a file cannot be read, or a column is missing or of another type.
-    """
+    """A dataset on DuckDB; ExportError if it has no data or a file or column is missing or unreadable."""
 
     forms = "{name}, made from the events"
 
@@ -111,7 +107,6 @@ class MedsTables(TableStore):
         return self.engine.connection.create_table("meds_codes", arrow, temp=True, overwrite=True)
 
     def _at(self, *places: str, table: str | None = None) -> ibis.Table:
-        """Events of some places with the parts of their codes and the dataset's further columns."""
         codes = self._codes.filter(self._codes.place.isin(places))
         codes = codes if table is None else codes.filter(codes.table == table)
         codes = codes.rename(from_code="code").rename({f"code_{part}": part for part in (*PARTS, "place")})
@@ -138,8 +133,8 @@ class MedsTables(TableStore):
         """
         Admissions or stays: subject_id, id, began, ended, hadm_id, type.
 
-        Paired by their id where the dataset has a column for it, else each with the next end before the
-        next begin; ids are then numbers in the order of subject and time.
+        Paired by id where the dataset has a column for it, else each with the next end before the next
+        begin; ids are then numbers in the order of subject and time.
         """
         starts, stops = self._at(begins), self._at(ends)
         own = f"own_{key}"
@@ -171,7 +166,6 @@ class MedsTables(TableStore):
         ).aggregate(ended=later.coalesce(at_once))
 
     def _in_admission(self, rows: ibis.Table) -> ibis.Table:
-        """Rows with `hadm_id`: their own, else that of the admission of the subject they lie in."""
         spans = self._admissions
         start = ibis.least(spans.edregtime.coalesce(spans.admittime), spans.admittime)
         spans = spans.select(to_subject="subject_id", to_hadm="hadm_id", start=start, stop="dischtime")

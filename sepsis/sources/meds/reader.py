@@ -61,7 +61,6 @@ class Meds(MimicIV):
 
     @property
     def lacks(self) -> str:
-        """Whether codes for antibiotics or cultures are missing from the map."""
         places = set(self.store.counted.place)
         wanted = (("order", "orders of drugs"), ("culture", "cultures"))
         missing = [what for place, what in wanted if place not in places]

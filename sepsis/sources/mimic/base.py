@@ -1,8 +1,8 @@
 """
 What MIMIC-III and MIMIC-IV have in common: joining rows to ICU stays, hours, the check.
 
-All is Ibis, on constructs that DuckDB, PostgreSQL and Spark read alike: hours from epoch seconds,
-equality and range joins, `lead` over a full order.
+All is Ibis that DuckDB, PostgreSQL and Spark read alike: hours from epoch seconds, equality and range
+joins, `lead` over a full order.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ def known_age(years):
 
 
 def reason_if(condition, reason: str):
-    """`reason` where the condition holds, else (and where it is null) null."""
+    """`reason` where the condition holds; null elsewhere, also where the condition is null."""
     return ibis.ifelse(condition.fill_null(False), reason, ibis.null("string"))
 
 
 def first_of(*reasons):
-    """The first reason that is given, or null; reasons are texts or null."""
+    """The first reason that is not null."""
     return ibis.coalesce(*(reason for reason in reasons if reason is not None))
 
 
@@ -134,7 +134,6 @@ class Mimic(TableSource):
         return pd.concat(rows, ignore_index=True)
 
     def dropped(self) -> pd.DataFrame:
-        """Duplicate rows in the tables behind the stays, which count once."""
         counts = []
         for name in self.tables_of["stays"]:
             table = self.tables[name]
@@ -186,7 +185,7 @@ class Mimic(TableSource):
         return table.left_join(spans, table[self.stay_key] == spans.known_stay)
 
     def _by_admission(self, table: ibis.Table) -> ibis.Table:
-        """Rows that carry an admission, once for each of its ICU stays; without a stay they remain, once."""
+        """Rows of an admission, once for each of its ICU stays; rows without a stay remain, once."""
         spans = self._known_spans
         spans = spans.select("intime", "born_s", "gone_s", known_stay="stay_id", known_hadm="hadm_id")
         return table.left_join(spans, table.hadm_id == spans.known_hadm)

@@ -69,7 +69,6 @@ class MimicDetail(Mimic):
         return stays.reset_index(drop=True)
 
     def _known(self, *columns: str) -> ibis.Table:
-        """Distinct links: ids as whole numbers, seconds as floats."""
         kinds = {column: "float64" if column.endswith("_s") else "int64" for column in columns}
         known = self._links[list(columns)].drop_duplicates()
         ids = [c for c, kind in kinds.items() if kind == "int64"]

@@ -23,11 +23,7 @@ UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
 
 
 def names_in(path: Path, suffix: str) -> list[str]:
-    """
-    Relative names of the files with a suffix in a folder or zip, sorted.
-
-    Raises ExportError if `path` is missing or an unreadable zip, or a record is a pipe or a broken link.
-    """
+    """Relative names with a suffix, sorted; ExportError for a bad folder or zip, a pipe or a broken link."""
     if path.is_dir():
         found = [below for below in path.rglob("*") if _counts(below.name, suffix) and not below.is_dir()]
         odd = sum(not below.is_file() for below in found)
@@ -49,11 +45,7 @@ def names_in(path: Path, suffix: str) -> list[str]:
 
 
 def numbered(path: Path, names: list[str], suffix: str) -> dict[str, int]:
-    """
-    {name: the number it ends in, the stay's id}.
-
-    Raises ExportError if there is no file, or a number is missing or doubled.
-    """
+    """{name: stay id, the number it ends in}; ExportError for a missing or doubled number, or no file."""
     if not names:
         raise ExportError(
             str(path), f"no {suffix} file in it", f"one {suffix} file a patient", "Check the path you gave."

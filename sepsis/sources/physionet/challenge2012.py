@@ -116,7 +116,6 @@ class PhysioNet2012(PatientFiles):
 
     @functools.cached_property
     def _rows(self) -> pd.DataFrame:
-        """All lines of all chosen records: stay_id, time_h, parameter, value, text, exclusion."""
         rows = records.parse(self._contents(), list(self._numbers.values()))
         # Of several grounds the first counts.
         grounds = [

@@ -65,12 +65,7 @@ def split_files(files: Iterable[bytes]) -> tuple[list[str], bytes, list[int]]:
 
 
 def parse_rows(body: bytes, columns: list[str]) -> pd.DataFrame:
-    """
-    Rows of numbers; "NaN" and empty cells are gaps.
-
-    Raises ExportError for rows with too few or too many cells (counted), or an unparseable number (its
-    column).
-    """
+    """Rows of numbers, "NaN" and "" for gaps; ExportError counts ragged rows, names columns with text."""
     ragged = 0
 
     def count(row) -> str:

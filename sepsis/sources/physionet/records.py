@@ -1,8 +1,4 @@
-"""
-Lines `HH:MM,parameter,value` of PhysioNet 2012 as columns, and the outcomes beside them.
-
-A malformed line stays in the table with a gap, and the adapter counts it. `HH:MM` is since ICU admission.
-"""
+"""Lines `HH:MM,parameter,value` of PhysioNet 2012 as columns, and the outcomes beside them."""
 
 from __future__ import annotations
 
@@ -32,8 +28,8 @@ def parse(files: Iterable[bytes], numbers: list[int]) -> pd.DataFrame:
     """
     Every line of every record: stay_id (from `numbers`), time_h, parameter, value, text, ragged.
 
-    `time_h` and `value` are NaN if unparseable; `ragged` lines do not have three cells. ExportError counts
-    the files with another first line.
+    A malformed line stays, for the adapter to count: `time_h` (since ICU admission) or `value` is NaN, or
+    `ragged` set. ExportError counts the files with another first line.
     """
     lines: list[str] = []
     counts, others = [], 0
@@ -84,11 +80,7 @@ def outcomes_files(path: Path) -> list[Path]:
 
 
 def length_of_stay_h(files: list[Path]) -> pd.Series:
-    """
-    Hours from ICU admission to discharge from hospital, by stay; NaN where the export writes -1.
-
-    Raises ExportError for a missing column, a doubled stay, or an id or length that is not a number.
-    """
+    """Hours from ICU admission to hospital discharge, by stay; NaN for -1. ExportError if malformed."""
     tables = [pd.Series(dtype=float, index=pd.Index([], dtype="int64", name=STAY))]
     for file in files:
         try:
