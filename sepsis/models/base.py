@@ -1,6 +1,4 @@
-"""
-What every model is: a scikit-learn classifier of windows that can be stored without pickle.
-"""
+"""What every model is: a scikit-learn classifier of windows that can be stored without pickle."""
 
 from __future__ import annotations
 
