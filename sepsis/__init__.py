@@ -25,6 +25,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from sepsis.core import __version__ as __version__
 from sepsis.models.registry import CLASSES
 
 if TYPE_CHECKING:
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from sepsis.live import Scorer
     from sepsis.pipeline.evaluate import evaluate
     from sepsis.sources import open_export
-
-__version__ = "0.1.0"
 
 # Public name: its place. Imported on first use, so that `import sepsis` is quick.
 _PUBLIC = {

@@ -11,3 +11,5 @@ Open `errors` first: every message to a user is made there, and its class decide
 May be changed alone: the wording of an error, `progress`. Read their users before changing `schema`,
 `pseudonyms` or the keys in `work`: files on users' disks depend on them. This room imports no other room.
 """
+
+__version__ = "0.1.0"

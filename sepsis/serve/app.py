@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-import sepsis
+from sepsis.core import __version__
 from sepsis.core.errors import SepsisError
 from sepsis.live.refusals import ConflictError, TooManyError, UnknownStayError
 from sepsis.serve import messages
@@ -130,7 +130,7 @@ def make_app(service: Service, token: str | None = None) -> FastAPI:
 
     app = FastAPI(
         title="sepsis",
-        version=sepsis.__version__,
+        version=__version__,
         description=DESCRIPTION,
         docs_url=None,  # their pages load scripts from elsewhere
         redoc_url=None,

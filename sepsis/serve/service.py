@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-import sepsis
+from sepsis.core import __version__
 from sepsis.core.errors import UsageError
 from sepsis.core.files import MANIFEST, check_folder
 from sepsis.events.vocabulary import Interval
@@ -51,7 +51,7 @@ class Service:
         self.metadata = {
             "model": trained.model.name,
             "model_hash": model_hash(trained.model),
-            "version": sepsis.__version__,
+            "version": __version__,
             "notice": NOTICE,
         }
         self._lock = threading.Lock()

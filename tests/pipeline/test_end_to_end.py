@@ -230,6 +230,7 @@ def test_a_changed_model_folder_is_refused(run, tmp_path):
     assert "model.json is missing or was changed" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_stored_model_meets_a_new_export(run, tmp_path):
     other, labels, scores = tmp_path / "export", tmp_path / "labels", tmp_path / "s.parquet"
     assert (

@@ -70,6 +70,7 @@ def ask(address, path, body=None, **headers):
         return json.load(answer)
 
 
+@pytest.mark.slow
 def test_the_examples_in_python_and_with_curl_run_as_written(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     exec(compile(block("python", "Scorer("), "live_scoring.md", "exec"), {})

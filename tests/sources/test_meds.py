@@ -63,6 +63,7 @@ def test_numbers_of_32_bits_are_read_as_the_decimal_they_stand_for(made_up):
     assert (events.value.round(4) == events.value).all()
 
 
+@pytest.mark.slow
 def test_the_open_demo_gives_the_same_onsets_and_every_difference_is_counted(shared, tmp_path):
     export = shared("data/mimic-iv-demo")
     events, from_meds, labels, labels_of_meds = both(export, write_meds(export, tmp_path / "meds"))
@@ -131,6 +132,7 @@ def test_without_cultures_labels_are_refused_and_the_check_says_why(made_up, tmp
     assert not source.problems
 
 
+@pytest.mark.slow
 def test_a_users_map_names_other_codes_variables_and_columns(tmp_path):
     rows = [
         (7, None, "GENDER//F", None, None), (7, "2100-01-01", "MEDS_BIRTH", None, None),

@@ -274,7 +274,8 @@ def test_outcomes_change_the_fingerprint(folder):
 
 
 def test_labels_are_refused_with_what_can_be_done_instead(folder, tmp_path):
-    from sepsis.pipeline.compare import check_counts, compare_export
+    from sepsis.pipeline.check import check_counts
+    from sepsis.pipeline.compare import compare_export
     from sepsis.pipeline.label import label_export
 
     source = open_export(folder)
