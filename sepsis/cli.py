@@ -91,7 +91,7 @@ def export_settings(
         str | None, Option(help="mimic-iii, mimic-iv, physionet-2019, physionet-2012, meds, eicu (detected).")
     ] = None,
     limit: Annotated[
-        int | None, Option(help="Read a seeded random subset of this many stays (PhysioNet).")
+        int | None, Option(help="Read a seeded random subset of this many stays (PhysioNet).", min=0)
     ] = None,
     engine: Annotated[
         str | None, Option(help="duckdb, postgres or spark, to read and join the export (by its place).")
@@ -272,7 +272,7 @@ def evaluate(
     split: Annotated[
         str | None, Option(help="Split to evaluate (auto: test, or external, or all rows).")
     ] = None,
-    bootstrap: Annotated[int | None, Option(help="Resamples of subjects (1000).")] = None,
+    bootstrap: Annotated[int | None, Option(help="Resamples of subjects (1000).", min=0)] = None,
     level: Annotated[float | None, Option(help="Level of the intervals (0.95).")] = None,
     seed: Annotated[int | None, Option(help="Seed of the resampling (0).")] = None,
     reference: Annotated[

@@ -22,7 +22,7 @@ T = TypeVar("T")
 STRICT = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True)
 TYPE_NAMES = {  # pydantic's names of types: ours
     "string": "str", "float": "float", "int": "int", "bool": "bool",
-    "tuple": "a list", "sequence": "a list", "dict": "a section",
+    "tuple": "a list", "sequence": "a list", "is": "a list", "dict": "a section",
 }  # fmt: skip
 
 
@@ -40,17 +40,18 @@ def between(low: float, high: float = INFINITE, *, above: bool = False) -> After
 
 
 @dataclass_transform(frozen_default=True)
-def settings(section: str) -> Callable[[type[T]], type[T]]:
+def settings(section: str, **renamed: str) -> Callable[[type[T]], type[T]]:
     """
     Class decorator: a frozen dataclass whose values are checked, also where Python code makes one.
 
     Lists are taken for tuples and whole numbers for floats; nothing else is converted. Checks that concern
-    several settings go into `__post_init__`. Messages name the `section`.
+    several settings go into `__post_init__`. Messages name the `section`; `renamed` gives the new name of a
+    setting under its old one, which stays readable.
     """
 
     def decorate(cls: type[T]) -> type[T]:
         made: Any = dataclass(cls, frozen=True, config=STRICT)
-        made._checked = made.__init__
+        made._checked, made.renamed = made.__init__, renamed
 
         @wraps(made.__init__)
         def __init__(self: T, *args: Any, **values: Any) -> None:
@@ -63,6 +64,11 @@ def settings(section: str) -> Callable[[type[T]], type[T]]:
 
 
 def _fill(empty: Any, where: str, *args: Any, **values: Any) -> None:
+    for old, new in type(empty).renamed.items():
+        if old in values and new in values:
+            raise SettingsError(where, f"has {new!r} and its old name {old!r}", "one of them")
+        if old in values:
+            values[new] = values.pop(old)
     try:
         empty._checked(*map(_tuples, args), **{name: _tuples(value) for name, value in values.items()})
     except ValidationError as error:
@@ -164,13 +170,14 @@ def _tuples(value: Any) -> Any:
         return tuple(map(_tuples, value))
     if isinstance(value, Mapping):
         return {key: _tuples(one) for key, one in value.items()}
-    return value
+    return value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") else value
 
 
 def _first(error: ValidationError, cls: Any, where: str) -> SettingsError:
     """The first mistake that pydantic found, in our words."""
     first = error.errors(include_url=False)[0]
-    name = str(first["loc"][0])
+    place = first["loc"][0]
+    name = fields(cls)[place].name if isinstance(place, int) else str(place)
     if typing.get_origin(typing.get_type_hints(cls).get(name)) is dict:
         name = ".".join(map(str, first["loc"][:2]))
     if first["type"] == "unexpected_keyword_argument":

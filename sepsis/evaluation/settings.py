@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import pandas as pd
-from pydantic import AliasChoices, Field
 
 from sepsis.cohort.settings import LOOKBACK_H, SPLITS
 from sepsis.core.errors import SettingsError
@@ -16,7 +15,7 @@ Count = Annotated[int, between(0)]
 Horizons = tuple[Annotated[float, between(0, LOOKBACK_H)], ...]  # hours before the reference
 
 
-@settings("evaluate")
+@settings("evaluate", silence_h="refractory_h")
 class EvaluationSettings:
     """
     Which stays are evaluated, when, and by which measures.
@@ -43,9 +42,7 @@ class EvaluationSettings:
     # targets of alarm thresholds: least recall of onsets; most alarms per 100 patients a day
     recalls: tuple[Annotated[float, between(0.01, 1)], ...] = (0.8, 0.9)
     alert_budgets: tuple[Annotated[float, between(0.01, 2400)], ...] = (20.0,)
-    refractory_h: Annotated[  # hours without a further alarm of the stay
-        float, between(0, LOOKBACK_H), Field(validation_alias=AliasChoices("refractory_h", "silence_h"))
-    ] = 6.0
+    refractory_h: Annotated[float, between(0, LOOKBACK_H)] = 6.0  # hours without a further alarm of the stay
     # share of the threshold that the risk must fall below before the next alarm; None: no such rule
     hysteresis: Annotated[float, between(0, 1, above=True)] | None = None
     alarm_window_h: Annotated[float, between(1, LOOKBACK_H)] = (
@@ -54,8 +51,8 @@ class EvaluationSettings:
     max_alarms: Count | None = None  # of one stay; None: no limit
     censor: bool = True  # evaluate again without the hours after antibiotic, culture or suspicion
     groups: tuple[str, ...] = ("site", "sex", "age", "year", "system")  # columns of the outcomes
-    min_group_stays: Count = 20  # groups with fewer stays are named and not evaluated
-    min_group_events: Count = 5  # or with fewer cases or controls
+    min_group_stays: Annotated[int, between(1)] = 20  # groups with fewer stays are named and not evaluated
+    min_group_events: Annotated[int, between(1)] = 5  # or with fewer cases or controls
     # share of cases where the model would be used; None: as in the scores
     target_prevalence: Annotated[float, between(0, 0.99)] | None = None
     net_benefit_thresholds: tuple[Annotated[float, between(0.001, 0.999)], ...] = (0.05, 0.1, 0.2)
@@ -67,6 +64,8 @@ class EvaluationSettings:
     def __post_init__(self):
         for name in ("max_alarms", "target_prevalence"):  # TOML has no null
             object.__setattr__(self, name, getattr(self, name) or None)
+        if self.horizons == ():
+            raise SettingsError("[evaluate] horizons", "is empty", "hours before the reference")
         if not self.controls_at_risk and self.control_reference not in ("matched", "absolute"):
             raise SettingsError(
                 "[evaluate] controls_at_risk",

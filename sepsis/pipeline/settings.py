@@ -7,7 +7,7 @@ Rooms keep their sections in their own `settings.py`; the sections here say wher
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, field
+from dataclasses import asdict, field, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -128,6 +128,10 @@ def change_settings(pipeline: Pipeline, changes: tuple[str, ...]) -> Pipeline:
     values = pipeline.as_dict()
     for change in changes:
         apply_change(values, change)
+    for section in fields(Pipeline):  # a default under the new name gives way
+        for old, new in getattr(getattr(pipeline, section.name), "renamed", {}).items():
+            if old in values[section.name]:
+                values[section.name][new] = values[section.name].pop(old)
     return read_settings(Pipeline, values, "--set")
 
 

@@ -29,6 +29,7 @@ class TrainSettings:
     licence: str = LICENCE  # of the weights, for the model folder and its card
 
     def __post_init__(self):
-        for name, hours in {"fit_horizons_h": self.fit_horizons_h, **self.fit_horizons_of}.items():
+        of_models = {f"[train.fit_horizons_of] {name}": hours for name, hours in self.fit_horizons_of.items()}
+        for where, hours in {"[train] fit_horizons_h": self.fit_horizons_h, **of_models}.items():
             if not hours:
-                raise SettingsError(f"[train] {name}", "is empty", "hours before the reference, e.g. [0, 3]")
+                raise SettingsError(where, "is empty", "hours before the reference, e.g. [0, 3]")

@@ -1,13 +1,15 @@
 """Pipeline files and --set."""
 
+import numpy as np
 import pytest
 from typer.main import get_command
 
 from sepsis.cli import app
 from sepsis.core.errors import SettingsError, UsageError
 from sepsis.core.schema import folder
+from sepsis.core.settings import read_settings
 from sepsis.evaluation.settings import EvaluationSettings
-from sepsis.pipeline.settings import read_pipeline
+from sepsis.pipeline.settings import Pipeline, change_settings, read_pipeline
 
 PIPELINES = sorted((folder().parent / "pipelines").glob("*.toml"))
 
@@ -79,3 +81,21 @@ def test_the_help_of_evaluate_names_the_defaults_of_its_settings():
         values = default if isinstance(default, tuple) else (default,)
         text = ", ".join(value if isinstance(value, str) else f"{value:g}" for value in values)
         assert f"({text}" in options[option], option
+
+
+def test_an_old_name_of_a_setting_is_read_wherever_it_comes_from():
+    assert change_settings(Pipeline("x"), ("evaluate.silence_h=3",)).evaluate.refractory_h == 3.0
+    assert read_settings(EvaluationSettings, {"silence_h": 2}, "[evaluate]").refractory_h == 2.0
+    assert EvaluationSettings(silence_h=1).refractory_h == 1.0
+    with pytest.raises(SettingsError, match="has 'refractory_h' and its old name 'silence_h'"):
+        read_settings(EvaluationSettings, {"silence_h": 2, "refractory_h": 3}, "[evaluate]")
+
+
+def test_numbers_of_numpy_are_numbers_and_a_mistake_names_its_setting():
+    assert type(EvaluationSettings(n_bootstrap=np.int64(5)).n_bootstrap) is int
+    with pytest.raises(SettingsError, match=r"\[evaluate\] split: is 'autoo'"):
+        EvaluationSettings("autoo")
+    with pytest.raises(SettingsError, match=r"\[evaluate\] min_group_stays: is 0. Expected: 1 or more"):
+        EvaluationSettings(min_group_stays=0)
+    with pytest.raises(SettingsError, match=r"\[train.fit_horizons_of\] clock: is empty"):
+        change_settings(Pipeline("x"), ("train.fit_horizons_of.clock=[]",))

@@ -144,7 +144,7 @@ SCORES = {
     "values for risks": (some("risk", VALUE), "risks lie outside 0 to 1"),
     "words for risks": (some("risk", NOTE), "risk"),
     "dates for times": (some("time_h", "2150-01-31 10:00"), "time_h"),
-    "a word for a split": (lambda f: f.assign(split=NOTE), "no stay of the test split has a risk"),
+    "a word for a split": (lambda f: f.assign(split=NOTE), "rows of split break"),
     "split of some": (some("split", NOTE, 9), "split"),
     "rows twice": (lambda f: pd.concat([f, f]), "rows repeat the key"),
     "later than said": (lambda f: f.assign(time_h=f.time_h + 1), "predicted less than horizon_h before"),
