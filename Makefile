@@ -28,7 +28,7 @@ $(VENV)/ready-dev: $(VENV)/ready
 	$(INSTALL) --editable '.[dev]'
 	@touch $@
 
-demo: $(VENV)/ready  ## synthetic export -> labels -> four models -> report page; prints its path
+demo: $(VENV)/ready  ## synthetic export -> labels -> eleven models -> report page; prints its path
 	$(BIN)/sepsis run pipelines/demo.toml --out runs/demo
 
 test: $(VENV)/ready-dev  ## the fast tests, under ten minutes; ROOM=labels: all tests of one room

@@ -16,7 +16,7 @@ The map, in the direction the data flows; `pipeline/stages.py` is the contents p
     evaluation  risks -> measures with intervals; calibration: maps of risks and thresholds
     audit       model folder and its export -> leaks, one check each
     report      measures -> one page
-    pipeline    the stages, one module each, and `sepsis run`; cli: one command per stage
+    pipeline    the contents page of the commands, and `sepsis run`; cli: the commands
     core        errors, settings, contracts of tables, files, resumable work
 """
 

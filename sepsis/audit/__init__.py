@@ -1,10 +1,11 @@
 """
-The leakage audit: one leak, one check, one module.
+The leakage audit: one leak, one check.
 
 In: a model folder, its export and labels, and score files if given. Out: a table with one finding per check.
 
-Open `case.py` first: `AuditCase` is what every check looks at. Each other module is one check, a function
-from `AuditCase` to `Finding`, and can be read, changed or added alone; add it to `CHECKS` below.
+Open `case.py` first: `AuditCase` is what every check looks at. Each check is a function from `AuditCase` to
+`Finding` (`shortcuts.py` has three of a kind) and can be read, changed or added alone; add it to `CHECKS`
+below.
 
 A hard check that fails means that no figure of the model can be trusted. A soft check reports a number to
 look at. A model that passes may still leak in ways that no check here covers.

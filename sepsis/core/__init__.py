@@ -4,7 +4,7 @@ What every room uses and no room owns: errors, settings, contracts of tables, fi
 In    a TOML file (`settings`), a table with a contract in `data_schema/` (`schema`), a path to write to
 Out   frozen dataclasses, checked tables, files that are whole or absent, manifests (`provenance`).
 
-Open `errors` first: every message to a user is made there, and its class decides the exit code. Then
+Open `errors` first: its classes give every message its form and decide the exit code. Then
 `schema` (contracts) and `work` (locks, and how an interrupted run continues). `jit` compiles loops;
 `pseudonyms` replaces ids in model folders.
 

@@ -7,12 +7,14 @@ stay at a fixed horizon: `horizons` (the paper's), `calibration`, `net_benefit`.
 `continuous`, `alarm_view`, `lead_time`, `utility`. `censoring` and `subgroups` repeat views on a part of the
 data; `intervals` resamples subjects.
 
-The threshold of an alarm: `settings` has its targets, `alarm_thresholds` chooses it on the validation split,
-`alarms` is the alarm policy, `alarm_view` reports it. `operating_points` gives rates at fixed sensitivity or
-specificity of single risks; thresholds stored with a model are chosen in `sepsis.calibration.thresholds`.
+The threshold of an alarm: `settings` has its targets, `alarm_thresholds` chooses it on the validation split
+(without hourly risks there on the evaluated rows, with a note), `alarms` is the alarm policy, `alarm_view`
+reports it.
+`operating_points` gives rates at fixed sensitivity or specificity of single risks; thresholds stored with a
+model are chosen in `sepsis.calibration.thresholds`.
 
-A new measure needs its name in `data_schema/7_metrics.toml` and a row added by its view; nothing else
-changes.
+A new measure needs its name in `data_schema/7_metrics.toml` and a row added by its view; a column of the
+report if it is to be shown (docs/extending.md).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """
 Chooses alarm thresholds, for each model on the validation split: the highest threshold with at least a given
 recall of onsets (`recalls`), and the lowest with at most a given burden (`alert_budgets`, alarms per 100
-patient-days). The test split is evaluated at these thresholds unchanged.
+patient-days). The test split is evaluated at these thresholds unchanged. Without hourly risks of the
+validation split they are chosen on the evaluated rows, with a note.
 """
 
 from __future__ import annotations

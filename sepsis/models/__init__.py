@@ -6,8 +6,7 @@ Out    a risk in [0, 1] for each window, and a model folder
 
 Open `base` first: it says what every model can do. `registry` lists the models; a new one is a subclass
 of `WindowClassifier` in the folder of its family and one entry there, and `tests/models/test_estimators.py`
-then asks it the same questions as the others. Each folder is one family and can be changed alone:
-`baselines`,
-`dtw`, `gp` (Gaussian processes, without a classifier), `networks` (which uses `gp`). `artifact` reads and
-writes the model folder; `state` checks what a stored model holds.
+then asks it the same questions as the others. Families: `baselines`, `dtw`, `gp`
+(Gaussian processes, without a classifier) and `networks`, which uses `gp`; each of the others can be changed
+alone. `artifact` reads and writes the model folder; `state` checks what a stored model holds.
 """

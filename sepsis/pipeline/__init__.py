@@ -1,5 +1,5 @@
 """
-The stages from an export to the report, one module each, and `sepsis run`, which calls them in order.
+The stages from an export to the report, and `sepsis run`, which calls them in order.
 
 In     an export and a pipeline file (`settings.py`), or the arguments of one command
 Out    labels, model folders, score files, the report; each folder with its manifest

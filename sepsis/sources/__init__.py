@@ -8,7 +8,7 @@ First  `base.py`: what every adapter answers; then the reader of a kind you know
 
 A new kind of export is a folder here with a subclass of `Source` (`TableSource` if an engine reads its
 tables), an entry in `KINDS`, and data: its tables in `data_schema/1_export.toml`, its items in
-`2_concepts.toml`; `tests/sources/test_new_kind.py` enters a toy kind that way. `engines/` (DuckDB,
+`2_concepts.toml`; `tests/sources/test_new_kind.py` reads a toy kind entered there. `engines/` (DuckDB,
 PostgreSQL, Spark) is shared by MIMIC, MEDS and eICU; the other folders can each be changed alone.
 """
 
