@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sepsis.cohort.windows import Windows
 from sepsis.models.gp.adapter import MGPAdapter
@@ -116,6 +118,18 @@ CASES = {
         [-2.5, -1.5, -1.5, 0.0], [0, 0, 1, 2], [1.0, -1.0, 0.4, 0.6], 4, [3, 1, 2, 5]
     ),
 }
+
+
+def any_window(test):
+    """Run a test of `n, hours, seed, chunk, length_h` on windows, chunks and length scales of all sizes."""
+    drawn = given(
+        n=st.integers(0, 60),
+        hours=st.integers(1, 6),
+        seed=st.integers(0, 1000),
+        chunk=st.integers(1, 40),
+        length_h=st.sampled_from([0.06, 0.5, 5.0, 300.0, 8000.0]),
+    )
+    return settings(deadline=None, max_examples=30)(drawn(test))
 
 
 def adapter(*, seed=0, length_h=3.0, dtype=torch.float64, **options) -> MGPAdapter:

@@ -15,6 +15,7 @@ from tests.models.gp.gp_cases import (
     END_H,
     C,
     adapter,
+    any_window,
     assert_right_at,
     assert_same_gradients,
     gradients,
@@ -42,14 +43,7 @@ def test_each_hour_has_the_law_of_the_dense_posterior_given_the_observations_up_
     assert_law(adapter(conditioning="filter", chunk=chunk), CASES[name], 1e-12)
 
 
-@settings(deadline=None, max_examples=30)
-@given(
-    n=st.integers(0, 60),
-    hours=st.integers(1, 6),
-    seed=st.integers(0, 1000),
-    chunk=st.integers(1, 40),
-    length_h=st.sampled_from([0.06, 0.5, 5.0, 300.0, 8000.0]),
-)
+@any_window
 def test_the_law_holds_for_any_window_and_length_scale(n, hours, seed, chunk, length_h):
     gp = adapter(conditioning="filter", seed=seed, length_h=length_h, chunk=chunk)
     assert_law(gp, irregular(n, hours, seed=seed), 2e-12)

@@ -5,8 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from sepsis.models.gp.matheron import cut_samples, smooth_samples
 from sepsis.models.gp.noise import Noise
@@ -17,6 +15,7 @@ from tests.models.gp.gp_cases import (
     C,
     Case,
     adapter,
+    any_window,
     assert_right_at,
     assert_same_gradients,
     gradients,
@@ -45,14 +44,7 @@ def test_a_sample_has_the_law_of_the_dense_posterior_over_grid_and_variables(nam
     assert_law(adapter(chunk=chunk), CASES[name], 1e-12)
 
 
-@settings(deadline=None, max_examples=30)
-@given(
-    n=st.integers(0, 60),
-    hours=st.integers(1, 6),
-    seed=st.integers(0, 1000),
-    chunk=st.integers(1, 40),
-    length_h=st.sampled_from([0.06, 0.5, 5.0, 300.0, 8000.0]),
-)
+@any_window
 def test_the_law_holds_for_any_window_and_length_scale(n, hours, seed, chunk, length_h):
     assert_law(adapter(seed=seed, length_h=length_h, chunk=chunk), irregular(n, hours, seed=seed), 2e-12)
 

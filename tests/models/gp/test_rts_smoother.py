@@ -5,8 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from sepsis.models.gp.filter import filter_moments
 from sepsis.models.gp.moments import smooth_moments
@@ -15,6 +13,7 @@ from tests.models.gp.gp_cases import (
     C,
     Case,
     adapter,
+    any_window,
     assert_right_at,
     assert_same_gradients,
     gradients,
@@ -45,14 +44,7 @@ def test_each_hour_has_the_moments_of_the_dense_posterior_of_the_whole_window(na
     assert_moments(adapter(chunk=chunk), case, case.plan, case.grid, 1e-12)
 
 
-@settings(deadline=None, max_examples=30)
-@given(
-    n=st.integers(0, 60),
-    hours=st.integers(1, 6),
-    seed=st.integers(0, 1000),
-    chunk=st.integers(1, 40),
-    length_h=st.sampled_from([0.06, 0.5, 5.0, 300.0, 8000.0]),
-)
+@any_window
 def test_the_moments_hold_for_any_window_and_length_scale(n, hours, seed, chunk, length_h):
     case = irregular(n, hours, seed=seed)
     assert_moments(adapter(seed=seed, length_h=length_h, chunk=chunk), case, case.plan, case.grid, 2e-12)
