@@ -1,10 +1,11 @@
 """
-Confidence intervals by resampling subjects, since stays of one person are correlated. Subjects with and
-without an event are drawn separately, so no resample loses its cases.
+Confidence intervals: by resampling whole units, and exact ones of shares.
 
-Intervals of areas (AUROC, average precision) are symmetric in log odds; all others are percentiles. With at
-least 40 cases, 95 % intervals cover 93 to 97 % (`docs/decisions.md`, 2026-11-24, has the table); with fewer,
-intervals of differences are too narrow.
+The unit is the person, since stays of one person are correlated; for measures that are conditional on matching
+it is the matched set. Units are drawn without regard to their class, so a resample has as many cases as chance
+gives it: the prevalence is random, and so is every measure that depends on it. A resample without a case or
+without a control has no value and is left out. Areas under curves have intervals of their own
+(`sepsis.evaluation.influence`).
 """
 
 from __future__ import annotations
@@ -13,46 +14,40 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import betaincinv, ndtri
 
 from sepsis.calibration.logistic import expit, logit
 
 Statistic = Callable[[np.ndarray], dict[Any, np.ndarray]]  # weights (R, G) to named arrays (..., R)
-CHUNK_CELLS = 4_000_000  # resamples x subjects held at once: 16 MB of weights
+CHUNK_CELLS = 4_000_000  # resamples x units held at once: 16 MB of weights
 
 
-def subject_resamples(has_event, n_resamples: int, random_state) -> Iterator[np.ndarray]:
+def unit_resamples(n_units: int, n_resamples: int, random_state) -> Iterator[np.ndarray]:
     """
-    How often each subject is drawn, a chunk of resamples (R, G) at a time, stratified by `has_event`; the
-    same seed gives the same resamples, whatever the size of a chunk.
+    How often each unit is drawn, a chunk of resamples (R, G) at a time; the same seed gives the same
+    resamples, whatever the size of a chunk.
     """
     rng = np.random.default_rng(random_state)
-    has_event = np.asarray(has_event, dtype=bool)
-    strata = [np.flatnonzero(has_event), np.flatnonzero(~has_event)]
-    chunk = max(1, CHUNK_CELLS // max(1, len(has_event)))
+    chunk = max(1, CHUNK_CELLS // max(1, n_units))
     for first in range(0, n_resamples, chunk):
         rows = min(chunk, n_resamples - first)
-        weights = np.empty((rows, len(has_event)), dtype=np.int32)
+        weights = np.empty((rows, n_units), dtype=np.int32)
         for row in range(rows):  # row by row: draws do not depend on the chunk size
-            for members in strata:
-                size = len(members)
-                if size:
-                    drawn = rng.integers(0, size, size=size)
-                    weights[row, members] = np.bincount(drawn, minlength=size)
+            weights[row] = np.bincount(rng.integers(0, n_units, size=n_units), minlength=n_units)
         yield weights
 
 
 def resampled(has_event, n_resamples: int, random_state, statistic: Statistic) -> dict[Any, np.ndarray]:
     """
-    Statistics of every resample of the subjects; arrays have shape (..., n_resamples).
+    Statistics of every resample of the units; arrays have shape (..., n_resamples).
 
     No resample is made if `resampling_says_something` is false. `statistic` takes weights (R, G), chunk by
-    chunk, which bounds memory.
+    chunk, which bounds memory; it gives NaN for a resample that lacks a class it needs.
     """
     has_event = np.asarray(has_event, dtype=bool)
     if not resampling_says_something(has_event):
         n_resamples = 0
-    chunks = [statistic(weights) for weights in subject_resamples(has_event, n_resamples, random_state)]
+    chunks = [statistic(weights) for weights in unit_resamples(len(has_event), n_resamples, random_state)]
     if not chunks:
         chunks = [statistic(np.empty((0, len(has_event)), np.int32))]
     return {name: np.concatenate([c[name] for c in chunks], axis=-1) for name in chunks[0]}
@@ -78,6 +73,16 @@ def units_of(subject_id, is_case) -> tuple[np.ndarray, np.ndarray]:
     return unit, np.bincount(unit, weights=np.asarray(is_case, dtype=float)) > 0
 
 
+def units_for(risk_set) -> tuple[np.ndarray, np.ndarray]:
+    """
+    `units_of` the matched sets, for measures that are conditional on matching (areas, precision, net benefit);
+    rows without a set (`set_id` -1) are units by subject, as all are if no set is known.
+    """
+    matched = risk_set.set_id >= 0
+    subject = np.unique(risk_set.subject_id, return_inverse=True)[1]
+    return units_of(np.where(matched, risk_set.set_id, -1 - subject), risk_set.is_case)
+
+
 def summed_by_unit(unit, values, n_units: int) -> np.ndarray:
     """Sums over the stays of each subject, shape (G,) or (G, K), to be multiplied by resampling weights."""
     values = np.asarray(values, dtype=float)
@@ -88,7 +93,7 @@ def summed_by_unit(unit, values, n_units: int) -> np.ndarray:
 
 
 def resampling_says_something(has_event) -> bool:
-    """Whether no stratum has just one subject: that one is in every resample, without variation."""
+    """Whether neither class rests on just one unit: a single one does not tell how cases (controls) vary."""
     events = int(np.sum(has_event))
     return 1 not in (events, len(has_event) - events)
 
@@ -120,3 +125,34 @@ def percentile_interval(samples, level: float) -> tuple[float, float]:
     tail = (1.0 - level) / 2.0
     low, high = np.quantile(samples, [tail, 1.0 - tail])
     return float(low), float(high)
+
+
+def proportion_interval(successes: float, n: float, level: float) -> tuple[float, float]:
+    """
+    Exact interval of a share of independent trials; NaN without trials. Clopper and Pearson, Biometrika 26
+    (1934) 404-413, doi:10.1093/biomet/26.4.404. Its width is never 0: of 10 of 10 it is [0.69, 1].
+
+    Examples
+    --------
+    >>> [round(end, 3) for end in proportion_interval(10, 10, 0.95)]
+    [0.692, 1.0]
+    """
+    if n <= 0 or np.isnan(successes):
+        return np.nan, np.nan
+    tail = (1.0 - level) / 2.0
+    low = 0.0 if successes <= 0 else float(betaincinv(successes, n - successes + 1, tail))
+    high = 1.0 if successes >= n else float(betaincinv(successes + 1, n - successes, 1.0 - tail))
+    return low, high
+
+
+def wilson_interval(successes, n, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Score interval of shares, narrower than the exact one; arrays are allowed, NaN without trials. Wilson, J Am
+    Stat Assoc 22 (1927) 209-212, doi:10.1080/01621459.1927.10502953.
+    """
+    successes, n = np.asarray(successes, dtype=float), np.asarray(n, dtype=float)
+    size, z = np.where(n > 0, n, np.nan), ndtri(0.5 + level / 2.0)
+    share = successes / size
+    middle = (share + z * z / (2 * size)) / (1 + z * z / size)
+    half = z * np.sqrt(share * (1 - share) / size + z * z / (4 * size * size)) / (1 + z * z / size)
+    return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)

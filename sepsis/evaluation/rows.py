@@ -10,8 +10,10 @@ import pandas as pd
 from sepsis.evaluation.intervals import area_interval, percentile_interval
 
 COLUMNS = (
-    "model", "view", "horizon_h", "group", "metric", "setting", "estimate", "low", "high", "n", "n_events",
+    "model", "view", "horizon_h", "group", "metric", "setting", "estimate", "low", "high",
+    "band_low", "band_high", "p_value", "p_holm", "n", "n_events",
 )  # fmt: skip
+NOTHING = (np.nan, np.nan)
 
 
 @dataclass(eq=False)
@@ -41,16 +43,23 @@ class MetricRows:
         *,
         setting="",
         interval=None,
+        band=NOTHING,
+        p_value=np.nan,
+        p_holm=np.nan,
         n=None,
         n_events=None,
     ):
-        """Add one number with its interval: `interval`, or the percentiles of resampled values."""
-        low, high = percentile_interval(samples, self.level) if interval is None else interval
+        """
+        Add one number with its interval: `interval`, or the percentiles of resampled values. `band` is the
+        simultaneous one; p values are those of a comparison.
+        """
+        interval = percentile_interval(samples, self.level) if interval is None else interval
+        numbers = [float(number) for number in (estimate, *interval, *band, p_value, p_holm)]
         if not self.shown:
-            estimate = low = high = np.nan
+            numbers = [np.nan] * len(numbers)
         counts = (self.n if n is None else n, self.n_events if n_events is None else n_events)
-        numbers = (float(estimate), float(low), float(high), int(counts[0]), int(counts[1]))
-        self.rows.append((model, self.view, float(horizon_h), self.group, metric, setting, *numbers))
+        key = (model, self.view, float(horizon_h), self.group, metric, setting)
+        self.rows.append((*key, *numbers, int(counts[0]), int(counts[1])))
 
     def around_area(self, estimate, samples) -> tuple[float, float]:
         """Interval of an area under a curve (`sepsis.evaluation.intervals.area_interval`)."""
@@ -65,7 +74,7 @@ class MetricRows:
 def metric_table(rows: list[tuple]) -> pd.DataFrame:
     """Rows of `MetricRows` with the types of the contract, even without rows."""
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    numbers = dict.fromkeys(("horizon_h", "estimate", "low", "high"), "float64")
+    numbers = dict.fromkeys(("horizon_h", *COLUMNS[6:-2]), "float64")
     return table.astype({**numbers, "n": "int64", "n_events": "int64"})
 
 

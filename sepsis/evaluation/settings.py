@@ -12,6 +12,7 @@ from sepsis.core.settings import between, settings
 from sepsis.evaluation.alarms import AlarmRules
 
 Count = Annotated[int, between(0)]
+MAX_LANDMARK_H = 1000.0  # six weeks: few stays are longer
 Horizons = tuple[Annotated[float, between(0, LOOKBACK_H)], ...]  # hours before the reference
 
 
@@ -37,8 +38,16 @@ class EvaluationSettings:
         True  # False: controls may have left the unit by their hour, as in published code
     )
     n_draws: Annotated[int, between(1)] = 20  # of control_reference "random"
+    # the one comparison that is tested (Holm's rule over pairs of models): this measure, so long before onset
+    primary_metric: Literal["auprc", "auroc"] = "auprc"
+    primary_horizon_h: Annotated[float, between(0, LOOKBACK_H)] = 6.0
     # continuous view: an hour is positive if onset follows within this many hours
     windows_h: tuple[Annotated[float, between(1, LOOKBACK_H)], ...] = (6.0, 12.0, 24.0)
+    # landmark view: at these hours since admission, does onset follow within the window?; (): no such view
+    landmark_hours: tuple[Annotated[float, between(0, MAX_LANDMARK_H)], ...] = tuple(
+        6.0 * k for k in range(1, 17)
+    )
+    landmark_window_h: Annotated[float, between(1, LOOKBACK_H)] = 12.0
     # targets of alarm thresholds: least recall of onsets; most alarms per 100 patients a day
     recalls: tuple[Annotated[float, between(0.01, 1)], ...] = (0.8, 0.9)
     alert_budgets: tuple[Annotated[float, between(0.01, 2400)], ...] = (20.0,)
@@ -56,7 +65,8 @@ class EvaluationSettings:
     # share of cases where the model would be used; None: as in the scores
     target_prevalence: Annotated[float, between(0, 0.99)] | None = None
     net_benefit_thresholds: tuple[Annotated[float, between(0.001, 0.999)], ...] = (0.05, 0.1, 0.2)
-    n_bootstrap: Count = 1000  # resamples of subjects; 0: no intervals
+    n_bootstrap: Count = 1000  # resamples of subjects or matched sets; 0: no intervals
+    n_permutations: Count = 1000  # of classes, for the band of a risk without signal; 0: no band
     level: Annotated[float, between(0.5, 0.999)] = 0.95  # of the intervals
     seed: Count = 0
     show_stay: bool = False  # one stay's hourly risks and alarms on the page: a record of a patient
@@ -66,6 +76,10 @@ class EvaluationSettings:
             object.__setattr__(self, name, getattr(self, name) or None)
         if self.horizons == ():
             raise SettingsError("[evaluate] horizons", "is empty", "hours before the reference")
+        if list(self.landmark_hours) != sorted(set(self.landmark_hours)):
+            raise SettingsError(
+                "[evaluate] landmark_hours", "do not ascend, or repeat an hour", "each hour once, ascending"
+            )
         if not self.controls_at_risk and self.control_reference not in ("matched", "absolute"):
             raise SettingsError(
                 "[evaluate] controls_at_risk",

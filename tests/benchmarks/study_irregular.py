@@ -20,7 +20,7 @@ import numpy as np
 
 from sepsis.cohort.windows import Windows
 from sepsis.evaluation.discrimination import Ranking, average_precision, weighted_discrimination
-from sepsis.evaluation.intervals import percentile_interval, subject_resamples
+from sepsis.evaluation.intervals import percentile_interval, unit_resamples
 from sepsis.models.networks.mgp_tcn import MGPTCN
 from sepsis.models.networks.raw import RawTCN
 
@@ -119,7 +119,7 @@ def study(world: World, effort: Effort, seed: int) -> dict:
 def _compared(risks: dict[str, np.ndarray], y: np.ndarray, resamples: int) -> dict:
     unit = np.arange(len(y))
     samples = {name: [] for name in risks}
-    for weights in subject_resamples(y == 1, resamples, 0):
+    for weights in unit_resamples(len(y), resamples, 0):
         for name, risk in risks.items():
             samples[name].append(weighted_discrimination(Ranking.of(y == 1, risk), unit, weights)[1])
     first, second = (np.concatenate(s) for s in samples.values())

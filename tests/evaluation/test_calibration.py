@@ -19,7 +19,7 @@ from sepsis.evaluation.calibration import (
     linear_measures,
     reliability_curve,
 )
-from sepsis.evaluation.intervals import subject_resamples
+from sepsis.evaluation.intervals import unit_resamples
 from sepsis.evaluation.risk_set import constant_risk_set
 from tests.evaluation.made_up import study
 from tests.oracles import evaluation as oracle
@@ -66,7 +66,7 @@ def test_one_newton_step_per_resample_gives_the_intervals_of_fitting_each_anew()
     beta = fit_logistic(columns, is_case)
     step = OneStep(columns, is_case, beta, np.arange(500), 500)
     assert step(np.ones((1, 500)))[0] == pytest.approx(beta, abs=1e-7)
-    weights = np.concatenate(list(subject_resamples(is_case, 300, 0)))
+    weights = np.concatenate(list(unit_resamples(len(is_case), 300, 0)))
     fast = step(weights)
     slow = np.array([fit_logistic(np.repeat(columns, w, axis=0), np.repeat(is_case, w)) for w in weights])
     width = np.diff(np.quantile(slow, [0.025, 0.975], axis=0), axis=0)[0]
@@ -110,7 +110,7 @@ def test_a_spline_is_straight_beyond_its_outer_knots_and_bends_between_them():
 def test_well_made_risks_are_calibrated_and_their_intervals_say_so():
     is_case, risk = people(4000)
     measures = linear_measures(is_case, risk, np.arange(4000), 4000)
-    sample = measures(np.concatenate(list(subject_resamples(is_case, 300, 0))))
+    sample = measures(np.concatenate(list(unit_resamples(len(is_case), 300, 0))))
     for name, ideal in (("calibration_intercept", 0), ("calibration_slope", 1), ("observed_expected", 1)):
         low, high = np.quantile(sample[name], [0.005, 0.995])
         assert low < ideal < high

@@ -1,46 +1,77 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
+from statsmodels.stats.proportion import proportion_confint
 
 from sepsis.evaluation import evaluate_scores, intervals
 from sepsis.evaluation.discrimination import Ranking, weighted_discrimination
 from sepsis.evaluation.intervals import (
     area_interval,
     percentile_interval,
+    proportion_interval,
     resampled,
     resampling_says_something,
-    subject_resamples,
     together,
+    unit_resamples,
+    units_for,
+    wilson_interval,
 )
 from tests.evaluation.made_up import study, value
 
 
-def draws(has_event, n, seed=0):
-    return np.concatenate(list(subject_resamples(has_event, n, seed)))
+def draws(n_units, n, seed=0):
+    return np.concatenate(list(unit_resamples(n_units, n, seed)))
 
 
-def test_each_stratum_keeps_its_number_of_subjects():
-    has_event = np.array([True, False, False, True, True, False, False])
-    weights = draws(has_event, 50)
-    assert weights.shape == (50, 7)
-    assert (weights[:, has_event].sum(axis=1) == 3).all()
-    assert (weights[:, ~has_event].sum(axis=1) == 4).all()
-    assert len(np.unique(weights, axis=0)) > 30
+def test_a_resample_has_as_many_units_as_there_are_and_a_random_number_of_cases():
+    weights = draws(40, 4000)
+    assert (weights.sum(axis=1) == 40).all()
+    cases = weights[:, :10].sum(axis=1)
+    assert cases.mean() == pytest.approx(10, abs=0.2)
+    assert cases.std() == pytest.approx(np.sqrt(40 * 0.25 * 0.75), rel=0.05)  # binomial: not held fixed
 
 
-def test_every_subject_is_drawn_once_on_average():
-    weights = draws(np.arange(20) < 5, 4000)
-    assert weights.mean(axis=0) == pytest.approx(np.ones(20), abs=0.08)
+def test_every_unit_is_drawn_once_on_average():
+    assert draws(20, 4000).mean(axis=0) == pytest.approx(np.ones(20), abs=0.08)
 
 
 def test_resamples_do_not_depend_on_the_size_of_a_chunk(monkeypatch):
-    has_event = np.arange(30) < 8
-    whole = draws(has_event, 25)
+    whole = draws(30, 25)
     monkeypatch.setattr(intervals, "CHUNK_CELLS", 100)  # three resamples at once
-    assert len(list(subject_resamples(has_event, 25, 0))) == 9
-    assert np.array_equal(draws(has_event, 25), whole)
+    assert len(list(unit_resamples(30, 25, 0))) == 9
+    assert np.array_equal(draws(30, 25), whole)
+
+
+def test_units_are_matched_sets_and_subjects_where_no_set_is_known():
+    known = SimpleNamespace(
+        set_id=np.array([7, 7, 9, 9, -1, -1, -1]),
+        subject_id=np.array([1, 2, 1, 3, 5, 5, 6]),
+        is_case=np.array([True, False, True, False, False, False, False]),
+    )
+    unit, has_event = units_for(known)
+    assert [np.flatnonzero(unit == u).tolist() for u in dict.fromkeys(unit)] == [[0, 1], [2, 3], [4, 5], [6]]
+    assert sorted(has_event) == [False, False, True, True]
+
+
+@settings(deadline=None, max_examples=60)
+@given(n=st.integers(1, 60), share=st.floats(0, 1), level=st.sampled_from([0.5, 0.9, 0.95, 0.99]))
+def test_intervals_of_shares_are_those_of_statsmodels(n, share, level):
+    k = round(share * n)
+    exact = proportion_confint(k, n, alpha=1 - level, method="beta")
+    assert proportion_interval(k, n, level) == pytest.approx(exact, abs=1e-12)
+    wilson = np.array(proportion_confint(k, n, alpha=1 - level, method="wilson"))
+    assert np.array(wilson_interval(k, n, level)) == pytest.approx(wilson, abs=1e-12)
+
+
+def test_a_share_of_no_trials_has_no_interval():
+    assert np.isnan(proportion_interval(0, 0, 0.95)).all()
+    assert np.isnan(wilson_interval([0, 1], [0, 2], 0.95)).tolist() == [[True, False]] * 2
 
 
 @pytest.mark.parametrize(
@@ -72,7 +103,7 @@ def test_resamples_without_a_control_are_left_out_not_warned_about():
     stay = np.arange(24)
     person, is_case = np.where(stay < 6, stay // 2, stay), ~np.isin(stay, [0, 2, 4])
     changed = [t.assign(subject_id=person[t.stay_id], is_case=is_case[t.stay_id]) for t in (scores, outcomes)]
-    weights = draws(np.ones(21, bool), 200)
+    weights = draws(21, 200)
     assert (weights[:, :3].sum(axis=1) == 0).any()
     metrics = evaluate_scores(*changed, n_bootstrap=200)
     assert metrics[metrics.metric != "prevalence"][["low", "high"]].notna().all(axis=None)
