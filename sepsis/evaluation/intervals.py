@@ -1,10 +1,10 @@
 """
 Confidence intervals: by resampling whole units, and exact ones of shares.
 
-The unit is the person, since stays of one person are correlated; for measures that are conditional on matching
-it is the matched set. Units are drawn without regard to their class, so a resample has as many cases as chance
-gives it: the prevalence is random, and so is every measure that depends on it. A resample without a case or
-without a control has no value and is left out. Areas under curves have intervals of their own
+The unit is the person, since stays of one person are correlated; for measures that are conditional on
+matching it is the matched set. Units are drawn without regard to their class, so a resample has as many
+cases as chance gives it: the prevalence is random, and so is every measure that depends on it. A resample
+without a case or without a control has no value and is left out. Areas under curves have intervals of their own
 (`sepsis.evaluation.influence`).
 """
 
@@ -75,8 +75,8 @@ def units_of(subject_id, is_case) -> tuple[np.ndarray, np.ndarray]:
 
 def units_for(risk_set) -> tuple[np.ndarray, np.ndarray]:
     """
-    `units_of` the matched sets, for measures that are conditional on matching (areas, precision, net benefit);
-    rows without a set (`set_id` -1) are units by subject, as all are if no set is known.
+    `units_of` the matched sets, for measures that are conditional on matching (areas, precision, net
+    benefit); rows without a set (`set_id` -1) are units by subject, as all are if no set is known.
     """
     matched = risk_set.set_id >= 0
     subject = np.unique(risk_set.subject_id, return_inverse=True)[1]
@@ -147,8 +147,8 @@ def proportion_interval(successes: float, n: float, level: float) -> tuple[float
 
 def wilson_interval(successes, n, level: float) -> tuple[np.ndarray, np.ndarray]:
     """
-    Score interval of shares, narrower than the exact one; arrays are allowed, NaN without trials. Wilson, J Am
-    Stat Assoc 22 (1927) 209-212, doi:10.1080/01621459.1927.10502953.
+    Score interval of shares, narrower than the exact one; arrays are allowed, NaN without trials. Wilson, J
+    Am Stat Assoc 22 (1927) 209-212, doi:10.1080/01621459.1927.10502953.
     """
     successes, n = np.asarray(successes, dtype=float), np.asarray(n, dtype=float)
     size, z = np.where(n > 0, n, np.nan), ndtri(0.5 + level / 2.0)
