@@ -4,8 +4,8 @@ Confidence intervals: by resampling whole units, and exact ones of shares.
 The unit is the person, since stays of one person are correlated; for measures that are conditional on
 matching it is the matched set. Units are drawn without regard to their class, so a resample has as many
 cases as chance gives it: the prevalence is random, and so is every measure that depends on it. A resample
-without a case or without a control has no value and is left out. Areas under curves have intervals of their own
-(`sepsis.evaluation.influence`).
+without a case or without a control has no value and is left out. Areas under curves have intervals of their
+own (`sepsis.evaluation.influence`).
 """
 
 from __future__ import annotations
