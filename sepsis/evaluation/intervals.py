@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from scipy.special import betaincinv, ndtri
+from scipy.special import betaincinv, ndtri, stdtrit
 
 from sepsis.calibration.logistic import expit, logit
 
@@ -73,14 +73,19 @@ def units_of(subject_id, is_case) -> tuple[np.ndarray, np.ndarray]:
     return unit, np.bincount(unit, weights=np.asarray(is_case, dtype=float)) > 0
 
 
+def units_of_sets(subject_id, set_id) -> np.ndarray:
+    """The matched set of every row as a number (N,); a row without one (-1) is of its subject's own unit."""
+    set_id, subject = np.asarray(set_id), np.unique(subject_id, return_inverse=True)[1]
+    return np.unique(np.where(set_id >= 0, set_id, -1 - subject), return_inverse=True)[1].astype(np.int64)
+
+
 def units_for(risk_set) -> tuple[np.ndarray, np.ndarray]:
     """
-    `units_of` the matched sets, for measures that are conditional on matching (areas, precision, net
-    benefit); rows without a set (`set_id` -1) are units by subject, as all are if no set is known.
+    `units_of` the matched sets, for measures that are conditional on matching (precision, net benefit): the
+    number of the set (N,), or of the subject where no set is known, and whether each unit has an event (G,).
     """
-    matched = risk_set.set_id >= 0
-    subject = np.unique(risk_set.subject_id, return_inverse=True)[1]
-    return units_of(np.where(matched, risk_set.set_id, -1 - subject), risk_set.is_case)
+    unit = units_of_sets(risk_set.subject_id, risk_set.set_id)
+    return units_of(unit, risk_set.is_case)
 
 
 def summed_by_unit(unit, values, n_units: int) -> np.ndarray:
@@ -156,3 +161,8 @@ def wilson_interval(successes, n, level: float) -> tuple[np.ndarray, np.ndarray]
     middle = (share + z * z / (2 * size)) / (1 + z * z / size)
     half = z * np.sqrt(share * (1 - share) / size + z * z / (4 * size * size)) / (1 + z * z / size)
     return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
+
+
+def t_quantile(level: float, df: int) -> float:
+    """Standard errors in half an interval, by t with `df` degrees of freedom; NaN with none."""
+    return float(stdtrit(df, 0.5 + level / 2.0)) if df >= 1 else np.nan
