@@ -78,7 +78,9 @@ def _values(is_case, last_of_tie, share, auroc, average_precision):
                 weight = share[j] if len(share) else 1.0
                 average_precision[j] = weight * (average_precision[j] + slope) / all_cases
                 others, own = (all_controls, all_cases) if is_case[j] else (all_cases, all_controls)
-                auroc[j] = weight * (auroc[j] / max(others, TINY) - area) / max(own, TINY)  # NaN without a control
+                auroc[j] = (
+                    weight * (auroc[j] / max(others, TINY) - area) / max(own, TINY)
+                )  # NaN without a control
             cases -= tied_cases
             controls -= tied_controls
             last = i - 1

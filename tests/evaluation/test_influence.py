@@ -39,7 +39,9 @@ def test_equal_weights_are_those_of_the_areas_without_any():
     rng = np.random.default_rng(2)
     is_case, risk = rng.random(400) < 0.2, rng.integers(0, 50, 400)
     found = areas(Ranking.of(is_case, risk))
-    assert (found.auroc, found.auprc) == pytest.approx((auroc(is_case, risk), average_precision(is_case, risk)))
+    assert (found.auroc, found.auprc) == pytest.approx(
+        (auroc(is_case, risk), average_precision(is_case, risk))
+    )
     alike = areas(Ranking.of(is_case, risk), np.full(400, 0.3))
     assert found.auprc_influence == pytest.approx(alike.auprc_influence)
 
@@ -101,9 +103,7 @@ def test_concordance_is_the_mean_over_sets_and_its_influence_the_derivative(rows
 
 @settings(deadline=None, max_examples=100)
 @given(
-    rows=st.lists(
-        st.tuples(st.integers(0, 3), st.integers(0, 6), st.floats(-1, 1)), min_size=1, max_size=20
-    )
+    rows=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 6), st.floats(-1, 1)), min_size=1, max_size=20)
 )
 def test_two_way_variance_is_that_of_sets_and_what_persons_share_across_them(rows):
     set_id, person, values = (np.array(column) for column in zip(*rows, strict=True))
