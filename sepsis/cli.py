@@ -208,11 +208,12 @@ def train(
     model_class(model)  # a misspelt name is the first thing to say
     changes = tuple(change or ())
     pipeline = read_pipeline(settings, changes) if settings else change_settings(Pipeline("train"), changes)
-    cohort = STAGES["train"].load()(
+    cohorts = STAGES["train"].load()(
         open_source(export), read_labels(labels), out, model=model, pipeline=pipeline
     )
-    sizes = cohort[cohort.in_cohort].split.value_counts()
-    typer.echo(f"{out}: {model} fitted on {sizes.get('train', 0)} of {len(cohort)} stays")
+    fitted_on = [cohort.members("train").is_case for cohort in cohorts]
+    sizes = "; ".join(f"{is_case.sum()} cases and {(~is_case).sum()} controls" for is_case in fitted_on)
+    typer.echo(f"{out}: {model} fitted on {sizes}")
 
 
 @command("score", "export --model model --labels labels --horizons 0:7 --out scores.parquet")
@@ -238,14 +239,14 @@ def score(
     ] = None,
 ) -> None:
     from sepsis.labels.store import read_labels
-    from sepsis.models.artifact.read import read_model
+    from sepsis.models.artifact.members import read_models
     from sepsis.pipeline.source import open_source
     from sepsis.scoring.settings import read_horizons
 
     if hourly and horizons:
         raise UsageError("sepsis score", "both --hourly and --horizons", "one of them")
     scored = STAGES["score"].load()(
-        open_source(export), read_model(model), out,
+        open_source(export), read_models(model), out,
         labels=read_labels(labels) if labels else None,
         horizons=None if hourly else read_horizons(horizons or "0:7"),
         splits=tuple(split or ()), stays=stays, stays_seed=stays_seed,
@@ -340,12 +341,12 @@ def audit(
 ) -> None:
     from sepsis.audit import findings_text, require_clean
     from sepsis.labels.store import read_labels
-    from sepsis.models.artifact.read import read_model
+    from sepsis.models.artifact.members import read_models
     from sepsis.pipeline.source import open_source
 
     findings = STAGES["audit"].load()(
         open_source(export),
-        read_model(model), read_labels(labels),
+        read_models(model), read_labels(labels),
         score_files=scores or (), out=out,
     )  # fmt: skip
     typer.echo(findings_text(findings))

@@ -26,8 +26,10 @@ def observed_hours(pieces, stays, concepts, settings: CohortSettings) -> pd.Data
     When each stay has enough values to be included, and when too many; hours since admission, inf if never.
     Each stay is in one of the `pieces` of events.
     """
-    enough = {"ready_h": settings.min_observations, "full_h": settings.max_observations + 1}
-    hours = pd.DataFrame(np.inf, index=stays.stay_id, columns=list(enough))
+    enough = {"ready_h": settings.min_observations}
+    if np.isfinite(settings.most_observations):
+        enough["full_h"] = int(settings.most_observations) + 1
+    hours = pd.DataFrame(np.inf, index=stays.stay_id, columns=["ready_h", "full_h"])
     for events in pieces:
         for name, n in enough.items():
             hours[name] = np.minimum(hours[name], nth_value_hours(events, stays, concepts, n))
@@ -35,22 +37,24 @@ def observed_hours(pieces, stays, concepts, settings: CohortSettings) -> pd.Data
 
 
 def case_reasons(cases: pd.DataFrame, settings: CohortSettings) -> pd.Series:
-    """Why a case is excluded, "" if it is not; `case_h` is its reference."""
+    """Why a case has no reference hour, "" if it has one; `case_h` would be it."""
     earliest_h = settings.horizon_max_h + settings.min_history_h
     reason = np.select(
         [
+            cases.case_h.isna(),
             cases.case_h < earliest_h,
-            cases.case_h > settings.max_reference_h,
+            cases.case_h > settings.last_reference_h,
             cases.onset_h > cases.stay_h,
             cases.ready_h > cases.case_h,
             cases.full_h <= cases.case_h,
         ],
         [
+            "onset without a time",
             f"onset before hour {earliest_h:g}",
-            f"onset after hour {settings.max_reference_h:g}",
+            f"onset after hour {settings.last_reference_h:g}",
             "record ends before onset",
             f"fewer than {settings.min_observations} values before onset",
-            f"more than {settings.max_observations} values before onset",
+            f"more than {settings.most_observations:g} values before onset",
         ],
         "",
     )

@@ -1,4 +1,4 @@
-"""Splits of the cohort by subject: each person is in one split only."""
+"""Splits and folds of the cohort by subject: each person is in one only."""
 
 from __future__ import annotations
 
@@ -11,30 +11,43 @@ SPLITS = ("train", "validation", "test")
 
 
 def split_subjects(
-    stays, *, validation_share: float, test_share: float, rng: np.random.Generator
+    strata: pd.Series, *, validation_share: float, test_share: float, rng: np.random.Generator
 ) -> pd.Series:
     """
-    A split for every subject, stratified by whether any of the subject's stays is a case.
+    A split for every subject, drawn within each stratum; `strata` is indexed by subject, one row each.
 
-    Shares are of the subjects of each stratum, rounded, and at least one subject where it has three or more.
+    Shares are of the subjects of a stratum, rounded, and at least one subject where it has three or more.
     """
-    has_case = stays.groupby("subject_id").is_case.any().sort_index()
     parts = []
-    for stratum in (True, False):
-        subjects = has_case.index[has_case == stratum].to_numpy()
-        subjects = subjects[rng.permutation(len(subjects))]
-        least = 1 if len(subjects) >= len(SPLITS) else 0
-        n_test = max(least, round(test_share * len(subjects))) if test_share else 0
-        n_validation = max(least, round(validation_share * len(subjects))) if validation_share else 0
-        names = np.full(len(subjects), "train", dtype=object)
+    for members in _shuffled(strata, rng):
+        least = 1 if len(members) >= len(SPLITS) else 0
+        n_test = max(least, round(test_share * len(members))) if test_share else 0
+        n_validation = max(least, round(validation_share * len(members))) if validation_share else 0
+        names = np.full(len(members), "train", dtype=object)
         names[:n_test] = "test"
         names[n_test : n_test + n_validation] = "validation"
-        parts.append(pd.Series(names, index=subjects))
+        parts.append(pd.Series(names, index=members))
     return pd.concat(parts).sort_index().rename("split")
 
 
-def split_hash(cohort: pd.DataFrame) -> str:
+def fold_subjects(strata: pd.Series, folds: int, rng: np.random.Generator) -> pd.Series:
+    """
+    A fold from 1 to `folds` for every subject, in turns within each stratum; strata follow each other, so
+    folds differ by at most one subject in all.
+    """
+    order = np.concatenate(_shuffled(strata, rng))
+    return pd.Series(np.arange(len(order)) % folds + 1, index=order).sort_index().rename("fold")
+
+
+def _shuffled(strata: pd.Series, rng: np.random.Generator) -> list[np.ndarray]:
+    """Subjects of each stratum, highest stratum first, in random order."""
+    strata = strata.sort_index()
+    found = [strata.index[strata == one].to_numpy() for one in sorted(strata.unique(), reverse=True)]
+    return [members[rng.permutation(len(members))] for members in found]
+
+
+def split_hash(stays: pd.DataFrame) -> str:
     """SHA-256 over (stay_id, split) in order of stay_id; equal if two runs use the same splits."""
-    rows = cohort[cohort.in_cohort].sort_values("stay_id")
+    rows = stays[stays.in_cohort].sort_values("stay_id")
     text = "\n".join(f"{s},{p}" for s, p in zip(rows.stay_id, rows.split, strict=True))
     return hashlib.sha256(text.encode()).hexdigest()

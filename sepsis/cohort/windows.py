@@ -109,6 +109,22 @@ class Windows:
             repeats=self.repeats[keep],
         )
 
+    def of(self, concepts) -> Windows:
+        """The same windows with the variables `concepts` alone, in this order; all must be among these."""
+        concepts = tuple(concepts)
+        if concepts == self.concepts:
+            return self
+        place = np.full(len(self.concepts), -1, dtype=np.int16)
+        place[[self.concepts.index(name) for name in concepts]] = np.arange(len(concepts))
+        there = self.only(place[self.concept] >= 0)
+        owner = np.repeat(np.arange(len(there)), np.diff(there.offsets))
+        concept = place[there.concept]
+        order = np.lexsort((concept, there.time_h, owner))  # as `pack` orders them
+        return replace(
+            there, concepts=concepts, concept=concept[order], value=there.value[order],
+            repeats=there.repeats[order],
+        )  # fmt: skip
+
     def hourly(self) -> list[np.ndarray]:
         """
         Each window in hourly bins from its start, shape (T_b, C): T_b is ceil(end_h - start_h), at least 1.

@@ -23,7 +23,7 @@ from sepsis.core.provenance import file_hash, settings_hash, versions
 from sepsis.core.work import locked
 from sepsis.labels import load_preset
 from sepsis.labels.store import LabelFolder, read_labels
-from sepsis.models.artifact.read import read_model
+from sepsis.models.artifact.members import read_models
 from sepsis.models.registry import make_model
 from sepsis.pipeline.settings import ExportSettings, Pipeline
 from sepsis.pipeline.source import open_source
@@ -145,7 +145,7 @@ def _model_stages(
         key = run.stage(
             f"score {name}{suffix}", asked, file, after=trained,
             work=lambda: STAGES["score"].load()(
-                source, read_model(model_at), file, labels=labels, engine=engine, **asked
+                source, read_models(model_at), file, labels=labels, engine=engine, **asked
             ),
         )  # fmt: skip
         return file, key

@@ -6,6 +6,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from sepsis.cohort.settings import SPLITS
 from sepsis.core.errors import ExportError, SettingsError, UsageError
 from sepsis.core.files import check_file
@@ -16,18 +18,18 @@ from sepsis.core.work import Work, locked, resumable
 from sepsis.events.parts import EventParts
 from sepsis.events.store import load_parts, stored_state
 from sepsis.labels.store import LabelFolder, ledger_counts
-from sepsis.models.artifact.read import Trained
+from sepsis.models.artifact.members import ModelFolder
 from sepsis.scoring.input_check import check_inputs
 from sepsis.scoring.meds import require_clock, write_predictions
 from sepsis.scoring.parts import ScoreSummary, events_place, score_parts, unscored, write_score_file
-from sepsis.scoring.request import ScoringRequest, hourly_cohort, hourly_stays, scoring_cohort
+from sepsis.scoring.request import ScoringRequest, horizon_request, hourly_request
 from sepsis.scoring.settings import ScoreSettings
 from sepsis.sources.base import Source
 
 
 def score_export(
     source: Source,
-    trained: Trained,
+    folder: ModelFolder,
     out: str | Path,
     *,
     labels: LabelFolder | None,
@@ -66,39 +68,39 @@ def score_export(
         If the labels are of another export, an input changed meanwhile, or `meds_out` is given for an export
         without times.
     """
-    settings = _settings(trained, labels, horizons, splits, stays, stays_seed, recalibrate)
-    out, meds_out = _outputs(out, meds_out, [trained.path, labels.path if labels else None, *source.files()])
+    settings = _settings(folder, labels, horizons, splits, stays, stays_seed, recalibrate)
+    out, meds_out = _outputs(out, meds_out, [folder.path, labels.path if labels else None, *source.files()])
     fingerprint = source.fingerprint()
     if labels is not None:
         labels.require_of(fingerprint)
     inputs = {"export": fingerprint, "onset": labels.manifest["onset_hash"] if labels else None}
     stored = labels.path / "events" if labels else None
     state = stored_state(stored) if stored else None  # decides which stay is in which part
-    key = ["score", settings, inputs, trained.manifest, versions(), state]
+    key = ["score", settings, inputs, folder.manifest, versions(), state]
     with locked(meds_out) if meds_out else nullcontext(), resumable(out, key) as work:
         place = events_place(source, stored, work)
         parts = load_parts(place)
         if meds_out is not None:
             require_clock(parts.held.stays)
-        request = _request(trained, labels, parts, inputs, settings)
-        found = check_inputs(trained, parts, request)
-        _score(trained, place, parts, request, work, engine)
+        request = _request(folder, labels, parts, inputs, settings)
+        found = check_inputs(folder.first, parts, request)
+        _score(folder, place, parts, request, work, engine)
         source.require_unchanged(fingerprint)
         if stored is not None and stored_state(stored) != state:
             raise ExportError(
                 str(stored), "changed while it was read", "labels that no other run writes",
                 "Run the command again.",
             )  # fmt: skip
-        facts = score_facts(trained, inputs=inputs, settings=settings)
+        facts = score_facts(folder, inputs=inputs, settings=settings)
         facts |= {"input_check": found, "rows": ledger_counts(parts.held)}
         summary = write_score_file(work, len(parts), len(parts.held.stays), out, facts)
         if meds_out is not None:
-            write_predictions(out, parts.held.stays, meds_out, facts=facts)
+            write_predictions(out, _with_known_classes(parts.held.stays, labels), meds_out, facts=facts)
         return summary
 
 
 def _settings(
-    trained: Trained, labels: LabelFolder | None, horizons, splits, stays: int, stays_seed: int, recalibrate
+    folder: ModelFolder, labels: LabelFolder | None, horizons, splits, stays: int, stays_seed: int, recalibrate
 ) -> dict[str, Any]:
     if horizons is not None and labels is None:
         raise UsageError("sepsis score --horizons", "no --labels", "the labels folder, or --hourly")
@@ -117,11 +119,13 @@ def _settings(
     if stays:
         settings |= {"stays": stays, "stays_seed": stays_seed}
     if recalibrate:
-        if trained.operating.calibrator is None:
-            raise SettingsError(
-                "--recalibrated", f"the model folder has no calibrator ({trained.operating.why_none})",
-                "one fitted on a validation split", "Score without it.",
-            )  # fmt: skip
+        for member in folder.members:
+            operating = member.trained.operating
+            if operating.calibrator is None:
+                raise SettingsError(
+                    "--recalibrated", f"the model folder has no calibrator ({operating.why_none})",
+                    "one fitted on a validation split", "Score without it.",
+                )  # fmt: skip
         settings["recalibrated"] = True
     return settings
 
@@ -136,37 +140,43 @@ def _outputs(out: str | Path, meds_out: Path | None, read: list[Path | None]) ->
 
 
 def _request(
-    trained: Trained, labels: LabelFolder | None, parts: EventParts, inputs, settings: dict[str, Any]
+    folder: ModelFolder, labels: LabelFolder | None, parts: EventParts, inputs, settings: dict[str, Any]
 ) -> ScoringRequest:
-    horizons, splits = settings["horizons"], settings["splits"]
-    recalibrate = trained.operating.recalibrated if settings.get("recalibrated") else None
+    horizons, splits, recalibrated = settings["horizons"], settings["splits"], "recalibrated" in settings
     if horizons is None:
-        cohort = hourly_cohort(trained, labels, parts.held.stays, inputs["export"])
-        wanted = hourly_stays(cohort, splits, settings.get("stays", 0), settings.get("stays_seed", 0))
-        return ScoringRequest(None, cohort=cohort, wanted=wanted, recalibrate=recalibrate)
+        return hourly_request(
+            folder, labels, parts.held.stays, inputs["export"], splits, most=settings.get("stays", 0),
+            seed=settings.get("stays_seed", 0), recalibrated=recalibrated,
+        )  # fmt: skip
     assert labels is not None
-    cohort = scoring_cohort(trained, labels, (part.events for part in parts), horizons)
-    return ScoringRequest(horizons, splits, cohort, recalibrate=recalibrate)
+    return horizon_request(
+        folder, labels, lambda: (part.events for part in parts), horizons, splits, recalibrated=recalibrated
+    )
+
+
+def _with_known_classes(stays: pd.DataFrame, labels: LabelFolder | None) -> pd.DataFrame:
+    included = () if labels is None else labels.onset.stay_id[labels.onset.included.astype(bool)]
+    return stays.assign(class_known=stays.stay_id.isin(included))
 
 
 def _score(
-    trained: Trained, place: Path, parts: EventParts, request: ScoringRequest, work: Work, engine: str
+    folder: ModelFolder, place: Path, parts: EventParts, request: ScoringRequest, work: Work, engine: str
 ) -> None:
     if engine == "spark":
         from sepsis.scoring.spark import score_on_spark  # an extra
 
-        score_on_spark(trained, place, request, work)
+        score_on_spark(folder, place, request, work)
     else:
-        left = progress(unscored(work, len(parts)), f"score {trained.model.name}")
-        score_parts(trained.model_of(parts.held.stays), parts, request, work, left)
+        left = progress(unscored(work, len(parts)), f"score {folder.name}")
+        score_parts(folder, parts, request, work, left)
 
 
-def score_facts(trained: Trained, *, inputs: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+def score_facts(folder: ModelFolder, *, inputs: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
     """
     Origin of a score file: the model and how it was fitted, `settings` (horizons, splits, stays) and `inputs`
     (fingerprint of the export, hash of the onsets that horizons count from).
     """
-    facts = trained.manifest
+    facts = folder.manifest
     return {
         "model": facts["settings"]["model"],
         "settings": settings,
@@ -175,6 +185,8 @@ def score_facts(trained: Trained, *, inputs: dict[str, Any], settings: dict[str,
         "split_hash": facts["split_hash"],
         "seed": facts["seed"],
         "definition": facts["definition"],
+        "design": facts["design"],
+        "members": [[member.fold, member.run] for member in folder.members],
         "fitted": {key: facts[key] for key in ("settings", "inputs", "versions")},
-        "card": trained.card,
+        "card": folder.first.card,
     }

@@ -85,9 +85,10 @@ def _shift(trained: Trained, parts: EventParts, request: ScoringRequest) -> pd.D
     counter = ShiftCounter(trained.statistics)
     for part in parts:
         stays = part.stays[["stay_id"]]
-        if request.horizons is not None and request.cohort is not None:
-            members = request.cohort[request.cohort.in_cohort & request.cohort.stay_id.isin(stays.stay_id)]
-            stays = members[["stay_id"]].assign(end_h=members.reference_h)
+        if request.horizons is not None:
+            members = pd.concat([task.who[["stay_id", "reference_h"]] for task in request.tasks])
+            last = members[members.stay_id.isin(stays.stay_id)].groupby("stay_id").reference_h.max()
+            stays = pd.DataFrame({"stay_id": last.index, "end_h": last.to_numpy()})
         counter.add(events_for(part, trained.model.concepts_), stays)
     return counter.report()
 

@@ -59,13 +59,14 @@ def write_predictions(
     """
     Write risks of one model in MEDS form, whole or not at all.
 
-    Reads    scores(stay_id, subject_id, time_h, risk, is_case, reference_h), stays(stay_id, intime); a file
-             of `sepsis score` by row group, or whole if its groups are not in the order of persons
+    Reads    scores(stay_id, subject_id, time_h, risk, is_case, reference_h), stays(stay_id, intime,
+             [class_known]); a file of `sepsis score` by row group, or whole if its groups are not in the
+             order of persons
     Writes   subject_id, prediction_time, boolean_value, predicted_boolean_value,
              predicted_boolean_probability; sorted by subject, time and stay; `facts` in the metadata
-    Rule     prediction_time is `intime` + `time_h`, to the microsecond. boolean_value says whether the stay
-             reaches onset: known where the stay has a reference (it is in a cohort), but not for a
-             case's hours after its reference, when the onset is past. The schema allows no gap in this
+    Rule     prediction_time is `intime` + `time_h`, to the microsecond. boolean_value is `is_case`: known
+             where the row has a reference, but not after it, when the onset of a case is past; and of other
+             stays whose class the labels know (`class_known`). The schema allows no gap in this
              column, so it is written only if every label is known; `labelled` leaves out the rows whose
              label is unknown, as the standard's evaluation requires. predicted_boolean_value is
              risk >= threshold, null without a threshold. Rows without a risk, and stays without a time of
@@ -152,7 +153,7 @@ def _placed(scores: pd.DataFrame, stays: pd.DataFrame) -> pd.DataFrame:
     intime = pd.to_datetime(scored.stay_id.map(stays.set_index("stay_id").intime))
     clock = intime.notna().to_numpy()
     return scored[clock].assign(
-        prediction_time=_instants(intime[clock], scored.time_h[clock]), known=_label_known(scored[clock])
+        prediction_time=_instants(intime[clock], scored.time_h[clock]), known=_label_known(scored[clock], stays)
     )
 
 
@@ -193,7 +194,11 @@ def _instants(intime: pd.Series, time_h: pd.Series) -> np.ndarray:
     return intime.to_numpy().astype("datetime64[us]") + after
 
 
-def _label_known(scores: pd.DataFrame) -> np.ndarray:
+def _label_known(scores: pd.DataFrame, stays: pd.DataFrame) -> np.ndarray:
     """Whether `is_case` is known and an onset, if there is one, is not past."""
-    past = scores.is_case.to_numpy(bool) & (scores.time_h > scores.reference_h).to_numpy()
-    return scores.reference_h.notna().to_numpy() & ~past
+    is_case, reference_h = scores.is_case.to_numpy(bool), scores.reference_h.to_numpy(float)
+    dated = ~np.isnan(reference_h) & ~(is_case & (scores.time_h.to_numpy(float) > reference_h))
+    if "class_known" not in stays:
+        return dated
+    known = scores.stay_id.map(stays.set_index("stay_id").class_known).fillna(False).to_numpy(bool)
+    return dated | (known & ~is_case)

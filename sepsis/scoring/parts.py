@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ from sepsis.events.model_inputs import events_for
 from sepsis.events.parts import EventParts
 from sepsis.events.store import extract_in, stored_fingerprint
 from sepsis.events.tables import Events
+from sepsis.models.artifact.members import ModelFolder
 from sepsis.models.base import WindowClassifier
-from sepsis.scoring.predict import score_horizons, score_hourly
-from sepsis.scoring.request import ScoringRequest
+from sepsis.scoring.predict import score_horizons, score_hourly, without_risk
+from sepsis.scoring.request import ScoringRequest, models_of
 from sepsis.sources.base import Source
 
 
@@ -44,33 +45,43 @@ def events_place(source: Source, stored: Path | None, work: Work) -> Path:
 
 
 def score_parts(
-    model: WindowClassifier,
+    folder: ModelFolder,
     parts: EventParts,
     request: ScoringRequest,
     work: Work,
     numbers: Iterable[int] | None = None,
 ) -> None:
     """Score each part (of `numbers`, if given) that `work` lacks; one part is in memory at a time."""
+    models = models_of(folder, parts.held.stays, request.recalibrated)
     for k in range(len(parts)) if numbers is None else numbers:
         if not work.has(step_of(k)):
-            scores = score_part(model, parts[k], request)
+            scores = score_part(folder, models, parts[k], request)
             rows = checked_arrow(scores, "scores", f"scores of part {k}", None)
-            with work.step(step_of(k)) as folder:
-                write_rows(rows, folder / "scores.arrow")
+            with work.step(step_of(k)) as place:
+                write_rows(rows, place / "scores.arrow")
 
 
-def score_part(model: WindowClassifier, part: Events, request: ScoringRequest) -> pd.DataFrame:
+def score_part(
+    folder: ModelFolder, models: Mapping[int | None, WindowClassifier], part: Events, request: ScoringRequest
+) -> pd.DataFrame:
     """Scores of the stays of a part (contract `scores`), at least one row for each of them."""
-    known = events_for(part, model.concepts_)
-    if request.horizons is None:
-        scores = score_hourly(model, known, part.stays, request.cohort, wanted=request.wanted)
-    else:
-        assert request.cohort is not None
-        here = request.cohort[request.cohort.stay_id.isin(part.stays.stay_id)]
-        scores = score_horizons(model, known, here, horizons=request.horizons, splits=request.splits)
-    if request.recalibrate is None:
-        return scores
-    return scores.assign(risk=request.recalibrate(scores.risk.to_numpy()), risk_sd=np.nan)
+    made = []
+    for task in request.tasks:
+        model, who = models[task.member], task.who[task.who.stay_id.isin(part.stays.stay_id)]
+        known = events_for(part, model.concepts_)
+        if request.horizons is None:
+            stays = who.merge(part.stays[["stay_id", "stay_h"]], on="stay_id")
+            scores = score_hourly(model, known, stays)
+        else:
+            scores = score_horizons(model, known, who, horizons=request.horizons)
+        if request.recalibrated and task.member is not None:  # the mean has recalibrated its members
+            recalibrated = folder.members[task.member].trained.operating.recalibrated
+            scores = scores.assign(risk=recalibrated(scores.risk.to_numpy(float)), risk_sd=np.nan)
+        made.append(scores.assign(run=task.run))
+    scored = np.concatenate([scores.stay_id.to_numpy() for scores in made] or [np.array([], np.int64)])
+    here = request.stays[request.stays.stay_id.isin(part.stays.stay_id)]
+    made.append(without_risk(here[~here.stay_id.isin(scored)], folder.name))
+    return pd.concat([scores for scores in made if len(scores)], ignore_index=True)
 
 
 def write_score_file(

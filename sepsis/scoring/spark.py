@@ -18,30 +18,29 @@ from sepsis.core.errors import ExportError, StoppedError
 from sepsis.core.provenance import settings_hash
 from sepsis.core.work import Work
 from sepsis.events.store import load_parts
-from sepsis.models.artifact.read import Trained, read_model
+from sepsis.models.artifact.members import ModelFolder, read_models
 from sepsis.scoring.parts import score_parts, unscored
 from sepsis.scoring.request import ScoringRequest
 from sepsis.sources.engines.engine import connect
 
 
-def score_on_spark(trained: Trained, place: Path, request: ScoringRequest, work: Work) -> None:
+def score_on_spark(folder: ModelFolder, place: Path, request: ScoringRequest, work: Work) -> None:
     """
     Score the parts of an events folder that `work` lacks, each in a task of its own.
 
     Raises UsageError if Spark is not installed, StoppedError if it gives up on a part.
     """
-    assert trained.path is not None  # scoring begins with a folder
     todo = unscored(work, len(load_parts(place)))
     if not todo:
         return
     engine = connect("spark")
     session = engine.connection._session
-    version = settings_hash(trained.manifest)
-    model_at, events_at, work_at = (str(p.resolve()) for p in (trained.path, place, work.folder))
+    version = settings_hash(folder.manifest)
+    model_at, events_at, work_at = (str(p.resolve()) for p in (folder.path, place, work.folder))
 
     def score(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         parts, mine = load_parts(Path(events_at)), Work(Path(work_at))
-        model = _model(model_at, version).model_of(parts.held.stays)
+        model = _model(model_at, version)
         for batch in batches:
             numbers = [todo[row] for row in batch["id"]]
             score_parts(model, parts, request, mine, numbers)
@@ -60,11 +59,11 @@ def score_on_spark(trained: Trained, place: Path, request: ScoringRequest, work:
 
 
 @lru_cache(maxsize=1)
-def _model(path: str, version: str) -> Trained:
+def _model(path: str, version: str) -> ModelFolder:
     """The model folder at a path, read once by each worker; ExportError if it is not of this version."""
-    trained = read_model(path)
-    if settings_hash(trained.manifest) != version:
+    folder = read_models(path)
+    if settings_hash(folder.manifest) != version:
         raise ExportError(
             path, "changed while it was read", "a model that no other run writes", "Run it again."
         )
-    return trained
+    return folder

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sepsis.cohort import Cohort
 from sepsis.cohort.settings import CohortSettings
 from sepsis.cohort.windows import pack
 from sepsis.events.model_inputs import DEMOGRAPHICS
@@ -25,7 +26,7 @@ RISKS_AT_ONCE = 256  # stays; bounds the memory of the windows
 def finish(
     model: WindowClassifier,
     events: pd.DataFrame,
-    cohort: pd.DataFrame,
+    cohort: Cohort,
     stays: pd.DataFrame,
     *,
     cohort_settings: CohortSettings,
@@ -35,7 +36,7 @@ def finish(
     """
     A fitted model with everything that `sepsis.models.artifact.write.write_model` puts into its folder.
 
-    Reads    events(stay_id, time_h, concept, value), cohort (contract `cohort`),
+    Reads    events(stay_id, time_h, concept, value), cohort with its matched sets,
              stays(stay_id, subject_id, intime, outtime, stay_h): every stay of the export;
              labels: their manifest
     """
@@ -51,10 +52,13 @@ def finish(
 
 
 def input_statistics(
-    model: WindowClassifier, events: pd.DataFrame, cohort: pd.DataFrame, settings: TrainSettings
+    model: WindowClassifier, events: pd.DataFrame, cohort: Cohort, settings: TrainSettings
 ) -> InputStatistics:
-    """What the variables of a model looked like in the training windows, at the latest cut of each stay."""
-    train = cohort[cohort.in_cohort & (cohort.split == "train")]
+    """
+    What the variables of a model looked like in the training windows: each stay once, at the latest cut of
+    its last reference.
+    """
+    train = cohort.members("train").sort_values(["reference_h", "set_id"]).drop_duplicates("stay_id", keep="last")
     last = (min(fit_horizons(model.name, settings)),)
     windows = horizon_windows(events, train, model.concepts_, last)
     size = len(windows.concepts)
@@ -74,14 +78,14 @@ def units_of(concepts) -> dict[str, str]:
 
 
 def operating_of(
-    model: WindowClassifier, events: pd.DataFrame, cohort: pd.DataFrame, cohort_settings: CohortSettings
+    model: WindowClassifier, events: pd.DataFrame, cohort: Cohort, cohort_settings: CohortSettings
 ) -> Operating:
     """
     Calibrator and thresholds of a model, from its risks of the validation split.
 
     Rule     risks at 0, 1, ... `horizon_max_h` hours before the reference, all of them together.
     """
-    members = cohort[cohort.in_cohort & (cohort.split == "validation")].reset_index(drop=True)
+    members = cohort.members("validation")
     horizons = np.arange(int(cohort_settings.horizon_max_h) + 1, dtype=float)
     parts = [np.empty((0, len(horizons)))]
     if members.is_case.nunique() == 2:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sepsis.cohort import Cohort
 from sepsis.cohort.windows import Windows, concatenate, pack
 from sepsis.core.errors import NothingLeftError
 from sepsis.models.base import WindowClassifier
@@ -17,7 +18,7 @@ from sepsis.training.settings import TrainSettings
 
 def train_model(
     events: pd.DataFrame,
-    cohort: pd.DataFrame,
+    cohort: Cohort,
     concepts,
     *,
     model: str,
@@ -28,8 +29,9 @@ def train_model(
     """
     Fit one model on the training split; the validation split serves early stopping and choices.
 
-    Reads    events(stay_id, time_h, concept, value), cohort (contract `cohort`)
-    Rule     each stay is seen cut at every one of `fit_horizons` hours before its reference.
+    Reads    events(stay_id, time_h, concept, value), cohort with its matched sets
+    Rule     each member of a set is seen cut at every one of `fit_horizons` hours before its reference; a
+             stay in several sets is seen at the reference of each.
              Variables with fewer than `settings.min_values` values in the training windows, or of fewer
              than `settings.min_stays` stays, are left out; a model that names what it `reads` is given
              that, however rare. No statistic comes from another split.
@@ -37,9 +39,8 @@ def train_model(
 
     A model that trains for long keeps checkpoints and logs in `work_dir`, and resumes from there.
     """
-    members = cohort[cohort.in_cohort]
     cuts = fit_horizons(model, settings)
-    train, validation = members[members.split == "train"], members[members.split == "validation"]
+    train, validation = cohort.members("train"), cohort.members("validation")
     kept = list(model_class(model).reads) or frequent_concepts(events, train, concepts, cuts, settings)
     windows = horizon_windows(events, train, kept, cuts)
     y = np.tile(train.is_case.to_numpy(int), len(cuts))
@@ -67,8 +68,8 @@ def frequent_concepts(events, train, concepts, cuts, settings: TrainSettings) ->
     if not kept:
         raise NothingLeftError(
             "[train] min_values",
-            f"no variable has {settings.min_values} values of {settings.min_stays} stays in {len(train)} "
-            "training stays",
+            f"no variable has {settings.min_values} values of {settings.min_stays} stays in "
+            f"{train.stay_id.nunique()} training stays",
             "at least one",
             "Lower min_values or min_stays, or give a larger export.",
         )
@@ -88,7 +89,7 @@ def fit_horizons(model: str, settings: TrainSettings) -> tuple[float, ...]:
 
 
 def horizon_windows(events, members, concepts, horizons) -> Windows:
-    """Windows of the same stays cut at several hours before their reference, horizon by horizon."""
+    """Windows of members of sets, cut at several hours before their reference, horizon by horizon."""
     latest = members.assign(end_h=members.reference_h - min(horizons))
     whole = pack(events, latest, concepts)
     return concatenate([whole.until(members.reference_h.to_numpy() - h) for h in horizons])

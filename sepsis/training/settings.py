@@ -26,6 +26,8 @@ class TrainSettings:
     # other cuts for single models; among the neighbours of the k-NN a stay appears once
     fit_horizons_of: dict[str, Hours] = field(default_factory=lambda: {"dtw_knn": (0.0,)})
     seed: Annotated[int, between(0)] = 0
+    # networks are fitted again with so many seeds in all: the page shows the spread of what they reach
+    runs: Positive = 1
     licence: str = LICENCE  # of the weights, for the model folder and its card
 
     def __post_init__(self):

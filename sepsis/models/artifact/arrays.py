@@ -7,8 +7,6 @@ and only the columns of the contract are read, as the types of the contract.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -42,36 +40,65 @@ def read_arrays(content: bytes, where: str) -> dict[str, np.ndarray]:
         raise _damaged(where, "its arrays cannot be read") from None
 
 
-def read_cohort(content: bytes, where: str) -> pd.DataFrame:
+# cohort.parquet before version 2 of its contract: members of the study alone had a split, and one reference
+_BEFORE_2 = {
+    "stay_id": "int64", "subject_id": "int64", "is_case": "bool", "in_cohort": "bool",
+    "reference_h": "float64", "matched_to": "int64", "split": "str", "reason": "str",
+}  # fmt: skip
+
+
+def read_cohort(content: bytes, where: str) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """
-    A Parquet file of the contract `cohort`.
+    Stays of the contract `cohort`, and None; of version 1 also the matched sets, which it held.
+
+    ExportError as `read_rows`.
+    """
+    version, stays = read_rows(content, "cohort", where, {1: _BEFORE_2})
+    if version > 1:
+        return stays, None
+    members = stays[stays.in_cohort]
+    sets = members.assign(set_id=members.matched_to, fold=0, n_at_risk=1)
+    stays = stays.assign(fold=0, no_reference="").drop(columns="matched_to")
+    stays["reference_h"] = stays.reference_h.where(stays.is_case)
+    checked = check_table(sets[[*contract("matched_sets")["columns"]]], "matched_sets", where)
+    return check_table(stays, "cohort", where), checked
+
+
+def read_rows(
+    content: bytes, table: str, where: str, earlier: dict[int, dict[str, str]] | None = None
+) -> tuple[int, pd.DataFrame]:
+    """
+    Version of its contract and rows of a Parquet file; `earlier` has columns and types of older versions.
 
     ExportError if it is not Parquet, declares too much, has a newer schema, or breaks the contract.
     """
-    spec = contract("cohort")
+    spec = contract(table)
+    now = {name: column["dtype"] for name, column in spec["columns"].items()}
     try:
-        with pq.ParquetFile(
-            pa.BufferReader(content),
-            read_dictionary=[n for n, c in spec["columns"].items() if c["dtype"] == "str"],
-        ) as file:
+        with pq.ParquetFile(pa.BufferReader(content)) as file:
             _require_modest(file.metadata, where)
             version = _schema_version(file.schema_arrow, where)
             if version > spec["version"]:
                 raise ExportError(
                     where, f"schema version {version}", f"at most {spec['version']}", "Upgrade."
                 )
-            wanted = _wanted(file.schema_arrow, spec["columns"], where)
+            columns = (earlier or {}).get(version, now)
+        with pq.ParquetFile(
+            pa.BufferReader(content), read_dictionary=[n for n, kind in columns.items() if kind == "str"]
+        ) as file:
+            wanted = _wanted(file.schema_arrow, columns, where)
             rows = file.read(columns=wanted)
     except (pa.ArrowException, OSError, MemoryError):
         raise ExportError(
             where, "not readable as Parquet", "a whole Parquet file", "Copy it again."
         ) from None
-    columns = {name: rows.column(name) for name in wanted}
-    frame = {
-        name: pd.Series(_texts(column) if pa.types.is_dictionary(column.type) else column.to_numpy())
-        for name, column in columns.items()
-    }
-    return check_table(pd.DataFrame(frame), "cohort", where)
+    frame = pd.DataFrame(
+        {
+            name: pd.Series(_texts(column) if pa.types.is_dictionary(column.type) else column.to_numpy())
+            for name, column in zip(wanted, rows.columns, strict=True)
+        }
+    )
+    return version, check_table(frame, table, where) if columns is now else frame
 
 
 def require_cohort(content: bytes, where: str) -> int:
@@ -114,15 +141,15 @@ def _schema_version(schema: pa.Schema, where: str) -> int:
     return version
 
 
-def _wanted(schema: pa.Schema, columns: dict[str, Any], where: str) -> list[str]:
-    for name, column in columns.items():
+def _wanted(schema: pa.Schema, columns: dict[str, str], where: str) -> list[str]:
+    for name, dtype in columns.items():
         places = schema.get_all_field_indices(name)
         if len(places) != 1:
             raise ExportError(where, f"no column {name}, or more than one", ", ".join(columns))
         kind = schema.field(places[0]).type
         text = pa.types.is_dictionary(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
-        if not (text if column["dtype"] == "str" else kind == _ARROW[column["dtype"]]):
-            raise ExportError(where, f"column {name} is of another type", column["dtype"])
+        if not (text if dtype == "str" else kind == _ARROW[dtype]):
+            raise ExportError(where, f"column {name} is of another type", dtype)
     return list(columns)
 
 

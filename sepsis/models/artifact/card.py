@@ -5,27 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-
+from sepsis.cohort import Cohort
 from sepsis.models.artifact.input_statistics import ConceptStatistics, InputStatistics
 from sepsis.models.artifact.operating import Operating
 
 SPLITS = ("train", "validation", "test")
 
 
-def fitted_on(cohort: pd.DataFrame) -> list[dict[str, Any]]:
-    """Stays, subjects and cases of each split of a cohort: split, stays, subjects, cases."""
-    members = cohort[cohort.in_cohort]
-    parts = ((name, members[members.split == name]) for name in SPLITS)
-    return [
-        {
-            "split": name,
-            "stays": len(p),
-            "subjects": int(p.subject_id.nunique()),
-            "cases": int(p.is_case.sum()),
-        }
-        for name, p in parts
-    ]
+def fitted_on(cohort: Cohort) -> list[dict[str, Any]]:
+    """
+    Stays, subjects and cases of each split, and the matched sets drawn from it: split, stays, subjects,
+    cases, sets, controls (rows; a stay may be a control several times).
+    """
+    rows = []
+    for name in SPLITS:
+        stays, members = cohort.stays[cohort.stays.split == name], cohort.members(name)
+        rows.append(
+            {
+                "split": name, "stays": len(stays), "subjects": int(stays.subject_id.nunique()),
+                "cases": int(stays.is_case.sum()), "sets": int(members.is_case.sum()),
+                "controls": int((~members.is_case).sum()),
+            }
+        )  # fmt: skip
+    return rows
 
 
 def model_card(
@@ -38,7 +40,7 @@ def model_card(
     """
     What the model is, on whom it was fitted, what it must not be used for.
 
-    `facts`, as in the manifest: definition, export_kind, licence, fitted_on, notes, stores_of_patients.
+    `facts`, as in the manifest: definition, export_kind, licence, fitted_on, design, notes, stores_of_patients.
     """
     names = [one.concept for one in statistics.concepts]
     lines = [
@@ -63,9 +65,11 @@ def model_card(
         "",
         "## Whom it was fitted on",
         "",
-        "| split | stays | subjects | cases |",
-        "|---|---|---|---|",
-        *(f"| {p['split']} | {p['stays']} | {p['subjects']} | {p['cases']} |" for p in facts["fitted_on"]),
+        f"Controls were drawn by the design `{facts['design']}`.",
+        "",
+        "| split | stays | subjects | cases | matched sets | controls in them |",
+        "|---|---|---|---|---|---|",
+        *("| " + " | ".join(str(value) for value in p.values()) + " |" for p in facts["fitted_on"]),
         "",
         "## Variables in training",
         "",

@@ -19,10 +19,10 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from sepsis.core.errors import ExportError
-from sepsis.core.files import MANIFEST
+from sepsis.core.errors import ExportError, UsageError
+from sepsis.core.files import MANIFEST, folder_kind
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 T = TypeVar("T")
 CODED = "coded"  # what a manifest says of the ids in `cohort.parquet`; "clear" in format 1
 MB = 1 << 20
@@ -31,6 +31,7 @@ LIMITS = {
     "model.json": 16 * MB,
     "weights.safetensors": 8192 * MB,
     "cohort.parquet": 512 * MB,
+    "matched_sets.parquet": 512 * MB,
     "model_card.md": MB,
     "preprocessing.json": 16 * MB,
     "operating.json": 4 * MB,
@@ -38,7 +39,13 @@ LIMITS = {
 }
 NEEDED = ("model.json", "weights.safetensors", "cohort.parquet")
 NEEDED_SINCE_2 = ("model_card.md", "preprocessing.json", "operating.json")
+NEEDED_SINCE_3 = ("matched_sets.parquet",)
 NONE_STORED = "none stored"
+OLD_DRAW = "old draw"  # the design of formats 1 and 2
+OLD_DRAW_NOTE = (
+    "Its controls were drawn by an earlier release, which took the stays that had just become eligible: most "
+    "were judged near the end of their record, which flatters every figure. Train again."
+)
 MAX_DEPTH = 16  # of lists and objects within each other: ours need six
 MAX_ITEMS = 1_000_000
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -49,6 +56,7 @@ _FIELDS: dict[str, type] = {  # what a manifest of a model says in every format
 _SINCE_2: dict[str, type] = {
     "ids": str, "licence": str, "fitted_on": list, "stores_of_patients": list, "notes": list,
 }  # fmt: skip
+_SINCE_3: dict[str, type] = {"design": str}
 _OF_FORMAT_1: dict[str, Any] = {  # what it does not say
     "ids": "clear", "licence": NONE_STORED, "fitted_on": [], "stores_of_patients": [], "notes": [],
 }  # fmt: skip
@@ -65,6 +73,11 @@ def read_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     """
     path = Path(path)
     _require_folder(path)
+    if has_members(path):
+        raise UsageError(
+            str(path), "is a model of several members (folds, or runs of a network)", "one model",
+            f"Name one of its folders, such as {path / min(p.name for p in path.iterdir() if p.is_dir())}.",
+        )  # fmt: skip
     found = _listing(path)
     manifest = read_manifest_of_model(path, found)
     listed = manifest["files"]
@@ -83,6 +96,14 @@ def read_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     return manifest, content
 
 
+def has_members(path: str | Path) -> bool:
+    """Whether a folder is a model of several members (`sepsis.models.artifact.members`)."""
+    path = Path(path)
+    if folder_kind(path) != "model":
+        return False
+    return "members" in parsed(read_plain(path, MANIFEST), f"{path.name}/{MANIFEST}")
+
+
 def read_manifest_of_model(path: Path, found: set[str]) -> dict[str, Any]:
     """The manifest of a folder with these files, checked by itself; raises ExportError."""
     if MANIFEST not in found:
@@ -94,8 +115,10 @@ def read_manifest_of_model(path: Path, found: set[str]) -> dict[str, Any]:
     version = facts.setdefault("format_version", 1)
     require_version(version, where)
     facts = {**_OF_FORMAT_1, **facts} if version == 1 else facts
-    require_fields(facts, {**_FIELDS, **_SINCE_2}, where)
+    require_fields(facts, {**_FIELDS, **_SINCE_2, **(_SINCE_3 if version >= 3 else {})}, where)
     require_fields(facts["settings"], _SETTINGS, f"{where} settings")
+    if version < 3:
+        facts = _with_old_draw(facts)
     require_fields(facts["inputs"], {"export": str, "onset": str}, f"{where} inputs")
     files = facts["files"]
     for name, digest in files.items():
@@ -105,11 +128,22 @@ def read_manifest_of_model(path: Path, found: set[str]) -> dict[str, Any]:
             raise _refused(path, "its manifest lists an unknown file", ", ".join(LIMITS))
         if not isinstance(digest, str) or not _HASH.fullmatch(digest):
             raise _refused(path, f"the hash of {name} is not a SHA-256", "64 hexadecimal digits")
-    needed = NEEDED if version == 1 else (*NEEDED, *NEEDED_SINCE_2)
+    needed = (*NEEDED, *(NEEDED_SINCE_2 if version >= 2 else ()), *(NEEDED_SINCE_3 if version >= 3 else ()))
     missing = [name for name in needed if name not in files]
     if missing:
         raise _refused(path, f"its manifest does not list {', '.join(missing)}", ", ".join(needed))
     return facts
+
+
+def _with_old_draw(facts: dict[str, Any]) -> dict[str, Any]:
+    """A manifest of format 1 or 2 that says so; another export is matched by the design nearest to its own."""
+    settings = facts["settings"]
+    return {
+        **facts,
+        "design": OLD_DRAW,
+        "notes": [*facts["notes"], OLD_DRAW_NOTE],
+        "settings": {**settings, "cohort": {**settings["cohort"], "design": "paper"}},
+    }
 
 
 def require_version(version: Any, where: str) -> None:

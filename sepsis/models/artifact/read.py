@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from sepsis.cohort import Cohort
 from sepsis.cohort.settings import CohortSettings
 from sepsis.core.errors import ExportError, SettingsError
 from sepsis.core.files import MANIFEST
 from sepsis.core.pseudonyms import Pseudonyms
 from sepsis.core.settings import read_settings
-from sepsis.models.artifact.arrays import read_arrays, read_cohort
+from sepsis.models.artifact.arrays import read_arrays, read_cohort, read_rows
 from sepsis.models.artifact.files import (
     CODED,
     parsed,
@@ -44,6 +45,7 @@ class Contents:
     note: dict[str, Any]
     weights: bytes
     cohort: bytes
+    sets: bytes | None  # before format 3 they are in `cohort`
     card: str
     operating: Operating
     statistics: InputStatistics | None
@@ -58,19 +60,19 @@ class Trained:
     """
     A model folder in memory: the model, the cohort it was fitted on, and how.
 
-    `coded_cohort` (contract `cohort`) has codes for ids; see `cohort_of`. `card` is Markdown; `statistics`,
+    `coded_cohort` has codes for ids; see `cohort_of`. `card` is Markdown; `statistics`,
     of the inputs in training, is None in format 1; `path` is the folder it was read from, if any.
     """
 
     model: WindowClassifier
-    coded_cohort: pd.DataFrame
+    coded_cohort: Cohort
     manifest: dict[str, Any]
     card: str = ""
     operating: Operating = Operating()
     statistics: InputStatistics | None = None
     path: Path | None = None
 
-    def cohort_of(self, stays: pd.DataFrame) -> pd.DataFrame:
+    def cohort_of(self, stays: pd.DataFrame) -> Cohort:
         """
         The cohort with the ids of the export it was fitted on, in order of stay_id.
 
@@ -84,15 +86,21 @@ class Trained:
         ExportError
             If these are the stays of another export.
         """
+        coded = self.coded_cohort
         if self.manifest["ids"] != CODED:
-            return self.coded_cohort
-        codes, coded = Pseudonyms(stays), self.coded_cohort
-        cohort = coded.assign(
-            stay_id=codes.stays(coded.stay_id),
-            subject_id=codes.subjects(coded.subject_id),
-            matched_to=codes.stays(coded.matched_to),
+            return coded
+        codes = Pseudonyms(stays)
+        own, sets = (
+            table.assign(
+                subject_id=codes.subjects(table.subject_id),
+                **{name: codes.stays(table[name]) for name in ("stay_id", "set_id") if name in table},
+            )
+            for table in (coded.stays, coded.sets)
         )
-        return cohort.sort_values("stay_id", ignore_index=True)
+        return Cohort(
+            own.sort_values("stay_id", ignore_index=True),
+            sets.sort_values(["set_id", "stay_id"], ignore_index=True),
+        )
 
     def model_of(self, stays: pd.DataFrame) -> WindowClassifier:
         """
@@ -129,8 +137,18 @@ def read_model(path: str | Path) -> Trained:
         raise ExportError(
             found.where("preprocessing.json"), "has other variables than the model", "those of model.json"
         )
-    cohort = read_cohort(found.cohort, found.where("cohort.parquet"))
+    cohort = Cohort(*_stays_and_sets(found))
     return Trained(model, cohort, found.manifest, found.card, found.operating, statistics, found.path)
+
+
+def _stays_and_sets(found: Contents) -> tuple[pd.DataFrame, pd.DataFrame]:
+    stays, sets = read_cohort(found.cohort, found.where("cohort.parquet"))
+    if sets is None:
+        where = found.where("matched_sets.parquet")
+        if found.sets is None:
+            raise ExportError(where, "no such file", "a whole model folder", "Copy it again.")
+        sets = read_rows(found.sets, "matched_sets", where)[1]
+    return stays, sets
 
 
 def read_contents(path: str | Path) -> Contents:
@@ -161,8 +179,8 @@ def read_contents(path: str | Path) -> Contents:
     except UnicodeDecodeError:
         raise ExportError(f"{path.name}/model_card.md", "is not text", "Markdown in UTF-8") from None
     return Contents(
-        path, manifest, note, content["weights.safetensors"], content["cohort.parquet"], card, operating,
-        statistics,
+        path, manifest, note, content["weights.safetensors"], content["cohort.parquet"],
+        content.get("matched_sets.parquet"), card, operating, statistics,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import save as save_arrays
 
-from sepsis.cohort import split_hash
+from sepsis.cohort import Cohort, split_hash
 from sepsis.core.files import MANIFEST, whole_file, whole_folder, write_json
 from sepsis.core.provenance import file_hash, manifest
 from sepsis.core.pseudonyms import Pseudonyms
@@ -22,8 +22,9 @@ from sepsis.models.artifact.operating import Operating
 from sepsis.models.base import WindowClassifier
 
 STORES_COHORT = (
-    "`cohort.parquet` lists every stay of the export: coded ids of stay and person, class, split, reference "
-    "hour. Who has the export can tell who is who; the codes cannot be tried out without it."
+    "`cohort.parquet` lists every stay of the export: coded ids of stay and person, class, split, hour of "
+    "onset; `matched_sets.parquet` the cases and their controls. Who has the export can tell who is who; the "
+    "codes cannot be tried out without it."
 )
 
 
@@ -32,7 +33,7 @@ class Fitted:
     """
     A fitted model and everything its folder says of it.
 
-    `cohort` is written with codes for ids. `stays` (stay_id, subject_id, intime, outtime, stay_h) are all
+    `cohort`, stays and matched sets, is written with codes for ids. `stays` (stay_id, subject_id, intime, outtime, stay_h) are all
     those of the export: the key of the codes, not written. `settings` are the sections `cohort` and `train`
     of a pipeline file; `labels` is the manifest of the labels.
     """
@@ -40,7 +41,7 @@ class Fitted:
     model: WindowClassifier
     statistics: InputStatistics
     operating: Operating
-    cohort: pd.DataFrame
+    cohort: Cohort
     stays: pd.DataFrame
     settings: dict[str, Any]
     labels: dict[str, Any]
@@ -49,11 +50,15 @@ class Fitted:
 def write_model(fitted: Fitted, out: str | Path) -> None:
     """Write a model folder, whole or not at all; `docs/model_folder.md` describes every file."""
     codes, cohort = Pseudonyms(fitted.stays), fitted.cohort
-    coded = cohort.assign(
-        stay_id=codes.of_stays(cohort.stay_id),
-        subject_id=codes.of_subjects(cohort.subject_id),
-        matched_to=codes.of_stays(cohort.matched_to),
-    ).sort_values("stay_id", ignore_index=True)  # the order of the ids would tell who is who
+    stays, sets = (
+        table.assign(
+            subject_id=codes.of_subjects(table.subject_id),
+            **{name: codes.of_stays(table[name]) for name in ("stay_id", "set_id") if name in table},
+        )
+        for table in (cohort.stays, cohort.sets)
+    )
+    # the order of the ids would tell who is who
+    stays, sets = stays.sort_values("stay_id"), sets.sort_values(["set_id", "stay_id"])
     model = fitted.model.with_coded_ids(codes)
     parameters = model.json_settings()
     facts = {
@@ -61,12 +66,16 @@ def write_model(fitted: Fitted, out: str | Path) -> None:
         "export_kind": fitted.labels["export_kind"],
         "licence": fitted.settings["train"]["licence"],
         "fitted_on": fitted_on(cohort),
+        "design": fitted.settings["cohort"]["design"],
         "notes": model.notes(),
         "stores_of_patients": [STORES_COHORT, *model.stores_of_patients()],
     }
     with whole_folder(out, "model") as temporary:
         save_model(model, temporary)
-        write_table(coded, temporary / "cohort.parquet", "cohort", {"split_hash": split_hash(cohort)})
+        hash_ = split_hash(cohort.stays)
+        for table, name in ((stays, "cohort"), (sets, "matched_sets")):
+            table = table.reset_index(drop=True)
+            write_table(table, temporary / f"{name}.parquet", name, {"split_hash": hash_})
         write_json(fitted.statistics.as_json(), temporary / "preprocessing.json")
         write_json(fitted.operating.as_json(), temporary / "operating.json")
         card = model_card(model.name, parameters, facts, fitted.statistics, fitted.operating)
@@ -75,7 +84,7 @@ def write_model(fitted: Fitted, out: str | Path) -> None:
         settings = {"model": model.name, **fitted.settings, "parameters": parameters}
         inputs = {"export": fitted.labels["inputs"]["export"], "onset": fitted.labels["onset_hash"]}
         note = manifest(
-            "model", settings=settings, inputs=inputs, split_hash=split_hash(cohort),
+            "model", settings=settings, inputs=inputs, split_hash=hash_,
             seed=fitted.settings["train"]["seed"], files=files, format_version=FORMAT_VERSION, ids=CODED,
             **facts,
         )  # fmt: skip
