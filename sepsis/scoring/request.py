@@ -79,7 +79,7 @@ def hourly_request(
     known = own or seen
     wanted = splits or (OWN_SPLITS if known and len(folder.folds) > 1 else ())
     everyone = _own_test(tables) if known else tables[0]
-    keep = _drawn(everyone, wanted, most, seed)
+    keep = _drawn(everyone, splits, most, seed)
     everyone = everyone.assign(reason=TOO_SHORT if keep is None else np.where(keep, TOO_SHORT, NOT_HOURLY))
     chosen = everyone.stay_id if keep is None else everyone.stay_id[keep]
     tasks = []
@@ -94,7 +94,7 @@ def hourly_request(
         tasks.append(Task(place, 0, table[table.stay_id.isin(chosen)]))
     scored = np.concatenate([task.who.stay_id for task in tasks]) if tasks else np.array([], np.int64)
     rest = everyone[everyone.stay_id.isin(chosen) & ~everyone.stay_id.isin(scored)]
-    if len(rest) and (not wanted or set(wanted) & set(rest.split)):
+    if len(rest):
         tasks.append(Task(None if len(folder.folds) > 1 else 0, 0, rest))
     return ScoringRequest(None, tuple(tasks), everyone, recalibrated)
 
