@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from sepsis.cohort.windows import concatenated_ranges
 from sepsis.evaluation.contract import TOLERANCE_H
 from sepsis.evaluation.hours import Hours
 from sepsis.evaluation.intervals import Statistic, percentile_interval, resampled, together, units_of
@@ -15,18 +16,26 @@ FROM_H, TO_H = -24, 12
 COLUMNS = ["model", "class", "hours_to_onset", "mean", "low", "high", "n"]
 
 
-def risk_around_onset(hours: Hours, *, n_bootstrap: int, level: float, random_state) -> pd.DataFrame:
+def risk_around_onset(
+    hours: Hours, members: pd.DataFrame, *, n_bootstrap: int, level: float, random_state
+) -> pd.DataFrame:
     """
-    Mean risk of cases by hours to onset, and of controls by hours to their reference hour.
+    Mean risk of cases by hours to onset, and of controls by hours to the reference of each of their sets.
 
+    Reads    members as `sepsis.evaluation.risk_set.members_of`; those without hourly scores are left out
     A risk counts for the whole hour that contains it: -1 is the hour that ends at onset. n counts stays.
     """
-    after = hours.time_h - hours.reference_h[hours.stay]
-    hour = np.floor(after + TOLERANCE_H)
-    there = (hour >= FROM_H) & (hour <= TO_H)  # false where the reference is not known
-    columns = (hour[there] - FROM_H).astype(int)
+    place = pd.Index(hours.stay_id).get_indexer(members.stay_id)
+    members, place = members[place >= 0], place[place >= 0]
+    is_case = members.is_case.to_numpy(bool)
+    reference_h = np.where(is_case, hours.onset_h[place], members.reference_h.to_numpy(float))
+    hour = concatenated_ranges(hours.start[place], hours.start[place + 1])
+    row = np.repeat(np.arange(len(place)), np.diff(hours.start)[place])
+    after = np.floor(hours.time_h[hour] - reference_h[row] + TOLERANCE_H)
+    there = (after >= FROM_H) & (after <= TO_H)  # false where the reference is not known
+    columns = (after[there] - FROM_H).astype(int)
     return _curve(
-        hours.models, hours.subject_id, hours.is_case, hours.stay[there], columns, hours.risk[:, there],
+        hours.models, hours.subject_id[place], is_case, row[there], columns, hours.risk[:, hour[there]],
         np.arange(FROM_H, TO_H + 1), n_bootstrap, level, random_state,
     )  # fmt: skip
 

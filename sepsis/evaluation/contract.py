@@ -15,6 +15,8 @@ OUTCOME_COLUMNS = ("stay_id", "subject_id", "is_case", "included", "exclusion")
 OPTIONAL_OUTCOMES = ("onset_h", "stay_h", "antibiotic_h", "culture_h", "suspicion_h")
 SCORE_COLUMNS = ("stay_id", "subject_id", "time_h", "risk")  # required of a score table
 MODEL = "model"  # name of a model without one
+NO_SET = -1  # `matched_to` of a row that belongs to no matched set
+TICKS_PER_H = 36_000  # times closer than a tenth of a second are one time
 TOLERANCE_H = 1e-6  # differences of hours are floats
 MAX_TIME_H = 50_000.0  # from ICU admission, nearly six years: beyond it the unit must be another
 
@@ -64,8 +66,10 @@ def complete_scores(scores: pd.DataFrame) -> pd.DataFrame:
     """
     A score table with every column of the contract but `is_case`.
 
-    Rule     no model: "model"; no horizon_h: hourly rows; no split: that of the same stay in other rows, else
-             ""; no reference_h: likewise, else NaN; no risk_sd: NaN; no reason: "".
+    Rule     no model: "model"; no horizon_h: hourly rows; no reference_h at a horizon: time_h + horizon_h; no
+             risk_sd: NaN; no reason: ""; no fold, no run: 0. A model without matched sets takes part in those
+             of other models at the same reference of the same stay, and one without splits takes theirs;
+             otherwise matched_to is -1 and split "".
 
     Raises
     ------
@@ -77,7 +81,10 @@ def complete_scores(scores: pd.DataFrame) -> pd.DataFrame:
         raise ExportError(
             "scores", f"no column {', '.join(missing)}", ", ".join(SCORE_COLUMNS), "Write the table again."
         )
-    defaults = {"risk_sd": np.nan, "reference_h": np.nan, "horizon_h": np.nan, "model": MODEL, "split": ""}
+    defaults = {
+        "risk_sd": np.nan, "reference_h": np.nan, "horizon_h": np.nan, "model": MODEL, "split": "",
+        "matched_to": NO_SET, "fold": 0, "run": 0,
+    }  # fmt: skip
     scores = scores.assign(**{c: v for c, v in defaults.items() if c not in scores.columns})
     words = {c: scores[c] if c in scores.columns else "" for c in ("reason", "model", "split")}
     # a column of gaps alone comes as numbers from CSV
@@ -87,25 +94,40 @@ def complete_scores(scores: pd.DataFrame) -> pd.DataFrame:
         model=scores.model.fillna(MODEL).astype(str),
         split=scores.split.fillna("").astype(str),
     )
-    return scores.assign(split=_split_of_the_stay(scores), reference_h=_reference_of_the_stay(scores))
+    reference_h = scores.reference_h.astype("float64")
+    given = reference_h.where(reference_h.notna() | scores.horizon_h.isna(), scores.time_h + scores.horizon_h)
+    counts = {name: scores[name].fillna(defaults[name]) for name in ("matched_to", "fold", "run")}
+    return _split_of_the_stay(_set_of_the_member(scores.assign(reference_h=given, **counts)))
 
 
-def _split_of_the_stay(scores: pd.DataFrame) -> pd.Series:
-    """Splits; models without any take them from other models' rows of the same stay."""
+def _set_of_the_member(scores: pd.DataFrame) -> pd.DataFrame:
+    """Models without matched sets, with a row for each set of other models that has the stay at that hour."""
+    fixed = scores.horizon_h.notna()
+    in_sets = (fixed & (scores.matched_to != NO_SET)).groupby(scores.model).transform("any")
+    if in_sets.all() or not in_sets.any():
+        return scores
+    tick = np.rint(scores.reference_h.where(fixed).astype(float) * TICKS_PER_H)
+    scores = scores.assign(tick=tick)
+    columns = ["stay_id", "tick", "matched_to", "split", "fold"]
+    columns += ["is_case"] if "is_case" in scores.columns else []
+    members = scores.loc[fixed & in_sets & (scores.run == 0), columns].drop_duplicates(columns[:3])
+    alone = fixed & ~in_sets
+    joined = scores[alone].drop(columns=columns[2:]).merge(members, on=["stay_id", "tick"], how="inner")
+    return pd.concat([scores[~alone], joined], ignore_index=True).drop(columns="tick")
+
+
+def _split_of_the_stay(scores: pd.DataFrame) -> pd.DataFrame:
+    """Models without any split take split and fold of other models' rows of the same stay, test rows first."""
     without = ~(scores.split != "").groupby(scores.model).transform("any")
     if not without.any() or without.all():
-        return scores.split
-    known = scores[scores.split != ""].drop_duplicates("stay_id").set_index("stay_id").split
-    return scores.split.mask(without, scores.stay_id.map(known).fillna(""))
-
-
-def _reference_of_the_stay(scores: pd.DataFrame) -> pd.Series:
-    """Reference hours; rows without one take it from other rows of the same stay."""
-    given = scores.reference_h.astype("float64")
-    if not given.isna().any() or given.isna().all():
-        return given
-    known = scores.assign(reference_h=given)[given.notna()].drop_duplicates("stay_id")
-    return given.fillna(scores.stay_id.map(known.set_index("stay_id").reference_h))
+        return scores
+    known = scores.loc[scores.split != "", ["stay_id", "split", "fold"]].drop_duplicates()
+    known = known.assign(late=known.split.isin(["train", "validation"])).sort_values("late", kind="stable")
+    known = known.drop_duplicates("stay_id").set_index("stay_id")
+    return scores.assign(
+        split=scores.split.mask(without, scores.stay_id.map(known.split).fillna("")),
+        fold=scores.fold.mask(without, scores.stay_id.map(known.fold).fillna(0)).astype("int64"),
+    )
 
 
 def checked_scores(scores: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
@@ -174,9 +196,10 @@ def _check_numbers(scores: pd.DataFrame) -> None:
 
 def _check_once_per_horizon(scores: pd.DataFrame) -> None:
     fixed = scores[scores.horizon_h.notna()]
-    repeated = int(fixed.duplicated(["stay_id", "horizon_h", "model"]).sum())
+    member = ["stay_id", "horizon_h", "matched_to", "fold", "split"]
+    repeated = int(fixed.duplicated([*member, "model", "run"]).sum())
     refuse("scores", repeated, "rows repeat a stay, horizon and model", "one row for each", "Remove them.")
-    times = fixed.groupby(["stay_id", "horizon_h"]).time_h.agg(["min", "max"])
+    times = fixed.groupby(member).time_h.agg(["min", "max"])
     apart = int((times["max"] - times["min"] > TOLERANCE_H).sum())
     refuse(
         "scores",
@@ -219,7 +242,11 @@ def _check_same_people(scores: pd.DataFrame, known: pd.DataFrame) -> None:
         "the same person",
         "Give the labels that the scores were made with.",
     )
-    differs = scores.is_case.to_numpy() != labels.is_case.to_numpy()
+    is_case, labelled = scores.is_case.to_numpy(bool), labels.is_case.to_numpy(bool)
+    # before its onset a later case may be a control of a matched set
+    later = ~is_case & labelled & (scores.matched_to != NO_SET).to_numpy()
+    later &= scores.reference_h.to_numpy() < labels.onset_h.to_numpy() + TOLERANCE_H
+    differs = (is_case != labelled) & ~later
     differs &= scores.horizon_h.notna().to_numpy() & labels.included.to_numpy()
     refuse(
         "scores",
@@ -230,8 +257,14 @@ def _check_same_people(scores: pd.DataFrame, known: pd.DataFrame) -> None:
     )
 
 
-def rows_of_split(scores: pd.DataFrame, split: str | None) -> pd.DataFrame:
-    """Rows of a split; all rows for None, or if the table has no splits."""
+def rows_of_split(scores: pd.DataFrame, split: str | None, fold: int | None = None) -> pd.DataFrame:
+    """
+    Rows of a split, of one `fold` or of all; all rows for split None, or if the table has no splits.
+
+    With folds, each fold has its own test split, and these are no one's twice; the other splits overlap.
+    """
+    if fold is not None:
+        scores = scores[scores.fold == fold]
     if split is None or not (scores.split != "").any():
         return scores
     return scores[scores.split == split]

@@ -123,13 +123,19 @@ class Evaluator:
         return {"n_bootstrap": s.n_bootstrap, "level": s.level, "random_state": s.seed}
 
     def validation_split(self) -> EvaluatedSplit | None:
-        """The validation split, unless it is the one evaluated."""
-        if self.settings.split in (None, VALIDATION) or not (self.table.scores.split == VALIDATION).any():
+        """The validation split of each fold, unless it is the one evaluated."""
+        scores = self.table.scores
+        folds = np.unique(scores.fold[scores.split == VALIDATION])
+        if self.settings.split in (None, VALIDATION) or not len(folds):
             return None
-        try:
-            return self.table.of_split(VALIDATION, [])
-        except NothingLeftError:  # one class only
-            return None
+        parts = []
+        for fold in folds:
+            try:
+                parts.append(self.table.of_split(VALIDATION, [], fold=int(fold)))
+            except NothingLeftError:  # one class only
+                if len(folds) > 1:
+                    self.notes.append(f"The validation split of fold {fold} lacks cases or controls.")
+        return EvaluatedSplit.joined(parts) if parts else None
 
     def recalibrations(self, validation: EvaluatedSplit | None) -> dict[tuple[str, str], Recalibration]:
         """A map per model and method, fitted on all horizons of the validation split together."""
@@ -186,10 +192,12 @@ class Evaluator:
     def hourly_views(self, hours: Hours, validation, thresholds) -> dict[str, pd.DataFrame]:
         """Views of a risk every hour."""
         s = self.settings
-        self.extended(hours)
+        rows = rows_of_split(self.table.scores, s.split)
+        self.extended(hours, rows)
         curves = {}
-        if not np.isnan(hours.reference_h[~hours.is_case]).all():
-            curves["risk_around_onset"] = risk_around_onset(hours, **self.interval)
+        members = self.table.members(rows)
+        if members is not None:
+            curves["risk_around_onset"] = risk_around_onset(hours, members, **self.interval)
         if not hours.is_case.any() or hours.is_case.all():
             self.notes.append("Hourly scores of one class only: the continuous and alarm views are omitted.")
             return curves
@@ -203,13 +211,13 @@ class Evaluator:
         self.utility(hours, validation, "all")
         return curves
 
-    def extended(self, hours: Hours) -> None:
+    def extended(self, hours: Hours, rows: pd.DataFrame) -> None:
         """The horizon view at farther horizons, on the stays that reach them."""
         horizons = self.settings.extended_horizons
         if not horizons:
             return
         try:
-            draws = self.table.at_hours(hours, [], horizons=horizons)
+            draws = self.table.at_hours(hours, rows, [], horizons=horizons)
         except NothingLeftError as error:
             self.notes.append(f"No extended horizons: {error}")
             return

@@ -14,10 +14,9 @@ import pandas as pd
 
 from sepsis.core.errors import NothingLeftError
 from sepsis.core.jit import kernel
-from sepsis.evaluation.contract import TOLERANCE_H, refuse, rows_of_split
+from sepsis.evaluation.contract import TICKS_PER_H, TOLERANCE_H, refuse, rows_of_split
 from sepsis.evaluation.risk_set import AFTER_DISCHARGE, NO_REASON, NO_ROW, counted_for_all, in_order
 
-TICKS_PER_H = 36_000  # times closer than a tenth of a second are one time
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,9 +26,10 @@ class Hours:
 
     Attributes
     ----------
-    onset_h, reference_h : ndarray of float, shape (N,)
-        Hours since ICU admission. Onset is NaN for controls; the reference is onset of cases, matched hour of
-        controls, NaN if unknown.
+    onset_h : ndarray of float, shape (N,)
+        Hours since ICU admission; NaN for controls.
+    fold : ndarray of int, shape (N,)
+        The fold whose model gave the risks; 0 without folds.
     end_h, censor_h : ndarray of float, shape (N,)
         Discharge, or an hour after the last risk if unknown; the first of antibiotic, culture and suspicion,
         or NaN.
@@ -48,7 +48,7 @@ class Hours:
     subject_id: np.ndarray
     is_case: np.ndarray
     onset_h: np.ndarray
-    reference_h: np.ndarray
+    fold: np.ndarray
     end_h: np.ndarray
     censor_h: np.ndarray
     start: np.ndarray
@@ -62,6 +62,10 @@ class Hours:
         """Index of the stay of every hour, shape (T,)."""
         return np.repeat(np.arange(len(self.stay_id)), np.diff(self.start))
 
+    def of_fold(self, fold: int) -> Hours:
+        """The hours of one fold."""
+        return self._kept((self.fold == fold)[self.stay])
+
     def only(self, stay_id) -> Hours:
         """The hours of some stays."""
         return self._kept(np.isin(self.stay_id, stay_id)[self.stay])
@@ -73,10 +77,7 @@ class Hours:
     def _kept(self, keep) -> Hours:
         counts = np.bincount(self.stay[keep], minlength=len(self.stay_id))
         there = counts > 0
-        per_stay = {
-            name: getattr(self, name)[there]
-            for name in ("stay_id", "subject_id", "is_case", "onset_h", "reference_h", "end_h", "censor_h")
-        }
+        per_stay = {name: getattr(self, name)[there] for name in _PER_STAY}
         return replace(
             self,
             **per_stay,
@@ -86,16 +87,18 @@ class Hours:
         )
 
 
-def hourly_risks(scores: pd.DataFrame, outcomes: pd.DataFrame, *, split: str | None) -> Hours:
+def hourly_risks(
+    scores: pd.DataFrame, outcomes: pd.DataFrame, *, split: str | None, fold: int | None = None
+) -> Hours:
     """
-    The hours of a split at which every model has a risk. Raises NothingLeftError if there is none, and
+    The hours of a split (of one fold, or the test splits of all) at which every model has a risk. Raises NothingLeftError if there is none, and
     ExportError if a model has two risks at one time of a stay.
 
     Reads    scores and outcomes that were checked; rows whose `horizon_h` is null
     Rule     stays excluded by the labels, hours after discharge and cases without an onset time are excluded
              and counted.
     """
-    rows = rows_of_split(scores, split)
+    rows = rows_of_split(scores, split, fold)
     rows = rows[rows.horizon_h.isna()]
     known = outcomes.set_index("stay_id")
     rows, account = _evaluable(rows, known)
@@ -126,6 +129,20 @@ def hourly_risks(scores: pd.DataFrame, outcomes: pd.DataFrame, *, split: str | N
     return replace(hours, coverage=coverage.reset_index(drop=True), dropped=int((~whole).sum()))
 
 
+def joined_hours(parts: list[Hours]) -> Hours:
+    """Hours of the same models, one after the other; a stay may be in several. The account is of the first."""
+    per_stay = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _PER_STAY}
+    counts = np.concatenate([np.diff(part.start) for part in parts])
+    return replace(
+        parts[0],
+        **per_stay,
+        start=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        time_h=np.concatenate([part.time_h for part in parts]),
+        risk=np.concatenate([part.risk for part in parts], axis=1),
+    )
+
+
+_PER_STAY = ("stay_id", "subject_id", "is_case", "onset_h", "fold", "end_h", "censor_h")
 _SPAN = 2**32  # ticks that a stay may last, either side of 2^31: 6.8 years, more than `MAX_TIME_H`
 
 
@@ -206,7 +223,7 @@ def _assembled(models, stays, stay_of, time_h, risk, known, rows) -> Hours:
     start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     labels = known.loc[stays[there]]
     is_case = labels.is_case.to_numpy(bool)
-    given = rows.drop_duplicates("stay_id").set_index("stay_id").reference_h.loc[stays[there]].to_numpy(float)
+    fold = rows.drop_duplicates("stay_id").set_index("stay_id").fold.loc[stays[there]].to_numpy(np.int64)
     onset_h = np.where(is_case, labels.onset_h.to_numpy(float), np.nan)
     stay_h = labels.stay_h.to_numpy(float)
     return Hours(
@@ -215,7 +232,7 @@ def _assembled(models, stays, stay_of, time_h, risk, known, rows) -> Hours:
         subject_id=labels.subject_id.to_numpy(np.int64),
         is_case=is_case,
         onset_h=onset_h,
-        reference_h=np.where(is_case, onset_h, given),
+        fold=fold,
         end_h=np.where(np.isnan(stay_h), time_h[start[1:] - 1] + 1.0, stay_h),
         censor_h=labels[["antibiotic_h", "culture_h", "suspicion_h"]].min(axis=1).to_numpy(float),
         start=start,
@@ -227,17 +244,17 @@ def _assembled(models, stays, stay_of, time_h, risk, known, rows) -> Hours:
 
 
 @kernel
-def last_at_or_before(start, time_h, at_h):
+def last_at_or_before(start, time_h, place, at_h):
     """
-    Index into `time_h` of the last hour of each stay at or before each time `at_h` (N, K); -1 if there is
-    none, or `at_h` is NaN.
+    Index into `time_h` of the last hour of the stays `place` (R,) at or before each time `at_h` (R, K); -1 if
+    there is none, or `at_h` is NaN.
     """
     hour = np.full(at_h.shape, -1, dtype=np.int64)
     for i in range(at_h.shape[0]):
-        times = time_h[start[i] : start[i + 1]]
+        times = time_h[start[place[i]] : start[place[i] + 1]]
         for k in range(at_h.shape[1]):
             if not np.isnan(at_h[i, k]):
                 found = np.searchsorted(times, at_h[i, k], side="right")
                 if found > 0:
-                    hour[i, k] = start[i] + found - 1
+                    hour[i, k] = start[place[i]] + found - 1
     return hour

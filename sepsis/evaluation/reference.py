@@ -5,8 +5,8 @@ A case is evaluated h hours before its onset. A control has no onset; its refere
 
 | reference | hour of a control | comparison |
 |---|---|---|
-| matched | the one the cohort assigned, the onset hour of its case | the study as designed |
-| absolute | the onset hour of a case it is matched to here | equal time since admission |
+| matched | that of each matched set it is in | the study as designed |
+| absolute | that of each case it is drawn for here (`sepsis.cohort.matching`) | equal time since admission |
 | relative | the same fraction of its stay as a case at onset | equal fraction of the stay |
 | random | any hour of its stay, drawn repeatedly | a random control hour |
 
@@ -17,20 +17,22 @@ matched hour, and hours since the last observation then separate the classes.
 from __future__ import annotations
 
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from sepsis.cohort.matching import largest_ratio, match_controls
+from sepsis.cohort.matching import PAPER, largest_ratio, match_controls
 from sepsis.core.errors import NothingLeftError
 from sepsis.evaluation.censoring import AFTER_TREATMENT
-from sepsis.evaluation.contract import TOLERANCE_H
+from sepsis.evaluation.contract import NO_SET, TOLERANCE_H
 from sepsis.evaluation.hours import Hours, last_at_or_before
 from sepsis.evaluation.risk_set import GONE, RiskSet, risk_set_of
 
 HOURLY_HORIZONS = tuple(float(h) for h in range(8))
 MAX_CONTROLS = 10  # controls per case of the absolute reference, at most
-UNMATCHED = "control not matched: no case left whose hour it reaches"
+UNMATCHED = "not drawn as a control"
+ALONE = "no control at risk at its onset hour"
 TOO_EARLY = "no score that long before the reference"
 UNCHECKED = (
     "Controls were not required to be in the unit at their reference hour (controls_at_risk is false): "
@@ -44,48 +46,80 @@ def warn_unchecked(notes: list[str]) -> None:
     notes.append(UNCHECKED)
 
 
+class References(NamedTuple):
+    """
+    Rows of a risk set among stays by the hour, shape (R,): place in `Hours`, matched set (-1: none), part in
+    it, and hour since ICU admission (NaN: none, for a `reason`).
+    """
+
+    place: np.ndarray
+    set_id: np.ndarray
+    is_case: np.ndarray
+    hour: np.ndarray
+    reason: np.ndarray
+
+
 def risk_sets_of_hours(
-    hours: Hours, horizons, *, reference: str, at_risk: bool, n_draws: int, random_state, censor: bool = False
+    hours: Hours,
+    horizons,
+    *,
+    reference: str,
+    at_risk: bool,
+    n_draws: int,
+    random_state,
+    design: str,
+    cohort: tuple[int, int] = (0, 0),
+    members: pd.DataFrame | None = None,
+    censor: bool = False,
 ) -> tuple[list[RiskSet], list[str]]:
     """
     Fixed-horizon risks from hourly ones, and notes: at each horizon the last risk at or before it.
 
-    "random" has `n_draws` sets of the same stays, other references one. Without `at_risk`, controls of
-    "matched" and "absolute" may have left; with `censor`, risks after treatment or suspicion are removed.
-    Raises NothingLeftError if the control hours are unknown, or a class has no stays left.
+    "matched" takes the sets of `members` (`sepsis.evaluation.risk_set.members_of`), "absolute" draws controls
+    by `design`. "random" has `n_draws` sets of the same stays, other references one. Without `at_risk`,
+    controls of "matched" and "absolute" may have left; with `censor`, risks after treatment or suspicion are
+    removed. Raises NothingLeftError if the control hours are unknown, or a class has no stays left.
     """
     horizons = np.asarray(sorted(horizons), dtype=float)
     rng = np.random.default_rng(random_state)
     first = hours.time_h[hours.start[:-1]]
     notes: list[str] = []
-    reason = np.full(len(hours.stay_id), TOO_EARLY, dtype=object)
     if not at_risk:
         warn_unchecked(notes)
     if not hours.is_case.any():
         raise NothingLeftError("scores", "no case has hourly scores", "cases and controls")
     ready = first + horizons[-1]
     if reference == "matched":
-        references = [_matched(hours)]
+        references = [_matched(hours, members)]
     elif reference == "absolute":
-        references = [_absolute(hours, ready, rng) if at_risk else _unchecked(hours, rng)]
-        reason[~hours.is_case & np.isnan(references[0])] = UNMATCHED
+        references = [_absolute(hours, ready, design, random_state) if at_risk else _unchecked(hours, rng)]
     elif reference == "relative":
         references = [_relative(hours, rng)]
     else:
         references = [_random(hours, ready, rng) for _ in range(n_draws)]
-    if at_risk:
-        gone = ~hours.is_case & (references[0] > hours.end_h + TOLERANCE_H)
-        references = [np.where(gone, np.nan, r) for r in references]
-        reason[gone] = GONE
     draws, stale = [], 0
-    for reference_h in references:
+    for place, set_id, is_case, reference_h, reason in references:
+        if at_risk:
+            gone = ~is_case & (reference_h > hours.end_h[place] + TOLERANCE_H)
+            reference_h, reason = np.where(gone, np.nan, reference_h), np.where(gone, GONE, reason)
         at_h = reference_h[:, None] - horizons[None, :]
         if censor:
-            treated = (at_h > hours.censor_h[:, None] + TOLERANCE_H).any(axis=1)
-            at_h[treated], reason[treated] = np.nan, AFTER_TREATMENT
-        hour = last_at_or_before(hours.start, hours.time_h, at_h + TOLERANCE_H)
+            treated = (at_h > hours.censor_h[place, None] + TOLERANCE_H).any(axis=1)
+            at_h[treated], reason = np.nan, np.where(treated, AFTER_TREATMENT, reason)
+        hour = last_at_or_before(hours.start, hours.time_h, place, at_h + TOLERANCE_H)
         stale += int((at_h - hours.time_h[hour] > 1.0 + TOLERANCE_H)[hour >= 0].sum())
-        draws.append(_risk_set(hours, horizons, hour, reason))
+        risk = np.where(hour.T[None] >= 0, hours.risk[:, hour.T], np.nan)  # (M, H, R)
+        rows = pd.DataFrame(
+            {
+                "stay_id": hours.stay_id[place], "subject_id": hours.subject_id[place], "set_id": set_id,
+                "is_case": is_case, "fold": hours.fold[place], "reference_h": reference_h,
+                "stay_h": hours.end_h[place],
+            }
+        )  # fmt: skip
+        why = np.broadcast_to(reason, risk.shape)
+        draws.append(
+            risk_set_of(hours.models, horizons, rows, risk, why, outside=hours.coverage, cohort=cohort)
+        )
     if stale:
         notes.append(
             f"{stale:,} fixed-horizon risks are more than 1 h older than their horizon: no later score."
@@ -93,78 +127,111 @@ def risk_sets_of_hours(
     return draws, notes
 
 
-def rows_at_references(hours: Hours, horizons) -> pd.DataFrame:
+def rows_at_references(hours: Hours, members: pd.DataFrame, horizons) -> pd.DataFrame:
     """
-    Fixed-horizon rows, one per stay, horizon and model, of models that have hourly scores only, at the
-    reference hours of the cohort.
+    Fixed-horizon rows, one per member of a set, horizon and model, of models that have hourly scores only.
+
+    Reads    members as `sepsis.evaluation.risk_set.members_of`; those without hourly scores give no rows
     """
     horizons = np.asarray(sorted(horizons), dtype=float)
-    at_h = hours.reference_h[:, None] - horizons[None, :]
-    hour = last_at_or_before(hours.start, hours.time_h, at_h + TOLERANCE_H)
+    place = pd.Index(hours.stay_id).get_indexer(members.stay_id)
+    members, place = members[place >= 0].reset_index(drop=True), place[place >= 0]
+    at_h = members.reference_h.to_numpy(float)[:, None] - horizons[None, :]
+    hour = last_at_or_before(hours.start, hours.time_h, place, at_h + TOLERANCE_H)
+    rows = members.loc[np.repeat(np.arange(len(members)), len(horizons))]
+    rows = rows.rename(columns={"set_id": "matched_to"}).drop(columns="stay_h").reset_index(drop=True)
     parts = []
     for m, model in enumerate(hours.models):
-        risk = np.where(hour >= 0, hours.risk[m, hour], np.nan)
+        risk = np.where(hour >= 0, hours.risk[m, hour], np.nan).ravel()
         parts.append(
-            pd.DataFrame(
-                {
-                    "stay_id": np.repeat(hours.stay_id, len(horizons)),
-                    "model": model,
-                    "horizon_h": np.tile(horizons, len(hours.stay_id)),
-                    "risk": risk.ravel(),
-                    "time_h": np.where(hour >= 0, hours.time_h[hour], np.nan).ravel(),
-                    "reference_h": np.repeat(hours.reference_h, len(horizons)),
-                    "reason": np.where(np.isnan(risk), TOO_EARLY, "").ravel(),
-                }
+            rows.assign(
+                model=model,
+                horizon_h=np.tile(horizons, len(members)),
+                risk=risk,
+                time_h=np.where(hour >= 0, hours.time_h[hour], np.nan).ravel(),
+                reason=np.where(np.isnan(risk), TOO_EARLY, ""),
+                run=0,
             )
         )
     return pd.concat(parts, ignore_index=True)
 
 
-def _risk_set(hours: Hours, horizons, hour, reason) -> RiskSet:
-    """Risks at the chosen hours (N, H), -1 for none."""
-    risk = np.where(hour.T[None] >= 0, hours.risk[:, hour.T], np.nan)  # (M, H, N)
-    why = np.broadcast_to(reason, risk.shape)
-    stays = pd.DataFrame({"stay_id": hours.stay_id, "subject_id": hours.subject_id, "is_case": hours.is_case})
-    return risk_set_of(hours.models, horizons, stays, risk, why, outside=hours.coverage)
+def _one_each(hours: Hours, reference_h: np.ndarray) -> References:
+    """A row for every stay, in no set."""
+    n = len(hours.stay_id)
+    return References(
+        np.arange(n), np.full(n, NO_SET), hours.is_case, reference_h, np.full(n, TOO_EARLY, dtype=object)
+    )
 
 
-def _matched(hours: Hours) -> np.ndarray:
-    if np.isnan(hours.reference_h[~hours.is_case]).all():
+def _matched(hours: Hours, members: pd.DataFrame | None) -> References:
+    if members is None or members.is_case.all():
         raise NothingLeftError(
             "scores", "no control has a reference_h", "the hour each control is matched to",
             "Score with --labels, or choose control_reference 'absolute', 'relative' or 'random'.",
         )  # fmt: skip
-    return hours.reference_h
+    place = pd.Index(hours.stay_id).get_indexer(members.stay_id)
+    there = members[place >= 0]
+    reason = np.full(len(there), TOO_EARLY, dtype=object)
+    return References(
+        place[place >= 0], there.set_id.to_numpy(np.int64), there.is_case.to_numpy(bool),
+        there.reference_h.to_numpy(float), reason,
+    )  # fmt: skip
 
 
-def _absolute(hours: Hours, ready, rng) -> np.ndarray:
-    """Controls still in the unit at a case's onset hour, the same number for each case."""
+def _absolute(hours: Hours, ready, design: str, seed) -> References:
+    """Controls still at risk at a case's onset hour, drawn within the case's fold."""
     frame = pd.DataFrame(
         {
-            "stay_id": hours.stay_id, "reference_h": hours.onset_h, "ready_h": ready, "full_h": np.inf,
-            "stay_h": hours.end_h,
+            "stay_id": hours.stay_id, "subject_id": hours.subject_id, "reference_h": hours.onset_h,
+            "ready_h": ready, "full_h": np.inf, "stay_h": hours.end_h,
+            "event_h": np.where(hours.is_case, hours.onset_h, np.inf), "fold": hours.fold,
         }
     )  # fmt: skip
     usable = hours.is_case & (hours.onset_h >= ready - TOLERANCE_H)
-    cases, controls = frame[usable], frame[~hours.is_case]
-    most = int(np.clip(len(controls) // max(1, len(cases)), 1, MAX_CONTROLS))
-    ratio = largest_ratio(cases, controls, kept_share=1.0, most=most)
-    matches = match_controls(cases, controls, controls_per_case=ratio, rng=rng).set_index("stay_id")
-    matched = pd.Series(hours.stay_id).map(matches.reference_h).to_numpy(float)
-    alone = hours.is_case & ~np.isin(hours.stay_id, matches.matched_to)
-    return np.where(hours.is_case, np.where(alone, np.nan, hours.onset_h), matched)
+    pool = frame[~hours.is_case] if design == PAPER else frame
+    drawn = []
+    for fold in np.unique(hours.fold):
+        cases, candidates = frame[usable & (hours.fold == fold)], pool[pool.fold == fold]
+        ratio = MAX_CONTROLS
+        if design == PAPER:
+            most = int(np.clip(len(candidates) // max(1, len(cases)), 1, MAX_CONTROLS))
+            ratio = largest_ratio(cases, candidates, kept_share=1.0, most=most)
+        drawn.append(
+            match_controls(
+                cases, candidates, design=design, controls_per_case=ratio, seed=[seed, int(fold)]
+            )
+        )
+    controls = pd.concat(drawn, ignore_index=True)
+    place = pd.Index(hours.stay_id).get_indexer(controls.stay_id)
+    alone = hours.is_case & ~np.isin(hours.stay_id, controls.set_id)
+    cases = np.flatnonzero(hours.is_case)
+    idle = np.flatnonzero(~hours.is_case & ~np.isin(hours.stay_id, controls.stay_id))
+    nothing = np.full(len(idle), np.nan)
+    return References(
+        np.concatenate([cases, place, idle]),
+        np.concatenate([hours.stay_id[cases], controls.set_id, np.full(len(idle), NO_SET)]),
+        np.concatenate([np.ones(len(cases), bool), np.zeros(len(place) + len(idle), bool)]),
+        np.concatenate([np.where(alone, np.nan, hours.onset_h)[cases], controls.reference_h, nothing]),
+        np.concatenate(
+            [
+                np.where(alone, np.where(usable, ALONE, TOO_EARLY), TOO_EARLY)[cases],
+                np.full(len(place), TOO_EARLY), np.full(len(idle), UNMATCHED),
+            ]
+        ).astype(object),
+    )  # fmt: skip
 
 
-def _unchecked(hours: Hours, rng) -> np.ndarray:
+def _unchecked(hours: Hours, rng) -> References:
     """Any control at any case's onset hour, in the unit or not."""
-    return _given_to_controls(hours, hours.onset_h[hours.is_case], rng)
+    return _one_each(hours, _given_to_controls(hours, hours.onset_h[hours.is_case], rng))
 
 
-def _relative(hours: Hours, rng) -> np.ndarray:
+def _relative(hours: Hours, rng) -> References:
     """The case's fraction of its stay at onset, applied to the control's stay."""
     fraction = (hours.onset_h / hours.end_h)[hours.is_case]
     given = _given_to_controls(hours, np.clip(fraction, 0.0, 1.0), rng)
-    return np.where(hours.is_case, hours.onset_h, given * hours.end_h)
+    return _one_each(hours, np.where(hours.is_case, hours.onset_h, given * hours.end_h))
 
 
 def _given_to_controls(hours: Hours, values, rng) -> np.ndarray:
@@ -176,8 +243,8 @@ def _given_to_controls(hours: Hours, values, rng) -> np.ndarray:
     return reference
 
 
-def _random(hours: Hours, ready, rng) -> np.ndarray:
+def _random(hours: Hours, ready, rng) -> References:
     """Any hour at which the control is in the unit and has been scored long enough; NaN if none."""
     at = ready + rng.random(len(ready)) * (hours.end_h - ready)
     at = np.where(hours.end_h >= ready, at, np.nan)
-    return np.where(hours.is_case, hours.onset_h, at)
+    return _one_each(hours, np.where(hours.is_case, hours.onset_h, at))

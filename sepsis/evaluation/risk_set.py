@@ -1,7 +1,8 @@
 """
-The constant risk set: the stays that all fixed-horizon figures refer to, and an account of the others.
+The constant risk set: the members of matched sets that all fixed-horizon figures refer to, and an account of
+the others.
 
-A stay without a risk from any one model at any one horizon is excluded from all figures, and counted.
+A row without a risk from any one model at any one horizon is excluded from all figures, and counted.
 """
 
 from __future__ import annotations
@@ -12,19 +13,23 @@ import numpy as np
 import pandas as pd
 
 from sepsis.core.errors import NothingLeftError, UsageError
-from sepsis.evaluation.contract import TOLERANCE_H, checked_outcomes, checked_scores, rows_of_split
+from sepsis.evaluation.contract import NO_SET, TOLERANCE_H, checked_outcomes, checked_scores, rows_of_split
 from sepsis.models.registry import NEGATIVE_CONTROL, entry_of
 
 NO_ROW = "no row in the scores"
 NO_REASON = "no reason given"
 AFTER_DISCHARGE = "predicted after discharge"
 GONE = "control no longer in the unit at its reference hour"
+CASE_MISSING = "the case of its matched set has no risk"
 
 
 @dataclass(frozen=True, eq=False)
 class RiskSet:
     """
-    The stays with a risk from every model at every horizon.
+    The members of matched sets with a risk from every model at every horizon.
+
+    A stay that is in several sets has a row for each. Without known sets, each stay has one row, as in tables
+    of other software.
 
     Attributes
     ----------
@@ -32,51 +37,65 @@ class RiskSet:
         Alphabetical, negative controls last.
     horizons : ndarray of float, shape (H,)
         Ascending, in hours.
-    stay_id, subject_id, is_case : ndarray, shape (N,)
-        Ascending by stay.
+    stay_id, subject_id, set_id, is_case, fold : ndarray, shape (N,)
+        Ascending by stay and set. `set_id` is the stay of the set's case, -1 if no set is known; `is_case` is
+        the part in the set; `fold` is 0 without folds.
+    reference_h, time_left_h : ndarray of float, shape (N,)
+        Hour of the reference since ICU admission, and from it to the end of the stay; NaN if unknown.
     risk : ndarray of float, shape (M, H, N)
         No gaps.
     split_stay_id, split_is_case : ndarray, shape (N_split,)
-        Stays of the split in both scores and labels, before exclusions for missing risks.
+        Rows of the split in both scores and labels, before exclusions for missing risks.
+    n_cohort, n_cohort_cases : int
+        Stays of the split that the labels include, in a set or not, and those that reach onset; 0 if the
+        scores do not say who belongs to the split.
     coverage : DataFrame
         model, horizon_h, reason, n, n_events (`data_schema/7_metrics.toml`).
     left_out : DataFrame
-        reason, n, n_events: stays of the split outside the risk set, counted once, under their first reason.
+        reason, n, n_events: rows of the split outside the risk set, counted once, under their first reason.
     """
 
     models: tuple[str, ...]
     horizons: np.ndarray
     stay_id: np.ndarray
     subject_id: np.ndarray
+    set_id: np.ndarray
     is_case: np.ndarray
+    fold: np.ndarray
+    reference_h: np.ndarray
+    time_left_h: np.ndarray
     risk: np.ndarray
     split_stay_id: np.ndarray
     split_is_case: np.ndarray
+    n_cohort: int
+    n_cohort_cases: int
     coverage: pd.DataFrame
     left_out: pd.DataFrame
 
     def only(self, stay_id) -> RiskSet:
-        """The risks of fewer stays; the account of exclusions is kept."""
-        keep = np.isin(self.stay_id, stay_id)
-        return replace(
-            self,
-            stay_id=self.stay_id[keep],
-            subject_id=self.subject_id[keep],
-            is_case=self.is_case[keep],
-            risk=self.risk[:, :, keep],
-        )
+        """The rows of fewer stays; the account of exclusions is kept."""
+        return self.kept(np.isin(self.stay_id, stay_id))
+
+    def kept(self, keep: np.ndarray) -> RiskSet:
+        """Some of the rows, by a mask of shape (N,)."""
+        rows = {name: getattr(self, name)[keep] for name in ROWS}
+        return replace(self, **rows, risk=self.risk[:, :, keep])
+
+
+ROWS = ("stay_id", "subject_id", "set_id", "is_case", "fold", "reference_h", "time_left_h")
 
 
 def constant_risk_set(
     scores, outcomes, *, split: str | None = "test", horizons=None, controls_at_risk: bool = True
 ) -> RiskSet:
     """
-    Stays with a risk from every model at every horizon, and an account of those without.
+    Members of matched sets with a risk from every model at every horizon, and an account of the others.
 
     Reads    scores, outcomes(stay_id, subject_id, is_case, included, exclusion, [onset_h, stay_h])
     Writes   RiskSet
     Rule     a risk after discharge, or of a control that had left by its reference hour, counts as missing,
-             if the outcomes have the length of stay; `controls_at_risk` False keeps the latter.
+             if the outcomes have the length of stay; `controls_at_risk` False keeps the latter. Controls whose
+             case has no risk are left out with it.
     Assumes  the labels of `outcomes` are those the scores' cohort was made from
 
     Raises
@@ -93,10 +112,10 @@ def constant_risk_set(
     return fixed_risk_set(scores, outcomes, split=split, horizons=horizons, controls_at_risk=controls_at_risk)
 
 
-def fixed_risk_set(scores, outcomes, *, split, horizons=None, controls_at_risk: bool = True) -> RiskSet:
-    """`constant_risk_set` of tables that were checked before."""
-    rows = rows_of_split(scores, split)
-    rows = rows[rows.horizon_h.notna()]
+def fixed_risk_set(scores, outcomes, *, split, horizons=None, controls_at_risk: bool = True, fold=None) -> RiskSet:
+    """`constant_risk_set` of tables that were checked before, of one fold or of all."""
+    whole = rows_of_split(scores[scores.run == 0], split, fold)
+    rows = whole[whole.horizon_h.notna()]
     if rows.empty:
         raise NothingLeftError(
             "scores",
@@ -112,40 +131,81 @@ def fixed_risk_set(scores, outcomes, *, split, horizons=None, controls_at_risk: 
     if controls_at_risk:
         rows = _without_the_gone(rows, known)
 
-    stays = np.unique(rows.stay_id.to_numpy())
-    risk, reason = _wide(rows, models, horizons, stays)
+    members = members_of(rows, known)
+    risk, reason = _wide(rows, models, horizons, members)
     return risk_set_of(
         models,
         horizons,
-        known.loc[stays].reset_index(),
+        members,
         risk,
         reason,
         outside=account_of_outside(excluded, scores, outcomes),
+        cohort=cohort_size(whole, scores, outcomes),
     )
 
 
-def risk_set_of(models, horizons, stays: pd.DataFrame, risk, reason, *, outside: pd.DataFrame) -> RiskSet:
+def joined_risk_sets(parts: list[RiskSet]) -> RiskSet:
+    """Risk sets of the same models and horizons, one after the other; the account is that of the first."""
+    rows = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ROWS}
+    return replace(parts[0], **rows, risk=np.concatenate([part.risk for part in parts], axis=2))
+
+
+MEMBER = ["stay_id", "matched_to", "fold"]  # with one split, what makes a row of a risk set
+
+
+def members_of(rows: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     """
-    The risk set of risks (M, H, N), NaN where missing, with a `reason` of the same shape; `outside` has
-    coverage rows of stays that are not among `stays`, which ascend. Raises NothingLeftError if a class has no
-    stays left.
+    Members of matched sets among fixed-horizon rows: stay_id, subject_id, set_id, is_case, fold, reference_h,
+    stay_h; `known` are the outcomes by stay.
     """
-    stay_id = stays.stay_id.to_numpy(np.int64)
-    subject_id = stays.subject_id.to_numpy(np.int64)
-    is_case = stays.is_case.to_numpy(bool)
+    members = rows[[*MEMBER, "is_case", "reference_h"]].drop_duplicates(MEMBER).sort_values(MEMBER)
+    labels = known.loc[members.stay_id]
+    return members.rename(columns={"matched_to": "set_id"}).assign(
+        subject_id=labels.subject_id.to_numpy(np.int64), stay_h=labels.stay_h.to_numpy(float)
+    ).reset_index(drop=True)
+
+
+def cohort_size(rows: pd.DataFrame, scores: pd.DataFrame, outcomes: pd.DataFrame) -> tuple[int, int]:
+    """Included stays among the rows of a split, and cases among them; (0, 0) if some are in no row at all."""
+    included = outcomes[outcomes.included]
+    if not included.stay_id.isin(scores.stay_id).all():
+        return 0, 0
+    mine = included[included.stay_id.isin(rows.stay_id)]
+    return len(mine), int(mine.is_case.sum())
+
+
+def risk_set_of(
+    models, horizons, members: pd.DataFrame, risk, reason, *, outside: pd.DataFrame, cohort: tuple[int, int]
+) -> RiskSet:
+    """
+    The risk set of risks (M, H, N), NaN where missing, with a `reason` of the same shape, of the rows of
+    `members` (as `members_of`); `outside` has coverage rows of stays that are not among them, `cohort` the
+    result of `cohort_size`. Raises NothingLeftError if a class has no rows left.
+    """
+    is_case, set_id = members.is_case.to_numpy(bool), members.set_id.to_numpy(np.int64)
     gap = np.isnan(risk)
+    without_case = ~is_case & (set_id != NO_SET) & ~np.isin(set_id, set_id[is_case & ~gap.any(axis=(0, 1))])
+    reason = np.where(without_case & ~gap, CASE_MISSING, reason)
+    gap = gap | without_case
     complete = ~gap.any(axis=(0, 1))
     _require_two_classes(is_case, gap, models, horizons)
     missing = _missing_risks(gap, reason, models, horizons, is_case)
+    kept = members[complete]
     return RiskSet(
         models=models,
         horizons=horizons,
-        stay_id=stay_id[complete],
-        subject_id=subject_id[complete],
+        stay_id=kept.stay_id.to_numpy(np.int64),
+        subject_id=kept.subject_id.to_numpy(np.int64),
+        set_id=set_id[complete],
         is_case=is_case[complete],
+        fold=kept.fold.to_numpy(np.int64),
+        reference_h=kept.reference_h.to_numpy(float),
+        time_left_h=(kept.stay_h - kept.reference_h).to_numpy(float),
         risk=risk[:, :, complete],
-        split_stay_id=stay_id,
+        split_stay_id=members.stay_id.to_numpy(np.int64),
         split_is_case=is_case,
+        n_cohort=cohort[0],
+        n_cohort_cases=cohort[1],
         coverage=pd.concat([missing, outside], ignore_index=True),
         left_out=_left_out(gap, reason, is_case),
     )
@@ -182,14 +242,15 @@ def _at_horizons(rows: pd.DataFrame, horizons) -> tuple[pd.DataFrame, np.ndarray
     return rows[rows.horizon_h.isin(wanted)], wanted
 
 
-def _wide(rows, models, horizons, stays) -> tuple[np.ndarray, np.ndarray]:
+def _wide(rows, models, horizons, members) -> tuple[np.ndarray, np.ndarray]:
     """Risk (M, H, N), NaN if missing, and the reason (M, H, N)."""
+    places = pd.MultiIndex.from_frame(members[["stay_id", "set_id", "fold"]])
     at = (
         pd.Index(models).get_indexer(rows.model),
         np.searchsorted(horizons, rows.horizon_h.to_numpy(float)),
-        np.searchsorted(stays, rows.stay_id.to_numpy()),
+        places.get_indexer(pd.MultiIndex.from_frame(rows[MEMBER])),
     )
-    shape = (len(models), len(horizons), len(stays))
+    shape = (len(models), len(horizons), len(members))
     risk = np.full(shape, np.nan)
     reason = np.full(shape, NO_ROW, dtype=object)
     risk[at] = rows.risk.to_numpy(float)

@@ -10,21 +10,27 @@ import pandas as pd
 from sepsis.core.errors import NothingLeftError, UsageError
 from sepsis.evaluation.censoring import censor_scores
 from sepsis.evaluation.contract import rows_of_split
-from sepsis.evaluation.hours import Hours, hourly_risks
+from sepsis.evaluation.hours import Hours, hourly_risks, joined_hours
 from sepsis.evaluation.reference import (
     HOURLY_HORIZONS,
     risk_sets_of_hours,
     rows_at_references,
     warn_unchecked,
 )
-from sepsis.evaluation.risk_set import RiskSet, fixed_risk_set
+from sepsis.evaluation.risk_set import (
+    RiskSet,
+    cohort_size,
+    fixed_risk_set,
+    joined_risk_sets,
+    members_of,
+)
 from sepsis.evaluation.settings import EvaluationSettings
 
 NO_HOURS = "No hourly scores: the continuous, alarm and utility views are omitted."
 NO_ONSET = "The labels have no onset time (onset_h) of any case: hourly scores cannot be evaluated."
 MATCHED_HERE = (
-    "The scores have no reference hour of controls (reference_h), so controls were matched here to cases at "
-    "the absolute hour of onset, among those still in the unit."
+    "The scores name no matched sets, so controls were drawn here for each case at its hour of onset, among "
+    "the stays still in the unit and without onset."
 )
 
 
@@ -43,6 +49,13 @@ class EvaluatedSplit:
         draws = None if self.draws is None else [d.only(stay_id) for d in self.draws]
         return EvaluatedSplit(draws, None if self.hours is None else self.hours.only(stay_id))
 
+    @classmethod
+    def joined(cls, parts: list[EvaluatedSplit]) -> EvaluatedSplit:
+        """The validation splits of several folds, one after the other; a stay may be in several of them."""
+        draws = [part.draws[0] for part in parts if part.draws is not None]
+        hours = [part.hours for part in parts if part.hours is not None]
+        return cls([joined_risk_sets(draws)] if draws else None, joined_hours(hours) if hours else None)
+
 
 @dataclass(frozen=True, eq=False)
 class RiskTable:
@@ -52,15 +65,17 @@ class RiskTable:
     outcomes: pd.DataFrame
     settings: EvaluationSettings
 
-    def of_split(self, split: str | None, notes: list[str], *, censor: bool = False) -> EvaluatedSplit:
+    def of_split(
+        self, split: str | None, notes: list[str], *, censor: bool = False, fold: int | None = None
+    ) -> EvaluatedSplit:
         """
         Risks of a split, at fixed horizons and by the hour; caveats are appended to `notes`. `censor` removes
-        risks after treatment or suspicion.
+        risks after treatment or suspicion. `fold`: of one fold, as the splits of validation need it.
 
         Raises NothingLeftError if there are only fixed-horizon rows, without both cases and controls, and
         UsageError if the control reference needs hourly scores, and there are none.
         """
-        rows = rows_of_split(self.scores, split)
+        rows = rows_of_split(self.scores, split, fold)
         fixed, hourly = rows.horizon_h.notna(), rows.horizon_h.isna() & rows.time_h.notna()
         hours, draws = None, None
         cases = self.outcomes[self.outcomes.included & self.outcomes.is_case]
@@ -68,7 +83,7 @@ class RiskTable:
             notes.append(NO_ONSET)
         elif hourly.any():
             try:
-                hours = hourly_risks(self.scores, self.outcomes, split=split)
+                hours = hourly_risks(self.scores, self.outcomes, split=split, fold=fold)
             except NothingLeftError as error:
                 notes.append(f"No hourly scores to evaluate: {error}")
         else:
@@ -81,9 +96,9 @@ class RiskTable:
             )  # fmt: skip
         try:
             if wanted == "matched" and fixed.any():
-                draws = [self._at_fixed_rows(split, censor, notes)]
+                draws = [self._at_fixed_rows(split, fold, censor, notes)]
             elif hours is not None:
-                draws = self.at_hours(hours, notes, censor=censor)
+                draws = self.at_hours(hours, rows, notes, censor=censor)
         except NothingLeftError as error:
             if hours is None and not censor:
                 raise
@@ -96,53 +111,78 @@ class RiskTable:
             hours = hours.before(hours.censor_h)
         return EvaluatedSplit(draws, hours)
 
-    def _at_fixed_rows(self, split: str | None, censor: bool, notes: list[str]) -> RiskSet:
+    def members(self, rows: pd.DataFrame) -> pd.DataFrame | None:
+        """
+        Members of the matched sets of a split's `rows` (`sepsis.evaluation.risk_set.members_of`); without
+        fixed-horizon rows each stay at the reference hour its hourly rows give; None if they give none to
+        controls.
+        """
+        known = self.outcomes.set_index("stay_id")
+        rows = rows[(rows.run == 0) & known.included.loc[rows.stay_id].to_numpy()]
+        fixed = rows[rows.horizon_h.notna()]
+        if len(fixed):
+            return members_of(fixed, known)
+        rows = rows[rows.time_h.notna()].drop_duplicates("stay_id")
+        labels = known.loc[rows.stay_id]
+        is_case = labels.is_case.to_numpy(bool)
+        at_h = np.where(is_case, labels.onset_h.to_numpy(float), rows.reference_h.to_numpy(float))
+        given = members_of(rows.assign(is_case=is_case, reference_h=at_h)[~np.isnan(at_h)], known)
+        return None if given.is_case.all() else given
+
+    def _at_fixed_rows(
+        self, split: str | None, fold: int | None, censor: bool, notes: list[str]
+    ) -> RiskSet:
         """The risk set of fixed-horizon rows; models with hourly rows only are added to it."""
-        scores = self._with_hourly_models(split, notes)
+        scores = self._with_hourly_models(split, fold, notes)
         if not self.settings.controls_at_risk and not censor:
             warn_unchecked(notes)
         if not censor:
-            return self._fixed(scores, split, self.settings.horizons)
+            return self._fixed(scores, split, fold, self.settings.horizons)
         scores = censor_scores(scores, self.outcomes)
-        rows = rows_of_split(scores, split)
+        rows = rows_of_split(scores, split, fold)
         horizons = self.settings.horizons or tuple(np.unique(rows.horizon_h.dropna()))
-        return _farthest_horizons(horizons, notes, lambda some: self._fixed(scores, split, some))
+        return _farthest_horizons(horizons, notes, lambda some: self._fixed(scores, split, fold, some))
 
-    def _fixed(self, scores: pd.DataFrame, split: str | None, horizons) -> RiskSet:
-        at_risk = self.settings.controls_at_risk
-        return fixed_risk_set(scores, self.outcomes, split=split, horizons=horizons, controls_at_risk=at_risk)
+    def _fixed(self, scores: pd.DataFrame, split: str | None, fold: int | None, horizons) -> RiskSet:
+        return fixed_risk_set(
+            scores, self.outcomes, split=split, fold=fold, horizons=horizons,
+            controls_at_risk=self.settings.controls_at_risk,
+        )  # fmt: skip
 
-    def _with_hourly_models(self, split: str | None, notes: list[str]) -> pd.DataFrame:
+    def _with_hourly_models(self, split: str | None, fold: int | None, notes: list[str]) -> pd.DataFrame:
         """The scores with fixed-horizon rows derived for models that have hourly rows only."""
-        rows = rows_of_split(self.scores, split)
+        rows = rows_of_split(self.scores, split, fold)
         fixed = rows[rows.horizon_h.notna()]
         alone = rows[rows.horizon_h.isna() & rows.time_h.notna() & ~rows.model.isin(fixed.model.unique())]
         if alone.empty:
             return self.scores
         horizons = self.settings.horizons or np.unique(fixed.horizon_h)
-        made = rows_at_references(hourly_risks(alone, self.outcomes, split=None), horizons)
-        people = fixed.drop_duplicates("stay_id").set_index("stay_id")[["subject_id", "split", "is_case"]]
-        made = made[made.stay_id.isin(people.index)].join(people, on="stay_id")
+        members = self.members(rows)
+        made = rows_at_references(hourly_risks(alone, self.outcomes, split=None), members, horizons)
         names = ", ".join(sorted(alone.model.unique()))
         notes.append(f"Fixed-horizon risks of {names} are the last hourly risk at or before each horizon.")
+        made = made.assign(split=split or "")
         return pd.concat(
             [self.scores, made[self.scores.columns.intersection(made.columns)]], ignore_index=True
         )
 
     def at_hours(
-        self, hours: Hours, notes: list[str], *, horizons=None, censor: bool = False
+        self, hours: Hours, rows: pd.DataFrame, notes: list[str], *, horizons=None, censor: bool = False
     ) -> list[RiskSet]:
-        """Fixed-horizon risks taken from hourly ones."""
+        """Fixed-horizon risks taken from hourly ones; `rows` of the same split may tell the matched sets."""
         s = self.settings
-        reference = s.control_reference
-        if reference == "matched" and np.isnan(hours.reference_h[~hours.is_case]).all():
-            reference = "absolute"
-            notes.append(MATCHED_HERE)
+        reference, members = s.control_reference, None
+        if reference == "matched":
+            members = self.members(rows)
+            if members is None:
+                reference = "absolute"
+                notes.append(MATCHED_HERE)
 
         def picked(horizons) -> list[RiskSet]:
             draws, said = risk_sets_of_hours(
                 hours, horizons, reference=reference, at_risk=s.controls_at_risk, n_draws=s.n_draws,
-                random_state=s.seed, censor=censor,
+                random_state=s.seed, design=s.design, members=members, censor=censor,
+                cohort=cohort_size(rows, self.scores, self.outcomes),
             )  # fmt: skip
             notes.extend(said)
             return draws

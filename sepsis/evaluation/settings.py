@@ -37,6 +37,8 @@ class EvaluationSettings:
     controls_at_risk: bool = (
         True  # False: controls may have left the unit by their hour, as in published code
     )
+    # of control_reference "absolute", and of scores without matched sets (`sepsis.cohort.matching`)
+    design: Literal["incidence_density", "paper"] = "incidence_density"
     n_draws: Annotated[int, between(1)] = 20  # of control_reference "random"
     # the one comparison that is tested (Holm's rule over pairs of models): this measure, so long before onset
     primary_metric: Literal["auprc", "auroc"] = "auprc"
