@@ -122,7 +122,7 @@ class RiskTable:
         fixed = rows[rows.horizon_h.notna()]
         if len(fixed):
             return members_of(fixed, known)
-        rows = rows[rows.time_h.notna()].drop_duplicates("stay_id")
+        rows = rows[rows.time_h.notna()].sort_values("reference_h", kind="stable").drop_duplicates("stay_id")
         labels = known.loc[rows.stay_id]
         is_case = labels.is_case.to_numpy(bool)
         at_h = np.where(is_case, labels.onset_h.to_numpy(float), rows.reference_h.to_numpy(float))
