@@ -169,7 +169,9 @@ def _with_sets(frame: pd.DataFrame, split: pd.Series, fold: int, settings: Cohor
     )  # fmt: skip
     own = cases[cases.stay_id.isin(drawn.set_id)]
     n_at_risk = own.stay_id.map(drawn.drop_duplicates("set_id").set_index("set_id").n_at_risk)
-    own = own.assign(set_id=own.stay_id, n_at_risk=n_at_risk)[["set_id", "stay_id", "reference_h", "n_at_risk"]]
+    own = own.assign(set_id=own.stay_id, n_at_risk=n_at_risk)[
+        ["set_id", "stay_id", "reference_h", "n_at_risk"]
+    ]
     sets = pd.concat([own.assign(is_case=True), drawn.assign(is_case=False)], ignore_index=True)
     sets = sets.merge(stays[["stay_id", "subject_id", "split", "fold"]], on="stay_id")
     sets = sets.sort_values(["set_id", "stay_id"], ignore_index=True)[SET_COLUMNS]

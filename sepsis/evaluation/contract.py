@@ -117,7 +117,7 @@ def _set_of_the_member(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _split_of_the_stay(scores: pd.DataFrame) -> pd.DataFrame:
-    """Models without any split take split and fold of other models' rows of the same stay, test rows first."""
+    """Models without splits take split and fold of other models' rows of the same stay, test rows first."""
     without = ~(scores.split != "").groupby(scores.model).transform("any")
     if not without.any() or without.all():
         return scores

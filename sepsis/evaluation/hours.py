@@ -18,7 +18,6 @@ from sepsis.evaluation.contract import TICKS_PER_H, TOLERANCE_H, refuse, rows_of
 from sepsis.evaluation.risk_set import AFTER_DISCHARGE, NO_REASON, NO_ROW, counted_for_all, in_order
 
 
-
 @dataclass(frozen=True, eq=False)
 class Hours:
     """
@@ -91,8 +90,8 @@ def hourly_risks(
     scores: pd.DataFrame, outcomes: pd.DataFrame, *, split: str | None, fold: int | None = None
 ) -> Hours:
     """
-    The hours of a split (of one fold, or the test splits of all) at which every model has a risk. Raises NothingLeftError if there is none, and
-    ExportError if a model has two risks at one time of a stay.
+    The hours of a split (of one fold, or the test splits of all) at which every model has a risk. Raises
+    NothingLeftError if there is none, and ExportError if a model has two risks at one time of a stay.
 
     Reads    scores and outcomes that were checked; rows whose `horizon_h` is null
     Rule     stays excluded by the labels, hours after discharge and cases without an onset time are excluded
@@ -130,7 +129,7 @@ def hourly_risks(
 
 
 def joined_hours(parts: list[Hours]) -> Hours:
-    """Hours of the same models, one after the other; a stay may be in several. The account is of the first."""
+    """Hours of the same models, one after the other; a stay may be in several. The account is the first's."""
     per_stay = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _PER_STAY}
     counts = np.concatenate([np.diff(part.start) for part in parts])
     return replace(

@@ -198,9 +198,7 @@ def _absolute(hours: Hours, ready, design: str, seed) -> References:
             most = int(np.clip(len(candidates) // max(1, len(cases)), 1, MAX_CONTROLS))
             ratio = largest_ratio(cases, candidates, kept_share=1.0, most=most)
         drawn.append(
-            match_controls(
-                cases, candidates, design=design, controls_per_case=ratio, seed=[seed, int(fold)]
-            )
+            match_controls(cases, candidates, design=design, controls_per_case=ratio, seed=[seed, int(fold)])
         )
     controls = pd.concat(drawn, ignore_index=True)
     place = pd.Index(hours.stay_id).get_indexer(controls.stay_id)

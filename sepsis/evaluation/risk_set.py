@@ -94,8 +94,8 @@ def constant_risk_set(
     Reads    scores, outcomes(stay_id, subject_id, is_case, included, exclusion, [onset_h, stay_h])
     Writes   RiskSet
     Rule     a risk after discharge, or of a control that had left by its reference hour, counts as missing,
-             if the outcomes have the length of stay; `controls_at_risk` False keeps the latter. Controls whose
-             case has no risk are left out with it.
+             if the outcomes have the length of stay; `controls_at_risk` False keeps the latter. Controls
+             whose case has no risk are left out with it.
     Assumes  the labels of `outcomes` are those the scores' cohort was made from
 
     Raises
@@ -112,7 +112,9 @@ def constant_risk_set(
     return fixed_risk_set(scores, outcomes, split=split, horizons=horizons, controls_at_risk=controls_at_risk)
 
 
-def fixed_risk_set(scores, outcomes, *, split, horizons=None, controls_at_risk: bool = True, fold=None) -> RiskSet:
+def fixed_risk_set(
+    scores, outcomes, *, split, horizons=None, controls_at_risk: bool = True, fold=None
+) -> RiskSet:
     """`constant_risk_set` of tables that were checked before, of one fold or of all."""
     whole = rows_of_split(scores[scores.run == 0], split, fold)
     rows = whole[whole.horizon_h.notna()]
@@ -160,9 +162,11 @@ def members_of(rows: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     """
     members = rows[[*MEMBER, "is_case", "reference_h"]].drop_duplicates(MEMBER).sort_values(MEMBER)
     labels = known.loc[members.stay_id]
-    return members.rename(columns={"matched_to": "set_id"}).assign(
-        subject_id=labels.subject_id.to_numpy(np.int64), stay_h=labels.stay_h.to_numpy(float)
-    ).reset_index(drop=True)
+    return (
+        members.rename(columns={"matched_to": "set_id"})
+        .assign(subject_id=labels.subject_id.to_numpy(np.int64), stay_h=labels.stay_h.to_numpy(float))
+        .reset_index(drop=True)
+    )
 
 
 def cohort_size(rows: pd.DataFrame, scores: pd.DataFrame, outcomes: pd.DataFrame) -> tuple[int, int]:

@@ -129,9 +129,7 @@ class RiskTable:
         given = members_of(rows.assign(is_case=is_case, reference_h=at_h)[~np.isnan(at_h)], known)
         return None if given.is_case.all() else given
 
-    def _at_fixed_rows(
-        self, split: str | None, fold: int | None, censor: bool, notes: list[str]
-    ) -> RiskSet:
+    def _at_fixed_rows(self, split: str | None, fold: int | None, censor: bool, notes: list[str]) -> RiskSet:
         """The risk set of fixed-horizon rows; models with hourly rows only are added to it."""
         scores = self._with_hourly_models(split, fold, notes)
         if not self.settings.controls_at_risk and not censor:

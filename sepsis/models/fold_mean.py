@@ -45,7 +45,9 @@ class FoldMean(WindowClassifier):
 
     def _mean(self, risks: list[np.ndarray]) -> np.ndarray:
         if self.maps is not None:
-            risks = [map_(risk.ravel()).reshape(risk.shape) for map_, risk in zip(self.maps, risks, strict=True)]
+            risks = [
+                map_(risk.ravel()).reshape(risk.shape) for map_, risk in zip(self.maps, risks, strict=True)
+            ]
         return np.mean(risks, axis=0)
 
     def state(self):

@@ -100,7 +100,13 @@ def score_export(
 
 
 def _settings(
-    folder: ModelFolder, labels: LabelFolder | None, horizons, splits, stays: int, stays_seed: int, recalibrate
+    folder: ModelFolder,
+    labels: LabelFolder | None,
+    horizons,
+    splits,
+    stays: int,
+    stays_seed: int,
+    recalibrate,
 ) -> dict[str, Any]:
     if horizons is not None and labels is None:
         raise UsageError("sepsis score --horizons", "no --labels", "the labels folder, or --hourly")

@@ -153,7 +153,8 @@ def _placed(scores: pd.DataFrame, stays: pd.DataFrame) -> pd.DataFrame:
     intime = pd.to_datetime(scored.stay_id.map(stays.set_index("stay_id").intime))
     clock = intime.notna().to_numpy()
     return scored[clock].assign(
-        prediction_time=_instants(intime[clock], scored.time_h[clock]), known=_label_known(scored[clock], stays)
+        prediction_time=_instants(intime[clock], scored.time_h[clock]),
+        known=_label_known(scored[clock], stays),
     )
 
 

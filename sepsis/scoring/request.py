@@ -107,7 +107,9 @@ def _with_outcomes(stays: pd.DataFrame, labels: LabelFolder | None) -> pd.DataFr
     if labels is None:
         return people
     onset = labels.onset.set_index("stay_id").reindex(people.stay_id)
-    is_case = (onset.included.fillna(False).astype(bool) & onset.is_case.fillna(False).astype(bool)).to_numpy()
+    is_case = (
+        onset.included.fillna(False).astype(bool) & onset.is_case.fillna(False).astype(bool)
+    ).to_numpy()
     reference_h = np.where(is_case, last_full_hour(onset.onset_h.to_numpy(float)), np.nan)
     return people.assign(is_case=is_case, reference_h=reference_h)
 
@@ -225,7 +227,9 @@ def _split_by_person(cohort: pd.DataFrame) -> pd.Series:
     return cohort[cohort.in_cohort].drop_duplicates("subject_id").set_index("subject_id").split
 
 
-def models_of(folder: ModelFolder, stays: pd.DataFrame, recalibrated: bool) -> dict[int | None, WindowClassifier]:
+def models_of(
+    folder: ModelFolder, stays: pd.DataFrame, recalibrated: bool
+) -> dict[int | None, WindowClassifier]:
     """
     The models by the `member` of a task, None the mean of all folds; each recognises its own people among
     these stays. `recalibrated` concerns the mean, whose members have their own maps.

@@ -58,7 +58,9 @@ def input_statistics(
     What the variables of a model looked like in the training windows: each stay once, at the latest cut of
     its last reference.
     """
-    train = cohort.members("train").sort_values(["reference_h", "set_id"]).drop_duplicates("stay_id", keep="last")
+    train = (
+        cohort.members("train").sort_values(["reference_h", "set_id"]).drop_duplicates("stay_id", keep="last")
+    )
     last = (min(fit_horizons(model.name, settings)),)
     windows = horizon_windows(events, train, model.concepts_, last)
     size = len(windows.concepts)

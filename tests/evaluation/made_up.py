@@ -5,6 +5,8 @@ import pandas as pd
 
 from sepsis.evaluation.contract import checked_outcomes, checked_scores
 from sepsis.evaluation.hours import hourly_risks
+from sepsis.evaluation.risk_table import RiskTable
+from sepsis.evaluation.settings import EvaluationSettings
 
 HORIZONS = (0.0, 3.0, 7.0)
 
@@ -139,6 +141,12 @@ def as_stays(hours, model=0):
             }
         )
     return made
+
+
+def table_of(scores, outcomes, **settings):
+    """A made-up study as the evaluator reads it."""
+    outcomes = checked_outcomes(outcomes)
+    return RiskTable(checked_scores(scores, outcomes), outcomes, EvaluationSettings(**settings))
 
 
 def hours_of(scores, outcomes, split=None):

@@ -138,21 +138,22 @@ def test_the_last_hour_not_later_than_a_time_is_found():
     hours = hours_of(*hourly_study(6, models=("m",)))
     at = np.random.default_rng(0).uniform(-2, 70, (6, 9))
     at[0, 0] = np.nan
-    found = last_at_or_before(hours.start, hours.time_h, at)
+    place = np.arange(len(at))
+    found = last_at_or_before(hours.start, hours.time_h, place, at)
     assert found[0, 0] == -1
     for i, k in np.ndindex(at.shape):
         here = range(hours.start[i], hours.start[i + 1])
         earlier = [j for j in here if hours.time_h[j] <= at[i, k]]
         assert found[i, k] == (earlier[-1] if earlier else -1)
-    assert np.array_equal(found, last_at_or_before.py_func(hours.start, hours.time_h, at))
+    assert np.array_equal(found, last_at_or_before.py_func(hours.start, hours.time_h, place, at))
 
 
 def test_the_oracle_for_fixed_risks_agrees():
     hours = hours_of(*hourly_study(6, models=("m",)))
     for i, stay in enumerate(as_stays(hours)):
         for horizon in (0.0, 2.5, 40.0, 90.0):
-            at = np.full((6, 1), np.nan)
-            at[i] = hours.reference_h[i] - horizon + 1e-6
-            hour = last_at_or_before(hours.start, hours.time_h, at)[i, 0]
-            expected = oracle.fixed_risk(stay, hours.reference_h[i], horizon)
+            reference_h = hours.end_h[i] - 3.25
+            at = np.array([[reference_h - horizon + 1e-6]])
+            hour = last_at_or_before(hours.start, hours.time_h, np.array([i]), at)[0, 0]
+            expected = oracle.fixed_risk(stay, reference_h, horizon)
             assert (hours.risk[0, hour] if hour >= 0 else None) == expected

@@ -5,34 +5,40 @@ from sepsis.core.errors import NothingLeftError, SettingsError
 from sepsis.evaluation import EvaluationSettings, evaluate_all
 from sepsis.evaluation.discrimination import auroc
 from sepsis.evaluation.reference import risk_sets_of_hours
-from tests.evaluation.made_up import as_stays, hourly_study, hours_of
+from tests.evaluation.made_up import as_stays, hourly_study, hours_of, table_of
 from tests.oracles import evaluation as oracle
 
 HORIZONS = (0.0, 3.0, 7.0)
 
 
-def draws_of(hours, reference, **changes):
-    how = {"reference": reference, "at_risk": True, "n_draws": 3, "random_state": 0, **changes}
-    return risk_sets_of_hours(hours, HORIZONS, **how)
+def draws_of(hours, reference, *, horizons=HORIZONS, **changes):
+    how = {"reference": reference, "at_risk": True, "n_draws": 3, "random_state": 0, "design": "paper"}
+    return risk_sets_of_hours(hours, horizons, **{**how, **changes})
+
+
+def matched_draws(scores, outcomes, **changes):
+    """At the reference hours that the hourly rows give."""
+    table = table_of(scores, outcomes)
+    return draws_of(hours_of(scores, outcomes), "matched", members=table.members(table.scores), **changes)
 
 
 def test_matched_risks_are_the_last_ones_not_later_than_each_horizon():
     hours = hours_of(*hourly_study(24))
-    (risk_set,), notes = draws_of(hours, "matched")
+    (risk_set,), notes = matched_draws(*hourly_study(24))
     assert notes == []
     assert risk_set.stay_id.tolist() == list(range(24))
     for m in range(2):
         for i, stay in enumerate(as_stays(hours, m)):
             for h, horizon in enumerate(HORIZONS):
-                expected = oracle.fixed_risk(stay, hours.reference_h[i], horizon)
+                expected = oracle.fixed_risk(stay, risk_set.reference_h[i], horizon)
                 assert risk_set.risk[m, h, i] == expected
 
 
 def test_deleting_everything_after_the_hour_leaves_the_fixed_risk_as_it_is():
     scores, outcomes = hourly_study(24, models=("m",))
-    (whole,), _ = draws_of(hours_of(scores, outcomes), "matched")
+    (whole,), _ = matched_draws(scores, outcomes)
     known = scores[scores.time_h <= scores.reference_h]
-    (cut,), _ = draws_of(hours_of(known, outcomes), "matched")
+    (cut,), _ = matched_draws(known, outcomes)
     assert np.array_equal(whole.risk, cut.risk)
 
 
@@ -81,7 +87,7 @@ def test_unchecked_controls_warn_and_let_length_of_stay_tell_the_classes_apart()
 def test_a_control_that_left_before_its_matched_hour_is_counted_not_judged():
     scores, outcomes = hourly_study(24, models=("m",))
     outcomes.loc[outcomes.stay_id == 1, "stay_h"] = 10.0
-    (risk_set,), _ = draws_of(hours_of(scores[scores.time_h <= 10], outcomes), "matched", at_risk=True)
+    (risk_set,), _ = matched_draws(scores[(scores.stay_id != 1) | (scores.time_h <= 10)], outcomes)
     assert 1 not in risk_set.stay_id
     rows = risk_set.left_out.set_index("reason")
     assert rows.loc["control no longer in the unit at its reference hour", "n"] == 1
@@ -95,7 +101,7 @@ def test_unmatched_controls_and_late_first_scores_have_their_reasons():
     assert 0 not in risk_set.stay_id
     lost = risk_set.left_out.set_index("reason")
     assert lost.loc["no score that long before the reference", ["n", "n_events"]].tolist() == [1, 1]
-    assert lost.loc["control not matched: no case left whose hour it reaches", "n_events"] == 0
+    assert lost.loc["not drawn as a control", "n_events"] == 0
     assert len(risk_set.stay_id) + lost.n.sum() == 46
 
 
@@ -103,19 +109,17 @@ def test_controls_without_a_matched_hour_are_said_to_have_none():
     scores, outcomes = hourly_study(24)
     hours = hours_of(scores.drop(columns="reference_h"), outcomes)
     with pytest.raises(NothingLeftError, match="no control has a reference_h"):
-        draws_of(hours, "matched")
+        draws_of(hours, "matched", members=None)
     found = evaluate_all(scores.drop(columns="reference_h"), outcomes, n_bootstrap=0)
-    assert any("matched here to cases at the absolute hour" in note for note in found.notes)
+    assert any("controls were drawn here for each case" in note for note in found.notes)
     assert found.risk_set is not None
 
 
 def test_risks_after_treatment_take_their_stay_out():
-    hours = hours_of(*hourly_study(40, models=("m",)))  # suspicion 5 h before onset
+    study = hourly_study(40, models=("m",))  # suspicion 5 h before onset
     with pytest.raises(NothingLeftError, match="0 cases"):
-        draws_of(hours, "matched", censor=True)
-    (risk_set,), _ = risk_sets_of_hours(
-        hours, (5.0, 7.0), reference="matched", at_risk=True, n_draws=1, random_state=0, censor=True
-    )
+        matched_draws(*study, censor=True)
+    (risk_set,), _ = matched_draws(*study, horizons=(5.0, 7.0), censor=True)
     assert risk_set.is_case.sum() == 10
 
 

@@ -40,7 +40,8 @@ def model_card(
     """
     What the model is, on whom it was fitted, what it must not be used for.
 
-    `facts`, as in the manifest: definition, export_kind, licence, fitted_on, design, notes, stores_of_patients.
+    `facts`, as in the manifest: definition, export_kind, licence, fitted_on, design, notes,
+    stores_of_patients.
     """
     names = [one.concept for one in statistics.concepts]
     lines = [

@@ -136,7 +136,7 @@ def read_manifest_of_model(path: Path, found: set[str]) -> dict[str, Any]:
 
 
 def _with_old_draw(facts: dict[str, Any]) -> dict[str, Any]:
-    """A manifest of format 1 or 2 that says so; another export is matched by the design nearest to its own."""
+    """A manifest of format 1 or 2 that says so; another export is matched by the design nearest to it."""
     settings = facts["settings"]
     return {
         **facts,

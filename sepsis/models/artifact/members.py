@@ -1,5 +1,5 @@
 """
-A model of several members: one for each fold of a cross-fitted cohort, and for each further seed of a network.
+A model of several members: one for each fold of a cross-fitted cohort, and for further seeds of a network.
 
 Its folder holds a whole model folder for each member, and a manifest that lists them with the hash of
 theirs. A plain model folder is read as one member.
@@ -170,5 +170,3 @@ def write_members(members: dict[tuple[int, int], Path], out: str | Path) -> None
             split_hash=settings_hash(hashes), members=rows, **common,
         )  # fmt: skip
         write_json(note, temporary / MANIFEST)
-
-

@@ -33,9 +33,9 @@ class Fitted:
     """
     A fitted model and everything its folder says of it.
 
-    `cohort`, stays and matched sets, is written with codes for ids. `stays` (stay_id, subject_id, intime, outtime, stay_h) are all
-    those of the export: the key of the codes, not written. `settings` are the sections `cohort` and `train`
-    of a pipeline file; `labels` is the manifest of the labels.
+    `cohort`, stays and matched sets, is written with codes for ids. `stays` (stay_id, subject_id, intime,
+    outtime, stay_h) are all those of the export: the key of the codes, not written. `settings` are the
+    sections `cohort` and `train` of a pipeline file; `labels` is the manifest of the labels.
     """
 
     model: WindowClassifier
