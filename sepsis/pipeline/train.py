@@ -35,7 +35,7 @@ from sepsis.training.fit import train_model
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """Events, and the cohort of each fold (one without folds): what all models of a pipeline are fitted on."""
+    """Events, and the cohort of each fold (one without folds): all models of a pipeline are fitted on it."""
 
     events: Events
     cohorts: list[Cohort]
