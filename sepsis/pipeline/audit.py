@@ -16,16 +16,16 @@ from sepsis.core.settings import read_settings
 from sepsis.events.model_inputs import events_for
 from sepsis.events.vocabulary import concept_set
 from sepsis.labels.store import LabelFolder
-from sepsis.models.artifact.read import Trained
+from sepsis.models.artifact.members import ModelFolder
 from sepsis.pipeline.source import events_of
-from sepsis.scoring.request import scoring_cohort
+from sepsis.scoring.request import cohorts_of
 from sepsis.sources.base import Source
 from sepsis.training.settings import TrainSettings
 
 
 def audit_export(
     source: Source,
-    trained: Trained,
+    folder: ModelFolder,
     labels: LabelFolder,
     *,
     score_files: Sequence[Path] = (),
@@ -40,7 +40,8 @@ def audit_export(
     Raises ExportError if a score file is of another model.
     """
     if out is not None:
-        check_file(out, [trained.path, labels.path, *source.files(), *score_files])
+        check_file(out, [folder.path, labels.path, *source.files(), *score_files])
+    trained = folder.first
     events = events_of(source, labels)
     facts, inputs = trained.manifest["settings"], trained.manifest["inputs"]
     settings = read_settings(TrainSettings, facts["train"], "manifest [train]")
@@ -52,7 +53,7 @@ def audit_export(
         events=events_for(events, trained.model.concepts_),
         stays=events.stays,
         onset=labels.onset,
-        cohort=scoring_cohort(trained, labels, events.events, horizons),
+        cohort=cohorts_of(folder, labels, lambda: [events.events])[0],
         recipe=recipe if inputs == now else None,
         scores=_scores_of(facts["model"], score_files) if score_files else None,
         horizons=horizons,
