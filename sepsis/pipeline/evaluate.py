@@ -101,10 +101,11 @@ def evaluate_files(
         context = Context(
             manifest=facts,
             split=split,
-            level=settings.level,
             cards=files.cards,
             timeline=timeline,
             notes=notes,
+            design=files.design,
+            reasons=files.reasons,
         )
         return write_report(evaluation, files.scores, outcomes, labels.attrition, out, context)
 

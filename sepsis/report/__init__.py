@@ -3,11 +3,12 @@ The report: one page that works offline, with every number on it in files beside
 
 In: an `Evaluation`, its scores and outcomes. Out: a folder with index.html, tables and figures as CSV. Open
 `page` first: it fills `page.html.j2`. `sections` lists the parts in order; each part is a function in
-`horizon_sections`, `hourly_sections` or `risk_sections` that builds tables (`tables`, `view_tables`) and
-figures (`figures`, `alarm_figures`, `risk_figures`, `forest`, `timeline`). `how.html.j2` explains the
-measures.
+`primary`, `horizon_sections`, `hourly_sections`, `risk_sections` or `study_sections` that builds tables
+(`tables`, `view_tables`, `study_tables`) and figures (`figures`, `landmark_figures`, `alarm_figures`,
+`risk_figures`, `forest`, `timeline`). `how.html.j2` explains the measures.
 
-Words, tables and figures may be changed freely: nothing here computes a measure. Names, kinds and order of
+`primary` alone may say that models differ, and only by a p value adjusted for all pairs; keep it so. Words,
+tables and figures may be changed freely: nothing here computes a measure. Names, kinds and order of
 models come from `sepsis.models.registry`; `names` gives each its colour and symbol. `comparison` is the page
 of `sepsis compare`. Text from score files and model cards is escaped; keep it so.
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ from sepsis.report.elements import Chart
 from sepsis.report.flow import FlowStep, attrition_flow
 from sepsis.report.page import Page
 from sepsis.report.sections import sections
+from sepsis.report.study_tables import late_controls
 from sepsis.report.summary import summary
 from sepsis.report.tables import models_of
 
@@ -52,15 +54,17 @@ class Context:
 
     `manifest` is the provenance shown on the page: settings, hashes of the inputs, versions, seed. `cards`
     are Markdown by model. `timeline` shows one stay: None unless that is allowed. `notes` are caveats, in
-    addition to those of the evaluation.
+    addition to those of the evaluation. `design` is how controls were drawn, "" if unknown; `reasons` say by
+    stay why it has no prediction at a fixed horizon.
     """
 
     manifest: Mapping[str, Any]
     split: str | None = "test"
-    level: float = 0.95
     cards: Mapping[str, str] = field(default_factory=dict)
     timeline: Chart | None = None
     notes: Sequence[str] = ()
+    design: str = ""
+    reasons: Mapping[int, str] = field(default_factory=dict)
 
 
 def write_report(
@@ -87,19 +91,21 @@ def write_report(
     metrics = schema.check_table(evaluation.metrics, "metrics")
     if metrics.empty:
         raise NothingLeftError("metrics", "no row", todo="Evaluate scores with risks of cases and controls.")
-    percent = f"{100 * context.level:g}"
-    results = Results(metrics, evaluation.curves, evaluation.before_after(), percent, context.timeline)
+    results = replace(Results.of(evaluation, context.timeline, context.design), metrics=metrics)
     risk_set = evaluation.risk_set
     if risk_set is not None:
         _check_same_stays(results, risk_set)
-    flow = attrition_flow(attrition, scores, outcomes, risk_set, context.split)
+    flow = attrition_flow(
+        attrition, scores, outcomes, risk_set, context.split,
+        hourly_stays=evaluation.hourly_stays, reasons=context.reasons,
+    )  # fmt: skip
     manifest = {**context.manifest, "kind": KIND}
-    notes = [*context.notes, *evaluation.notes]
+    notes = [*context.notes, *evaluation.notes, *late_controls(results.table("time_left"))]
     page = Page(
         results, sections(results), risk_set, evaluation.coverage, flow, manifest, notes, context.cards,
         context.split,
     )  # fmt: skip
-    text = summary(page, context.level)
+    text = summary(page)
     with outputs.whole_folder(out, KIND) as folder:
         (folder / "summary.md").write_text(text, encoding="utf-8")
         files = _write_numbers(folder, metrics, evaluation.coverage, flow, manifest, page.charts, notes)
@@ -112,7 +118,7 @@ def write_report(
 
 
 def _check_same_stays(results: Results, risk_set: RiskSet) -> None:
-    rows = results.horizon
+    rows = results.horizon[results.horizon.metric == "prevalence"]
     found = set(zip(rows.n, rows.n_events, strict=True))
     expected = (len(risk_set.stay_id), int(risk_set.is_case.sum()))
     if found != {expected} or models_of(rows) != risk_set.models:

@@ -39,7 +39,7 @@ def burden_recall_chart(curve: pd.DataFrame, looks: Sequence[Style]) -> Chart:
     return Chart(
         name="burden_recall",
         title="Alarm burden by recall",
-        caption="All alarms, true and false, per 100 patient-days. Lower is better.",
+        caption="All alarms, true and false, per 100 patient-days, at each share of onsets detected.",
         description=f"Alarms per 100 patient-days against recall of onsets. {'; '.join(words)}.",
         data=data,
         layout=_layout("onsets detected (recall)", "alarms per 100 patient-days", None),
@@ -63,7 +63,7 @@ def _against_recall(curve, looks, column: str, digits: tuple[int, int], hover: s
 
 def lead_time_chart(curve: pd.DataFrame, looks: Sequence[Style]) -> Chart:
     """
-    Histogram of lead times of the first alarm, with that of shuffled risks.
+    Histogram of lead times of the first true alarm, with that of shuffled risks.
 
     `curve` has a row per bin: model, setting (only the first is drawn), lead_h_from, lead_h_to, events,
     events_shuffled.
@@ -86,11 +86,11 @@ def lead_time_chart(curve: pd.DataFrame, looks: Sequence[Style]) -> Chart:
         )
     return Chart(
         name="lead_time",
-        title="Lead time of the first alarm",
+        title="Lead time of the first true alarm",
         caption=f"Thresholds for {setting}. Dotted: the same risks shuffled in time within each stay, the "
         "lead times expected by chance. A long lead time that shuffled risks share is no evidence of early "
         "detection.",
-        description=f"Histogram of hours from the first alarm to onset. {'; '.join(words)}.",
+        description=f"Histogram of hours from the first true alarm to onset. {'; '.join(words)}.",
         data=data,
         layout=_layout("hours before onset", "first alarms", None) | {"margin": {"r": 16}},
         numbers=curve,

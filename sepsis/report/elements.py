@@ -19,7 +19,7 @@ class Cell:
     """
     A printed value; `interval` is "" for none, and the sort `key` is the text if None.
 
-    `sign` is 1 or -1 if the whole interval lies on one side of zero.
+    `sign` is 1 or -1 for a difference that its adjusted p value shows.
     """
 
     text: str
@@ -113,6 +113,18 @@ def interval(low: float, high: float, digits: int = 3, signed: bool = False) -> 
     if pd.isna(low) or pd.isna(high):
         return ""
     return f"{number(low, digits, signed)} to {number(high, digits, signed)}"
+
+
+def p_cell(p: float) -> Cell:
+    """
+    A p value.
+
+    >>> p_cell(0.0004).text, p_cell(0.04).text, p_cell(float("nan")).text
+    ('< 0.001', '0.040', '–')
+    """
+    if pd.isna(p):
+        return Cell(NOTHING)
+    return Cell("< 0.001" if p < 0.001 else number(p), key=float(p))
 
 
 def count_cell(count: float) -> Cell:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from sepsis.core.errors import ExportError
 from sepsis.evaluation.risk_set import RiskSet
 from sepsis.report.elements import Cell, Column, Table, count_cell
+
+FIXED, HOURLY = "In the figures at fixed horizons", "In the hourly figures"
+NO_FIXED, NO_HOURS = "no prediction at a fixed horizon", "no hourly risk from every model"
 
 
 @dataclass(frozen=True)
@@ -16,12 +21,17 @@ class FlowStep:
     """
     One step of the flow: its stays, those that reach onset (None before labels exist), and the (reason, n)
     lost before the next step.
+
+    A `part` is a part of the page with stays of its own: `lost` are those of the last whole step that it
+    lacks. `detail` replaces the numbers of cases and controls where they are not those of stays.
     """
 
     title: str
     n: int
     n_events: int | None
     lost: tuple[tuple[str, int], ...] = ()
+    part: bool = False
+    detail: str = ""
 
     @property
     def n_controls(self) -> int | None:
@@ -35,9 +45,16 @@ def attrition_flow(
     outcomes: pd.DataFrame,
     risk_set: RiskSet | None,
     split: str | None,
+    *,
+    hourly_stays: Collection[int] | None = None,
+    reasons: Mapping[int, str] | None = None,
 ) -> list[FlowStep]:
     """
-    Every stay of the export, down to the stays of all fixed-horizon figures, if there are any.
+    Every stay of the export, down to those evaluated, and from there to each part of the page: its figures at
+    fixed horizons rest on other stays than the hourly ones.
+
+    `hourly_stays` are the stays of the hourly figures, None without any; `reasons` say by stay why it has no
+    prediction, where the scores themselves do not.
 
     Raises ExportError if attrition and outcomes are not about the same stays.
     """
@@ -50,61 +67,85 @@ def attrition_flow(
             f"{len(outcomes):,} and {len(labelled):,}, as in the labels",
             "Give the attrition table that was written with the labels.",
         )
-    cases = labelled.set_index("stay_id").is_case.astype(bool)
-    place = _place_in_scores(scores, cases.index)
-    excluded = _reasons(attrition.exclusion[~included])
-    first = FlowStep("ICU stays in the export", len(attrition), None, excluded)
-    if risk_set is None:
-        return [first, FlowStep("Included by the labels", len(cases), int(cases.sum()))]
-    judged = place.index.isin(risk_set.split_stay_id)
-    place, outside = place[judged | (place.split != "")], place[~judged & (place.split == "")]
-    elsewhere = place[~place.index.isin(risk_set.split_stay_id)].split
-    elsewhere = (elsewhere + " split").where(elsewhere != split, "no prediction at these horizons")
-    left_out = tuple(
-        (str(r), int(n)) for r, n in zip(risk_set.left_out.reason, risk_set.left_out.n, strict=True)
-    )
-    return [
-        first,
-        FlowStep("Included by the labels", len(cases), int(cases.sum()), _reasons(outside.reason)),
-        FlowStep("In the cohort", len(place), int(cases.loc[place.index].sum()), _reasons(elsewhere)),
-        FlowStep(
-            "Evaluated" if split is None else f"In the {split} split",
-            len(risk_set.split_stay_id),
-            int(risk_set.split_is_case.sum()),
-            left_out,
-        ),
-        FlowStep("In all figures", len(risk_set.stay_id), int(risk_set.is_case.sum())),
+    is_case = labelled.set_index("stay_id").is_case.astype(bool)
+    place = _place_in_scores(scores, is_case.index, reasons or {})
+    matched = [] if risk_set is None else risk_set.split_stay_id
+    evaluated = place.index.isin(matched) | place.index.isin(list(hourly_stays or ()))
+    evaluated |= (place.split == split).to_numpy() if split else False
+    outside = place[~evaluated & (place.split == "")]
+    elsewhere = place[~evaluated & (place.split != "")]
+    place = place[evaluated]
+
+    def step(title: str, stays: pd.Index, lost=()) -> FlowStep:
+        return FlowStep(title, len(stays), int(is_case.loc[stays].sum()), lost)
+
+    steps = [
+        FlowStep("ICU stays in the export", len(attrition), None, _counts(attrition.exclusion[~included])),
+        step("Included by the labels", is_case.index, _counts(outside.reason)),
+        step("In the cohort", place.index.append(elsewhere.index), _counts(elsewhere.split + " split")),
+        step("Evaluated" if split is None else f"In the {split} split", place.index),
     ]
+    if risk_set is not None:
+        steps.append(_fixed_part(risk_set, place))
+    if hourly_stays is not None:
+        there = place.index.isin(list(hourly_stays))
+        lost = ((NO_HOURS, int((~there).sum())),) if not there.all() else ()
+        steps.append(replace(step(HOURLY, place.index[there], lost), part=True))
+    return steps
 
 
-def _place_in_scores(scores: pd.DataFrame, stays: pd.Index) -> pd.DataFrame:
-    first = scores.drop_duplicates("stay_id").set_index("stay_id")
-    place = pd.DataFrame(
-        {"split": first["split"].fillna("") if "split" in first else "", "reason": ""}, first.index
+def _fixed_part(risk_set: RiskSet, place: pd.DataFrame) -> FlowStep:
+    stays = np.unique(risk_set.stay_id)
+    cases, rows = int(risk_set.is_case.sum()), len(risk_set.stay_id)
+    never = place[~place.index.isin(risk_set.split_stay_id)]
+    lost = list(_counts(never.reason.replace("", NO_FIXED)))
+    silent = len(np.setdiff1d(risk_set.split_stay_id, stays))
+    by_reason = [(str(r), int(n)) for r, n in zip(risk_set.left_out.reason, risk_set.left_out.n, strict=True)]
+    if sum(n for _, n in by_reason) == silent:
+        lost += by_reason
+    elif silent:  # members of several sets, lost for several reasons
+        lost.append((f"no risk from every model ({', '.join(r for r, _ in by_reason)})", silent))
+    detail = ""
+    if (risk_set.set_id >= 0).any():
+        sets = len(np.unique(risk_set.set_id[risk_set.set_id >= 0]))
+        detail = f"{cases:,} cases and {rows - cases:,} controls in {sets:,} matched sets"
+    return FlowStep(FIXED, len(stays), cases, tuple(lost), part=True, detail=detail)
+
+
+def _place_in_scores(scores: pd.DataFrame, stays: pd.Index, reasons: Mapping[int, str]) -> pd.DataFrame:
+    """Split of each stay, and why it has no prediction at a fixed horizon, both "" if unknown or none."""
+    if "split" not in scores:
+        scores = scores.assign(split="")
+    split = scores.split.fillna("").astype(str)
+    first = scores.assign(split=split).drop_duplicates("stay_id").set_index("stay_id").split
+    said = pd.Series(dtype=object)
+    if "reason" in scores:
+        account = scores[scores.time_h.isna() & scores.risk.isna() & scores.reason.fillna("").ne("")]
+        said = account.drop_duplicates("stay_id").set_index("stay_id").reason
+    reason = said.reindex(stays).fillna(pd.Series(dict(reasons), dtype=object).reindex(stays)).fillna("")
+    place = pd.DataFrame({"split": first.reindex(stays), "reason": reason})
+    return place.assign(
+        reason=place.reason.where(place.split.notna(), "not in the scores"), split=place.split.fillna("")
     )
-    if "reason" in first:
-        place["reason"] = first.reason.fillna("").replace("", "no reason given")
-    place = place.reindex(stays)
-    place["reason"] = place.reason.where(place.split.notna(), "not in the scores")
-    return place.assign(split=place.split.fillna(""))
 
 
-def _reasons(column: pd.Series) -> tuple[tuple[str, int], ...]:
+def _counts(column: pd.Series) -> tuple[tuple[str, int], ...]:
     counts = column.fillna("").replace("", "no reason given").value_counts()
     return tuple(sorted(((str(r), int(n)) for r, n in counts.items()), key=lambda x: (-x[1], x[0])))
 
 
 def flow_table(flow: list[FlowStep]) -> Table:
-    """The flow as a table, exclusions below each step."""
+    """The flow as a table, exclusions below each step; what a part lacks is below it."""
     rows = []
     for step in flow:
         counts = (step.n, step.n_events, step.n_controls)
         cells = [count_cell(float("nan") if n is None else n) for n in counts]
-        rows.append((Cell(step.title), *cells))
-        rows += [(Cell(f"excluded: {why}"), count_cell(n), Cell(""), Cell("")) for why, n in step.lost]
+        rows.append((Cell(step.title, step.detail), *cells))
+        word = "not in this part" if step.part else "excluded"
+        rows += [(Cell(f"{word}: {why}"), count_cell(n), Cell(""), Cell("")) for why, n in step.lost]
     return Table(
         name="flow",
-        caption="Stays at each step, with exclusions before the next",
+        caption="Stays at each step, with exclusions before the next; the last rows are parts of this page",
         columns=(Column("Step", numeric=False), Column("Stays"), Column("Cases"), Column("Controls")),
         rows=tuple(rows),
         sortable=False,

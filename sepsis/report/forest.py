@@ -56,7 +56,7 @@ def forest_chart(
     return Chart(
         name="forest",
         title=f"{measure_name(metric)} at {horizon:g} h before onset, by subgroup",
-        caption=f"Bars: {percent}% bootstrap intervals over subjects. Groups without a mark are too small.",
+        caption=f"Bars: {percent}% intervals. Groups without a mark are too small.",
         description=_description(rows, looks, metric),
         data=data,
         layout={

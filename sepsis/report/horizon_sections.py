@@ -10,7 +10,10 @@ from sepsis.report.elements import Chart, Section, Table
 from sepsis.report.figures import horizon_chart
 from sepsis.report.forest import forest_chart
 from sepsis.report.names import in_text, reference_model
-from sepsis.report.tables import METRIC_NAMES, Want, models_table
+from sepsis.report.primary import endpoint
+from sepsis.report.score_files import OLD_DRAW
+from sepsis.report.study_tables import before_onset_table, late_controls, time_left_table
+from sepsis.report.tables import CONCORDANCE, CURVE_NAMES, METRIC_NAMES, Want, models_table, population
 from sepsis.report.view_tables import before_after_table, groups_table, measure_name
 
 OPERATING = {  # metric: heading
@@ -26,22 +29,60 @@ COMPARED = (  # shown again for the hours before treatment: (view, metric)
 )  # fmt: skip
 
 
+DESIGNS = {  # of the score files: how controls were drawn
+    "incidence_density": (
+        "Controls were drawn at random, afresh for each case, from the stays of the same split that were "
+        "still in the unit without an onset at the case's reference hour. A stay may be in several sets, and "
+        "a later case may be a control before its onset."
+    ),
+    "paper": (
+        "Controls never reach onset. Each case has its own, drawn at random from those still in the unit at "
+        "its reference hour; a case without a full set is not in these figures. Who never reaches onset is "
+        "known only later, so these figures describe a chosen part of the onsets."
+    ),
+    OLD_DRAW: (
+        "Controls were drawn by an earlier version, which chose those who had just become eligible. Many are "
+        "at the end of their stay, which flatters every figure at fixed horizons."
+    ),
+    "": "How controls were drawn is not known from the scores.",
+}
+
+
 def headline(results: Results) -> tuple[Chart, ...]:
-    """The main figure; empty without fixed-horizon risks."""
-    if results.horizon.empty:
-        return ()
-    return tuple(horizon_chart(results.horizon, m, results.looks, results.percent) for m in METRIC_NAMES)
+    """The main figures; empty without fixed-horizon risks."""
+    return tuple(
+        horizon_chart(results.horizon, metric, results.looks, results.percent)
+        for metric in _curves(results)
+    )  # fmt: skip
+
+
+def _curves(results: Results) -> list[str]:
+    return [m for m in CURVE_NAMES if (results.horizon.metric == m).any()]
 
 
 def numbers_section(results: Results) -> Section:
-    """The main figure as tables, and operating points."""
+    """The main figures as tables, how controls were drawn, time left, and operating points."""
     title = "Discrimination at fixed horizons"
     if results.horizon.empty:
         why = "No fixed-horizon evaluation was possible; the notes above give the reason."
         return Section("horizon", title, missing=why)
-    made = [tables.horizon_table(results.horizon, metric) for metric in METRIC_NAMES]
-    text = f"All figures refer to the same stays. Below each estimate is its {results.percent}% interval."
-    return Section("horizon", title, (text,), tables=(*made, *_operating_points(results)))
+    text = [
+        DESIGNS.get(results.design, f"Design of the controls: {results.design}."),
+        "All figures of this part refer to the same predictions. Below each estimate is its "
+        f"{results.percent}% interval.",
+    ]
+    if (results.horizon.metric == CONCORDANCE).any():
+        text.append(
+            "Concordance compares a case with the controls of its own set only. All of a set are judged at "
+            "the same hour, so the time since admission cannot help; AUROC compares all cases with all "
+            "controls."
+        )
+    made = [tables.horizon_table(results.horizon, metric) for metric in _curves(results)]
+    left = results.table("time_left")
+    if left is not None:
+        text += late_controls(left)
+        made.append(time_left_table(left))
+    return Section("horizon", title, tuple(text), tables=(*made, *_operating_points(results)))
 
 
 def extended_section(results: Results) -> Section | None:
@@ -65,12 +106,18 @@ def extended_section(results: Results) -> Section | None:
 
 def _operating_points(results: Results) -> tuple[Table, ...]:
     rows = results.rows("horizon")
-    rows = rows[(rows.horizon_h == results.farthest_h) & rows.metric.isin(list(OPERATING))]
-    pairs = rows[["metric", "setting"]].drop_duplicates().itertuples(index=False)
-    wants = [Want(OPERATING[p.metric], p.metric, results.farthest_h, p.setting, p.setting) for p in pairs]
+    rows = rows[(rows.horizon_h == results.main_h) & rows.metric.isin(list(OPERATING))]
+    pairs = sorted(
+        rows[["metric", "setting"]].drop_duplicates().itertuples(index=False),
+        key=lambda p: (list(OPERATING).index(p.metric), *population(p.setting)),
+    )
+    wants = [Want(OPERATING[p.metric], p.metric, results.main_h, p.setting, p.setting) for p in pairs]
     if not wants:
         return ()
-    caption = f"Operating points {results.farthest_h:g} h before onset"
+    caption = (
+        f"Operating points {results.main_h:g} h before onset. Alert rate and precision depend on the share "
+        "of cases, which matching sets; where the cohort's is known, they are also given at it"
+    )
     return (models_table(rows, results.models, wants, name="operating-points", caption=caption),)
 
 
@@ -81,18 +128,24 @@ def differences_section(results: Results) -> Section | None:
         return None
     reference = reference_model(models)
     clock = (
-        "The clock knows only the time since admission. A model that does not exceed it may have learned no "
+        "The clock knows only the time since admission. A model that is not above it may have learned no "
         "more than that. "
     )
     text = (
-        "Differences are paired: both models on the same resampled subjects. A triangle marks an interval "
-        "that excludes zero. Intervals are not adjusted for multiplicity."
+        f"Differences are paired and exploratory, except at the primary endpoint ({endpoint(results)}), "
+        "where a triangle marks an adjusted p value. An interval that excludes zero elsewhere is no claim: "
+        "of many such intervals some exclude zero by chance."
+    )
+    made = tuple(
+        tables.difference_table(results.horizon, metric, results.alpha)
+        for metric in _curves(results)
+        if (results.horizon.metric == f"{metric}_difference").any()
     )
     return Section(
         "differences",
         f"Comparison with {in_text(reference)}",
         ((clock if reference == "clock" else "") + text,),
-        tables=tuple(tables.difference_table(results.horizon, metric) for metric in METRIC_NAMES),
+        tables=made,
     )
 
 
@@ -102,13 +155,15 @@ def censoring_section(results: Results) -> Section:
     if compared.empty:
         why = "The labels have no times of antibiotics, cultures or suspicion, so no hour is censored."
         return Section("censoring", title, missing=why)
+    known = results.table("before_onset")
     text = (
         "Hours after the first antibiotic, culture or suspicion are removed and the measures are recomputed. "
         "What is lost came from hours in which infection was already suspected. The stays differ as well: a "
         "stay without an earlier hour is excluded."
     )
     table = before_after_table(_main_rows(compared, results), results.models)
-    return Section("censoring", title, (text,), tables=(table,))
+    known_before = () if known is None else (before_onset_table(known),)
+    return Section("censoring", title, (text,), tables=(*known_before, table))
 
 
 def _main_rows(compared: pd.DataFrame, results: Results) -> pd.DataFrame:
@@ -116,7 +171,7 @@ def _main_rows(compared: pd.DataFrame, results: Results) -> pd.DataFrame:
     for view, metric in COMPARED:
         rows = compared[(compared["view"] == view) & (compared.metric == metric)]
         if view == "horizon":
-            rows = rows[(rows.horizon_h == results.farthest_h) & (rows.setting == "")]
+            rows = rows[(rows.horizon_h == results.main_h) & (rows.setting == "")]
         if rows.empty:
             continue
         if view == "continuous":
@@ -130,10 +185,10 @@ def groups_section(results: Results) -> Section:
     title = "Subgroups and sites"
     rows = results.metrics[(results.metrics["view"] == "horizon") & (results.metrics.setting == "")]
     rows = rows[rows.model.isin(results.models) & ((rows.group == "all") | rows.group.str.contains(": "))]
-    if (rows.group == "all").all() or results.farthest_h is None:
+    if (rows.group == "all").all() or results.main_h is None:
         why = "The labels have no columns for subgroups (site, sex, age, year)."
         return Section("subgroups", title, missing=why)
-    at = rows[(rows.horizon_h == results.farthest_h) | rows.horizon_h.isna()]
+    at = rows[(rows.horizon_h == results.main_h) | rows.horizon_h.isna()]
     site = at.group.str.startswith("site: ") | (at.group == "all")
     made = [
         groups_table(
@@ -143,8 +198,8 @@ def groups_section(results: Results) -> Section:
         for name, part in (("site", at[site]), ("group", at[~site | (at.group == "all")]))
         if (part.group != "all").any()
         for metric, when in (
-            ("auprc", f" at {results.farthest_h:g} h before onset"),
-            ("auroc", f" at {results.farthest_h:g} h before onset"),
+            ("auprc", f" at {results.main_h:g} h before onset"),
+            ("auroc", f" at {results.main_h:g} h before onset"),
             ("without_risk", ""),
         )
         if (part.metric == metric).any()
@@ -152,7 +207,7 @@ def groups_section(results: Results) -> Section:
     return Section(
         "subgroups",
         title,
-        ("Intervals of small groups are wide. Among many groups, some differences arise by chance.",),
-        (forest_chart(at, results.looks, "auroc", results.farthest_h, results.percent),),
+        ("Exploratory: intervals of small groups are wide; among many groups some lie apart by chance.",),
+        (forest_chart(at, results.looks, "auroc", results.main_h, results.percent),),
         tuple(made),
     )

@@ -6,7 +6,8 @@ import pandas as pd
 
 from sepsis.report import alarm_figures
 from sepsis.report.context import NO_HOURLY, Results
-from sepsis.report.elements import Section
+from sepsis.report.elements import Section, Table
+from sepsis.report.landmark_figures import landmark_charts, risk_table
 from sepsis.report.risk_figures import risk_around_onset_chart
 from sepsis.report.tables import METRIC_NAMES, Want, models_table
 
@@ -18,7 +19,7 @@ FOUND = {  # metric: heading, word below it
     "timely_recall_3h": ("Detected early", "3 h or more"),
     "timely_recall_6h": ("Detected early", "6 h or more"),
     "lead_time_h": ("Lead time, h", "median"),
-    "lead_time_shuffled_h": ("Lead time, h", "shuffled in time"),
+    "lead_time_shuffled_h": ("Lead time, h", "shuffled in time, and spread over shuffles"),
     "late_alarms": ("First alarm after onset", "share of cases"),
     "never_alarmed": ("No alarm", "share of cases"),
 }
@@ -31,6 +32,38 @@ COST = {
     "false_alarms_per_patient_day": ("False alarms", "per patient-day"),
     "ever_alarmed": ("Stays with an alarm", ""),
 }
+
+
+PARTS = {"hours: to 59": "to hour 59", "hours: from 60": "from hour 60"}  # group: in words
+POOLED = "all landmarks"  # setting of the rows over all hours
+
+
+def landmark_section(results: Results) -> Section:
+    """All stays still at risk at fixed hours of the stay."""
+    title, curve = "All stays, by hours since admission", results.curve("landmark")
+    if curve is None:
+        return Section("landmark", title, missing=NO_HOURLY)
+    rows, window = results.rows("landmark"), float(curve.window_h.iloc[0])
+    text = (
+        "At each hour, every stay still in the unit without an onset is judged once: does onset follow "
+        f"within {window:g} h? No stay was chosen by its outcome, and the share of cases is that of the "
+        "unit. Leaving the unit and death are competing events: a stay that leaves without onset is a stay "
+        "without onset. A stay whose record ends for another reason is censored; others stand in for it by "
+        "inverse-probability weights. Only stays with a risk not older than 1 h count.",
+    )
+    wants = [
+        Want(name, metric, window, POOLED)
+        for metric, name in (
+            ("auroc", "AUROC"), ("auroc_event_free", "AUROC, event-free controls"),
+            ("auprc", "Average precision"), ("observed_expected", "Observed / expected"),
+        )
+    ]  # fmt: skip
+    pooled = models_table(
+        rows, results.models, wants, name="landmark-pooled",
+        caption="Over all these hours together, where the time since admission can help; exploratory",
+    )  # fmt: skip
+    made = (risk_table(curve), *([pooled] if pooled.rows else []))
+    return Section("landmark", title, text, landmark_charts(curve, results.looks, results.percent), made)
 
 
 def continuous_section(results: Results) -> Section:
@@ -51,8 +84,52 @@ def continuous_section(results: Results) -> Section:
         made.append(
             models_table(rows, results.models, wants, name=name, caption=caption, folded=weight == "stays")
         )
-    text = "Each hour before onset is one prediction, positive if onset lies in the window after it."
-    return Section("continuous", title, (text,), tables=tuple(table for table in made if table.rows))
+    parts = _parts_table(results, windows)
+    made += [] if parts is None else [parts]
+    text = "Each hour before onset is one prediction, positive if onset lies in the window after it. "
+    return Section(
+        "continuous", title, (text + natural_prevalence(results),),
+        tables=tuple(table for table in made if table.rows),
+    )  # fmt: skip
+
+
+def _parts_table(results: Results, windows: list[float]) -> Table | None:
+    """Early and late hours apart, at the shortest window; None without such groups."""
+    window, found, notes = windows[0], [], []
+    for group, words in PARTS.items():
+        rows = results.rows("continuous", group=group)
+        rows = rows[(rows.horizon_h == window) & (rows.setting == "hours")]
+        if len(rows):
+            found.append(rows.assign(setting=words))
+            notes.append(f"{int(rows.n.max()):,} hours {words}, {int(rows.n_events.max()):,} positive")
+    if not found:
+        return None
+    settings = [rows.setting.iloc[0] for rows in found]
+    wants = [Want(name, m, window, s, s) for m, name in METRIC_NAMES.items() for s in settings]
+    caption = f"Early and late hours apart, {window:g} h ahead. {'; '.join(notes)}."
+    return models_table(
+        pd.concat(found), results.models, wants, name="every-hour-parts", caption=caption
+    )  # fmt: skip
+
+
+def natural_prevalence(results: Results) -> str:
+    """
+    Share of cases among the stays of the hourly figures beside that of the evaluated cohort, in one sentence.
+    """
+    rows = results.rows("alarm")
+    rows = rows[rows.metric == "event_recall"]
+    cohort = results.risk_set
+    if rows.empty:
+        return ""
+    n, cases = int(rows.n.max()), int(rows.n_events.max())
+    there = f"{cases:,} of the {n:,} stays of the hourly figures reach onset ({100 * cases / n:.1f} %)"
+    if cohort is None or not cohort.n_cohort:
+        return f"{there}; the share in the whole cohort is not known from the scores."
+    whole = f"{cohort.n_cohort_cases:,} of {cohort.n_cohort:,}"
+    if (n, cases) == (cohort.n_cohort, cohort.n_cohort_cases):
+        return f"These are all stays of the evaluated cohort, at its natural prevalence: {there}."
+    share = 100 * cohort.n_cohort_cases / cohort.n_cohort
+    return f"{there}; in the evaluated cohort {whole} do ({share:.1f} %)."
 
 
 def _hours(rows: pd.DataFrame, windows: list[float], weight: str) -> str:
@@ -97,9 +174,9 @@ def alarms_section(results: Results) -> Section:
     ]
     text = (
         "Thresholds were chosen on the validation split and applied unchanged, unless a note above says "
-        "otherwise. Lead time should be read with that of the same risks shuffled in time and with the alarm "
-        "burden. Where controls were matched to cases, the prevalence exceeds that of the unit, and alarm "
-        "precision would be lower there."
+        "otherwise. Lead time is that of the first true alarm; it should be read with that of the same risks "
+        "shuffled in time, whose lower line is the spread over shuffles, and with the alarm burden. "
+        f"Precision and burden depend on the share of cases: {natural_prevalence(results)}"
     )
     made = [
         models_table(

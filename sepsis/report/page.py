@@ -19,7 +19,8 @@ from sepsis.report.context import Results
 from sepsis.report.elements import Chart, Section, number
 from sepsis.report.flow import FlowStep, flow_table
 from sepsis.report.horizon_sections import headline
-from sepsis.report.names import GROUPS, in_text, reference_model
+from sepsis.report.names import GROUPS
+from sepsis.report.primary import verdict
 from sepsis.report.provenance import manifest_sections
 from sepsis.report.templates import template
 from sepsis.report.tripod import item_map
@@ -51,7 +52,7 @@ class Page:
     """The content of the page; `cards` are Markdown by model."""
 
     results: Results
-    sections: list[Section]
+    sections: list[Section]  # the primary endpoint first
     risk_set: RiskSet | None
     coverage: pd.DataFrame
     flow: list[FlowStep]
@@ -86,7 +87,8 @@ class Page:
                 if (members := [look for look in looks if look.kind == kind])
             ],
             headline=headline(self.results),
-            sections=self.sections,
+            primary=self.sections[0],
+            sections=self.sections[1:],
             charts={chart.name: chart.drawing for chart in self.charts},
             flow=self.flow,
             flow_table=flow_table(self.flow),
@@ -112,59 +114,31 @@ class Page:
             return f"{count} model{'s' if count > 1 else ''}, evaluated on hourly risks only."
         count = len(self.risk_set.models)
         who = f"Each of {count} models gives" if count > 1 else "The model gives"
+        each = "member of a set" if (self.risk_set.set_id >= 0).any() else "stay"
         return (
-            f"{stays_in_words(self.risk_set, self.split)} {who} one risk per stay at "
+            f"{stays_in_words(self.risk_set, self.split)} {who} one risk per {each} at "
             f"{hours_in_words(self.risk_set)} hours before onset."
         )
 
 
 def stays_in_words(risk_set: RiskSet, split: str | None) -> str:
-    """Numbers of stays, patients and cases in a sentence."""
-    share = f" in the {split} split" if split else ""
-    stays, events = len(risk_set.stay_id), int(risk_set.is_case.sum())
-    patients = len(set(risk_set.subject_id.tolist()))
-    return (
-        f"{stays:,} ICU stays of {patients:,} patients{share}, {events:,} of which reach onset (prevalence "
-        f"{number(risk_set.is_case.mean())})."
-    )
-
-
-def verdict(results: Results) -> str:
-    """
-    Models with a higher or lower AUPRC than the reference at the farthest horizon, in one sentence.
-
-    A difference counts only if its paired interval excludes zero. Clinical scores and negative controls are
-    not listed.
-    """
-    if results.horizon.empty:
-        return "No fixed-horizon evaluation was possible."
-    models = tables.models_of(results.horizon)
-    if len(models) < 2:
-        return "A single model has no comparator."
-    reference = reference_model(models)
-    table = tables.difference_table(results.horizon, "auprc")
-    compared = [m for m in models if m != reference]
-    kinds = {look.model: look.kind for look in results.looks}
-    listed = {
-        model: row[1]  # the farthest hours
-        for model, row in zip(compared, table.rows, strict=True)
-        if kinds[model] == "model" or "model" not in kinds.values()
-    }
-    better = [in_text(m) for m, cell in listed.items() if cell.sign > 0]
-    worse = [in_text(m) for m, cell in listed.items() if cell.sign < 0]
-    than = f"AUPRC than {in_text(reference)}"
-    start = f"At {results.farthest_h:g}\N{NO-BREAK SPACE}h before onset"
-    if not any(cell.interval for cell in listed.values()):
-        return f"{start} there are no intervals, so no difference from {in_text(reference)} is stated."
-    if not better and not worse:
-        return f"{start}, no model has a demonstrably higher {than}: every paired interval includes zero."
-    said = [f"{_joined(better)} a higher {than}"] if better else []
-    said += [f"{_joined(worse)} a lower {than}"] if worse else []
-    return f"{start}, {' and '.join(said)} (paired difference; the interval excludes zero)."
-
-
-def _joined(names: list[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]} have" if len(names) > 1 else f"{names[0]} has"
+    """Who the figures at fixed horizons are about, and of how many stays they were drawn."""
+    share = f" of the {split} split" if split else ""
+    rows, cases = len(risk_set.stay_id), int(risk_set.is_case.sum())
+    stays, patients = (len(np.unique(ids)) for ids in (risk_set.stay_id, risk_set.subject_id))
+    matched = risk_set.set_id[risk_set.set_id >= 0]
+    if len(matched):
+        who = (
+            f"At fixed horizons: {cases:,} cases and {rows - cases:,} controls in "
+            f"{len(np.unique(matched)):,} matched sets, {stays:,} different ICU stays of {patients:,} "
+            f"patients{share}"
+        )
+    else:
+        who = f"At fixed horizons: {stays:,} ICU stays of {patients:,} patients{share}, {cases:,} with onset"
+    drawn = ""
+    if risk_set.n_cohort:
+        drawn = f", drawn from {risk_set.n_cohort:,} stays of which {risk_set.n_cohort_cases:,} reach onset"
+    return f"{who} (prevalence {number(cases / rows)}){drawn}."
 
 
 def hours_in_words(risk_set: RiskSet) -> str:

@@ -11,6 +11,7 @@ from sepsis.models.registry import NEGATIVE_CONTROL
 from sepsis.report.elements import Chart, interval, number
 from sepsis.report.figures import trace
 from sepsis.report.names import Style
+from sepsis.report.tables import COHORT
 
 STRATEGIES = {"treat all": "dash", "treat none": "dot"}  # without a model
 
@@ -56,7 +57,10 @@ def risk_around_onset_chart(curve: pd.DataFrame, looks: Sequence[Style], percent
 
 
 def reliability_chart(curve: pd.DataFrame, looks: Sequence[Style], percent: str, horizon: float) -> Chart:
-    """Share of cases by mean risk; `curve` has model, predicted, observed, low, high, n, a row per bin."""
+    """
+    Share of cases by mean risk; `curve` has model, predicted, observed, low, high, n, a row per bin, and in
+    `setting` the prevalence that risks were corrected to.
+    """
     data, words = [], []
     for look, part in each_model(curve, looks):
         rows = part.sort_values("predicted")
@@ -77,8 +81,8 @@ def reliability_chart(curve: pd.DataFrame, looks: Sequence[Style], percent: str,
     return Chart(
         name="reliability",
         title=f"Reliability {horizon:g} h before onset",
-        caption="Bins of equal size. Dotted: perfect calibration. Calibration refers to the prevalence of "
-        f"the cohort, not of a ward. Bars: {percent}% intervals.",
+        caption="Bins of equal size. Dotted: perfect calibration. "
+        f"{scale(curve)} Bars: {percent}% intervals.",
         description=f"Share of cases against mean risk in bins. {'; '.join(words)}.",
         data=data,
         layout={
@@ -116,7 +120,7 @@ def decision_curve_chart(curve: pd.DataFrame, looks: Sequence[Style]) -> Chart:
         name="decision_curve",
         title="Decision curve",
         caption="True positives minus false positives weighted by the odds of the threshold, per stay. "
-        "Dashed: treat all. Dotted: treat none. A model below both has no benefit at that threshold.",
+        f"Dashed: treat all. Dotted: treat none. {scale(curve)}",
         description=f"Net benefit against threshold. {'; '.join(words)}.",
         data=data,
         layout={
@@ -125,6 +129,15 @@ def decision_curve_chart(curve: pd.DataFrame, looks: Sequence[Style]) -> Chart:
         },
         numbers=curve,
     )
+
+
+def scale(curve: pd.DataFrame) -> str:
+    """Which prevalence the risks of a curve refer to."""
+    setting = next(iter(curve.setting), "")
+    if not setting:
+        return "Risks are those of the matched sets, whose share of cases is not that of a unit."
+    prevalence = "the cohort's share of cases" if setting == COHORT else f"a {setting}"
+    return f"Risks are corrected to {prevalence}."
 
 
 def each_model(curve: pd.DataFrame, looks: Sequence[Style]) -> Iterator[tuple[Style, pd.DataFrame]]:

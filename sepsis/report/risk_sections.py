@@ -7,7 +7,7 @@ import pandas as pd
 from sepsis.report.context import Results
 from sepsis.report.elements import Chart, Section
 from sepsis.report.risk_figures import decision_curve_chart, reliability_chart
-from sepsis.report.tables import Want, models_table
+from sepsis.report.tables import Want, models_table, population
 
 CALIBRATION = {
     "calibration_intercept": "Intercept",
@@ -33,7 +33,7 @@ def calibration_section(results: Results) -> Section:
     rows, title = results.rows("calibration"), "Calibration"
     if rows.empty:
         return Section("calibration", title, missing="No fixed-horizon evaluation was possible.")
-    horizon = float(rows.horizon_h.max())
+    horizon = results.main_h
     curve = results.curve("reliability")
     charts: tuple[Chart, ...] = ()
     if curve is not None:
@@ -41,7 +41,7 @@ def calibration_section(results: Results) -> Section:
         charts = (reliability_chart(curve, results.looks, results.percent, horizon),)
     made = [
         models_table(
-            rows, results.models, [Want(name, m, horizon, variant) for m, name in CALIBRATION.items()],
+            rows, results.models, _calibration_columns(rows, horizon, variant),
             name=f"calibration-{variant or 'as-is'}", folded=bool(variant),
             caption=f"Calibration {horizon:g} h before onset, {words}",
         )
@@ -49,10 +49,23 @@ def calibration_section(results: Results) -> Section:
         if (rows.setting == variant).any()
     ]  # fmt: skip
     text = (
-        "Perfect calibration: intercept 0, slope 1, observed/expected 1. Calibration refers to the "
-        "prevalence of the cohort; elsewhere the intercept must be re-estimated."
+        "Perfect calibration: intercept 0, slope 1, observed/expected 1. Measures without an interval have "
+        "none that covers. At another prevalence than the stated one the intercept must be re-estimated."
     )
     return Section("calibration", title, (text,), charts, tuple(made))
+
+
+def _calibration_columns(rows: pd.DataFrame, horizon: float, variant: str) -> list[Want]:
+    """Each measure among the matched rows, and beside it that at another prevalence, where there is one."""
+    names = {
+        s: name for s in rows.setting.unique() for base, name in [population(s)] if base == variant and name
+    }
+    wants = []
+    for metric, title in CALIBRATION.items():
+        wants.append(Want(title, metric, horizon, variant))
+        there = rows[(rows.metric == metric) & rows.setting.isin(list(names))].setting.unique()
+        wants += [Want(title, metric, horizon, s, names[s]) for s in there]
+    return wants
 
 
 def net_benefit_section(results: Results) -> Section:
@@ -60,9 +73,9 @@ def net_benefit_section(results: Results) -> Section:
     rows, title = results.rows("net_benefit"), "Net benefit"
     if rows.empty:
         return Section("net_benefit", title, missing="No fixed-horizon evaluation was possible.")
-    horizon = float(rows.horizon_h.max())
+    horizon = results.main_h
     rows = rows[rows.horizon_h == horizon]
-    thresholds = list(dict.fromkeys(rows.setting))
+    thresholds = sorted(rows.setting.unique(), key=population)  # a threshold beside itself elsewhere
     wants = [Want("Net benefit", "net_benefit", horizon, s, s) for s in thresholds]
     wants += [Want("Treat all", "net_benefit_treat_all", horizon, s, s) for s in thresholds]
     curve = results.curve("decision_curve")
@@ -75,8 +88,8 @@ def net_benefit_section(results: Results) -> Section:
         caption=f"Net benefit per stay, {horizon:g} h before onset",
     )
     text = (
-        "Net benefit depends on the prevalence. It is that of the evaluated stays, which matching "
-        "determines, unless a target prevalence was set (see Provenance)."
+        "Net benefit depends on the prevalence, and that of matched sets is made by the design. At the "
+        "prevalence of the cohort, risks are corrected for it before they meet the threshold."
     )
     return Section("net_benefit", title, (text,), charts=charts, tables=(table,))
 

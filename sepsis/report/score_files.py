@@ -16,6 +16,7 @@ from sepsis.evaluation.contract import complete_scores
 
 MAX_NAME = 100  # characters of the name of a model
 ID_COLUMNS = ("stay_id", "subject_id")
+OLD_DRAW = "old draw"  # design of files made before controls were drawn afresh for each case
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,18 +25,24 @@ class ScoreFiles:
     Score files read together, with every column of the contract; rows at fixed horizons first.
 
     `facts` are the metadata of each file, empty for files of other software; `cards` are Markdown by model;
-    `notes` are caveats about files without metadata.
+    `notes` are caveats about the files; `reasons` say by stay why it has no prediction at a fixed horizon.
     """
 
     scores: pd.DataFrame
     facts: list[dict[str, Any]]
     cards: dict[str, str]
     notes: list[str]
+    reasons: dict[int, str]
 
     @property
     def split_hash(self) -> str:
         """Hash of the splits that the models were fitted on."""
         return next((f["split_hash"] for f in self.facts if "split_hash" in f), "unknown")
+
+    @property
+    def design(self) -> str:
+        """How controls were drawn: the designs of the files, "" if none says it."""
+        return " and ".join(sorted({_design(f) for f in self.facts} - {""}))
 
     @property
     def models(self) -> dict[str, Any]:
@@ -67,7 +74,9 @@ def read_score_files(files: Sequence[Path], onset_hash: str | None) -> ScoreFile
                 "Score again with --labels, or give the labels that were scored with.",
             )  # fmt: skip
     tables = [_table(file) for file in files]
-    scores = without_repeated_reasons(complete_scores(pd.concat(tables, ignore_index=True)))
+    scores = complete_scores(pd.concat(tables, ignore_index=True))
+    account = scores[_without_prediction(scores) & (scores.reason != "")].drop_duplicates("stay_id")
+    scores = without_repeated_reasons(scores)
     fixed_first = scores.horizon_h.isna().to_numpy().argsort(kind="stable")
     silent = sum("split_hash" not in fact for fact in facts)
     notes = []
@@ -76,12 +85,25 @@ def read_score_files(files: Sequence[Path], onset_hash: str | None) -> ScoreFile
             f"{silent} of {len(files)} score files have no metadata: it is unknown whether their models were "
             "trained on the evaluated stays."
         )
+    old = sum(_design(fact) == OLD_DRAW for fact in facts)
+    if old and scores.horizon_h.notna().any():
+        notes.append(
+            f"{old} of {len(files)} score files are of models whose controls were drawn by an earlier "
+            "version, which chose those who had just become eligible. Many of these controls are at the end "
+            "of their stay, so the figures at fixed horizons are flattered. Train and score again."
+        )
     return ScoreFiles(
         scores=scores.iloc[fixed_first].reset_index(drop=True),
         facts=facts,
         cards={str(f["model"]): f["card"] for f in facts if f.get("card")},
         notes=notes,
+        reasons=dict(zip(account.stay_id.tolist(), account.reason, strict=True)),
     )
+
+
+def _design(fact: dict[str, Any]) -> str:
+    """Design of the controls; files of ours without one are older than the designs."""
+    return str(fact.get("design", OLD_DRAW if "split_hash" in fact else ""))
 
 
 def without_repeated_reasons(scores: pd.DataFrame) -> pd.DataFrame:
@@ -91,12 +113,16 @@ def without_repeated_reasons(scores: pd.DataFrame) -> pd.DataFrame:
     A fixed-horizon file and an hourly file may each have such a row, without a time, for the same stay. One
     is kept, and only if the model has no other row of the stay.
     """
-    nothing = scores.time_h.isna() & scores.horizon_h.isna() & scores.risk.isna()
+    nothing = _without_prediction(scores)
     pair = ["stay_id", "model"]
     rest = pd.MultiIndex.from_frame(scores.loc[~nothing, pair].drop_duplicates())
     answered = pd.MultiIndex.from_frame(scores[pair]).isin(rest)
     again = scores[nothing].duplicated(pair).reindex(scores.index, fill_value=False)
     return scores[~(nothing & (answered | again))]
+
+
+def _without_prediction(scores: pd.DataFrame) -> pd.Series:
+    return scores.time_h.isna() & scores.horizon_h.isna() & scores.risk.isna()
 
 
 def _facts(file: Path) -> dict[str, Any]:

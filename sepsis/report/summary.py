@@ -4,35 +4,42 @@ from __future__ import annotations
 
 from sepsis.report import tables
 from sepsis.report.elements import Table
+from sepsis.report.hourly_sections import POOLED
 from sepsis.report.page import Page, stays_in_words
+from sepsis.report.primary import EXPLORATORY, verdict
 from sepsis.report.tables import Want, models_table
 
 HOURLY = (  # (view, metric, heading)
+    ("landmark", "auroc", "AUROC, all stays still at risk"),
+    ("landmark", "auprc", "AUPRC, all stays still at risk"),
     ("continuous", "auprc", "AUPRC, hourly"),
     ("continuous", "auroc", "AUROC, hourly"),
     ("alarm", "event_recall", "Onsets detected"),
     ("alarm", "alarm_precision", "Alarm precision"),
     ("alarm", "lead_time_h", "Lead time, h"),
-    ("alarm", "lead_time_shuffled_h", "Lead time shuffled, h"),
+    ("alarm", "lead_time_shuffled_h", "Lead time shuffled, h, and spread"),
     ("utility", "normalised_utility", "Utility"),
 )
 
 
-def summary(page: Page, level: float) -> str:
-    """
-    AUPRC and AUROC by hours before onset, alarms, flow of stays and provenance, with intervals at `level`.
-    """
+def summary(page: Page) -> str:
+    """The primary endpoint, AUPRC and AUROC by hours before onset, alarms, flow of stays and provenance."""
     manifest, metrics = page.manifest, page.results.horizon
     lines = [
         *([stays_in_words(page.risk_set, page.split), ""] if page.risk_set else []),
-        f"In brackets: {100 * level:g} % intervals, bootstrap over subjects, seed "
-        f"{manifest.get('seed', 'unknown')}. Label definition: `{manifest.get('definition', 'unknown')}`.",
+        f"{verdict(page.results)} {EXPLORATORY}",
+        "",
+        f"In brackets: {page.results.percent} % intervals, seed {manifest.get('seed', 'unknown')}; of the "
+        "shuffled lead time, the spread over shuffles. Label definition: "
+        f"`{manifest.get('definition', 'unknown')}`.",
         "",
         *(f"- Note: {note}" for note in page.notes),
         *([""] if page.notes else []),
     ]
     if not metrics.empty:
-        for metric, title in tables.METRIC_NAMES.items():
+        for metric, title in tables.CURVE_NAMES.items():
+            if not (metrics.metric == metric).any():
+                continue
             lines += [
                 f"{title} by hours before onset:",
                 "",
@@ -44,9 +51,10 @@ def summary(page: Page, level: float) -> str:
         lines += ["Hourly predictions:", "", *_table(hourly), ""]
     lines += ["Flow of stays:", ""]
     for step in page.flow:
-        known = "" if step.n_events is None else f" ({step.n_events:,} reach onset)"
+        known = "" if step.n_events is None else f" ({step.detail or f'{step.n_events:,} reach onset'})"
         lines.append(f"- {step.title}: {step.n:,}{known}")
-        lines += [f"  - {n:,}: {reason}" for reason, n in step.lost]
+        word = "not in them, " if step.part else ""
+        lines += [f"  - {word}{n:,}: {reason}" for reason, n in step.lost]
     lines += [
         "",
         f"Export `{str(manifest.get('inputs', {}).get('export', 'unknown'))[:12]}`, splits "
@@ -61,6 +69,8 @@ def _hourly_table(page: Page) -> Table:
     wants = []
     for view, metric, title in HOURLY:
         found = rows[(rows["view"] == view) & (rows.metric == metric)]
+        if view == "landmark":
+            found = found[found.setting == POOLED]
         if len(found):
             first = found.sort_values("horizon_h", kind="stable").iloc[0]
             hour = None if first.isna().horizon_h else float(first.horizon_h)

@@ -13,11 +13,14 @@ from sepsis.report.elements import NOTHING, Cell, Column, Table, count_cell, int
 from sepsis.report.names import in_text, model_name, reference_model
 
 METRIC_NAMES = {"auprc": "AUPRC", "auroc": "AUROC"}
+CONCORDANCE = "concordance"
+CURVE_NAMES = {**METRIC_NAMES, CONCORDANCE: "Concordance"}  # by hours before onset
 KEY = ["model", "metric", "horizon_h", "setting"]
 DIGITS = {  # measures other than shares
     "lead_time_h": 1, "lead_time_shuffled_h": 1, "alarms_per_100_patient_days": 1,
     "number_needed_to_evaluate": 1,
 }  # fmt: skip
+COHORT = "cohort prevalence"  # in a setting: at the share of cases of the cohort, not of the matched sets
 NO_HOUR = -1.0  # for a missing horizon: NaN cannot be looked up
 
 
@@ -38,7 +41,7 @@ class Want:
 
 def models_of(metrics: pd.DataFrame) -> tuple[str, ...]:
     """Models with measures of their own, in their order."""
-    alone = metrics.model[~metrics.model.str.contains(" - ", regex=False)]
+    alone = metrics.model[~metrics.model.str.contains(" - ", regex=False) & (metrics.model != "all")]
     return tuple(alone[alone.isin(metrics.model[metrics.metric == "prevalence"])].unique())
 
 
@@ -77,45 +80,81 @@ def horizon_table(
     """
     setting = str(metrics.setting.iloc[0])
     wants = [Want(f"{h:g} h", metric, h, setting) for h in farthest_first(metrics)]
-    caption = f"{METRIC_NAMES[metric]} by hours before onset{more}. {about(metrics)}"
+    caption = f"{CURVE_NAMES[metric]} by hours before onset{more}. {about(metrics)}"
     name = name or f"{metric}-by-hours"
     return models_table(metrics, models_of(metrics), wants, name=name, caption=caption, folded=folded)
 
 
-def difference_table(metrics: pd.DataFrame, metric: str) -> Table:
-    """Paired difference of every model from the reference, by hours before onset, farthest first."""
+def difference_table(metrics: pd.DataFrame, metric: str, alpha: float, folded: bool = False) -> Table:
+    """
+    Paired difference of every model from the reference, by hours before onset, farthest first. A cell is
+    marked by its adjusted p value alone (`difference_cell`).
+    """
     models = models_of(metrics)
     reference = reference_model(models)
     found = indexed(metrics)
     horizons = farthest_first(metrics)
-    rows = [
-        (model_cell(m), *(_difference(found, m, reference, f"{metric}_difference", h) for h in horizons))
-        for m in models
-        if m != reference
-    ]
+    rows = []
+    for model in models:
+        if model != reference:
+            pairs = [paired(found, model, reference, f"{metric}_difference", h) for h in horizons]
+            cells = [Cell(NOTHING) if pair is None else difference_cell(pair, alpha) for pair in pairs]
+            rows.append((model_cell(model), *cells))
     return Table(
         name=f"{metric}-difference",
-        caption=f"Difference in {METRIC_NAMES[metric]} from {in_text(reference)}, by hours before onset",
+        caption=f"Difference in {CURVE_NAMES[metric]} from {in_text(reference)}, by hours before onset",
         columns=(Column("Model", False), *(Column(f"{h:g} h") for h in horizons)),
         rows=tuple(rows),
+        folded=folded,
     )
 
 
-def _difference(found: pd.DataFrame, model: str, reference: str, metric: str, horizon: float) -> Cell:
-    way, key = 1.0, (f"{model} - {reference}", metric, horizon, "")
-    if key not in found.index:
-        way, key = -1.0, (f"{reference} - {model}", metric, horizon, "")
-    row = found.loc[key]
-    low, high = sorted((way * row.low, way * row.high))
-    estimate = way * float(row.estimate) + 0.0  # no minus before a zero
-    sign = int(low > 0) - int(high < 0)
-    return Cell(number(estimate, signed=True), interval(low, high, signed=True), sign, estimate)
+def paired(
+    found: pd.DataFrame, model: str, reference: str, metric: str, horizon: float, setting: str = ""
+) -> pd.Series | None:
+    """
+    The row of `model` less `reference` in indexed rows, turned if it is there the other way round; None if
+    the pair is missing.
+    """
+    for pair, way in ((f"{model} - {reference}", 1.0), (f"{reference} - {model}", -1.0)):
+        key = (pair, metric, horizon, setting)
+        if key in found.index:
+            row = found.loc[key].copy()
+            row["estimate"] = way * row.estimate + 0.0  # no minus before a zero
+            row["low"], row["high"] = sorted((way * row.low, way * row.high))
+            return row
+    return None
+
+
+def difference_cell(row: Any, alpha: float) -> Cell:
+    """A difference, marked if its Holm-adjusted p value is at most `alpha`."""
+    shown = row.p_holm <= alpha  # false without one
+    sign = int(row.estimate > 0) - int(row.estimate < 0) if shown else 0
+    estimate = float(row.estimate)
+    return Cell(number(estimate, signed=True), interval(row.low, row.high, signed=True), sign, estimate)
+
+
+def band_cell(row: Any) -> Cell:
+    """The simultaneous band of an estimate."""
+    text = interval(row.band_low, row.band_high)
+    return Cell(text, key=float(row.band_low)) if text else Cell(NOTHING)
 
 
 def about(metrics: pd.DataFrame) -> str:
-    """Numbers of stays and cases in a sentence."""
+    """Numbers of predictions and cases in a sentence."""
     row = metrics[metrics.metric == "prevalence"].iloc[0]
-    return f"{int(row.n):,} stays, {int(row.n_events):,} cases, prevalence {number(row.estimate)}."
+    return f"{int(row.n):,} predictions, {int(row.n_events):,} of cases, prevalence {number(row.estimate)}."
+
+
+def population(setting: str) -> tuple[str, str]:
+    """
+    A setting without the prevalence it refers to, and that prevalence, "" for that of the rows themselves.
+
+    >>> population("threshold 0.1, cohort prevalence"), population("platt"), population("prevalence 0.01")
+    (('threshold 0.1', 'cohort prevalence'), ('platt', ''), ('', 'prevalence 0.01'))
+    """
+    base, _, name = setting.rpartition(", ")
+    return (base, name) if name == COHORT or name.startswith("prevalence ") else (setting, "")
 
 
 def farthest_first(metrics: pd.DataFrame) -> list[float]:
