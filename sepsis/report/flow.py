@@ -70,7 +70,8 @@ def attrition_flow(
     is_case = labelled.set_index("stay_id").is_case.astype(bool)
     place = _place_in_scores(scores, is_case.index, reasons or {})
     matched = [] if risk_set is None else risk_set.split_stay_id
-    evaluated = place.index.isin(matched) | place.index.isin(list(hourly_stays or ()))
+    hourly = [] if hourly_stays is None else list(hourly_stays)
+    evaluated = place.index.isin([*matched, *hourly])
     evaluated |= (place.split == split).to_numpy() if split else False
     outside = place[~evaluated & (place.split == "")]
     elsewhere = place[~evaluated & (place.split != "")]
@@ -88,7 +89,7 @@ def attrition_flow(
     if risk_set is not None:
         steps.append(_fixed_part(risk_set, place))
     if hourly_stays is not None:
-        there = place.index.isin(list(hourly_stays))
+        there = place.index.isin(hourly)
         lost = ((NO_HOURS, int((~there).sum())),) if not there.all() else ()
         steps.append(replace(step(HOURLY, place.index[there], lost), part=True))
     return steps

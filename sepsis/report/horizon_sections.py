@@ -60,29 +60,32 @@ def _curves(results: Results) -> list[str]:
     return [m for m in CURVE_NAMES if (results.horizon.metric == m).any()]
 
 
+def comparison_text(results: Results) -> list[str]:
+    """How controls were drawn, and what the main figures compare."""
+    text = [DESIGNS.get(results.design, f"Design of the controls: {results.design}.")]
+    if (results.horizon.metric == CONCORDANCE).any():
+        text.append(
+            "Concordance compares a case with the controls of its own set only. All of a set are judged at "
+            "the same hour since admission, so that hour cannot help; AUROC compares all cases with all "
+            "controls."
+        )
+    return text + late_controls(results.table("time_left"))
+
+
 def numbers_section(results: Results) -> Section:
-    """The main figures as tables, how controls were drawn, time left, and operating points."""
+    """The main figures as tables, time left, and operating points."""
     title = "Discrimination at fixed horizons"
     if results.horizon.empty:
         why = "No fixed-horizon evaluation was possible; the notes above give the reason."
         return Section("horizon", title, missing=why)
-    text = [
-        DESIGNS.get(results.design, f"Design of the controls: {results.design}."),
+    text = (
         "All figures of this part refer to the same predictions. Below each estimate is its "
-        f"{results.percent}% interval.",
-    ]
-    if (results.horizon.metric == CONCORDANCE).any():
-        text.append(
-            "Concordance compares a case with the controls of its own set only. All of a set are judged at "
-            "the same hour, so the time since admission cannot help; AUROC compares all cases with all "
-            "controls."
-        )
+        f"{results.percent}% interval."
+    )
     made = [tables.horizon_table(results.horizon, metric) for metric in _curves(results)]
     left = results.table("time_left")
-    if left is not None:
-        text += late_controls(left)
-        made.append(time_left_table(left))
-    return Section("horizon", title, tuple(text), tables=(*made, *_operating_points(results)))
+    made += [] if left is None else [time_left_table(left)]
+    return Section("horizon", title, (text,), tables=(*made, *_operating_points(results)))
 
 
 def extended_section(results: Results) -> Section | None:

@@ -74,7 +74,7 @@ def _chart(curve: pd.DataFrame, metric: str, looks: Sequence[Style], percent: st
         data=data,
         layout={
             "xaxis": {"title": {"text": "hours since admission"}, "tickvals": hours[1::2].tolist()},
-            "yaxis": {"rangemode": "normal" if metric == "auroc" else "tozero"},
+            "yaxis": {"rangemode": "tozero" if metric == "auprc" else "normal"},
             "shapes": [] if level is None else [level_line(level)],
             "annotations": [] if level is None else [level_label(level, CHANCE if level < 1 else "perfect")],
         },

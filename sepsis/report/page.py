@@ -18,7 +18,7 @@ from sepsis.report.cards import card_html
 from sepsis.report.context import Results
 from sepsis.report.elements import Chart, Section, number
 from sepsis.report.flow import FlowStep, flow_table
-from sepsis.report.horizon_sections import headline
+from sepsis.report.horizon_sections import comparison_text, headline
 from sepsis.report.names import GROUPS
 from sepsis.report.primary import verdict
 from sepsis.report.provenance import manifest_sections
@@ -87,6 +87,7 @@ class Page:
                 if (members := [look for look in looks if look.kind == kind])
             ],
             headline=headline(self.results),
+            comparison=comparison_text(self.results),
             primary=self.sections[0],
             sections=self.sections[1:],
             charts={chart.name: chart.drawing for chart in self.charts},

@@ -58,10 +58,9 @@ def verdict(results: Results) -> str:
     if pairs.empty:
         return f"{start} No test was possible, so no difference between models is stated."
     found = pairs[pairs.p_holm <= results.alpha]
-    adjusted = f"Holm-adjusted for {_pairs(len(pairs))}"
     if found.empty:
-        return f"{start} No difference between models was shown ({adjusted})."
-    count = f"{len(found):,} of {_pairs(len(pairs))} {'differs' if len(found) == 1 else 'differ'}"
+        return f"{start} No difference between models was shown in {_pairs(len(pairs))} (Holm's rule)."
+    count = f"{len(found):,} of {_pairs(len(pairs))} {'differs' if len(found) == 1 else 'differ'} by p values"
     reference, kinds = reference_model(models), {look.model: look.kind for look in results.looks}
     listed = [m for m in models if m != reference and (kinds[m] == "model" or "model" not in kinds.values())]
     rows = {
@@ -78,8 +77,8 @@ def verdict(results: Results) -> str:
         if members
     ]
     if not said:
-        return f"{start} No model differs from {in_text(reference)}; {count} ({adjusted})."
-    return f"{start} {' and '.join(said)}; {count} ({adjusted})."
+        said = [f"No model differs from {in_text(reference)}"]
+    return f"{start} {' and '.join(said)}; {count} adjusted by Holm's rule."
 
 
 def _pairs(count: int) -> str:
@@ -115,16 +114,14 @@ def _estimates(results: Results, rows: pd.DataFrame, models: tuple[str, ...]) ->
     columns = [
         Column("Model", False), Column(METRIC_NAMES[s.primary_metric], note=f"{results.percent}% interval")
     ]  # fmt: skip
-    if rows.band_low.notna().any():
-        columns.append(Column("Simultaneous band", note="over all horizons"))
     if len(models) > 1:
         columns += [Column(f"Difference from {in_text(reference)}"), Column("p"), Column("p, Holm")]
+    if rows.band_low.notna().any():
+        columns.append(Column("Simultaneous band", note="over all horizons"))
     made = []
     for model in models:
         row = found.loc[(model, s.primary_metric, s.primary_horizon_h, "")]
         cells = [model_cell(model), measure_cell(row)]
-        if rows.band_low.notna().any():
-            cells.append(band_cell(row))
         if len(models) > 1:
             pair = paired(found, model, reference, f"{s.primary_metric}_difference", s.primary_horizon_h)
             none = Cell(NOTHING)
@@ -133,6 +130,8 @@ def _estimates(results: Results, rows: pd.DataFrame, models: tuple[str, ...]) ->
                 if pair is None
                 else [difference_cell(pair, results.alpha), p_cell(pair.p_value), p_cell(pair.p_holm)]
             )
+        if rows.band_low.notna().any():
+            cells.append(band_cell(row))
         made.append(tuple(cells))
     caption = f"{endpoint(results)}: {int(row.n):,} predictions, {int(row.n_events):,} of cases"
     return Table("primary-models", caption, tuple(columns), tuple(made))

@@ -9,6 +9,7 @@ from sepsis.evaluation.discrimination import auroc, average_precision
 from sepsis.evaluation.risk_set import RiskSet
 from sepsis.report.elements import NOTHING, Cell, Column, Table, count_cell, interval, number
 from sepsis.report.tables import CURVE_NAMES, model_cell
+from sepsis.report.view_tables import measure_name
 
 TITLES = {  # heading of a column, where its name does not say it
     "class": "Class", "n": "n", "n_events": "Cases", "n_runs": "Runs", "horizon_h": "Hours before onset",
@@ -45,7 +46,7 @@ def _cell(row: dict, column: str, values: pd.Series, ends: tuple[str, str] | Non
     if pd.isna(value):
         return Cell(NOTHING)
     if not pd.api.types.is_numeric_dtype(values):
-        return Cell(str(value))
+        return Cell(measure_name(value) if column == "metric" else str(value))
     if (values.dropna() % 1 == 0).all():
         return count_cell(value)
     digits = 1 if column.endswith("_h") else 3

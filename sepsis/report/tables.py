@@ -38,6 +38,11 @@ class Want:
     setting: str = ""
     note: str = ""
 
+    @property
+    def key(self) -> tuple[str, float, str]:
+        """Measure, horizon and setting, as `indexed` rows have them."""
+        return self.metric, NO_HOUR if self.horizon_h is None else self.horizon_h, self.setting
+
 
 def models_of(metrics: pd.DataFrame) -> tuple[str, ...]:
     """Models with measures of their own, in their order."""
@@ -55,11 +60,13 @@ def models_table(
     folded: bool = False,
 ) -> Table:
     """
-    One row per model that has any of the numbers.
+    One row per model that has any of the numbers, one column for each of them that any model has.
 
     `rows` are of one group, and not of two views that share a measure.
     """
     found = indexed(rows)
+    there = {(row.metric, row.horizon_h, row.setting) for row in found.reset_index().itertuples()}
+    wants = [want for want in wants if want.key in there]
     made = []
     for model in models:
         cells = [_wanted(found, model, want) for want in wants]
@@ -102,7 +109,7 @@ def difference_table(metrics: pd.DataFrame, metric: str, alpha: float, folded: b
             rows.append((model_cell(model), *cells))
     return Table(
         name=f"{metric}-difference",
-        caption=f"Difference in {CURVE_NAMES[metric]} from {in_text(reference)}, by hours before onset",
+        caption=f"Difference in {measure_in_text(metric)} from {in_text(reference)}, by hours before onset",
         columns=(Column("Model", False), *(Column(f"{h:g} h") for h in horizons)),
         rows=tuple(rows),
         folded=folded,
@@ -157,6 +164,12 @@ def population(setting: str) -> tuple[str, str]:
     return (base, name) if name == COHORT or name.startswith("prevalence ") else (setting, "")
 
 
+def measure_in_text(metric: str) -> str:
+    """Name of a measure of `CURVE_NAMES` inside a sentence."""
+    name = CURVE_NAMES[metric]
+    return name if name.isupper() else name.lower()
+
+
 def farthest_first(metrics: pd.DataFrame) -> list[float]:
     """The horizons."""
     return sorted((float(h) for h in metrics.horizon_h.dropna().unique()), reverse=True)
@@ -168,7 +181,7 @@ def indexed(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _wanted(found: pd.DataFrame, model: str, want: Want) -> Cell:
-    key = (model, want.metric, NO_HOUR if want.horizon_h is None else want.horizon_h, want.setting)
+    key = (model, *want.key)
     digits = DIGITS.get(want.metric, 3)
     return measure_cell(found.loc[key], digits) if key in found.index else Cell(NOTHING)
 

@@ -265,7 +265,8 @@ def curves(models):
             )  # fmt: skip
         for variant in ("as is", "platt"):
             add(
-                "reliability", model, horizon_h=7.0, variant=variant, setting=COHORT, bin=range(8), predicted=bins,
+                "reliability", model, horizon_h=7.0, variant=variant, setting=COHORT, bin=range(8),
+                predicted=bins,
                 observed=bins**1.2 * fall, low=bins / 2, high=np.minimum(bins + 0.1, 1), n=15,
             )  # fmt: skip
         add(

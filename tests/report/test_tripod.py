@@ -17,7 +17,7 @@ def test_there_are_27_items_with_52_parts_in_order():
 
 def test_every_item_points_to_a_part_of_the_page_or_says_why_not():
     everything = evaluated()
-    results = Results(everything.metrics, everything.curves, everything.before_after(), "95")
+    results = Results.of(everything)
     names = {section.name for section in sections(results)} | set(FIXED)
     for item in items():
         assert item.remark, item.number

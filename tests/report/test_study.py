@@ -1,0 +1,119 @@
+"""Sections about the study: design, time left, participants, sample size, folds and seeds."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sepsis.evaluation.discrimination import average_precision
+from sepsis.report.context import Results
+from sepsis.report.horizon_sections import comparison_text
+from sepsis.report.hourly_sections import continuous_section, natural_prevalence
+from sepsis.report.score_files import OLD_DRAW
+from sepsis.report.study_sections import spread_section
+from sepsis.report.study_tables import frame_table, late_controls
+from tests.report.made_up import report
+from tests.report.made_up_evaluation import evaluated, study_tables
+from tests.report.test_page import Outline, visible
+
+
+@pytest.fixture(scope="module")
+def everything():
+    return evaluated(n_bootstrap=20)
+
+
+@pytest.mark.parametrize(
+    ("design", "said"),
+    [
+        ("incidence_density", "a later case may be a control before its onset"),
+        ("paper", "Controls never reach onset"),
+        (OLD_DRAW, "chose those who had just become eligible"),
+        ("", "not known from the scores"),
+    ],
+)
+def test_the_page_says_how_controls_were_drawn(everything, design, said):
+    assert said in " ".join(comparison_text(Results.of(everything, design=design)))
+
+
+@pytest.mark.parametrize(("share", "warned"), [(0.08, False), (0.447, True), (np.nan, False)])
+def test_controls_at_the_end_of_their_stay_are_warned_of(share, warned):
+    left = study_tables(("a",))["time_left"]
+    left["share_last_hour"] = left.share_last_hour.mask(left["class"] == "control", share)
+    said = late_controls(left)
+    assert bool(said) == warned
+    assert not warned or said[0].startswith("Warning: 45 % of the controls are judged in the last hour")
+
+
+def test_the_warning_stands_among_the_notes_of_the_page(everything, tmp_path):
+    left = study_tables(("a",))["time_left"].assign(share_last_hour=0.447)
+    late = replace(everything, tables={**everything.tables, "time_left": left})
+    text = visible(Outline(report(tmp_path / "r", evaluation=late).read_text(encoding="utf-8")))
+    assert text.count("Warning: 45 % of the controls") == 2  # in the notes and beside the figures
+    assert text.index("Notes Warning: 45 %") < text.index("Primary endpoint The primary endpoint")
+
+
+def test_each_fold_has_its_counts_and_the_measure_of_its_own_predictions(everything):
+    folds, seeds = spread_section(Results.of(everything)).tables
+    risk_set = everything.risk_set
+    assert [c.note for c in folds.columns[2:]] == [
+        "59 predictions, 15 of cases", "59 predictions, 14 of cases",
+    ]  # fmt: skip
+    for m, row in enumerate(folds.rows):
+        for fold, cell in enumerate(row[2:]):
+            mine = risk_set.fold == fold
+            assert cell.key == average_precision(risk_set.is_case[mine], risk_set.risk[m, -1, mine])
+        ends = sorted(cell.key for cell in row[2:])
+        assert row[1].text == f"{ends[0]:.3f} to {ends[1]:.3f}"
+    assert [cell.text for cell in seeds.rows[0]] == [
+        "MGP-TCN", "AUPRC", "7", "0.500", "0.440", "0.560", "5",
+    ]  # fmt: skip
+
+
+def test_a_fold_without_a_case_has_no_number(everything):
+    one = replace(
+        everything.risk_set, fold=np.where(everything.risk_set.is_case, 0, everything.risk_set.fold)
+    )
+    [folds] = spread_section(replace(Results.of(everything), risk_set=one, tables={})).tables
+    assert {row[3].text for row in folds.rows} == {"–"}
+
+
+def test_models_trained_once_have_no_spread(everything):
+    once = replace(everything.risk_set, fold=np.zeros(118, int))
+    assert spread_section(replace(Results.of(everything), risk_set=once, tables={})) is None
+
+
+@pytest.mark.parametrize(
+    ("n_cohort", "n_cases", "said"),
+    [
+        (900, 60, "in the evaluated cohort 60 of 900 do (6.7 %)."),
+        (80, 20, "These are all stays of the evaluated cohort, at its natural prevalence: 20 of the 80"),
+        (0, 0, "the share in the whole cohort is not known from the scores."),
+    ],
+)
+def test_the_share_of_cases_is_said_as_it_is(everything, n_cohort, n_cases, said):
+    risk_set = replace(everything.risk_set, n_cohort=n_cohort, n_cohort_cases=n_cases)
+    text = natural_prevalence(replace(Results.of(everything), risk_set=risk_set))
+    assert said in text
+    assert "20 of the 80 stays of the hourly figures reach onset (25.0 %)" in text
+
+
+def test_early_and_late_hours_have_columns_of_their_own(everything):
+    table = continuous_section(Results.of(everything)).tables[-1]
+    assert table.name == "every-hour-parts"
+    assert [column.note for column in table.columns[1:]] == ["to hour 59", "from hour 60"] * 2
+
+
+def test_a_table_of_the_evaluation_is_printed_with_intervals_counts_and_gaps():
+    frame = pd.DataFrame(
+        {
+            "class": ["case", "control"], "stays": [1200, np.nan], "median_left_h": [4.25, 7.0],
+            "share": [0.5, np.nan], "low": [0.4, np.nan], "high": [0.6, np.nan],
+        }
+    )  # fmt: skip
+    table = frame_table(frame, "x", "")
+    assert [c.title for c in table.columns] == ["Class", "Stays", "Median left", "Share"]
+    assert [(c.text, c.interval) for c in table.rows[0]] == [
+        ("case", ""), ("1,200", ""), ("4.2", ""), ("0.500", "0.400 to 0.600"),
+    ]  # fmt: skip
+    assert [c.text for c in table.rows[1]] == ["control", "–", "7.0", "–"]
