@@ -53,6 +53,11 @@ class Evaluation:
         By model and method, fitted on the validation split.
     notes : list of str
         Caveats for the reader: omitted views, thresholds chosen on the evaluated rows.
+    tables : dict of DataFrame
+        About the study, for the reader: time_left, table_one, before_onset, sample_size, seeds, as far as the
+        scores allow.
+    hourly_stays : ndarray of int64, or None
+        Stays of the hourly views, if there are any.
     """
 
     metrics: pd.DataFrame
@@ -63,6 +68,8 @@ class Evaluation:
     recalibrations: dict[tuple[str, str], Recalibration]
     notes: list[str]
     settings: EvaluationSettings
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    hourly_stays: np.ndarray | None = None
 
     def before_after(self) -> pd.DataFrame:
         """Figures on all hours and on those before treatment (`sepsis.evaluation.censoring`)."""
@@ -109,6 +116,7 @@ class Evaluator:
             recalibrations=recalibrations,
             notes=list(dict.fromkeys(self.notes)),
             settings=self.settings,
+            hourly_stays=None if evaluated.hours is None else evaluated.hours.stay_id,
         )
 
     @property

@@ -82,10 +82,11 @@ def test_the_card_of_a_model_of_ours_is_understood_whole():
         "licence": "As the export.",
         "notes": ["It reads **two** variables, in `concepts_`."],
         "stores_of_patients": ["Codes of stays."],
-        "fitted_on": [{"split": "train", "stays": 1, "subjects": 1, "cases": 1}],
+        "design": "incidence_density",
+        "fitted_on": [{"split": "train", "stays": 1, "subjects": 1, "cases": 1, "sets": 1, "controls": 9}],
     }
     card = model_card("fitted", {"depth": 3}, facts, InputStatistics((rate, rare), 2), Operating())
     html = card_html(card, "x")
     assert not re.search(r"[#*`|]", html)
     assert tags(html).count("table") == 2
-    assert re.search(r"<td>train</td>\s*<td>1</td>\s*<td>1</td>\s*<td>1</td>", html)
+    assert re.search(r"<td>train</td>(\s*<td>1</td>){4}\s*<td>9</td>", html)
