@@ -4,7 +4,7 @@ Evaluation: scores and outcomes in, tables of metrics with intervals out.
 Open `evaluator` first: its class runs the views one after the other. `contract` checks the tables;
 `risk_set`, `hours` and `reference` decide which stays, hours and control times count. Views of one risk per
 stay at a fixed horizon: `horizons` (the paper's), `calibration`, `net_benefit`. Views of a risk every hour:
-`continuous`, `alarm_view`, `lead_time`, `utility`. `censoring` and `subgroups` repeat views on a part of the
+`landmark`, `continuous`, `alarm_view`, `lead_time`, `utility`. `censoring` and `subgroups` repeat views on a part of the
 data; `intervals` resamples subjects.
 
 The threshold of an alarm: `settings` has its targets, `alarm_thresholds` chooses it on the validation split
@@ -63,7 +63,7 @@ def evaluate_all(
              antibiotic_h, culture_h, suspicion_h, and columns for subgroups])
     Writes   Evaluation: metrics (`data_schema/7_metrics.toml`), curves, coverage, notes
     Rule     the horizon view reads rows with a horizon, else the last hourly risk at or before it; the
-             continuous, alarm and utility views read hourly rows and are omitted with a note without them.
+             landmark, continuous, alarm and utility views read hourly rows and are omitted with a note without them.
              Alarm thresholds and recalibration maps are fitted on the validation split; without it,
              thresholds are chosen on the evaluated rows, with a note.
 
@@ -84,7 +84,7 @@ def evaluate_all(
     ...                        for s in range(8) for t in range(1, 13)])
     >>> found = evaluate_all(scores, stays, horizons=[0, 1], n_bootstrap=0)
     >>> sorted(found.metrics.view.unique())
-    ['alarm', 'calibration', 'continuous', 'horizon', 'net_benefit', 'utility']
+    ['alarm', 'calibration', 'continuous', 'horizon', 'landmark', 'net_benefit', 'utility']
     """
     settings = replace(settings or EvaluationSettings(), **changes)
     outcomes = checked_outcomes(outcomes)

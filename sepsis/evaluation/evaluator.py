@@ -19,6 +19,7 @@ from sepsis.evaluation.continuous import continuous_metrics
 from sepsis.evaluation.contract import rows_of_split
 from sepsis.evaluation.horizons import horizon_metrics, operating_metrics
 from sepsis.evaluation.hours import Hours
+from sepsis.evaluation.landmark import landmark_metrics
 from sepsis.evaluation.lead_time import Shuffles, lead_time_curve
 from sepsis.evaluation.net_benefit import decision_curve, net_benefit_metrics
 from sepsis.evaluation.risk_set import RiskSet
@@ -41,8 +42,8 @@ class Evaluation:
     metrics : DataFrame
         `data_schema/7_metrics.toml`.
     curves : dict of DataFrame
-        event_precision_recall, burden_recall, lead_time, reliability, decision_curve, risk_around_onset, as
-        far as the scores allow.
+        landmark, event_precision_recall, burden_recall, lead_time, reliability, decision_curve,
+        risk_around_onset, as far as the scores allow.
     risk_set : RiskSet or None
         Stays of the fixed-horizon view, if there is one.
     coverage : DataFrame
@@ -218,6 +219,21 @@ class Evaluator:
         curves["lead_time"] = lead_time_curve(hours, thresholds, s.alarm, shuffles)
         self.utility(hours, validation, "all")
         return curves
+
+    def landmarks(self, hours: Hours) -> pd.DataFrame:
+        """The landmark panel: every stay still at risk at fixed hours, at its natural prevalence."""
+        s, outcomes = self.settings, self.table.outcomes
+        metrics, curve = landmark_metrics(
+            hours, outcomes, s.landmark_hours, s.landmark_window_h, level=s.level, random_state=s.seed
+        )
+        self.tables.append(metrics)
+        open_end = outcomes.stay_id.isin(hours.stay_id) & outcomes.stay_h.isna() & ~outcomes.is_case
+        if len(curve) and open_end.any():
+            self.notes.append(
+                f"{int(open_end.sum()):,} stays have no time of leaving the unit: the landmark view follows "
+                "them until an hour after their last risk, and weighs others in their place."
+            )
+        return curve
 
     def extended(self, hours: Hours, rows: pd.DataFrame) -> None:
         """The horizon view at farther horizons, on the stays that reach them."""
