@@ -208,8 +208,11 @@ class Evaluator:
         if members is not None:
             curves["risk_around_onset"] = risk_around_onset(hours, members, **self.interval)
         if not hours.is_case.any() or hours.is_case.all():
-            self.notes.append("Hourly scores of one class only: the continuous and alarm views are omitted.")
+            self.notes.append(
+                "Hourly scores of one class only: the landmark, continuous and alarm views are omitted."
+            )
             return curves
+        curves["landmark"] = self.landmarks(hours)
         self.tables.append(continuous_metrics(hours, s.windows_h, **self.interval))
         shuffles = Shuffles.of(hours, s.seed)
         self.tables.append(alarm_metrics(hours, thresholds, s.alarm, shuffles=shuffles, **self.interval))
