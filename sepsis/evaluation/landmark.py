@@ -111,7 +111,7 @@ def landmark_at(hours: Hours, outcomes: pd.DataFrame, hour: float) -> Landmark:
     end_h = np.fmax(hours.end_h, hours.onset_h)
     there = end_h > hour + TOLERANCE_H
     at = np.full((len(end_h), 1), hour + TOLERANCE_H)
-    last = last_at_or_before(hours.start, hours.time_h, at)[:, 0]
+    last = last_at_or_before(hours.start, hours.time_h, np.arange(len(end_h)), at)[:, 0]
     fresh = (last >= 0) & (hour - hours.time_h[last] <= MAX_AGE_H + TOLERANCE_H)
     stay = np.flatnonzero(there & ~had & fresh)
     reaches = ~np.isnan(hours.onset_h[stay])
