@@ -4,8 +4,8 @@ Evaluation: scores and outcomes in, tables of metrics with intervals out.
 Open `evaluator` first: its class runs the views one after the other. `contract` checks the tables;
 `risk_set`, `hours` and `reference` decide which stays, hours and control times count. Views of one risk per
 stay at a fixed horizon: `horizons` (the paper's), `calibration`, `net_benefit`. Views of a risk every hour:
-`landmark`, `continuous`, `alarm_view`, `lead_time`, `utility`. `censoring` and `subgroups` repeat views on a part of the
-data; `intervals` resamples subjects.
+`landmark`, `continuous`, `alarm_view`, `lead_time`, `utility`. `censoring` and `subgroups` repeat views on a
+part of the data; `intervals` resamples subjects.
 
 The threshold of an alarm: `settings` has its targets, `alarm_thresholds` chooses it on the validation split
 (without hourly risks there on the evaluated rows, with a note), `alarms` is the alarm policy, `alarm_view`
@@ -63,9 +63,9 @@ def evaluate_all(
              antibiotic_h, culture_h, suspicion_h, and columns for subgroups])
     Writes   Evaluation: metrics (`data_schema/7_metrics.toml`), curves, coverage, notes
     Rule     the horizon view reads rows with a horizon, else the last hourly risk at or before it; the
-             landmark, continuous, alarm and utility views read hourly rows and are omitted with a note without them.
-             Alarm thresholds and recalibration maps are fitted on the validation split; without it,
-             thresholds are chosen on the evaluated rows, with a note.
+             landmark, continuous, alarm and utility views read hourly rows and are omitted with a note
+             without them. Alarm thresholds and recalibration maps are fitted on the validation split;
+             without it, thresholds are chosen on the evaluated rows, with a note.
 
     Raises
     ------
