@@ -68,7 +68,7 @@ def attrition_flow(
             "Give the attrition table that was written with the labels.",
         )
     is_case = labelled.set_index("stay_id").is_case.astype(bool)
-    place = _place_in_scores(scores, is_case.index, reasons or {})
+    place = _place_in_scores(scores, is_case.index, split, reasons or {})
     matched = [] if risk_set is None else risk_set.split_stay_id
     hourly = [] if hourly_stays is None else list(hourly_stays)
     evaluated = place.index.isin([*matched, *hourly])
@@ -113,12 +113,16 @@ def _fixed_part(risk_set: RiskSet, place: pd.DataFrame) -> FlowStep:
     return FlowStep(FIXED, len(stays), cases, tuple(lost), part=True, detail=detail)
 
 
-def _place_in_scores(scores: pd.DataFrame, stays: pd.Index, reasons: Mapping[int, str]) -> pd.DataFrame:
-    """Split of each stay, and why it has no prediction at a fixed horizon, both "" if unknown or none."""
-    if "split" not in scores:
-        scores = scores.assign(split="")
-    split = scores.split.fillna("").astype(str)
-    first = scores.assign(split=split).drop_duplicates("stay_id").set_index("stay_id").split
+def _place_in_scores(
+    scores: pd.DataFrame, stays: pd.Index, wanted: str | None, reasons: Mapping[int, str]
+) -> pd.DataFrame:
+    """
+    Split of each stay, and why it has no prediction at a fixed horizon, both "" if unknown or none; with
+    folds, a stay is in the split `wanted` if it is there in any fold.
+    """
+    split = (scores.split if "split" in scores else pd.Series("", scores.index)).fillna("").astype(str)
+    scores = scores.assign(split=split).iloc[(split != wanted).argsort(kind="stable")]
+    first = scores.drop_duplicates("stay_id").set_index("stay_id").split
     said = pd.Series(dtype=object)
     if "reason" in scores:
         account = scores[scores.time_h.isna() & scores.risk.isna() & scores.reason.fillna("").ne("")]

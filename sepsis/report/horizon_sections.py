@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from sepsis.models.artifact.files import OLD_DRAW
 from sepsis.report import tables
 from sepsis.report.context import Results
 from sepsis.report.elements import Chart, Section, Table
@@ -11,7 +12,6 @@ from sepsis.report.figures import horizon_chart
 from sepsis.report.forest import forest_chart
 from sepsis.report.names import in_text, reference_model
 from sepsis.report.primary import endpoint
-from sepsis.report.score_files import OLD_DRAW
 from sepsis.report.study_tables import before_onset_table, late_controls, time_left_table
 from sepsis.report.tables import CONCORDANCE, CURVE_NAMES, METRIC_NAMES, Want, models_table, population
 from sepsis.report.view_tables import before_after_table, groups_table, measure_name

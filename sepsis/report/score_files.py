@@ -13,10 +13,10 @@ import pyarrow as pa
 from sepsis.core.errors import ExportError
 from sepsis.core.schema import read_facts
 from sepsis.evaluation.contract import complete_scores
+from sepsis.models.artifact.files import OLD_DRAW
 
 MAX_NAME = 100  # characters of the name of a model
 ID_COLUMNS = ("stay_id", "subject_id")
-OLD_DRAW = "old draw"  # design of files made before controls were drawn afresh for each case
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from sepsis.evaluation.discrimination import average_precision
+from sepsis.models.artifact.files import OLD_DRAW
 from sepsis.report.context import Results
 from sepsis.report.horizon_sections import comparison_text
 from sepsis.report.hourly_sections import continuous_section, natural_prevalence
-from sepsis.report.score_files import OLD_DRAW
 from sepsis.report.study_sections import spread_section
 from sepsis.report.study_tables import frame_table, late_controls
 from tests.report.made_up import report
