@@ -133,7 +133,7 @@ def decision_curve_chart(curve: pd.DataFrame, looks: Sequence[Style]) -> Chart:
 
 def scale(curve: pd.DataFrame) -> str:
     """Which prevalence the risks of a curve refer to."""
-    setting = next(iter(curve.setting), "")
+    setting = next(iter(curve.setting), "") if "setting" in curve else ""
     if not setting:
         return "Risks are those of the matched sets, whose share of cases is not that of a unit."
     prevalence = "the cohort's share of cases" if setting == COHORT else f"a {setting}"
