@@ -71,6 +71,8 @@ class Landmark:
         From the landmark to onset, leaving or the end of the record, whatever comes first.
     event : ndarray of int, shape (n,)
         What came: CENSORED, ONSET, LEFT or DIED.
+    deaths_known : bool
+        Whether the outcomes have times of death; else no event is DIED.
     n_without_risk, n_had_onset, n_label_later : int
         Stays left out: without such a risk; with onset at or before the hour, and those of them whose label
         was known only after it (`label_known_h`), so that a ward could not have left them out.
@@ -81,18 +83,20 @@ class Landmark:
     risk: np.ndarray
     time_h: np.ndarray
     event: np.ndarray
+    deaths_known: bool
     n_without_risk: int
     n_had_onset: int
     n_label_later: int
 
-    def counts(self, window_h: float) -> dict[str, int]:
-        """Stays and their fates within the window."""
+    def counts(self, window_h: float) -> dict[str, float]:
+        """Stays and their fates within the window; NaN died if no time of death is known."""
         soon = self.time_h <= window_h + TOLERANCE_H
         lost = (self.event == CENSORED) & (self.time_h < window_h - TOLERANCE_H)
-        fates = {"n_events": ONSET, "n_left": LEFT, "n_died": DIED}
         return {
             "n": len(self.stay),
-            **{name: int((soon & (self.event == fate)).sum()) for name, fate in fates.items()},
+            "n_events": int((soon & (self.event == ONSET)).sum()),
+            "n_left": int((soon & (self.event == LEFT)).sum()),
+            "n_died": int((soon & (self.event == DIED)).sum()) if self.deaths_known else np.nan,
             "n_censored": int(lost.sum()),
             **{name: getattr(self, name) for name in ("n_without_risk", "n_had_onset", "n_label_later")},
         }
@@ -124,6 +128,7 @@ def landmark_at(hours: Hours, outcomes: pd.DataFrame, hour: float) -> Landmark:
         risk=hours.risk[:, last[stay]],
         time_h=np.where(reaches, hours.onset_h[stay], end_h[stay]) - hour,
         event=event,
+        deaths_known="death_h" in labels,
         n_without_risk=int((there & ~had & ~fresh).sum()),
         n_had_onset=int((there & had).sum()),
         n_label_later=int((there & had & (_times(labels, "label_known_h") > hour + TOLERANCE_H)).sum()),
@@ -253,9 +258,10 @@ class Panel:
     def _split(self, values: np.ndarray) -> list[np.ndarray]:
         return np.split(values, np.cumsum([len(one.stay) for one in self.landmarks])[:-1], axis=1)
 
-    def counts(self, window_h: float) -> dict[str, int]:
+    def counts(self, window_h: float) -> dict[str, float]:
         """Stays and their fates, added up over the landmarks."""
-        return dict(pd.DataFrame([one.counts(window_h) for one in self.landmarks]).sum())
+        each = [one.counts(window_h) for one in self.landmarks]
+        return {name: sum(counts[name] for counts in each) for name in each[0]}
 
 
 def _areas(ranking: Ranking, onset, weight) -> Areas:

@@ -101,7 +101,7 @@ def risk_table(curve: pd.DataFrame) -> Table:
     rows = [
         (Cell(title), *(count_cell(n) for n in at[column]))
         for column, title in COUNTS.items()
-        if column in at
+        if column in at and at[column].notna().any()  # deaths may be unknown
     ]  # fmt: skip
     return Table(
         "landmark-counts",

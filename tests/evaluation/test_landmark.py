@@ -174,6 +174,17 @@ def test_who_is_at_risk_reads_as_a_table():
     }  # fmt: skip
 
 
+def test_without_times_of_death_nobody_is_said_to_have_survived():
+    hours, outcomes = study(120)
+    _, curve = landmark_metrics(hours, outcomes, LANDMARKS, 12.0, **HOW)
+    assert curve.n_died.isna().all()
+    died = outcomes.stay_h.where(outcomes.stay_id % 3 == 0)
+    _, told = landmark_metrics(hours, outcomes.assign(death_h=died), LANDMARKS, 12.0, **HOW)
+    assert (told.n_died > 0).any()
+    assert (told.n_left + told.n_died == curve.n_left).all()
+    assert told.estimate.equals(curve.estimate)  # both compete
+
+
 def test_deleting_the_future_changes_no_risk_at_a_landmark():
     scores, outcomes = hourly_study(40)
     outcomes = checked_outcomes(outcomes)
@@ -224,6 +235,19 @@ def test_a_band_holds_its_intervals_and_the_curve_repeats_the_metrics():
     numbers = ["estimate", "low", "high", "band_low", "band_high", "n", "n_events"]
     assert (rows[numbers].to_numpy() == curve[numbers].to_numpy()).all()
     assert set(curve.hour) == set(LANDMARKS)
+
+
+def test_stays_that_are_all_ranked_rightly_have_an_interval_with_a_width():
+    scores, outcomes = hourly_study(60, models=("m",))
+    onset = outcomes.set_index("stay_id").onset_h.loc[scores.stay_id].to_numpy()
+    soon = (onset > scores.time_h) & (onset <= scores.time_h + 12.0)
+    scores["risk"] = np.where(soon, 0.9, 0.1)
+    metrics, _ = landmark_metrics(hours_of(scores, outcomes), checked_outcomes(outcomes), [24.0], 12.0, **HOW)
+    for metric in ("auroc", "auprc", "auroc_event_free"):
+        row = one(metrics, metric=metric, setting="hour 24")
+        assert row.estimate == row.high == row.band_high == 1.0
+        assert 0.5 < row.low < 0.99
+        assert row.band_low == pytest.approx(row.low)
 
 
 def test_persons_are_the_units_of_an_interval():
