@@ -1,8 +1,8 @@
 """
-Chooses alarm thresholds, for each model on the validation split: the highest threshold with at least a given
-recall of onsets (`recalls`), and the lowest with at most a given burden (`alert_budgets`, alarms per 100
-patient-days). The test split is evaluated at these thresholds unchanged. Without hourly risks of the
-validation split they are chosen on the evaluated rows, with a note.
+Chooses alarm thresholds, for each model and fold on the validation split: the highest threshold with at least
+a given recall of onsets (`recalls`), and the lowest with at most a given burden (`alert_budgets`, alarms per
+100 patient-days). The test hours of the fold are evaluated at its threshold unchanged. Without hourly risks
+of the validation split they are chosen on the evaluated rows, with a note.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class AlarmThreshold:
     """
     A threshold, NaN if none meets its target (`setting`: "recall 0.8", "budget 20"), and the data it was
     chosen on ("validation", or "judged": the evaluated split itself); n and n_events count stays and cases.
+    `fold` is 0 without folds.
     """
 
     model: str
@@ -31,16 +32,24 @@ class AlarmThreshold:
     chosen_on: str
     n: int
     n_events: int
+    fold: int = 0
 
 
 def choose_alarm_thresholds(
     hours: Hours, recalls, budgets, rules: AlarmRules, chosen_on: str
 ) -> list[AlarmThreshold]:
     """
-    For each model the highest threshold with at least each recall (share of onsets found in their valid
-    window), and the lowest within each budget (alarms per 100 patient-days).
+    For each fold and model the highest threshold with at least each recall (share of onsets found in their
+    valid window), and the lowest within each budget (alarms per 100 patient-days).
     """
-    chosen = []
+    return [
+        threshold
+        for fold in np.unique(hours.fold)
+        for threshold in _chosen(hours.of_fold(fold), recalls, budgets, rules, chosen_on, int(fold))
+    ]
+
+
+def _chosen(hours: Hours, recalls, budgets, rules: AlarmRules, chosen_on: str, fold: int):
     n, n_events = len(hours.is_case), int(hours.is_case.sum())
     for m, model in enumerate(hours.models):
         thresholds = candidate_thresholds(hours, m, SEARCHED)
@@ -54,8 +63,21 @@ def choose_alarm_thresholds(
             first = setting.startswith("recall")
             at = np.flatnonzero(good)
             value = float(thresholds[at[0 if first else -1]]) if len(at) else np.nan
-            chosen.append(AlarmThreshold(model, setting, value, chosen_on, n, n_events))
-    return chosen
+            yield AlarmThreshold(model, setting, value, chosen_on, n, n_events, fold)
+
+
+def per_stay(hours: Hours, thresholds: list[AlarmThreshold]) -> dict[tuple[str, str], np.ndarray]:
+    """
+    The threshold of every stay (N,), that of its fold, by model and setting; without those that lack a value
+    in a fold of these hours, since figures of the other folds would be about other stays.
+    """
+    found = {}
+    for key in dict.fromkeys((t.model, t.setting) for t in thresholds):
+        values = {t.fold: t.value for t in thresholds if (t.model, t.setting) == key}
+        each = np.array([values.get(int(fold), np.nan) for fold in hours.fold])
+        if not np.isnan(each).any():
+            found[key] = each
+    return found
 
 
 def candidate_thresholds(hours: Hours, model: int, size: int) -> np.ndarray:

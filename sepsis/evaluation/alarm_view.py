@@ -1,11 +1,17 @@
-"""The alarm view: sensitivity, precision, burden and lead time of alarms at each chosen threshold."""
+"""
+The alarm view: sensitivity, precision, burden and lead time of alarms at each chosen threshold.
+
+Hourly scores are of every stay of the evaluated split or folds, so the figures are at the prevalence of the
+unit as they are, without weights. Intervals are closed forms over persons (`sepsis.evaluation.shares`).
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from sepsis.evaluation.alarm_thresholds import AlarmThreshold, candidate_thresholds
+from sepsis.calibration.logistic import expit, logit
+from sepsis.evaluation.alarm_thresholds import AlarmThreshold, candidate_thresholds, per_stay
 from sepsis.evaluation.alarms import (
     ALARMS,
     ANY,
@@ -23,12 +29,14 @@ from sepsis.evaluation.alarms import (
     counts_per_stay,
 )  # fmt: skip
 from sepsis.evaluation.hours import Hours
-from sepsis.evaluation.intervals import Statistic, resampled, summed_by_unit, together, units_of
-from sepsis.evaluation.lead_time import Shuffles, weighted_median
+from sepsis.evaluation.intervals import summed_by_unit, units_of
+from sepsis.evaluation.lead_time import Shuffles, median_interval
 from sepsis.evaluation.rows import MetricRows, pairs, ratio
+from sepsis.evaluation.shares import Ratio, difference, rate, share, student_half_width
 
 SWEPT = 160  # thresholds of the event precision-recall curve
 COMPARED = ("event_recall", "alarm_precision")
+NO_INTERVAL = (np.nan, np.nan)
 
 
 def alarm_metrics(
@@ -36,145 +44,171 @@ def alarm_metrics(
     thresholds: list[AlarmThreshold],
     rules: AlarmRules,
     *,
-    n_bootstrap: int,
     level: float,
-    random_state,
     group: str = "all",
     differences: bool = True,
     shown: bool = True,
     shuffles: Shuffles | None = None,
 ) -> pd.DataFrame:
     """
-    Recall, precision, burden and lead time of every model at its thresholds.
+    Recall, precision, burden and lead time of every model at its thresholds, each stay at that of its fold.
 
-    n and n_events count stays and cases; in rows `threshold`, those that the threshold was chosen on. With
-    `shuffles`, the lead time of the scores shuffled in time is added, with its spread over shuffles.
+    n and n_events count stays and cases; in rows `threshold` (with folds, the median over them), those that
+    the threshold was chosen on. With `shuffles`, the lead time of the scores shuffled in time is added: its
+    mean over shuffles, and as low and high where the middle 95 % of the shuffles lie, which is no confidence
+    interval.
     """
-    unit, has_event = units_of(hours.subject_id, hours.is_case)
+    person, has_event = units_of(hours.subject_id, hours.is_case)
     rows = MetricRows("alarm", group, level, len(hours.is_case), int(hours.is_case.sum()), shown)
-    statistics = {}
-    for threshold in thresholds:
-        if not np.isnan(threshold.value):
-            counts, lead_h = counts_per_stay(
-                hours, hours.models.index(threshold.model), threshold.value, rules
-            )
-            statistics[threshold] = _rates_under_weights(counts, lead_h, unit, len(has_event))
-    estimates = together(statistics)(np.ones((1, len(has_event)), np.int32))
-    samples = resampled(has_event, n_bootstrap, random_state, together(statistics))
-    for threshold in thresholds:
-        model, setting = threshold.model, threshold.setting
-        counts_there = {"n": threshold.n, "n_events": threshold.n_events}
-        rows.add(model, np.nan, "threshold", threshold.value, setting=setting, **counts_there)
-        for key in [k for k in estimates if k[0] is threshold]:
-            rows.add(model, np.nan, key[1], estimates[key][0], samples[key], setting=setting)
-        if shuffles is not None and threshold in statistics:
-            medians = shuffles.medians(hours.models.index(model), threshold.value, rules)
-            rows.add(model, np.nan, "lead_time_shuffled_h", _mean(medians), medians, setting=setting)
-    for a, b in _compared(thresholds, statistics) if differences else ():
+    each, found = per_stay(hours, thresholds), {}
+    for model, setting in dict.fromkeys((t.model, t.setting) for t in thresholds):
+        mine = [t for t in thresholds if (t.model, t.setting) == (model, setting)]
+        rows.add(
+            model, np.nan, "threshold", np.median([t.value for t in mine]), setting=setting,
+            interval=NO_INTERVAL, n=sum(t.n for t in mine), n_events=sum(t.n_events for t in mine),
+        )  # fmt: skip
+        if (model, setting) not in each:
+            continue
+        m, threshold = hours.models.index(model), each[model, setting]
+        counts, lead_h = counts_per_stay(hours, m, threshold, rules)
+        rates = alarm_ratios(summed_by_unit(person, counts, len(has_event)), level)
+        found[model, setting] = rates
+        for metric, one in rates.items():
+            rows.add(model, np.nan, metric, one.estimate, setting=setting, interval=one.interval)
+        led = ~np.isnan(lead_h)
+        median = np.median(lead_h[led]) if led.any() else np.nan
+        interval = median_interval(lead_h[led], len(np.unique(person[led])), level)
+        rows.add(model, np.nan, "lead_time_h", median, setting=setting, interval=interval)
+        if shuffles is not None:
+            medians = shuffles.medians(m, threshold, rules)
+            medians = medians[~np.isnan(medians)]
+            spread = np.quantile(medians, [0.025, 0.975]) if len(medians) else NO_INTERVAL
+            mean = medians.mean() if len(medians) else np.nan
+            rows.add(model, np.nan, "lead_time_shuffled_h", mean, setting=setting, interval=spread)
+    for (one, other), setting in _compared(found) if differences else ():
         for metric in COMPARED:
-            difference = estimates[a, metric][0] - estimates[b, metric][0]
-            sample = samples[a, metric] - samples[b, metric]
-            name = f"{a.model} - {b.model}"
-            rows.add(name, np.nan, f"{metric}_difference", difference, sample, setting=a.setting)
+            a, b = found[one, setting][metric], found[other, setting][metric]
+            name, gap = f"{one} - {other}", a.estimate - b.estimate
+            rows.add(name, np.nan, f"{metric}_difference", gap, setting=setting, interval=difference(a, b))
     return rows.table()
 
 
-def _rates_under_weights(counts, lead_h, unit, n_units: int) -> Statistic:
-    sums = summed_by_unit(unit, counts, n_units)
-    led = np.flatnonzero(~np.isnan(lead_h))
-
-    def measures(weights):
-        return {
-            **alarm_rates(weights @ sums),
-            "lead_time_h": weighted_median(lead_h[led], weights[:, unit[led]]),
-        }
-
-    return measures
+def _compared(found) -> list[tuple[tuple[str, str], str]]:
+    """Pairs of models, the earlier first, at each setting that both have."""
+    made = []
+    for setting in dict.fromkeys(setting for _, setting in found):
+        mine = [model for model, of in found if of == setting]
+        made += [((mine[a], mine[b]), setting) for a, b in pairs(len(mine))]
+    return made
 
 
-def _compared(thresholds, with_value) -> list[tuple[AlarmThreshold, AlarmThreshold]]:
-    found = []
-    for setting in dict.fromkeys(t.setting for t in thresholds):
-        mine = [t for t in thresholds if t.setting == setting and t in with_value]
-        found += [(mine[a], mine[b]) for a, b in pairs(len(mine))]
-    return found
-
-
-def _mean(values: np.ndarray) -> float:
-    there = values[~np.isnan(values)]
-    return float(there.mean()) if len(there) else np.nan
+def alarm_ratios(sums: np.ndarray, level: float) -> dict[str, Ratio]:
+    """Every rate with its interval, from sums by person (G, C) of `counts_per_stay`."""
+    alarms, days, cases, late = sums[:, ALARMS], sums[:, DAYS], sums[:, CASES], sums[:, LATE]
+    precision = share(sums[:, TRUE], alarms, level)
+    return {
+        "event_recall": share(sums[:, FOUND], cases, level),
+        **{
+            f"timely_recall_{h:g}h": share(sums[:, N_COUNTS + k], cases, level)
+            for k, h in enumerate(TIMELY_H)
+        },
+        "alarm_precision": precision,
+        "first_alarm_precision": share(sums[:, FIRST_TRUE], sums[:, ANY], level),
+        "false_alarms_per_patient_day": rate(alarms - sums[:, TRUE], days, level),
+        "alarms_per_100_patient_days": rate(alarms, days, level).times(100.0),
+        "number_needed_to_evaluate": precision.inverse(),
+        "late_alarms": share(late, cases, level),
+        "never_alarmed": share(cases - late - sums[:, CASES_ALARMED], cases, level),
+        "ever_alarmed": share(sums[:, ANY], sums[:, STAYS], level),
+    }
 
 
 def alarm_rates(totals: np.ndarray) -> dict[str, np.ndarray]:
-    """Rates, shape (R,), from sums (R, C) of `counts_per_stay`; NaN where a denominator is 0."""
-    alarms, days, cases = totals[:, ALARMS], totals[:, DAYS], totals[:, CASES]
-    timely = {
-        f"timely_recall_{hour:g}h": ratio(totals[:, N_COUNTS + k], cases) for k, hour in enumerate(TIMELY_H)
-    }
-    late, early = totals[:, LATE], totals[:, CASES_ALARMED]
+    """Rates of the curves over thresholds, shape (S,), from sums (S, C) of `counts_per_stay`."""
+    alarms, days = totals[:, ALARMS], totals[:, DAYS]
     return {
-        "event_recall": ratio(totals[:, FOUND], cases),
-        **timely,
-        "alarm_precision": ratio(totals[:, TRUE], alarms),
-        "first_alarm_precision": ratio(totals[:, FIRST_TRUE], totals[:, ANY]),
-        "false_alarms_per_patient_day": ratio(alarms - totals[:, TRUE], days),
+        "recall": ratio(totals[:, FOUND], totals[:, CASES]),
+        "precision": ratio(totals[:, TRUE], alarms),
+        "precision_first": ratio(totals[:, FIRST_TRUE], totals[:, ANY]),
         "alarms_per_100_patient_days": 100.0 * ratio(alarms, days),
-        "number_needed_to_evaluate": ratio(alarms, totals[:, TRUE]),
-        "late_alarms": ratio(late, cases),
-        "never_alarmed": ratio(cases - late - early, cases),
-        "ever_alarmed": ratio(totals[:, ANY], totals[:, STAYS]),
+        "false_alarms_per_patient_day": ratio(alarms - totals[:, TRUE], days),
     }
 
 
-def event_average_precision(found, true, alarms, cases) -> np.ndarray:
+def event_average_precision(found, true, alarms, cases: float) -> float:
     """
-    Step-wise area under the event precision-recall curve, shape (R,), from counts (S, R), highest threshold
-    first; NaN without cases. With a refractory period or a cap, recall may fall as the threshold does; that
-    counts as no gain.
+    Step-wise area under the event precision-recall curve from counts (S,), highest threshold first; NaN
+    without cases. With a refractory period or a cap, recall may fall as the threshold does; that counts as no
+    gain.
     """
-    best = np.maximum.accumulate(found, axis=0)
-    gain = np.diff(best, axis=0, prepend=0.0)
+    gain = np.diff(np.maximum.accumulate(found), prepend=0.0)
+    return float(ratio((gain * np.nan_to_num(ratio(true, alarms))).sum(), cases))
+
+
+def event_area_influence(three: np.ndarray, cases: np.ndarray) -> np.ndarray:
+    """
+    Influence of every person (G,) on `event_average_precision`, the derivative in the person's weight:
+    `three` (S, 3, G) has the person's found onsets, true alarms and alarms at each threshold, `cases` (G,)
+    its cases.
+    """
+    found, true, alarms = three.sum(axis=2).T
+    best = np.maximum.accumulate(found)
+    gain = np.diff(best, prepend=0.0)
     precision = np.nan_to_num(ratio(true, alarms))
-    return ratio((gain * precision).sum(axis=0), cases)
+    slope = np.zeros((len(found), 3))
+    # a step of recall ends where the next threshold begins; below the best so far, found onsets count for
+    # nothing
+    highest = np.maximum.accumulate(np.where(gain > 0, np.arange(len(found)), 0))
+    np.add.at(slope[:, 0], highest, precision - np.append(precision[1:], 0.0))
+    slope[:, 1] = np.nan_to_num(ratio(gain, alarms))
+    slope[:, 2] = -slope[:, 1] * precision
+    area = (gain * precision).sum() / cases.sum()
+    return (np.einsum("sk,skg->g", slope, three) - area * cases) / cases.sum()
 
 
 def sweep_thresholds(
-    hours: Hours, rules: AlarmRules, *, n_bootstrap: int, level: float, random_state, group: str = "all",
-    shown: bool = True, size: int = SWEPT,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:  # fmt: skip
+    hours: Hours,
+    rules: AlarmRules,
+    *,
+    level: float,
+    group: str = "all",
+    shown: bool = True,
+    size: int = SWEPT,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """
-    Event AUPRC of every model (`event_average_precision`), its event precision-recall curve, and its burden
-    against recall; curves have a row per model and threshold, highest first.
+    Event AUPRC of every model (`event_average_precision`) with an interval symmetric in log odds, its event
+    precision-recall curve, and its burden against recall; curves have a row per model and threshold, highest
+    first. With folds, one threshold serves all of them.
     """
-    unit, has_event = units_of(hours.subject_id, hours.is_case)
-    once = np.ones((1, len(has_event)), np.int32)
-    cases = summed_by_unit(unit, hours.is_case, len(has_event)).astype(np.float32)
+    person, has_event = units_of(hours.subject_id, hours.is_case)
+    cases = summed_by_unit(person, hours.is_case, len(has_event))
     rows = MetricRows("alarm", group, level, len(hours.is_case), int(hours.is_case.sum()), shown)
     recall_parts, burden_parts = [], []
     for m, model in enumerate(hours.models):
         thresholds = candidate_thresholds(hours, m, size)
-        totals, by_subject = [], []
-        for threshold in thresholds:
+        totals, three = [], np.empty((len(thresholds), 3, len(has_event)))
+        for at, threshold in enumerate(thresholds):
             counts, _ = counts_per_stay(hours, m, threshold, rules)
             totals.append(counts.sum(axis=0))
-            sums = summed_by_unit(unit, counts[:, [FOUND, TRUE, ALARMS]], len(has_event))
-            by_subject.append(sums.astype(np.float32).T)
-        three = np.stack(by_subject, axis=1)  # (3, S, G), counts below 2^24: exact
-
-        def area(weights, three=three):
-            w = weights.astype(np.float32).T
-            found, true, alarms = three @ w
-            return {"area": event_average_precision(found, true, alarms, cases @ w)}
-
-        sample = resampled(has_event, n_bootstrap, random_state, area)["area"]
-        estimate = area(once)["area"][0]
-        rows.add(model, np.nan, "event_auprc", estimate, interval=rows.around_area(estimate, sample))
+            three[at] = summed_by_unit(person, counts[:, [FOUND, TRUE, ALARMS]], len(has_event)).T
+        area = event_average_precision(*three.sum(axis=2).T, cases.sum())
+        interval = _log_odds_interval(area, event_area_influence(three, cases), int(has_event.sum()), level)
+        rows.add(model, np.nan, "event_auprc", area, interval=interval)
         rates = alarm_rates(np.stack(totals))
-        shared = {"model": model, "threshold": thresholds, "recall": rates["event_recall"]}
-        recall = {"precision": rates["alarm_precision"], "precision_first": rates["first_alarm_precision"]}
-        burden = {k: rates[k] for k in ("alarms_per_100_patient_days", "false_alarms_per_patient_day")}
-        recall_parts.append(pd.DataFrame({**shared, **recall}))
-        burden_parts.append(pd.DataFrame({**shared, **burden}))
+        shared = {"model": model, "threshold": thresholds, "recall": rates.pop("recall")}
+        recall_parts.append(
+            pd.DataFrame({**shared, **{k: rates.pop(k) for k in ("precision", "precision_first")}})
+        )
+        burden_parts.append(pd.DataFrame({**shared, **rates}))
     event = pd.concat(recall_parts, ignore_index=True)
     event = event[event.precision.notna()].reset_index(drop=True)
     return rows.table(), event, pd.concat(burden_parts, ignore_index=True)
+
+
+def _log_odds_interval(area: float, influence, persons: int, level: float) -> tuple[float, float]:
+    """Interval of an area strictly between 0 and 1; else NaN."""
+    if not 0.0 < area < 1.0:
+        return NO_INTERVAL
+    half = student_half_width(influence, level, persons) / (area * (1.0 - area))
+    low, high = expit(logit(area) + np.array([-half, half]))
+    return float(low), float(high)

@@ -3,7 +3,8 @@ From hourly risks to alarms: the alarm policy of a bedside monitor, and whether 
 
 An alarm is raised when the risk reaches the threshold. A refractory period without alarms follows; with
 hysteresis, the risk must also fall below a share of the threshold before the next alarm. An alarm is true if
-onset follows within the valid window, else false; alarms at or after onset are neither, but late.
+onset follows within the valid window, else false; alarms at or after onset are neither, but late. Lead time
+is that of the first true alarm: an earlier one is counted as false and gives no warning of this onset.
 """
 
 from __future__ import annotations
@@ -79,11 +80,9 @@ def alarm_times(time_h, risk, threshold: float, rules: AlarmRules | None = None)
     return time_h[raised]
 
 
-def alarm_counts(
-    hours: Hours, model: int, threshold: float, rules: AlarmRules
-) -> tuple[np.ndarray, np.ndarray]:
+def alarm_counts(hours: Hours, model: int, threshold, rules: AlarmRules) -> tuple[np.ndarray, np.ndarray]:
     """
-    Outcomes of the alarms of each stay at a threshold.
+    Outcomes of the alarms of each stay at a threshold, one for all stays or one for each (N,).
 
     Returns
     -------
@@ -92,11 +91,12 @@ def alarm_counts(
         is true; LATE: first alarm at or after onset; then whether a true alarm came at least 1, 3, 6 h before
         onset.
     lead_h : ndarray of float, shape (N,)
-        Hours from the first alarm to onset; NaN for controls and without an alarm before onset.
+        Hours from the first true alarm to onset, at most the valid window; NaN without a true alarm.
     """
     counts = np.zeros((len(hours.stay_id), N_COUNTS + len(TIMELY_H)))
     lead_h = np.full(len(hours.stay_id), np.nan)
-    _count(hours.start, hours.time_h, hours.risk[model], hours.onset_h, float(threshold), *rules.numbers,
+    each = np.ascontiguousarray(np.broadcast_to(np.asarray(threshold, dtype=float), len(counts)))
+    _count(hours.start, hours.time_h, hours.risk[model], hours.onset_h, each, *rules.numbers,
            np.asarray(TIMELY_H), counts, lead_h)  # fmt: skip
     return counts, lead_h
 
@@ -108,7 +108,7 @@ def patient_days(hours: Hours) -> np.ndarray:
     return np.maximum(end - first, 0.0) / 24.0
 
 
-def counts_per_stay(hours: Hours, model: int, threshold: float, rules: AlarmRules):
+def counts_per_stay(hours: Hours, model: int, threshold, rules: AlarmRules):
     """`alarm_counts` with four more columns: cases alarmed before onset, patient-days, 1, and 1 for cases."""
     counts, lead_h = alarm_counts(hours, model, threshold, rules)
     case = hours.is_case.astype(float)
@@ -152,7 +152,7 @@ def _count(
     for s in range(len(start) - 1):
         here = slice(start[s], start[s + 1])
         times = time_h[here]
-        _raise_alarms(times, risk[here], threshold, refractory_h, rearm_below, most, raised[here])
+        _raise_alarms(times, risk[here], threshold[s], refractory_h, rearm_below, most, raised[here])
         for i in range(len(times)):
             if not raised[start[s] + i]:
                 continue
@@ -166,8 +166,9 @@ def _count(
             if counts[s, ANY] == 0:
                 counts[s, ANY] = 1
                 counts[s, FIRST_TRUE] = true
-                lead_h[s] = lead
             if true:
+                if counts[s, FOUND] == 0:
+                    lead_h[s] = lead
                 counts[s, TRUE] += 1
                 counts[s, FOUND] = 1
                 for k in range(len(timely_h)):

@@ -1,26 +1,30 @@
 """
-Calibration of fixed-horizon risks, with and without recalibration.
+Calibration of fixed-horizon risks, with and without recalibration: among the matched rows, and on corrected
+risks at the prevalence of the cohort (`sepsis.evaluation.prevalence`).
 
-It refers to the prevalence of the cohort; elsewhere a model needs recalibration (`sepsis.calibration`).
+Intercept and slope are the same at both: matching moves the log odds of risks and of outcomes alike.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from sepsis.calibration.logistic import OneStep, expit, fit_logistic, logit
-from sepsis.calibration.recalibration import Recalibration
-from sepsis.evaluation.intervals import Statistic, resampled, summed_by_unit, together, units_of
+from sepsis.calibration.logistic import expit, fit_logistic, influence_on, logit
+from sepsis.calibration.recalibration import METHODS, Recalibration, fit_recalibration
+from sepsis.evaluation.intervals import summed_by_unit, units_of, wilson_interval
+from sepsis.evaluation.prevalence import Target
 from sepsis.evaluation.risk_set import RiskSet
-from sepsis.evaluation.rows import MetricRows, ratio
+from sepsis.evaluation.rows import MetricRows
+from sepsis.evaluation.shares import rate, student_half_width
 
 BINS = 10
 KNOTS = (0.05, 0.35, 0.65, 0.95)  # quantiles of the log odds
-CURVE_RESAMPLES = 200  # for intervals of ici, e50 and e90: each resample sorts all stays
-Z = 1.959964  # of the 95 % intervals in the reliability curve
+NO_INTERVAL = (np.nan, np.nan)
+Maps = Mapping[tuple[str, str, int], Recalibration]  # by model, method and fold
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,129 +72,145 @@ def equal_mass_bins(risk, size: int = BINS) -> np.ndarray:
     return np.unique(np.minimum(bins, len(upper) - 1), return_inverse=True)[1]
 
 
-def linear_measures(is_case, risk, unit, n_units: int) -> Statistic:
+def calibration_intercept(is_case, risk, person, n_persons: int, level: float) -> tuple[float, float, float]:
     """
-    Measures of calibration that cost one matrix product per resample; NaN if undefined.
-
-    calibration_intercept: slope held at 1; above 0, risks are too low. calibration_slope: below 1, risks are
-    too extreme. ece has equal-mass bins. Cox, Biometrika 45 (1958) 562-565, doi:10.1093/biomet/45.3-4.562.
+    Intercept with the slope held at 1, above 0 where risks are too low, and its interval: Wald's, with the
+    variance summed over persons. NaN if undefined. Cox, Biometrika 45 (1958) 562-565,
+    doi:10.1093/biomet/45.3-4.562.
     """
-    is_case, risk = np.asarray(is_case, dtype=bool), np.asarray(risk, dtype=float)
-    x, ones = logit(risk), np.ones((len(risk), 1))
-    line = np.concatenate([ones, x[:, None]], axis=1)
-    intercept = OneStep(ones, is_case, fit_logistic(ones, is_case, offset=x), unit, n_units, offset=x)
-    slope = OneStep(line, is_case, fit_logistic(line, is_case), unit, n_units)
-    linear = summed_by_unit(
-        unit, np.stack([np.ones(len(risk)), is_case, risk, (risk - is_case) ** 2], axis=1), n_units
-    )
-    bins = equal_mass_bins(risk)
-    gaps = np.zeros((n_units, bins.max() + 1))
-    np.add.at(gaps, (unit, bins), is_case - risk)
-
-    def measures(weights) -> dict[str, np.ndarray]:
-        size, cases, expected, squares = (weights @ linear).T
-        return {
-            "calibration_intercept": intercept(weights)[:, 0],
-            "calibration_slope": slope(weights)[:, 1],
-            "observed_expected": ratio(cases, expected),
-            "ece": ratio(np.abs(weights @ gaps).sum(axis=1), size),
-            "brier": ratio(squares, size),
-        }
-
-    return measures
+    ones, x = np.ones((len(risk), 1)), logit(risk)
+    beta = fit_logistic(ones, is_case, offset=x)
+    influence = influence_on(beta, ones, is_case, person, n_persons, offset=x)[:, 0]
+    half = student_half_width(influence, level, len(influence))
+    return float(beta[0]), float(beta[0] - half), float(beta[0] + half)
 
 
-def curve_measures(is_case, risk, unit, n_units: int) -> Statistic:
+def calibration_slope(is_case, risk, person, n_persons: int, level: float) -> tuple[float, float, float]:
+    """
+    Slope of the log odds, below 1 where risks are too extreme, and its interval: as that of the intercept,
+    but of Student's distribution with the persons who have a case, who decide how well a slope is known.
+    """
+    columns = np.stack([np.ones(len(risk)), logit(risk)], axis=1)
+    beta = fit_logistic(columns, is_case)
+    influence = influence_on(beta, columns, is_case, person, n_persons)[:, 1]
+    half = student_half_width(influence, level, len(np.unique(np.asarray(person)[is_case])))
+    return float(beta[1]), float(beta[1] - half), float(beta[1] + half)
+
+
+def mean_measures(is_case, risk, weight, person, n_persons: int, level: float) -> dict[str, tuple]:
+    """Observed over expected cases and Brier score of weighted rows, with intervals on the log scale."""
+    columns = weight[:, None] * np.stack([is_case, risk, (risk - is_case) ** 2, np.ones(len(risk))], axis=1)
+    cases, expected, squares, rows = summed_by_unit(person, columns, n_persons).T
+    found = {"observed_expected": rate(cases, expected, level), "brier": rate(squares, rows, level)}
+    return {name: (one.estimate, *one.interval) for name, one in found.items()}
+
+
+def curve_measures(is_case, risk) -> dict[str, float]:
     """
     ici, e50 and e90: mean, median and 90th percentile of the distance between risk and smoothed share of
     cases (logistic restricted cubic spline of the log odds). Austin and Steyerberg, Stat Med 38 (2019)
     4051-4065, doi:10.1002/sim.8281.
+
+    A distance is above 0 for perfect risks too, and resamples add noise of their own, so that intervals from
+    resamples lie above the distance itself: none is given.
     """
-    is_case, risk = np.asarray(is_case, dtype=bool), np.asarray(risk, dtype=float)
     x = logit(risk)
     columns = Spline.of(x).columns(x)
-    curve = OneStep(columns, is_case, fit_logistic(columns, is_case), unit, n_units)
-
-    def measures(weights) -> dict[str, np.ndarray]:
-        gaps = _curve_gaps(columns, risk, curve(weights), unit, weights)
-        return dict(zip(("ici", "e50", "e90"), gaps.T, strict=True))
-
-    return measures
-
-
-def _curve_gaps(columns, risk, beta, unit, weights) -> np.ndarray:
-    """Mean, median and 90th percentile of |curve - risk| over weighted stays, shape (R, 3)."""
-    out = np.full((len(weights), 3), np.nan)
-    for r in range(len(weights)):
-        if np.isnan(beta[r]).any():
-            continue
-        gap = np.abs(expit(columns @ beta[r]) - risk)
-        weight = weights[r, unit]
-        order = np.argsort(gap)
-        upto = np.cumsum(weight[order])
-        at = np.searchsorted(upto, np.array([0.5, 0.9]) * upto[-1], side="left")
-        out[r] = [(gap * weight).sum() / upto[-1], *gap[order][at]]
-    return out
+    gap = np.abs(expit(columns @ fit_logistic(columns, is_case)) - risk)
+    e50, e90 = (
+        (np.nan, np.nan) if np.isnan(gap).any() else np.quantile(gap, [0.5, 0.9], method="inverted_cdf")
+    )
+    return {"ici": float(gap.mean()), "e50": float(e50), "e90": float(e90)}
 
 
 def calibration_metrics(
-    risk_set: RiskSet,
-    recalibrations: dict[tuple[str, str], Recalibration],
-    *,
-    n_bootstrap: int,
-    level: float,
-    random_state,
+    risk_set: RiskSet, maps: Maps, target: Target | None, *, level: float
 ) -> pd.DataFrame:
     """
-    Calibration of every model at every horizon: as is (`setting` "") and by method of recalibration, whose
-    maps must be fitted on other subjects.
+    Calibration of every model at every horizon: as is (`setting` "") and by method of recalibration. Observed
+    over expected and Brier score also at the target prevalence ("cohort prevalence", "platt, cohort
+    prevalence").
     """
-    unit, has_event = units_of(risk_set.subject_id, risk_set.is_case)
-    once = np.ones((1, len(has_event)), np.int32)
-    rows = MetricRows("calibration", "all", level, len(risk_set.is_case), int(risk_set.is_case.sum()))
-    variant = list(variants(risk_set, recalibrations))
-    for make, most in ((linear_measures, n_bootstrap), (curve_measures, min(n_bootstrap, CURVE_RESAMPLES))):
-        measures = together(
-            {k: make(risk_set.is_case, risk, unit, len(has_event)) for k, (*_, risk) in enumerate(variant)}
-        )
-        samples = resampled(has_event, most, random_state, measures)
-        for (k, metric), estimate in measures(once).items():
-            model, horizon, setting, _ = variant[k]
-            rows.add(model, horizon, metric, estimate[0], samples[k, metric], setting=setting)
+    person, has_event = units_of(risk_set.subject_id, risk_set.is_case)
+    is_case, units = risk_set.is_case, (person, len(has_event), level)
+    rows = MetricRows("calibration", "all", level, len(is_case), int(is_case.sum()))
+    for model, horizon, setting, risk in variants(risk_set, maps):
+        found = {
+            "calibration_intercept": calibration_intercept(is_case, risk, *units),
+            "calibration_slope": calibration_slope(is_case, risk, *units),
+            **mean_measures(is_case, risk, np.ones(len(risk)), *units),
+        }
+        for metric, (value, *interval) in found.items():
+            rows.add(model, horizon, metric, value, setting=setting, interval=interval)
+        for metric, value in curve_measures(is_case, risk).items():
+            rows.add(model, horizon, metric, value, setting=setting, interval=NO_INTERVAL)
+        if target is not None:
+            there = mean_measures(is_case, target.risks(risk), target.weights(is_case), *units)
+            for metric, (value, *interval) in there.items():
+                rows.add(model, horizon, metric, value, setting=target.setting(setting), interval=interval)
     return rows.table()
 
 
-def variants(risk_set: RiskSet, recalibrations: dict[tuple[str, str], Recalibration]):
-    """(model, horizon, setting, risk) without and with recalibration."""
+def fitted_maps(validation: RiskSet) -> dict[tuple[str, str, int], Recalibration]:
+    """
+    A map for each model, method and fold, fitted on all horizons of the validation rows of that fold
+    together; none where they have one class or are separable.
+    """
+    made = {}
+    for fold in np.unique(validation.fold):
+        mine = validation.fold == fold
+        is_case = np.tile(validation.is_case[mine], len(validation.horizons))
+        for m, model in enumerate(validation.models):
+            for method in METHODS:
+                fitted = fit_recalibration(method, is_case, validation.risk[m][:, mine].ravel())
+                if fitted is not None:
+                    made[model, method, int(fold)] = fitted
+    return made
+
+
+def variants(risk_set: RiskSet, maps: Maps) -> Iterator[tuple[str, float, str, np.ndarray]]:
+    """
+    (model, horizon, setting, risk) without and with recalibration, by the map of each row's own fold; a
+    method that lacks a map of one fold is omitted.
+    """
+    folds = [int(fold) for fold in np.unique(risk_set.fold)]
     for m, model in enumerate(risk_set.models):
+        methods = [k for k in METHODS if all((model, k, fold) in maps for fold in folds)]
         for h, horizon in enumerate(risk_set.horizons):
             yield model, horizon, "", risk_set.risk[m, h]
-            for (of, method), map_ in recalibrations.items():
-                if of == model:
-                    yield model, horizon, method, map_.apply(risk_set.risk[m, h])
+            for method in methods:
+                mended = np.empty(risk_set.risk.shape[2])
+                for fold in folds:
+                    mine = risk_set.fold == fold
+                    mended[mine] = maps[model, method, fold].apply(risk_set.risk[m, h, mine])
+                yield model, horizon, method, mended
 
 
 def reliability_curve(
-    risk_set: RiskSet, recalibrations: dict[tuple[str, str], Recalibration]
+    risk_set: RiskSet, maps: Maps, target: Target | None, *, level: float = 0.95
 ) -> pd.DataFrame:
     """
-    Share of cases against mean risk in equal-mass bins; `variant` is "as is" or the method. low and high are
-    Wilson's 95 % interval: J Am Stat Assoc 22 (1927) 209-212, doi:10.1080/01621459.1927.10502953.
+    Share of cases against mean risk in equal-mass bins of rows; `variant` is "as is" or the method, `setting`
+    the target prevalence, at which both axes are given, or "". low and high are Wilson's interval of the
+    share among the matched rows of the bin, shifted like the risks.
     """
-    parts = []
-    for model, horizon, setting, risk in variants(risk_set, recalibrations):
-        bins = equal_mass_bins(risk)
-        n = np.bincount(bins)
-        observed = np.bincount(bins, weights=risk_set.is_case) / n
-        middle = (observed + Z * Z / (2 * n)) / (1 + Z * Z / n)
-        half = Z * np.sqrt(observed * (1 - observed) / n + Z * Z / (4 * n * n)) / (1 + Z * Z / n)
+    is_case, parts = risk_set.is_case, []
+    weight = np.ones(len(is_case)) if target is None else target.weights(is_case)
+    for model, horizon, setting, matched in variants(risk_set, maps):
+        bins, n = equal_mass_bins(matched), np.bincount(equal_mass_bins(matched))
+        risk = matched if target is None else target.risks(matched)
+        total = np.bincount(bins, weights=weight)
+        low, high = wilson_interval(np.bincount(bins, weights=is_case), n, level)
+        if target is not None:
+            low, high = target.risks(low), target.risks(high)
         parts.append(
             pd.DataFrame(
                 {
                     "model": model, "horizon_h": horizon, "variant": setting or "as is",
-                    "bin": np.arange(1, len(n) + 1), "predicted": np.bincount(bins, weights=risk) / n,
-                    "observed": observed, "low": np.maximum(middle - half, 0.0),
-                    "high": np.minimum(middle + half, 1.0), "n": n,
+                    "setting": "" if target is None else target.name, "bin": np.arange(1, len(n) + 1),
+                    "predicted": np.bincount(bins, weights=weight * risk) / total,
+                    "observed": np.bincount(bins, weights=weight * is_case) / total,
+                    "low": low, "high": high, "n": n,
                 }
             )
         )  # fmt: skip

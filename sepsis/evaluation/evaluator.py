@@ -8,20 +8,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sepsis.calibration.recalibration import METHODS, Recalibration, fit_recalibration
+from sepsis.calibration.recalibration import Recalibration
 from sepsis.core.errors import NothingLeftError
-from sepsis.evaluation.alarm_thresholds import AlarmThreshold, choose_alarm_thresholds
+from sepsis.evaluation.alarm_thresholds import AlarmThreshold, choose_alarm_thresholds, per_stay
 from sepsis.evaluation.alarm_view import alarm_metrics, sweep_thresholds
 from sepsis.evaluation.around_onset import risk_around_onset, risk_at_horizons
-from sepsis.evaluation.calibration import calibration_metrics, reliability_curve
+from sepsis.evaluation.calibration import calibration_metrics, fitted_maps, reliability_curve
 from sepsis.evaluation.censoring import BEFORE_TREATMENT, TIMES, before_after
 from sepsis.evaluation.continuous import continuous_metrics
 from sepsis.evaluation.contract import rows_of_split
-from sepsis.evaluation.horizons import horizon_metrics, operating_metrics
+from sepsis.evaluation.horizons import horizon_metrics
 from sepsis.evaluation.hours import Hours
 from sepsis.evaluation.landmark import landmark_metrics
 from sepsis.evaluation.lead_time import Shuffles, lead_time_curve
 from sepsis.evaluation.net_benefit import decision_curve, net_benefit_metrics
+from sepsis.evaluation.operating_points import operating_metrics
+from sepsis.evaluation.prevalence import target_of
 from sepsis.evaluation.risk_set import RiskSet
 from sepsis.evaluation.risk_table import EvaluatedSplit, RiskTable
 from sepsis.evaluation.rows import MetricRows, metric_table
@@ -49,9 +51,10 @@ class Evaluation:
     coverage : DataFrame
         Stays missing from some or all figures.
     thresholds : DataFrame
-        model, setting, threshold, chosen_on ("validation" or "judged"), n, n_events.
+        model, setting, fold, threshold, chosen_on ("validation" or "judged"), n, n_events.
     recalibrations : dict
-        By model and method, fitted on the validation split.
+        By model and method, fitted on the validation split; none with folds, whose maps belong to models that
+        are not kept.
     notes : list of str
         Caveats for the reader: omitted views, thresholds chosen on the evaluated rows.
     tables : dict of DataFrame
@@ -111,10 +114,10 @@ class Evaluator:
             risk_set=None if evaluated.draws is None else evaluated.draws[0],
             coverage=_coverage(evaluated),
             thresholds=pd.DataFrame(
-                [(t.model, t.setting, t.value, t.chosen_on, t.n, t.n_events) for t in thresholds],
-                columns=["model", "setting", "threshold", "chosen_on", "n", "n_events"],
+                [(t.model, t.setting, t.fold, t.value, t.chosen_on, t.n, t.n_events) for t in thresholds],
+                columns=["model", "setting", "fold", "threshold", "chosen_on", "n", "n_events"],
             ),
-            recalibrations=recalibrations,
+            recalibrations={key[:2]: made for key, made in recalibrations.items() if key[2] == 0},
             notes=list(dict.fromkeys(self.notes)),
             settings=self.settings,
             hourly_stays=None if evaluated.hours is None else evaluated.hours.stay_id,
@@ -146,19 +149,12 @@ class Evaluator:
                     self.notes.append(f"The validation split of fold {fold} lacks cases or controls.")
         return EvaluatedSplit.joined(parts) if parts else None
 
-    def recalibrations(self, validation: EvaluatedSplit | None) -> dict[tuple[str, str], Recalibration]:
-        """A map per model and method, fitted on all horizons of the validation split together."""
+    def recalibrations(self, validation: EvaluatedSplit | None) -> dict[tuple[str, str, int], Recalibration]:
+        """Maps by model, method and fold, fitted on all horizons of the validation split together."""
         if validation is None or validation.draws is None:
             self.notes.append("No fixed-horizon rows of the validation split: risks are not recalibrated.")
             return {}
-        there = validation.draws[0]
-        is_case = np.tile(there.is_case, len(there.horizons))
-        fitted = {
-            (model, method): fit_recalibration(method, is_case, there.risk[m].ravel())
-            for m, model in enumerate(there.models)
-            for method in METHODS
-        }
-        return {key: made for key, made in fitted.items() if made is not None}
+        return fitted_maps(validation.draws[0])
 
     def thresholds(
         self, evaluated: EvaluatedSplit, validation: EvaluatedSplit | None
@@ -182,19 +178,17 @@ class Evaluator:
     def fixed_views(self, draws: list[RiskSet], recalibrations) -> dict[str, pd.DataFrame]:
         """Views of one risk per stay and horizon."""
         s, risk_set = self.settings, draws[0]
-        prevalence = s.target_prevalence
+        target = target_of(risk_set, s.target_prevalence)
         self.tables += [
             horizon_metrics(draws, **self.interval),
-            operating_metrics(risk_set, target_prevalence=prevalence, **self.interval),
+            operating_metrics(risk_set, target, **self.interval),
             self.without_risk("all", risk_set.split_stay_id, risk_set),
-            calibration_metrics(risk_set, recalibrations, **self.interval),
-            net_benefit_metrics(
-                risk_set, s.net_benefit_thresholds, prevalence=prevalence, **self.interval
-            ),
-        ]  # fmt: skip
+            calibration_metrics(risk_set, recalibrations, target, level=s.level),
+            net_benefit_metrics(risk_set, s.net_benefit_thresholds, target, level=s.level),
+        ]
         return {
-            "reliability": reliability_curve(risk_set, recalibrations),
-            "decision_curve": decision_curve(risk_set, prevalence),
+            "reliability": reliability_curve(risk_set, recalibrations, target, level=s.level),
+            "decision_curve": decision_curve(risk_set, target),
             "risk_around_onset": risk_at_horizons(risk_set, **self.interval),
         }
 
@@ -215,11 +209,11 @@ class Evaluator:
         curves["landmark"] = self.landmarks(hours)
         self.tables.append(continuous_metrics(hours, s.windows_h, **self.interval))
         shuffles = Shuffles.of(hours, s.seed)
-        self.tables.append(alarm_metrics(hours, thresholds, s.alarm, shuffles=shuffles, **self.interval))
-        swept, event, burden = sweep_thresholds(hours, s.alarm, **self.interval)
+        self.tables.append(alarm_metrics(hours, thresholds, s.alarm, level=s.level, shuffles=shuffles))
+        swept, event, burden = sweep_thresholds(hours, s.alarm, level=s.level)
         self.tables.append(swept)
         curves |= {"event_precision_recall": event, "burden_recall": burden}
-        curves["lead_time"] = lead_time_curve(hours, thresholds, s.alarm, shuffles)
+        curves["lead_time"] = lead_time_curve(hours, per_stay(hours, thresholds), s.alarm, shuffles)
         self.utility(hours, validation, "all")
         return curves
 
@@ -258,7 +252,7 @@ class Evaluator:
             self.notes.append("Hourly scores have gaps: the utility view is omitted.")
             return
         setting = "best on judged rows" if there is None else "best on validation"
-        self.tables.append(utility_metrics(hours, on, setting, group=group, **self.interval))
+        self.tables.append(utility_metrics(hours, on, setting, level=self.settings.level, group=group))
 
     def before_treatment(self, evaluated: EvaluatedSplit, validation, thresholds) -> None:
         """The main views on the hours before treatment or suspicion."""
@@ -279,7 +273,9 @@ class Evaluator:
         if hours is not None and hours.is_case.any() and not hours.is_case.all():
             how: dict[str, Any] = {**self.interval, "group": BEFORE_TREATMENT}
             self.tables.append(continuous_metrics(hours, s.windows_h, **how))
-            self.tables.append(alarm_metrics(hours, thresholds, s.alarm, **how))
+            self.tables.append(
+                alarm_metrics(hours, thresholds, s.alarm, level=s.level, group=BEFORE_TREATMENT)
+            )
             self.utility(hours, validation, BEFORE_TREATMENT)
 
     def groups(self, evaluated: EvaluatedSplit, thresholds) -> None:
@@ -302,7 +298,8 @@ class Evaluator:
                 how = {**self.interval, "group": name, "differences": False, "shown": shown}
                 how["n_bootstrap"] *= shown
                 self.tables.append(continuous_metrics(part.hours, s.windows_h, **how))
-                self.tables.append(alarm_metrics(part.hours, thresholds, s.alarm, **how))
+                alarms = {"level": s.level, "group": name, "differences": False, "shown": shown}
+                self.tables.append(alarm_metrics(part.hours, thresholds, s.alarm, **alarms))
 
     def without_risk(self, group: str, stay_id, risk_set: RiskSet) -> pd.DataFrame:
         """Share of a group's stays for which some model has no risk."""

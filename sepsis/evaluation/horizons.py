@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sepsis.evaluation.discrimination import Ranking, normalised_average_precision, weighted_discrimination
-from sepsis.evaluation.intervals import resampled, together, units_of
-from sepsis.evaluation.operating_points import LIMITS, Limits, OperatingPoints, operating_points
+from sepsis.evaluation.intervals import resampled, units_of
 from sepsis.evaluation.risk_set import RiskSet
 from sepsis.evaluation.rows import MetricRows, pairs
 
@@ -76,55 +75,3 @@ def _discrimination(draws, unit, weights) -> dict[str, np.ndarray]:
                 rankings[m][h], unit, weights[mine]
             )
     return {"auroc": auroc, "auprc": auprc}
-
-
-def operating_metrics(
-    risk_set: RiskSet,
-    *,
-    limits: Limits = LIMITS,
-    target_prevalence: float | None = None,
-    n_bootstrap: int,
-    level: float,
-    random_state,
-) -> pd.DataFrame:
-    """
-    Sensitivity, specificity, alert rate and precision at fixed limits, and the partial AUROC; precision also
-    at `target_prevalence`, that of the place where the model would be used.
-    """
-    unit, has_event = units_of(risk_set.subject_id, risk_set.is_case)
-    once = np.ones((1, len(has_event)), np.int32)
-    n, n_events = len(risk_set.is_case), int(risk_set.is_case.sum())
-    statistics = {}
-    for m, h in np.ndindex(risk_set.risk.shape[:2]):
-        ranking = Ranking.of(risk_set.is_case, risk_set.risk[m, h])
-
-        def measures(weights, ranking=ranking):
-            points = operating_points(ranking, unit, weights, limits)
-            return _at_limits(points, limits, target_prevalence)
-
-        statistics[m, h] = measures
-    rows = MetricRows("horizon", "all", level, n, n_events)
-    samples = resampled(has_event, n_bootstrap, random_state, together(statistics))
-    for key, estimate in together(statistics)(once).items():
-        (m, h), (metric, setting) = key
-        rows.add(risk_set.models[m], risk_set.horizons[h], metric, estimate[0], samples[key], setting=setting)
-    return rows.table()
-
-
-def _at_limits(
-    points: OperatingPoints, limits: Limits, target_prevalence
-) -> dict[tuple[str, str], np.ndarray]:
-    made = {}
-    for kind, values in (("specificity", limits.specificity), ("alert rate", limits.alert_rate)):
-        for value in values:
-            made["sensitivity", f"{kind} {value:g}"] = points.sensitivity[kind, float(value)]
-    for value in limits.sensitivity:
-        key, setting = ("sensitivity", float(value)), f"sensitivity {value:g}"
-        made["specificity", setting] = points.specificity(key)
-        made["alert_rate", setting] = points.alert_rate(key)
-        made["precision", setting] = points.precision(key)
-        if target_prevalence is not None:
-            there = f"{setting}, prevalence {target_prevalence:g}"
-            made["precision", there] = points.precision(key, target_prevalence)
-    made["partial_auroc", f"specificity {limits.partial_from:g} to 1"] = points.partial_auroc
-    return made

@@ -1,6 +1,10 @@
 """
 Net benefit (decision curve analysis): true positives minus false positives at the odds of the threshold, per
 stay, compared with treating all and treating none.
+
+At another prevalence than that of the matched rows, risks are shifted before the threshold is applied and
+rows are weighted (`sepsis.evaluation.prevalence`): weights alone would keep acting on risks of the matched
+scale.
 """
 
 from __future__ import annotations
@@ -8,17 +12,20 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from sepsis.evaluation.intervals import resampled, summed_by_unit, together, units_of
+from sepsis.evaluation.intervals import summed_by_unit, units_of
+from sepsis.evaluation.prevalence import Target
 from sepsis.evaluation.risk_set import RiskSet
-from sepsis.evaluation.rows import MetricRows, ratio
+from sepsis.evaluation.rows import MetricRows
+from sepsis.evaluation.shares import difference, share
 
-CURVE_THRESHOLDS = np.arange(1, 100) / 100.0
+# finer where the prevalence of a unit lies
+CURVE_THRESHOLDS = np.concatenate([np.arange(1, 10) / 1000.0, np.arange(1, 100) / 100.0])
 
 
-def net_benefit(is_case, risk, threshold, prevalence: float | None = None):
+def net_benefit(is_case, risk, threshold, weight=None) -> np.ndarray:
     """
-    Net benefit of acting at or above each threshold (K,), by default at the prevalence of the data. Vickers
-    and Elkin, Med Decis Making 26 (2006) 565-574, doi:10.1177/0272989X06295361.
+    Net benefit of acting at or above each threshold (K,), per row or per unit of weight. Vickers and Elkin,
+    Med Decis Making 26 (2006) 565-574, doi:10.1177/0272989X06295361.
 
     Examples
     --------
@@ -26,68 +33,88 @@ def net_benefit(is_case, risk, threshold, prevalence: float | None = None):
     array([0.1875])
     """
     is_case, risk = np.asarray(is_case, dtype=bool), np.asarray(risk, dtype=float)
-    acted = risk[:, None] >= np.atleast_1d(np.asarray(threshold, dtype=float))[None, :]
-    true, false = (acted & is_case[:, None]).sum(axis=0), (acted & ~is_case[:, None]).sum(axis=0)
-    return benefit(true, false, is_case.sum(), (~is_case).sum(), threshold, prevalence)
+    weight = np.full(len(risk), 1.0 / len(risk)) if weight is None else weight / np.sum(weight)
+    threshold = np.atleast_1d(np.asarray(threshold, dtype=float))
+    order = np.argsort(risk, kind="stable")
+    first = np.searchsorted(risk[order], threshold, side="left")  # rows from here on are acted on
+    true, false = (
+        np.append(np.cumsum((weight * part)[order][::-1])[::-1], 0.0)[first] for part in (is_case, ~is_case)
+    )
+    return true - false * threshold / (1.0 - threshold)
 
 
-def benefit(true, false, cases, controls, threshold, prevalence: float | None = None) -> np.ndarray:
-    """Net benefit from counts of true and false positives, cases and controls."""
-    threshold = np.asarray(threshold, dtype=float)
-    price = threshold / (1.0 - threshold)
-    if prevalence is None:
-        return ratio(true - false * price, np.asarray(cases) + controls)
-    return prevalence * ratio(true, cases) - (1.0 - prevalence) * ratio(false, controls) * price
+def net_benefit_interval(
+    is_case, acted, threshold: float, weight, person, n_persons: int, level: float
+) -> tuple[float, float]:
+    """
+    Interval of one net benefit: Wilson's of both shares, combined (`sepsis.evaluation.shares.difference`).
+
+    Both are counted in rows of their own class, so that a share of a weighted sample is worth as many trials
+    as there are rows behind it.
+    """
+    parts = []
+    for part in (is_case, ~is_case):
+        one = weight[part].max(initial=0.0)
+        found = summed_by_unit(person, np.stack([acted & part, weight / one], axis=1), n_persons)
+        parts.append(share(*found.T, level, trials=float(found[:, 1].sum()), exact=False))
+    true, false = parts
+    return difference(true, false.times(threshold / (1.0 - threshold)))
 
 
 def net_benefit_metrics(
-    risk_set: RiskSet, thresholds, *, prevalence: float | None, n_bootstrap: int, level: float, random_state
+    risk_set: RiskSet, thresholds, target: Target | None, *, level: float
 ) -> pd.DataFrame:
-    """Net benefit of every model, and of treating all, by horizon and threshold (`setting` "threshold T")."""
-    unit, has_event = units_of(risk_set.subject_id, risk_set.is_case)
-    is_case, n_units = risk_set.is_case, len(has_event)
+    """
+    Net benefit of every model, and of treating all, by horizon and threshold, among the matched rows
+    (`setting` "threshold T") and at the target prevalence ("threshold T, cohort prevalence").
+    """
+    person, has_event = units_of(risk_set.subject_id, risk_set.is_case)
+    is_case = risk_set.is_case
     rows = MetricRows("net_benefit", "all", level, len(is_case), int(is_case.sum()))
-    cases, controls = summed_by_unit(unit, np.stack([is_case, ~is_case], axis=1), n_units).T
-    statistics = {}
-    for m, h in np.ndindex(risk_set.risk.shape[:2]):
-        for threshold in thresholds:
-            acted = risk_set.risk[m, h] >= threshold
-            both = np.stack([acted & is_case, acted & ~is_case], axis=1)
-            true, false = summed_by_unit(unit, both, n_units).T
-
-            def measures(weights, true=true, false=false, threshold=threshold):
-                all_cases, all_controls = weights @ cases, weights @ controls
-                counts = (all_cases, all_controls, threshold, prevalence)
-                return {
-                    "net_benefit": benefit(weights @ true, weights @ false, *counts),
-                    "net_benefit_treat_all": benefit(all_cases, all_controls, *counts),
-                }
-
-            statistics[m, h, threshold] = measures
-    samples = resampled(has_event, n_bootstrap, random_state, together(statistics))
-    for key, estimate in together(statistics)(np.ones((1, n_units), np.int32)).items():
-        (m, h, threshold), metric = key
-        sample = samples[key] if metric == "net_benefit" else ()
-        where = (risk_set.models[m], risk_set.horizons[h], metric)
-        rows.add(*where, estimate[0], sample, setting=f"threshold {threshold:g}")
+    for at, weight in _populations(is_case, target):
+        for m, h in np.ndindex(risk_set.risk.shape[:2]):
+            risk = risk_set.risk[m, h] if at is None else at.risks(risk_set.risk[m, h])
+            where = (risk_set.models[m], risk_set.horizons[h])
+            for threshold in thresholds:
+                setting = f"threshold {threshold:g}" if at is None else at.setting(f"threshold {threshold:g}")
+                interval = net_benefit_interval(
+                    is_case, risk >= threshold, threshold, weight, person, len(has_event), level
+                )
+                (value,) = net_benefit(is_case, risk, threshold, weight)
+                (everybody,) = net_benefit(is_case, np.ones(len(risk)), threshold, weight)
+                rows.add(*where, "net_benefit", value, setting=setting, interval=interval)
+                rows.add(*where, "net_benefit_treat_all", everybody, setting=setting)
     return rows.table()
 
 
-def decision_curve(risk_set: RiskSet, prevalence: float | None = None) -> pd.DataFrame:
-    """Net benefit over thresholds from 0.01 to 0.99, also of "treat all" and "treat none"."""
+def _populations(is_case, target: Target | None):
+    """(target or None, weights) of the matched rows and of the target population."""
+    yield None, np.full(len(is_case), 1.0 / max(1, len(is_case)))
+    if target is not None:
+        yield target, target.weights(is_case)
+
+
+def decision_curve(risk_set: RiskSet, target: Target | None) -> pd.DataFrame:
+    """
+    Net benefit over thresholds from 0.001 to 0.99, also of "treat all" and "treat none", with corrected risks
+    at the target prevalence, or among the matched rows without a target (`setting` says which).
+    """
     is_case = risk_set.is_case
-    everybody = net_benefit(is_case, np.ones(len(is_case)), CURVE_THRESHOLDS, prevalence)
+    *_, (at, weight) = _populations(is_case, target)
+    setting = "" if at is None else at.name
+    everybody = net_benefit(is_case, np.ones(len(is_case)), CURVE_THRESHOLDS, weight)
     parts = []
     for h, horizon in enumerate(risk_set.horizons):
         lines = {
-            model: net_benefit(is_case, risk_set.risk[m, h], CURVE_THRESHOLDS, prevalence)
-            for m, model in enumerate(risk_set.models)
+            model: net_benefit(is_case, risk if at is None else at.risks(risk), CURVE_THRESHOLDS, weight)
+            for model, risk in zip(risk_set.models, risk_set.risk[:, h], strict=True)
         }
         lines |= {"treat all": everybody, "treat none": np.zeros(len(CURVE_THRESHOLDS))}
         for model, values in lines.items():
             line = {
                 "model": model,
                 "horizon_h": horizon,
+                "setting": setting,
                 "threshold": CURVE_THRESHOLDS,
                 "net_benefit": values,
             }

@@ -1,5 +1,5 @@
 """
-Rates of single risks at a fixed sensitivity, specificity or alert rate, under resampling; partial AUROC.
+The fixed-horizon view at a fixed sensitivity, specificity or alert rate; partial AUROC.
 
 The rule is that of `sepsis.calibration.thresholds`, with a threshold for each resample. Nothing is
 interpolated between observed risks, except under the partial ROC curve.
@@ -10,11 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from sepsis.calibration.thresholds import LIMITS, SLACK, Limits
 from sepsis.core.jit import kernel
 from sepsis.evaluation.discrimination import Ranking
-from sepsis.evaluation.rows import ratio
+from sepsis.evaluation.intervals import proportion_interval, resampled, units_of
+from sepsis.evaluation.prevalence import Target
+from sepsis.evaluation.risk_set import RiskSet
+from sepsis.evaluation.rows import MetricRows, ratio
+from sepsis.evaluation.shares import effective_trials
+
+RESAMPLES = 400  # of the persons, at most: a variance needs no more
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +40,10 @@ class OperatingPoints:
         """Share of controls without an alert."""
         return 1.0 - self.false_positive_rate[limit]
 
-    def alert_rate(self, limit: tuple[str, float]) -> np.ndarray:
-        """Share of stays with an alert."""
-        cases = self.prevalence * self.sensitivity[limit]
-        return cases + (1.0 - self.prevalence) * self.false_positive_rate[limit]
+    def alert_rate(self, limit: tuple[str, float], prevalence: float | None = None) -> np.ndarray:
+        """Share of stays with an alert; at another prevalence with the same rates of both classes."""
+        found = self.prevalence if prevalence is None else prevalence
+        return found * self.sensitivity[limit] + (1.0 - found) * self.false_positive_rate[limit]
 
     def precision(self, limit: tuple[str, float], prevalence: float | None = None) -> np.ndarray:
         """Share of alerts that are cases; at another prevalence by Bayes' rule, with the same rates."""
@@ -71,6 +78,71 @@ def operating_points(ranking: Ranking, unit, weights, limits: Limits = LIMITS) -
         prevalence=prevalence,
         partial_auroc=0.5 * (1.0 + (area - least) / (widest - least)),
     )
+
+
+def operating_metrics(
+    risk_set: RiskSet,
+    target: Target | None,
+    *,
+    limits: Limits = LIMITS,
+    n_bootstrap: int,
+    level: float,
+    random_state,
+) -> pd.DataFrame:
+    """
+    Sensitivity, specificity, alert rate and precision at fixed limits, and the partial AUROC; precision and
+    alert rate also at the target prevalence.
+
+    A share has the exact interval of as many trials as are worth the variance of its resamples, in each of
+    which the threshold is chosen anew (`sepsis.evaluation.shares`); the partial AUROC has percentiles.
+    """
+    person, has_event = units_of(risk_set.subject_id, risk_set.is_case)
+    once = np.ones((1, len(has_event)), np.int32)
+    is_case = risk_set.is_case
+    n, n_cases = len(is_case), int(is_case.sum())
+    rows = MetricRows("horizon", "all", level, n, n_cases)
+    for m, h in np.ndindex(risk_set.risk.shape[:2]):
+        where, ranking = (risk_set.models[m], risk_set.horizons[h]), Ranking.of(is_case, risk_set.risk[m, h])
+
+        def measures(weights, ranking=ranking):
+            points = operating_points(ranking, person, weights, limits)
+            made = {
+                (metric, setting): values for metric, setting, values, _ in _shares(points, limits, target)
+            }
+            return {**made, "partial": points.partial_auroc}
+
+        samples = resampled(has_event, min(n_bootstrap, RESAMPLES), random_state, measures)
+        points = operating_points(ranking, person, once, limits)
+        for metric, setting, (estimate,), trials in _shares(points, limits, target):
+            sample, most = samples[metric, setting], float(trials[0]) * n_cases
+            variance = float(np.nanvar(sample, ddof=1)) if len(sample) > 1 else np.nan
+            worth = effective_trials(float(estimate), variance, most, most, len(has_event), level)
+            interval = proportion_interval(float(estimate) * worth, worth, level)
+            rows.add(*where, metric, estimate, setting=setting, interval=interval)
+        setting = f"specificity {limits.partial_from:g} to 1"
+        rows.add(*where, "partial_auroc", points.partial_auroc[0], samples["partial"], setting=setting)
+    return rows.table()
+
+
+def _shares(points: OperatingPoints, limits: Limits, target: Target | None):
+    """
+    (metric, setting, values (R,), trials for each case (R,)) of every share, at the matched prevalence first.
+    """
+    controls_per_case = ratio(1.0 - points.prevalence, points.prevalence)
+    for kind, values in (("specificity", limits.specificity), ("alert rate", limits.alert_rate)):
+        for value in values:
+            key = (kind, float(value))
+            yield "sensitivity", f"{kind} {value:g}", points.sensitivity[key], np.ones(len(points.prevalence))
+    for value in limits.sensitivity:
+        key, setting = ("sensitivity", float(value)), f"sensitivity {value:g}"
+        yield "specificity", setting, points.specificity(key), controls_per_case
+        for at in (None, target) if target is not None else (None,):
+            prevalence = points.prevalence if at is None else at.prevalence
+            there = setting if at is None else at.setting(setting)
+            alerts = points.alert_rate(key, prevalence)
+            stays_per_case = ratio(np.ones(len(alerts)), prevalence)
+            yield "alert_rate", there, alerts, stays_per_case
+            yield "precision", there, points.precision(key, prevalence), alerts * stays_per_case
 
 
 @kernel

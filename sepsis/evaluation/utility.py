@@ -12,8 +12,9 @@ import pandas as pd
 
 from sepsis.core.errors import ExportError
 from sepsis.evaluation.hours import Hours
-from sepsis.evaluation.intervals import resampled, summed_by_unit, together, units_of
+from sepsis.evaluation.intervals import summed_by_unit, units_of
 from sepsis.evaluation.rows import MetricRows, pairs, ratio
+from sepsis.evaluation.shares import mean, student_half_width
 
 EARLIEST_H, BEST_H, LATEST_H = -12.0, -6.0, 3.0  # hours after onset
 BEST_GAIN, WORST_MISS, FALSE_ALARM = 1.0, -2.0, -0.05
@@ -128,40 +129,54 @@ def best_threshold(hours: Hours, model: int) -> float:
     return float(ranked[best]) if gain[best] > 0 else np.inf
 
 
+def best_thresholds(hours: Hours, chosen_on: Hours, model: str) -> np.ndarray:
+    """
+    `best_threshold` for every stay of `hours` (N,), chosen on the hours `chosen_on` of its fold; NaN where
+    these have none.
+    """
+    m = chosen_on.models.index(model)
+    best = {int(fold): best_threshold(chosen_on.of_fold(fold), m) for fold in np.unique(chosen_on.fold)}
+    return np.array([best.get(int(fold), np.nan) for fold in hours.fold])
+
+
 def utility_metrics(
     hours: Hours,
     chosen_on: Hours,
     setting: str,
     *,
-    n_bootstrap: int,
     level: float,
-    random_state,
     group: str = "all",
     differences: bool = True,
 ) -> pd.DataFrame:
     """
     Normalised utility of every model, alarming at every hour at or above its best threshold, which is chosen
-    on the hours `chosen_on`, named by `setting`.
+    for each fold on the hours `chosen_on`, named by `setting`; the row `threshold` has the median over folds.
+
+    The interval is that of a ratio of sums over persons; as many degrees of freedom as persons with an event.
     """
-    unit, has_event = units_of(hours.subject_id, hours.is_case)
+    person, has_event = units_of(hours.subject_id, hours.is_case)
     rows = MetricRows("utility", group, level, len(hours.is_case), int(hours.is_case.sum()))
     after_onset_h = hours.time_h - hours.onset_h[hours.stay]
-    statistics, counts = {}, {"n": len(chosen_on.is_case), "n_events": int(chosen_on.is_case.sum())}
+    found, counts = {}, {"n": len(chosen_on.is_case), "n_events": int(chosen_on.is_case.sum())}
+    how = {"setting": setting, "interval": (np.nan, np.nan)}
     for m, model in enumerate(hours.models):
-        threshold = best_threshold(chosen_on, chosen_on.models.index(model))
-        shown = threshold if np.isfinite(threshold) else np.nan  # never to alarm is best
-        rows.add(model, np.nan, "threshold", shown, setting=setting, **counts)
-        alarmed = hours.risk[m] >= threshold
-        sums = _utilities(after_onset_h, alarmed, unit[hours.stay], len(has_event))
-        statistics[model] = lambda weights, sums=sums: {"utility": _normalised(weights @ sums)}
-    estimates = together(statistics)(np.ones((1, len(has_event)), np.int32))
-    samples = resampled(has_event, n_bootstrap, random_state, together(statistics))
-    for (model, _), estimate in estimates.items():
-        sample = samples[model, "utility"]
-        rows.add(model, np.nan, "normalised_utility", estimate[0], sample, setting=setting)
-    for a, b in pairs(len(hours.models)) if differences else ():
-        one, other = (hours.models[a], "utility"), (hours.models[b], "utility")
-        difference, sample = estimates[one][0] - estimates[other][0], samples[one] - samples[other]
-        name = f"{one[0]} - {other[0]}"
-        rows.add(name, np.nan, "normalised_utility_difference", difference, sample, setting=setting)
+        threshold = best_thresholds(hours, chosen_on, model)
+        shown = float(np.median(threshold)) if len(threshold) else np.nan
+        shown = shown if np.isfinite(shown) else np.nan  # never to alarm is best
+        rows.add(model, np.nan, "threshold", shown, **how, **counts)
+        if np.isnan(threshold).any():
+            continue
+        alarmed = hours.risk[m] >= threshold[hours.stay]
+        sums = _utilities(after_onset_h, alarmed, person[hours.stay], len(has_event))
+        persons = int(has_event.sum())
+        one = mean(sums[:, 0] - sums[:, 3], sums[:, 1] - sums[:, 3], level, persons=persons)
+        found[model] = one
+        rows.add(model, np.nan, "normalised_utility", one.estimate, setting=setting, interval=one.interval)
+    models = list(found)
+    for a, b in pairs(len(models)) if differences else ():
+        one, other = found[models[a]], found[models[b]]
+        gap = one.estimate - other.estimate
+        half = student_half_width(one.influence - other.influence, level, int(has_event.sum()))
+        name, interval = f"{models[a]} - {models[b]}", (gap - half, gap + half)
+        rows.add(name, np.nan, "normalised_utility_difference", gap, setting=setting, interval=interval)
     return rows.table()

@@ -14,7 +14,6 @@ CALIBRATION = {
     "calibration_slope": "Slope",
     "observed_expected": "Observed / expected",
     "brier": "Brier",
-    "ece": "ECE",
     "ici": "ICI",
     "e50": "E50",
     "e90": "E90",

@@ -1,15 +1,27 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sepsis.core.errors import UsageError
 from sepsis.evaluation import AlarmRules, alarm_times, alarms
-from sepsis.evaluation.alarm_thresholds import AlarmThreshold, candidate_thresholds, choose_alarm_thresholds
-from sepsis.evaluation.alarm_view import alarm_metrics, event_average_precision, sweep_thresholds
+from sepsis.evaluation.alarm_thresholds import (
+    AlarmThreshold,
+    candidate_thresholds,
+    choose_alarm_thresholds,
+    per_stay,
+)
+from sepsis.evaluation.alarm_view import (
+    alarm_metrics,
+    event_area_influence,
+    event_average_precision,
+    sweep_thresholds,
+)
 from sepsis.evaluation.alarms import alarm_counts, patient_days
-from tests.evaluation.made_up import HOW, as_stays, hourly_study, hours_of
+from tests.evaluation.made_up import as_stays, hourly_study, hours_of
 from tests.oracles import evaluation as oracle
 from tests.tables import table
 
@@ -65,9 +77,9 @@ def test_no_stay_rings_more_often_than_the_cap():
 WARD = """
     stay_id | time_h | risk
     --------+--------+-----
-          1 |      1 |  0.9   # 9.5 h before onset: too early, false
+          1 |      1 |  0.9   # 9.5 h before onset: too early, false, and no lead time
           1 |      2 |  0.9   # refractory
-          1 |      7 |  0.8   # 3.5 h before: true, 3 h in time, not 6 h
+          1 |      7 |  0.8   # 3.5 h before: true, 3 h in time, not 6 h; the lead time
           1 |     10 |  0.8   # 0.5 h before: true, not even 1 h in time
           1 |     12 |  0.9   # after onset: counts for nothing
           2 |      1 |  0.1
@@ -97,7 +109,7 @@ def ward():
 
 def test_a_ward_of_four_by_hand():
     threshold = AlarmThreshold("m", "by hand", 0.5, "validation", 4, 2)
-    found = alarm_metrics(ward(), [threshold], AlarmRules(refractory_h=2, window_h=4), **HOW)
+    found = alarm_metrics(ward(), [threshold], AlarmRules(refractory_h=2, window_h=4), level=0.95)
     number = found.set_index("metric").estimate
     days = (9.5 + 5.5 + 3.5 + 24) / 24  # to onset, to onset, to discharge, to an hour after the last risk
     assert patient_days(ward()).sum() == pytest.approx(days)
@@ -105,7 +117,7 @@ def test_a_ward_of_four_by_hand():
         "event_recall": 1 / 2, "timely_recall_1h": 1 / 2, "timely_recall_3h": 1 / 2, "timely_recall_6h": 0,
         "alarm_precision": 2 / 4, "first_alarm_precision": 0, "false_alarms_per_patient_day": 2 / days,
         "alarms_per_100_patient_days": 400 / days, "number_needed_to_evaluate": 2, "late_alarms": 1 / 2,
-        "never_alarmed": 0, "ever_alarmed": 2 / 4, "lead_time_h": 9.5, "threshold": 0.5,
+        "never_alarmed": 0, "ever_alarmed": 2 / 4, "lead_time_h": 3.5, "threshold": 0.5,
     }  # fmt: skip
     assert number.to_dict() == pytest.approx(expected)
 
@@ -114,7 +126,7 @@ def test_a_ward_of_four_by_hand():
 @given(rules=rules, threshold=st.floats(0.02, 0.8), seed=st.integers(0, 5))
 def test_measures_agree_with_stays_gone_through_one_by_one(rules, threshold, seed):
     hours = hours_of(*hourly_study(16, models=("m",), seed=seed))
-    found = alarm_metrics(hours, [AlarmThreshold("m", "", threshold, "validation", 0, 0)], rules, **HOW)
+    found = alarm_metrics(hours, [AlarmThreshold("m", "", threshold, "validation", 0, 0)], rules, level=0.95)
     number = found.set_index("metric").estimate.drop("threshold").to_dict()
     expected = oracle.alarm_measures(
         as_stays(hours), threshold, refractory=rules.refractory_h, hysteresis=rules.hysteresis,
@@ -178,14 +190,14 @@ def test_a_recall_that_no_threshold_reaches_has_no_threshold_and_no_figures():
     hours = hours_of(early, outcomes)
     (chosen,) = choose_alarm_thresholds(hours, [0.8], [], AlarmRules(), "validation")
     assert np.isnan(chosen.value)
-    found = alarm_metrics(hours, [chosen], AlarmRules(), **HOW)
+    found = alarm_metrics(hours, [chosen], AlarmRules(), level=0.95)
     assert found.metric.tolist() == ["threshold"]
     assert found.estimate.isna().all()
 
 
 def test_the_event_curve_is_that_of_every_threshold_and_its_area_that_of_its_steps():
     hours = hours_of(*hourly_study(40, models=("m",)))
-    metrics, event, burden = sweep_thresholds(hours, AlarmRules(), size=40, **HOW)
+    metrics, event, burden = sweep_thresholds(hours, AlarmRules(), size=40, level=0.95)
     assert len(event) <= 60
     assert event.threshold.is_monotonic_decreasing
     for row in event.itertuples():
@@ -201,21 +213,99 @@ def test_the_event_curve_is_that_of_every_threshold_and_its_area_that_of_its_ste
 
 
 def test_recall_that_falls_with_the_threshold_gains_no_area():
-    found = np.array([[1.0], [2.0], [1.0], [3.0]])  # a cap can make a lower threshold find fewer
-    true, rung = np.array([[1.0], [2.0], [1.0], [3.0]]), np.array([[1.0], [4.0], [9.0], [12.0]])
-    area = event_average_precision(found, true, rung, np.array([4.0]))
-    assert area == pytest.approx([(1 * 1 + 1 * 0.5 + 1 * 0.25) / 4])
+    found = np.array([1.0, 2.0, 1.0, 3.0])  # a cap can make a lower threshold find fewer
+    true, rung = np.array([1.0, 2.0, 1.0, 3.0]), np.array([1.0, 4.0, 9.0, 12.0])
+    area = event_average_precision(found, true, rung, 4.0)
+    assert area == pytest.approx((1 * 1 + 1 * 0.5 + 1 * 0.25) / 4)
 
 
-def test_models_are_compared_under_the_same_resamples():
+@settings(deadline=None, max_examples=60)
+@given(seed=st.integers(0, 10_000))
+def test_the_influence_of_a_person_on_the_event_area_is_its_derivative(seed):
+    rng = np.random.default_rng(seed)
+    alarms = np.cumsum(rng.integers(0, 3, (8, 12)), axis=0)  # thresholds x persons
+    true = np.minimum(alarms, rng.integers(0, 3, (8, 12)))
+    three = np.stack([true > 0, true, alarms], axis=1).astype(float)
+    cases = np.ones(12)
+
+    def area(weight):
+        return event_average_precision(*(three @ weight).T, weight @ cases)
+
+    found = event_area_influence(three, cases)
+    best = np.maximum.accumulate(three[:, 0].sum(axis=1))
+    # a maximum that is reached twice has no derivative
+    assume((three[:, 0].sum(axis=1) != np.append(-1, best[:-1])).all())
+    for g in range(12):
+        step = 1e-6 * np.eye(12)[g]
+        slope = (area(np.ones(12) + step) - area(np.ones(12) - step)) / 2e-6
+        assert found[g] == pytest.approx(slope, abs=1e-5)
+
+
+def in_two_folds(hours):
+    return replace(hours, fold=1 + hours.stay_id // 4 % 2)
+
+
+def test_each_fold_has_its_threshold_from_its_own_validation_hours():
+    hours = in_two_folds(hours_of(*hourly_study(80, models=("m",))))
+    chosen = choose_alarm_thresholds(hours, [0.8], [20.0], AlarmRules(), "validation")
+    assert [(t.setting, t.fold) for t in chosen] == [
+        (s, f) for f in (1, 2) for s in ("recall 0.8", "budget 20")
+    ]
+    assert sum(t.n for t in chosen if t.setting == "recall 0.8") == 80
+    alone = choose_alarm_thresholds(hours.of_fold(2), [0.8], [], AlarmRules(), "validation")
+    assert alone == [t for t in chosen if t.fold == 2 and t.setting == "recall 0.8"]
+    each = per_stay(hours, chosen)["m", "recall 0.8"]
+    assert set(each[hours.fold == 2]) == {alone[0].value}
+
+
+def test_figures_of_folds_are_sums_over_stays_at_the_threshold_of_their_fold():
+    hours = in_two_folds(hours_of(*hourly_study(80, models=("m",))))
+    thresholds = [
+        AlarmThreshold("m", "x", value, "validation", 40, 10, fold) for fold, value in ((1, 0.2), (2, 0.5))
+    ]
+    number = alarm_metrics(hours, thresholds, AlarmRules(), level=0.95).set_index("metric").estimate
+    parts = [
+        oracle.alarm_measures(as_stays(hours.of_fold(t.fold)), t.value, **DEFAULTS)["event_recall"]
+        for t in thresholds
+    ]
+    assert number["event_recall"] == pytest.approx(np.mean(parts))  # ten cases each
+    assert number["threshold"] == pytest.approx(0.35)
+
+
+def test_a_fold_without_a_threshold_leaves_the_setting_without_figures():
+    hours = in_two_folds(hours_of(*hourly_study(40, models=("m",))))
+    thresholds = [
+        AlarmThreshold("m", "x", value, "validation", 20, 5, fold) for fold, value in ((1, 0.2), (2, np.nan))
+    ]
+    found = alarm_metrics(hours, thresholds, AlarmRules(), level=0.95)
+    assert found.metric.tolist() == ["threshold"]
+    assert per_stay(hours, thresholds[:1]) == {}  # nor may it be missing
+
+
+def test_no_share_has_an_interval_without_width():
+    """Ten of ten onsets found: the exact interval is [0.69, 1]."""
+    hours = hours_of(*hourly_study(40, models=("m",)))
+    found = alarm_metrics(
+        hours, [AlarmThreshold("m", "", 1e-9, "validation", 0, 0)], AlarmRules(), level=0.95
+    )
+    found = found[found.metric != "threshold"].set_index("metric")
+    assert tuple(found.loc["event_recall", ["estimate", "low", "high"]]) == pytest.approx(
+        (1, 0.6915, 1), abs=1e-4
+    )
+    assert (found.high > found.low).all()
+    assert ((found.low <= found.estimate) & (found.estimate <= found.high)).all()
+
+
+def test_two_models_with_the_same_alarms_do_not_differ():
     scores, outcomes = hourly_study(40, models=("a",))
     both = pd.concat([scores, scores.assign(model="b")], ignore_index=True)
     hours = hours_of(both, outcomes)
     chosen = choose_alarm_thresholds(hours, [0.8], [], AlarmRules(), "validation")
-    found = alarm_metrics(hours, chosen, AlarmRules(), n_bootstrap=50, level=0.95, random_state=0)
+    found = alarm_metrics(hours, chosen, AlarmRules(), level=0.95)
     rows = found[found.model == "a - b"]
     assert rows.metric.tolist() == ["event_recall_difference", "alarm_precision_difference"]
-    assert (rows[["estimate", "low", "high"]] == 0).all(axis=None)
+    assert (rows.estimate == 0).all()
+    assert ((rows.low < 0) & (rows.high > 0)).all()
     recall = found[(found.model == "a") & (found.metric == "event_recall")].iloc[0]
     assert recall.low <= recall.estimate <= recall.high
 

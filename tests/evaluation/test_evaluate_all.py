@@ -19,8 +19,8 @@ CURVES = {
         "model", "threshold", "recall", "alarms_per_100_patient_days", "false_alarms_per_patient_day",
     ],
     "lead_time": ["model", "setting", "lead_h_from", "lead_h_to", "events", "events_shuffled"],
-    "reliability": ["model", "horizon_h", "variant", "bin", "predicted", "observed", "low", "high", "n"],
-    "decision_curve": ["model", "horizon_h", "threshold", "net_benefit"],
+    "reliability": ["model", "horizon_h", "variant", "setting", "bin", "predicted", "observed", "low", "high", "n"],
+    "decision_curve": ["model", "horizon_h", "setting", "threshold", "net_benefit"],
     "risk_around_onset": ["model", "class", "hours_to_onset", "mean", "low", "high", "n"],
 }  # fmt: skip
 
@@ -47,7 +47,7 @@ def test_every_view_and_curve_is_there_and_keeps_its_contract(whole):
     check_table(whole.coverage, "coverage")
     assert {name: list(curve) for name, curve in whole.curves.items()} == CURVES
     assert set(whole.thresholds.chosen_on) == {"validation"}
-    timed = metrics[metrics.low.notna() & ~metrics.metric.isin(["ici", "e50", "e90", "ece"])]
+    timed = metrics[metrics.low.notna()]
     inside = (timed.low <= timed.estimate + 1e-9) & (timed.estimate <= timed.high + 1e-9)
     assert inside.mean() > 0.99  # a median of few lead times may lie at the edge of its resamples
     assert (whole.metrics.n_events <= whole.metrics.n).all()
@@ -252,8 +252,10 @@ def test_a_target_prevalence_adds_precision_there_and_moves_net_benefit():
     there = one(found[0.02], setting="sensitivity 0.8, prevalence 0.02", **key)
     here = one(found[0.02], setting="sensitivity 0.8", **key)
     assert there.estimate < here.estimate
-    key = {"model": "mgp_tcn", "horizon_h": 0.0, "metric": "net_benefit", "setting": "threshold 0.1"}
-    assert one(found[0.02], **key).estimate < one(found[None], **key).estimate
+    key = {"model": "mgp_tcn", "horizon_h": 0.0, "metric": "net_benefit"}
+    there = one(found[0.02], setting="threshold 0.1, prevalence 0.02", **key)
+    assert there.estimate < one(found[0.02], setting="threshold 0.1", **key).estimate
+    assert "threshold 0.1, prevalence 0.02" not in set(found[None].setting)
 
 
 def test_row_order_and_seed_decide_nothing_they_should_not():

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sepsis.evaluation.net_benefit import decision_curve, net_benefit, net_benefit_metrics
+from sepsis.evaluation.prevalence import Target
 from sepsis.evaluation.risk_set import constant_risk_set
 from tests.evaluation.made_up import study
 from tests.oracles import evaluation as oracle
@@ -20,7 +21,8 @@ from tests.oracles import evaluation as oracle
 def test_net_benefit_is_cases_found_less_false_alarms_at_their_price(rows, threshold, prevalence):
     is_case, risk = map(list, zip(*rows, strict=True))
     risk, threshold = [r / 10 for r in risk], threshold / 10
-    found = net_benefit(is_case, risk, threshold, prevalence)
+    weight = None if prevalence is None else Target(prevalence, "", 0.3).weights(is_case)
+    found = net_benefit(is_case, risk, threshold, weight)
     assert found == pytest.approx([oracle.net_benefit(is_case, risk, threshold, prevalence)])
 
 
@@ -36,10 +38,8 @@ def test_a_perfect_risk_gains_the_prevalence_at_every_threshold():
 
 def test_the_table_holds_what_the_curve_draws():
     risk_set = constant_risk_set(*study())
-    found = net_benefit_metrics(
-        risk_set, (0.1, 0.2), prevalence=None, n_bootstrap=80, level=0.95, random_state=0
-    )
-    curve = decision_curve(risk_set)
+    found = net_benefit_metrics(risk_set, (0.1, 0.2), None, level=0.95)
+    curve = decision_curve(risk_set, None)
     assert set(curve.model) == {"mgp_tcn", "clock", "treat all", "treat none"}
     for metric, name in (("net_benefit", None), ("net_benefit_treat_all", "treat all")):
         for row in found[found.metric == metric].itertuples():

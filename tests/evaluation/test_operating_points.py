@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -6,7 +8,11 @@ from sklearn.metrics import roc_auc_score
 
 from sepsis.evaluation import operating_points as module
 from sepsis.evaluation.discrimination import Ranking
-from sepsis.evaluation.operating_points import Limits, operating_points
+from sepsis.evaluation.intervals import proportion_interval
+from sepsis.evaluation.operating_points import Limits, operating_metrics, operating_points
+from sepsis.evaluation.prevalence import Target
+from sepsis.evaluation.risk_set import constant_risk_set
+from tests.evaluation.made_up import study
 from tests.oracles import evaluation as oracle
 
 LIMITS = Limits(sensitivity=(0.5, 0.8, 1.0), specificity=(0.5, 0.9), alert_rate=(0.1, 0.5), partial_from=0.75)
@@ -89,3 +95,30 @@ def test_one_class_alone_has_no_rates():
     points = found([True, True], [0.1, 0.2])
     assert np.isnan(points.partial_auroc[0])
     assert np.isnan(points.sensitivity["specificity", 0.9][0])
+
+
+def test_shares_at_a_limit_have_intervals_of_about_as_many_trials_as_they_have():
+    risk_set = constant_risk_set(*study(400, models=("m",), horizons=(0.0,)))
+    target = Target(0.02, "cohort prevalence", 0.25)
+    rows = operating_metrics(risk_set, target, n_bootstrap=300, level=0.95, random_state=0)
+    assert {"sensitivity 0.8", "sensitivity 0.8, cohort prevalence"} <= set(rows.setting)
+    assert ((rows.low <= rows.estimate) & (rows.estimate <= rows.high) & (rows.low < rows.high)).all()
+    at = rows.set_index(["metric", "setting"])
+    found = at.loc["sensitivity", "specificity 0.9"]
+    low, high = proportion_interval(100 * found.estimate, 100, 0.95)  # as if the threshold were fixed
+    assert high - low < found.high - found.low < 1.6 * (high - low)
+    for metric in ("precision", "alert_rate"):
+        assert (
+            at.loc[(metric, "sensitivity 0.8, cohort prevalence")].estimate
+            < at.loc[(metric, "sensitivity 0.8")].estimate
+        )
+
+
+def test_a_risk_that_errs_nowhere_has_exact_intervals_and_no_resamples_none():
+    risk_set = constant_risk_set(*study(48, models=("m",), horizons=(0.0,)))
+    perfect = replace(risk_set, risk=np.where(risk_set.is_case, 0.9, 0.1)[None, None])
+    rows = operating_metrics(perfect, None, n_bootstrap=50, level=0.95, random_state=0)
+    found = rows[(rows.metric == "sensitivity") & (rows.setting == "specificity 0.9")].iloc[0]
+    assert (found.low, found.high) == pytest.approx(proportion_interval(12, 12, 0.95))
+    without = operating_metrics(perfect, None, n_bootstrap=0, level=0.95, random_state=0)
+    assert without.low.isna().all()

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,8 +9,14 @@ from hypothesis import strategies as st
 
 from sepsis.core.errors import ExportError
 from sepsis.evaluation import physionet2019_utility
-from sepsis.evaluation.utility import best_threshold, hours_follow_each_other, utility_metrics
-from tests.evaluation.made_up import HOW, hourly_study, hours_of
+from sepsis.evaluation.utility import (
+    _utilities,
+    best_threshold,
+    best_thresholds,
+    hours_follow_each_other,
+    utility_metrics,
+)
+from tests.evaluation.made_up import hourly_study, hours_of
 from tests.oracles import evaluation as oracle
 
 
@@ -91,7 +98,7 @@ def test_the_view_gives_what_the_challenge_would():
     scores, outcomes = hourly_study(40)
     outcomes = outcomes.assign(onset_h=np.floor(outcomes.onset_h))
     hours = hours_of(scores, outcomes)
-    found = utility_metrics(hours, hours, "best on judged rows", **HOW)
+    found = utility_metrics(hours, hours, "best on judged rows", level=0.95)
     for m, model in enumerate(hours.models):
         row = found[(found.model == model) & (found.metric == "normalised_utility")].iloc[0]
         expected = physionet2019_utility(as_challenge(hours, best_threshold(hours, m), m))[1]
@@ -119,3 +126,28 @@ def test_hours_with_holes_are_not_hourly():
     assert hours_follow_each_other(hours_of(scores, outcomes))
     hole = scores[(scores.stay_id != 3) | (scores.time_h != 5)]
     assert not hours_follow_each_other(hours_of(hole, outcomes))
+
+
+def test_each_fold_has_its_best_threshold():
+    hours = hours_of(*hourly_study(80, models=("m",)))
+    two = replace(hours, fold=1 + hours.stay_id // 4 % 2)
+    each = best_thresholds(two, two, "m")
+    for fold in (1, 2):
+        assert set(each[two.fold == fold]) == {best_threshold(two.of_fold(fold), 0)}
+    found = utility_metrics(two, two, "best on validation", level=0.95).set_index("metric")
+    one = found.loc["normalised_utility"]
+    assert one.low < one.estimate < one.high
+    elsewhere = utility_metrics(two, two.of_fold(1), "best on validation", level=0.95)
+    assert elsewhere.metric.tolist() == ["threshold"]  # the other fold has none
+
+
+def test_the_interval_is_that_of_a_ratio_of_sums_over_persons():
+    hours = hours_of(*hourly_study(400, models=("m",)))
+    found = utility_metrics(hours, hours, "best on judged rows", level=0.95).set_index("metric")
+    one, rng, again = found.loc["normalised_utility"], np.random.default_rng(0), []
+    alarmed = hours.risk[0] >= best_threshold(hours, 0)
+    sums = _utilities(hours.time_h - hours.onset_h[hours.stay], alarmed, hours.stay, 400)
+    for _ in range(2000):
+        observed, best, _, inaction = sums[rng.integers(0, 400, 400)].sum(axis=0)
+        again.append((observed - inaction) / (best - inaction))
+    assert one.high - one.low == pytest.approx(np.diff(np.quantile(again, [0.025, 0.975]))[0], rel=0.1)

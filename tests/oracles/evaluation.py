@@ -64,8 +64,8 @@ def alarm_measures(stays, threshold, *, refractory, hysteresis, most, window):
             found += bool(true)
             late += bool(rung) and not early
             never += not rung
-            if early:
-                leads.append(onset - early[0])
+            if true:
+                leads.append(onset - true[0])
             for hour in timely:
                 timely[hour] += any(onset - t >= hour - 1e-6 for t in true)
     return {
@@ -132,17 +132,6 @@ def net_benefit(is_case, risk, threshold, prevalence=None):
     tpr, fpr, _ = rates_at(is_case, risk, threshold, [1] * len(risk))
     pi = sum(is_case) / len(is_case) if prevalence is None else prevalence
     return pi * tpr - (1 - pi) * fpr * threshold / (1 - threshold)
-
-
-def equal_mass_error(is_case, risk, size):
-    """Expected calibration error over bins that each end at a quantile of the risks."""
-    ranked = sorted(risk)
-    ends = sorted({ranked[math.ceil(len(ranked) * (k + 1) / size - 1e-9) - 1] for k in range(size)})
-    error = 0.0
-    for low, high in zip([-math.inf, *ends[:-1]], ends, strict=True):
-        inside = [(c, r) for c, r in zip(is_case, risk, strict=True) if low < r <= high]
-        error += abs(sum(c for c, _ in inside) - sum(r for _, r in inside)) / len(risk)
-    return error
 
 
 def fixed_risk(stay, reference, horizon):
