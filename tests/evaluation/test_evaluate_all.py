@@ -19,7 +19,9 @@ CURVES = {
         "model", "threshold", "recall", "alarms_per_100_patient_days", "false_alarms_per_patient_day",
     ],
     "lead_time": ["model", "setting", "lead_h_from", "lead_h_to", "events", "events_shuffled"],
-    "reliability": ["model", "horizon_h", "variant", "setting", "bin", "predicted", "observed", "low", "high", "n"],
+    "reliability": [
+        "model", "horizon_h", "variant", "setting", "bin", "predicted", "observed", "low", "high", "n",
+    ],
     "decision_curve": ["model", "horizon_h", "setting", "threshold", "net_benefit"],
     "risk_around_onset": ["model", "class", "hours_to_onset", "mean", "low", "high", "n"],
 }  # fmt: skip
