@@ -111,10 +111,10 @@ def evaluate_scores(
     Writes   metrics (`data_schema/7_metrics.toml`): `auroc`, `auprc` (step-wise average precision),
              `normalised_auprc` and `prevalence` of each model; differences of each pair, named "A - B"
     Rule     every figure is about the same stays: those with a risk from every model at every horizon
-             (`constant_risk_set`). Intervals resample subjects, stratified by having an event: symmetric
-             in log odds for areas, percentiles otherwise; differences are paired. Bounds are NaN without
-             resamples, or with a single subject in a stratum.
-    Source   Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 12 and 13.
+             (`constant_risk_set`). Intervals come from influence values clustered by matched set and subject
+             (`sepsis.evaluation.influence`); differences are paired. They are NaN if `n_bootstrap` is 0, or a
+             class has a single set or subject.
+    Source   `sepsis.evaluation.area_intervals`; coverage by simulation in docs/decisions.md
 
     Raises
     ------

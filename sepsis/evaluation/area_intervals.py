@@ -83,16 +83,31 @@ def auprc_interval(auprc: float, variance: float, n_cases: int, quantile: float)
     if auprc >= 1.0 - EDGE:
         tail = float(stdtr(max(n_cases - 1, 1), -quantile))
         return tail ** (1.0 / n_cases), 1.0
-    half = quantile * np.sqrt(variance) / (auprc * (1.0 - auprc))
-    low, high = expit(logit(auprc, EDGE) + np.array([-half, half]))
-    return min(float(low), auprc), max(float(high), auprc)
+    return log_odds_interval(auprc, variance, quantile)
+
+
+def log_odds_interval(share: float, variance: float, quantile: float) -> tuple[float, float]:
+    """A share plus and minus multiples of its standard error, on the scale of log odds; NaN at 0 or 1."""
+    if not (0.0 < share < 1.0 and np.isfinite(variance) and np.isfinite(quantile)):
+        return NOTHING
+    half = quantile * np.sqrt(variance) / (share * (1.0 - share))
+    low, high = expit(logit(share, EDGE) + np.array([-half, half]))
+    return min(float(low), share), max(float(high), share)
+
+
+def at_most_one(estimate: float, variance: float, quantile: float) -> tuple[float, float]:
+    """An estimate plus and minus multiples of its standard error, up to 1; it may be below 0."""
+    if not (np.isfinite(estimate) and np.isfinite(variance) and np.isfinite(quantile)):
+        return NOTHING
+    half = quantile * np.sqrt(variance)
+    return estimate - half, min(1.0, estimate + half)
 
 
 def difference_interval(difference: float, variance: float, quantile: float) -> tuple[float, float]:
     """Paired difference plus and minus multiples of its standard error; a copy of a model has [0, 0]."""
-    if not np.isfinite(variance):
+    if not (np.isfinite(difference) and np.isfinite(variance) and np.isfinite(quantile)):
         return NOTHING
-    if variance < NO_VARIANCE and abs(difference) > EDGE:
+    if variance < NO_VARIANCE and abs(difference) > EDGE:  # no interval is that sure of a difference
         return NOTHING
     half = quantile * np.sqrt(variance)
     return max(-1.0, difference - half), min(1.0, difference + half)
@@ -100,7 +115,7 @@ def difference_interval(difference: float, variance: float, quantile: float) -> 
 
 def difference_p_value(difference: float, variance: float, df: int) -> float:
     """Two-sided p value of a paired difference, by t; 1 for a copy, NaN without a variance."""
-    if not np.isfinite(variance) or df < 1:
+    if not (np.isfinite(difference) and np.isfinite(variance)) or df < 1:
         return np.nan
     if variance < NO_VARIANCE:
         return 1.0 if abs(difference) <= EDGE else np.nan

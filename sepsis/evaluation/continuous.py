@@ -2,7 +2,8 @@
 The continuous view: at every hour before onset, does onset follow within W hours?
 
 An hour t is positive if onset lies in (t, t + W]; hours at or after onset are excluded. Hours are weighted
-equally, or stays are, each stay sharing its weight among its hours.
+equally, or stays are, each stay sharing its weight among its hours. The unit is the person; intervals come
+from influence values (`sepsis.evaluation.influence`), so their cost does not depend on a number of resamples.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from sepsis.evaluation.area_intervals import at_most_one, log_odds_interval
+from sepsis.evaluation.comparison import Comparison, Measure, area_interval_of
 from sepsis.evaluation.contract import TOLERANCE_H
-from sepsis.evaluation.discrimination import Ranking, normalised_average_precision, weighted_discrimination
+from sepsis.evaluation.discrimination import Ranking, normalised_average_precision
 from sepsis.evaluation.hours import Hours
-from sepsis.evaluation.intervals import resampled, summed_by_unit, units_of
-from sepsis.evaluation.rows import MetricRows, metric_table, pairs, ratio
+from sepsis.evaluation.influence import Clusters, areas
+from sepsis.evaluation.rows import MetricRows, metric_table
 
-COMPARED = ("auroc", "auprc")
+LATE_H = 60.0  # the paper's design has hardly a control at this hour or later
 
 
 def continuous_metrics(
@@ -25,7 +28,7 @@ def continuous_metrics(
     *,
     n_bootstrap: int,
     level: float,
-    random_state,
+    random_state=None,
     group: str = "all",
     differences: bool = True,
     shown: bool = True,
@@ -33,56 +36,67 @@ def continuous_metrics(
     """
     AUROC, AUPRC, normalised AUPRC and prevalence for every W (`windows_h`), weighted per hour and per stay.
 
-    `horizon_h` is W; `setting` is "hours" or "stays"; n and n_events count hours.
+    `horizon_h` is W; `setting` is "hours" or "stays"; n and n_events count hours. The group "all" is followed
+    by two parts of the record, "hours: to 59" and "hours: from 60", where both have hours. No intervals are
+    given if `n_bootstrap` is 0; the result does not depend on `random_state`.
     """
     before = ~(hours.time_h >= hours.onset_h[hours.stay] - TOLERANCE_H)
+    time_h = hours.time_h[before]
     stay, lead = hours.stay[before], (hours.onset_h[hours.stay] - hours.time_h)[before]
-    unit, has_event = units_of(hours.subject_id, hours.is_case)
-    per_stay = 1.0 / np.bincount(stay, minlength=len(hours.stay_id))[stay]
+    rankings = [Ranking.of(np.zeros(len(lead), bool), risk[before]) for risk in hours.risk]
+    parts = {group: slice(None)}
+    late = time_h >= LATE_H
+    if group == "all" and late.any() and not late.all():
+        parts |= {"hours: to 59": ~late, "hours: from 60": late}
     made: list[tuple] = []
-    for window in windows_h:
-        positive = lead <= window + TOLERANCE_H
-        rankings = [Ranking.of(positive, risk[before]) for risk in hours.risk]
-        for setting, share in (("hours", None), ("stays", per_stay)):
-            rows = MetricRows("continuous", group, level, len(positive), int(positive.sum()), shown)
-
-            def measures(weights, rankings=rankings, share=share, positive=positive):
-                return _measures(rankings, share, positive, unit[stay], weights)
-
-            estimates = measures(np.ones((1, len(has_event)), np.int32))
-            samples = resampled(has_event, n_bootstrap, random_state, measures)
-            _add(rows, hours.models, window, setting, estimates, samples, differences)
-            made += rows.rows
+    for name, mine in parts.items():
+        of_part = rankings if name == group else [ranking.only(mine) for ranking in rankings]
+        person = hours.subject_id[stay[mine]]
+        per_stay = 1.0 / np.bincount(stay[mine], minlength=len(hours.stay_id))[stay[mine]]
+        for window in windows_h:
+            positive = lead[mine] <= window + TOLERANCE_H
+            clusters = Clusters.of(positive, person)
+            for setting, share in (("hours", None), ("stays", per_stay)):
+                rows = MetricRows("continuous", name, level, len(positive), int(positive.sum()), shown)
+                found = Comparison(rows, clusters, hours.models, [window], setting, n_bootstrap > 0)
+                _add(found, of_part, positive, share, differences and name == group)
+                made += rows.rows
     return metric_table(made)
 
 
-def _measures(rankings, share, positive, unit, weights) -> dict[str, np.ndarray]:
-    """Measures (M, R) and prevalence (1, R) under each row of weights."""
-    weights = np.asfortranarray(weights)
-    found = [weighted_discrimination(ranking, unit, weights, share) for ranking in rankings]
-    share = np.ones(len(positive)) if share is None else share
-    cases = summed_by_unit(unit, share * positive, weights.shape[1])
-    both = summed_by_unit(unit, share, weights.shape[1])
-    prevalence = ratio(weights @ cases, weights @ both)
-    auprc = np.stack([p for _, p in found])
-    return {
-        "auroc": np.stack([a for a, _ in found]),
-        "auprc": auprc,
-        "normalised_auprc": normalised_average_precision(auprc, prevalence),
-        "prevalence": prevalence[None, :],
-    }
+def _add(found: Comparison, rankings: list[Ranking], positive, share, differences: bool) -> None:
+    """Rows of one W and weighting."""
+    clusters, size = found.clusters, (len(rankings), 1, len(found.clusters.unit))
+    estimates = {name: np.empty((1, len(rankings), 1)) for name in ("auroc", "auprc")}
+    cells = {name: np.empty(size) for name in estimates}
+    for m, ranking in enumerate(rankings):
+        area = areas(ranking.relabelled(positive), share)
+        estimates["auroc"][0, m], estimates["auprc"][0, m] = area.auroc, area.auprc
+        cells["auroc"][m], cells["auprc"][m] = map(
+            clusters.cells, (area.auroc_influence, area.auprc_influence)
+        )
+    for name in estimates:
+        n_events = int(positive.sum())
+        interval = area_interval_of(name, n_events, len(positive) - n_events, clusters.df + 1)
+        measure = Measure(name, estimates[name], cells[name], interval)
+        found.add_models(measure)
+        if differences:
+            found.add_differences(measure)
+    weight = np.ones(len(positive)) if share is None else share
+    share_of_events = float(weight @ positive / weight.sum()) if len(weight) else np.nan
+    of_events = clusters.cells(weight * (positive - share_of_events) / weight.sum())
+    for measure in _beside(estimates["auprc"], cells["auprc"], share_of_events, of_events):
+        found.add_models(measure)
 
 
-def _add(rows: MetricRows, models, window, setting: str, estimates, samples, differences: bool) -> None:
-    for m, model in enumerate(models):
-        for metric, estimate in estimates.items():
-            at = m if metric != "prevalence" else 0
-            sample = samples[metric][at]
-            interval = rows.around_area(estimate[at, 0], sample) if metric in COMPARED else None
-            rows.add(model, window, metric, estimate[at, 0], sample, setting=setting, interval=interval)
-    for a, b in pairs(len(models)) if differences else ():
-        for metric in COMPARED:
-            estimate = estimates[metric][a, 0] - estimates[metric][b, 0]
-            sample = samples[metric][a] - samples[metric][b]
-            name = f"{models[a]} - {models[b]}"
-            rows.add(name, window, f"{metric}_difference", estimate, sample, setting=setting)
+def _beside(auprc, cells, prevalence: float, of_prevalence) -> list[Measure]:
+    """The AUPRC on a scale that starts at chance, and the prevalence, which is random here."""
+    rest = 1.0 - prevalence if prevalence < 1.0 else np.nan
+    normal = normalised_average_precision(auprc, prevalence)
+    slope = (auprc[0] - 1.0) / rest**2  # of the normalised AUPRC by the prevalence
+    normal_cells = cells / rest + slope[:, :, None] * of_prevalence
+    same = np.full_like(auprc, prevalence)
+    return [
+        Measure("normalised_auprc", normal, normal_cells, at_most_one),
+        Measure("prevalence", same, np.broadcast_to(of_prevalence, cells.shape), log_odds_interval),
+    ]

@@ -6,7 +6,7 @@ The pass takes integer weights, so a bootstrap resample needs no sorting. Tied r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,6 +38,19 @@ class Ranking:
         last_of_tie = np.ones(len(ranked), dtype=bool)
         last_of_tie[:-1] = ranked[1:] != ranked[:-1]
         return cls(order, is_case[order], last_of_tie)
+
+    def relabelled(self, is_case) -> Ranking:
+        """The same ranking of the same rows with other classes (N,), without sorting again."""
+        return replace(self, is_case=np.asarray(is_case, dtype=bool)[self.order])
+
+    def only(self, keep) -> Ranking:
+        """The ranking of some of the rows, by a mask (N,), without sorting again."""
+        chosen = keep[self.order]
+        place = np.cumsum(keep) - 1
+        tie = np.cumsum(self.last_of_tie)[chosen] - self.last_of_tie[chosen]  # thresholds above each row
+        last_of_tie = np.ones(len(tie), dtype=bool)
+        last_of_tie[:-1] = tie[1:] != tie[:-1]
+        return Ranking(place[self.order[chosen]], self.is_case[chosen], last_of_tie)
 
 
 @kernel

@@ -180,7 +180,9 @@ class Evaluator:
         s, risk_set = self.settings, draws[0]
         target = target_of(risk_set, s.target_prevalence)
         self.tables += [
-            horizon_metrics(draws, **self.interval),
+            horizon_metrics(
+                draws, n_permutations=s.n_permutations, primary=self.primary(risk_set), **self.interval
+            ),
             operating_metrics(risk_set, target, **self.interval),
             self.without_risk("all", risk_set.split_stay_id, risk_set),
             calibration_metrics(risk_set, recalibrations, target, level=s.level),
@@ -191,6 +193,16 @@ class Evaluator:
             "decision_curve": decision_curve(risk_set, target),
             "risk_around_onset": risk_at_horizons(risk_set, **self.interval),
         }
+
+    def primary(self, risk_set: RiskSet) -> tuple[str, float]:
+        """Measure and horizon of the primary endpoint, with a note if no model was scored there."""
+        s = self.settings
+        if not np.isclose(risk_set.horizons, s.primary_horizon_h).any():
+            self.notes.append(
+                f"The primary endpoint is {s.primary_metric} at {s.primary_horizon_h:g} h, a horizon that "
+                "the scores lack: no comparison is adjusted for the number of pairs."
+            )
+        return s.primary_metric, s.primary_horizon_h
 
     def hourly_views(self, hours: Hours, validation, thresholds) -> dict[str, pd.DataFrame]:
         """Views of a risk every hour."""

@@ -1,4 +1,9 @@
-"""The fixed-horizon view: one risk per stay, h hours before onset (cases) or reference hour (controls)."""
+"""
+The fixed-horizon view: one risk per member of a matched set, h hours before its reference.
+
+AUROC and AUPRC compare all members; the concordance compares each case with the controls of its own set only.
+Intervals come from influence values, not from resamples: `sepsis.evaluation.influence`.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +12,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from sepsis.evaluation.discrimination import Ranking, normalised_average_precision, weighted_discrimination
-from sepsis.evaluation.intervals import resampled, units_of
+from sepsis.evaluation.chance import chance_areas
+from sepsis.evaluation.comparison import Comparison, Measure, area_interval_of
+from sepsis.evaluation.discrimination import Ranking, normalised_average_precision
+from sepsis.evaluation.influence import Clusters, areas, concordance
 from sepsis.evaluation.risk_set import RiskSet
-from sepsis.evaluation.rows import MetricRows, pairs
-
-COMPARED = ("auroc", "auprc")  # measures whose paired differences are given
+from sepsis.evaluation.rows import MetricRows
 
 
 def horizon_metrics(
@@ -21,57 +26,77 @@ def horizon_metrics(
     n_bootstrap: int,
     level: float,
     random_state,
+    n_permutations: int = 0,
+    primary: tuple[str, float] | None = None,
     group: str = "all",
     setting: str = "",
     differences: bool = True,
     shown: bool = True,
 ) -> pd.DataFrame:
     """
-    AUROC, AUPRC, prevalence and paired differences at every horizon.
+    AUROC, AUPRC, concordance, prevalence and paired differences at every horizon, with bands over horizons.
 
-    Repeated `draws` are of the same stays, with other reference hours of controls: estimates are means over
-    draws; resample r uses draw r modulo their number, so intervals include both sources of variation. The
-    prevalence has no interval, since the number of subjects with an event is fixed.
+    Intervals need no resamples; none are given if `n_bootstrap` is 0, as in other views. `primary` is the
+    measure and horizon whose differences are adjusted for all pairs of models (Holm); with `n_permutations`,
+    what a risk without signal has by chance is added. Repeated `draws` are of the same stays, with other
+    reference hours of controls: estimates are means over draws, and their variance has a part for the number
+    of draws. Matching fixes the prevalence, so it has no interval.
     """
     draws = [draws] if isinstance(draws, RiskSet) else list(draws)
     risk_set = draws[0]
-    rankings = [[[Ranking.of(d.is_case, risk) for risk in model] for model in d.risk] for d in draws]
-    unit, has_event = units_of(risk_set.subject_id, risk_set.is_case)
-    once = np.ones((1, len(has_event)), np.int32)
-    estimates = _discrimination(rankings, unit, np.repeat(once, len(draws), axis=0))
-    estimates = {name: values.mean(axis=-1) for name, values in estimates.items()}
-    samples = resampled(has_event, n_bootstrap, random_state, lambda w: _discrimination(rankings, unit, w))
-    n, n_events = len(risk_set.is_case), int(risk_set.is_case.sum())
+    is_case, n, n_events = risk_set.is_case, len(risk_set.is_case), int(risk_set.is_case.sum())
+    clusters = Clusters.of(is_case, risk_set.subject_id, risk_set.set_id)
     rows = MetricRows("horizon", group, level, n, n_events, shown)
-    prevalence = float(risk_set.is_case.mean()) if n else np.nan
-    for h, horizon in enumerate(risk_set.horizons):
-        for m, model in enumerate(risk_set.models):
-            for metric in COMPARED:
-                estimate = estimates[metric][m, h]
-                interval = rows.around_area(estimate, samples[metric][m, h])
-                rows.add(model, horizon, metric, estimate, setting=setting, interval=interval)
-            # the last of them, the average precision, on a scale that starts at chance
-            normal = normalised_average_precision(np.array([estimate, *interval]), prevalence)
-            rows.add(model, horizon, "normalised_auprc", normal[0], setting=setting, interval=normal[1:])
-            rows.add(model, horizon, "prevalence", prevalence, setting=setting)
-        for a, b in pairs(len(risk_set.models)) if differences else ():
-            name = f"{risk_set.models[a]} - {risk_set.models[b]}"
-            for metric in COMPARED:
-                sample = samples[metric][a, h] - samples[metric][b, h]
-                estimate = estimates[metric][a, h] - estimates[metric][b, h]
-                rows.add(name, horizon, f"{metric}_difference", estimate, sample, setting=setting)
+    found = Comparison(rows, clusters, risk_set.models, risk_set.horizons, setting, intervals=n_bootstrap > 0)
+    measures = _measures(draws, clusters)
+    for measure in measures.values():
+        found.add_models(measure, random_state)
+        if differences:
+            found.add_differences(measure, primary[1] if primary and primary[0] == measure.name else None)
+    _add_normalised(found, measures["auprc"], is_case.mean() if n else np.nan)
+    chance = chance_areas(n_events, n - n_events, n_permutations, random_state) if n_permutations else {}
+    for name, values in chance.items():
+        for horizon in risk_set.horizons:
+            rows.add("all", horizon, f"{name}_chance", values.mean(), values, setting=setting)
     return rows.table()
 
 
-def _discrimination(draws, unit, weights) -> dict[str, np.ndarray]:
-    """Measures, each (M, H, R), of D x M x H rankings; resample r uses draw r % D."""
-    weights = np.asfortranarray(weights)
-    shape = (len(draws[0]), len(draws[0][0]), len(weights))
-    auroc, auprc = np.empty(shape), np.empty(shape)
-    for d, rankings in enumerate(draws):
-        mine = slice(d, None, len(draws))
-        for m, h in np.ndindex(shape[:2]):
-            auroc[m, h, mine], auprc[m, h, mine] = weighted_discrimination(
-                rankings[m][h], unit, weights[mine]
-            )
-    return {"auroc": auroc, "auprc": auprc}
+def _measures(draws: list[RiskSet], clusters: Clusters) -> dict[str, Measure]:
+    """Measures of all draws; the concordance where matched sets are known."""
+    first = draws[0]
+    names = ["auroc", "auprc", *(["concordance"] if (first.set_id >= 0).any() else [])]
+    shape = first.risk.shape[:2]
+    estimates = {name: np.empty((len(draws), *shape)) for name in names}
+    cells = {name: np.zeros((*shape, len(clusters.unit))) for name in names}
+    n_sets = 0
+    for d, draw in enumerate(draws):
+        for at in np.ndindex(shape):
+            area = areas(Ranking.of(draw.is_case, draw.risk[at]))
+            of = {"auroc": (area.auroc, area.auroc_influence), "auprc": (area.auprc, area.auprc_influence)}
+            if "concordance" in names:
+                matched = concordance(draw.is_case, draw.risk[at], draw.set_id)
+                of["concordance"], n_sets = (matched.estimate, matched.influence), matched.n_sets
+            for name, (estimate, influence) in of.items():
+                estimates[name][d][at] = estimate
+                cells[name][at] += clusters.cells(influence) / len(draws)
+    counts = clusters.n_cases, clusters.n_controls, clusters.df + 1, n_sets
+    return {
+        name: Measure(name, estimates[name], cells[name], area_interval_of(name, *counts)) for name in names
+    }
+
+
+def _add_normalised(found: Comparison, auprc: Measure, prevalence: float) -> None:
+    """Average precision on a scale that starts at chance, and the prevalence."""
+
+    def scaled(*values):
+        return normalised_average_precision(np.array(values), prevalence)
+
+    def interval(estimate, variance, quantile):
+        of_auprc = estimate * (1.0 - prevalence) + prevalence
+        return tuple(scaled(*auprc.interval(of_auprc, variance * (1.0 - prevalence) ** 2, quantile)))
+
+    cells = auprc.cells / (1.0 - prevalence) if prevalence < 1.0 else auprc.cells * np.nan
+    found.add_models(Measure("normalised_auprc", scaled(*auprc.estimates), cells, interval))
+    for model in found.models:
+        for horizon in found.horizons:
+            found.rows.add(model, horizon, "prevalence", prevalence, setting=found.setting)

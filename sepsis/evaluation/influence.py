@@ -163,51 +163,62 @@ class Clusters:
 
     Attributes
     ----------
-    unit : ndarray of int, shape (N,)
-        The matched set, or the person where no set is known.
-    person, both : ndarray of int, shape (N,), or None
-        The person, and person and set together, where sets are known: a person can be in several sets.
+    cell : ndarray of int, shape (N,)
+        Rows of one person in one set, C cells; rows of one person where no set is known.
+    unit : ndarray of int, shape (C,)
+        The matched set of each cell, or its person where no set is known.
+    person : ndarray of int, shape (C,), or None
+        The person of each cell where sets are known: one can be in several.
     factor : ndarray of float, shape (N,)
         Square root of n / (n - 1), n being the units with a case for cases, with a control for controls;
         for independent rows it gives DeLong's variance exactly.
     df : int
         Units with a case, less one: degrees of freedom of the t quantiles. Controls are many.
+    n_cases, n_controls : int
+        Cells with a case, and with a control.
     """
 
+    cell: np.ndarray
     unit: np.ndarray
     person: np.ndarray | None
-    both: np.ndarray | None
     factor: np.ndarray
     df: int
+    n_cases: int
+    n_controls: int
 
     @classmethod
     def of(cls, is_case, subject_id, set_id=None) -> Clusters:
         """Clusters of rows (N,) of persons; `set_id` is -1 for a row without a set."""
         is_case = np.asarray(is_case, dtype=bool)
-        person = np.unique(subject_id, return_inverse=True)[1]
-        with_sets = set_id is not None and bool((np.asarray(set_id) >= 0).any())
-        unit = units_of_sets(subject_id, set_id) if with_sets else person
-        both = np.unique(unit * (person.max() + 1) + person, return_inverse=True)[1] if with_sets else None
-        n = [len(np.unique(unit[mine])) for mine in (~is_case, is_case)]
+        cell = np.unique(subject_id, return_inverse=True)[1]
+        unit, person = np.arange(cell.max() + 1 if len(cell) else 0), None
+        if set_id is not None and (np.asarray(set_id) >= 0).any():
+            pairs = np.stack([units_of_sets(subject_id, set_id), cell])
+            (unit, person), cell = np.unique(pairs, axis=1, return_inverse=True)
+        n = [np.count_nonzero(np.bincount(unit[cell[mine]])) for mine in (~is_case, is_case)]
         factor = [np.sqrt(size / (size - 1)) if size > 1 else np.nan for size in n]
         by_row = np.where(is_case, factor[1], factor[0])
-        return cls(unit, person if with_sets else None, both, by_row, n[1] - 1)
+        there = [np.count_nonzero(np.bincount(cell[mine])) for mine in (is_case, ~is_case)]
+        return cls(cell, unit, person, by_row, n[1] - 1, *there)
 
-    def sums(self, influence) -> np.ndarray:
-        """Influence of every unit (G,), with the small-sample factor."""
-        return np.bincount(self.unit, weights=influence * self.factor)
+    def cells(self, influence) -> np.ndarray:
+        """Influence values (N,) summed by cell (C,), with the small-sample factor."""
+        return np.bincount(self.cell, weights=influence * self.factor, minlength=len(self.unit))
 
-    def variance(self, influence) -> float:
+    def variance(self, cells) -> float:
         """
-        Variance of an estimate, or of a difference of two, from its influence values (N,).
+        Variance of an estimate, or of a difference of two, from its influence by cell (C,).
 
         Where sets are known, their variance plus what the rows of a person share across sets, if that adds
         to it: the two-way variance of Cameron, Gelbach and Miller, J Bus Econ Stat 29 (2011) 238-249,
         doi:10.1198/jbes.2010.07136, never below that of the sets. NaN if a class has one unit only.
         """
-        found = float((self.sums(influence) ** 2).sum())
+        found = float((np.bincount(self.unit, weights=cells) ** 2).sum())
         if self.person is None:
             return found
-        scaled = influence * self.factor
-        persons, both = (np.bincount(of, weights=scaled) for of in (self.person, self.both))
-        return found + max(0.0, float((persons**2).sum() - (both**2).sum()))
+        persons = np.bincount(self.person, weights=cells)
+        return found + max(0.0, float((persons**2).sum() - (cells**2).sum()))
+
+    def sums(self, cells) -> np.ndarray:
+        """Influence by unit (K, G) of K estimates, from that by cell (K, C): what their correlation is of."""
+        return np.stack([np.bincount(self.unit, weights=one) for one in np.asarray(cells)])

@@ -7,6 +7,7 @@ import numpy as np
 from sepsis.evaluation.intervals import t_quantile
 
 DRAWS = 20_000  # of the largest deviation: its 95 % quantile is then known to one per cent
+NO_SPREAD = 1e-12  # what rounding leaves of an influence that is 0 everywhere
 
 
 def holm(p_values) -> np.ndarray:
@@ -31,14 +32,14 @@ def simultaneous_quantile(sums, level: float, df: int, random_state=0) -> float:
     """
     How many standard errors make a band that holds all K points of a curve at once.
 
-    The quantile of the largest of K correlated t statistics with `df` degrees of freedom; `sums` (K, G) are
-    the influence of every unit on each point (`Clusters.sums`), which give their correlation. A point without
-    variance does not widen the band; with none, the quantile of one point is returned. Montiel Olea and
+    The quantile of the largest of K correlated t statistics with `df` degrees of freedom, by simulation;
+    `sums` (K, G), the influence of every unit on each point (`Clusters.sums`), give their correlation. A
+    point without variance does not widen the band; NaN without a degree of freedom. Montiel Olea and
     Plagborg-Moller, J Appl Econom 34 (2019) 1-17, doi:10.1002/jae.2656.
     """
     sums = np.asarray(sums, dtype=float)
     spread = np.sqrt((sums**2).sum(axis=1))
-    varies = np.isfinite(spread) & (spread > 1e-12)
+    varies = np.isfinite(spread) & (spread > NO_SPREAD)
     if not varies.any() or df < 1:
         return t_quantile(level, df)
     unit = sums[varies] / spread[varies, None]

@@ -73,11 +73,13 @@ def test_the_variance_of_independent_rows_is_delongs(levels):
     is_case = rng.random(70) < 0.3
     risks = [rng.integers(0, levels, 70) + levels * 0.3 * is_case * k for k in (1, 2)]
     clusters = Clusters.of(is_case, np.arange(70))
-    one, other = (areas(Ranking.of(is_case, r)).auroc_influence for r in risks)
+    one, other = (clusters.cells(areas(Ranking.of(is_case, r)).auroc_influence) for r in risks)
     expected = oracle.delong_covariance(list(is_case), risks)
     assert clusters.variance(one) == pytest.approx(expected[0][0])
     difference = expected[0][0] + expected[1][1] - 2 * expected[0][1]
     assert clusters.variance(one - other) == pytest.approx(difference)
+    sums = clusters.sums([one, other])
+    assert sums @ sums.T == pytest.approx(np.array(expected))
     assert clusters.df == is_case.sum() - 1
 
 
@@ -111,22 +113,25 @@ def test_two_way_variance_is_that_of_sets_and_what_persons_share_across_them(row
     is_case[::2] = True
     clusters = Clusters.of(is_case, person, set_id)
     expected = oracle.two_way_variance((values * clusters.factor).tolist(), set_id.tolist(), person.tolist())
-    assert clusters.variance(values) == pytest.approx(expected, nan_ok=True)
+    assert clusters.variance(clusters.cells(values)) == pytest.approx(expected, nan_ok=True)
+
+
+def variance_of_auprc(is_case, risk, person):
+    clusters = Clusters.of(is_case, person)
+    return clusters.variance(clusters.cells(areas(Ranking.of(is_case, risk)).auprc_influence))
 
 
 def test_a_person_written_four_times_adds_no_certainty():
     rng = np.random.default_rng(5)
-    is_case, risk = rng.random(50) < 0.3, rng.random(50)
-    person = np.arange(50)
-    once = Clusters.of(is_case, person).variance(areas(Ranking.of(is_case, risk)).auprc_influence)
-    again = [np.tile(column, 4) for column in (is_case, risk, person)]
-    found = areas(Ranking.of(again[0], again[1]))
-    assert Clusters.of(again[0], again[2]).variance(found.auprc_influence) == pytest.approx(once)
-    assert Clusters.of(again[0], np.arange(200)).variance(found.auprc_influence) < 0.3 * once
+    is_case, risk, person = rng.random(50) < 0.3, rng.random(50), np.arange(50)
+    once = variance_of_auprc(is_case, risk, person)
+    case4, risk4, person4 = (np.tile(column, 4) for column in (is_case, risk, person))
+    assert variance_of_auprc(case4, risk4, person4) == pytest.approx(once)
+    assert variance_of_auprc(case4, risk4, np.arange(200)) < 0.3 * once
+    assert Clusters.of(case4, person4).n_cases == is_case.sum()
 
 
 def test_one_case_has_no_variance():
     is_case = np.arange(9) == 0
-    clusters = Clusters.of(is_case, np.arange(9))
-    assert clusters.df == 0
-    assert np.isnan(clusters.variance(areas(Ranking.of(is_case, np.arange(9))).auroc_influence))
+    assert Clusters.of(is_case, np.arange(9)).df == 0
+    assert np.isnan(variance_of_auprc(is_case, np.arange(9), np.arange(9)))

@@ -109,20 +109,22 @@ def test_resamples_without_a_control_are_left_out_not_warned_about():
     assert metrics[metrics.metric != "prevalence"][["low", "high"]].notna().all(axis=None)
 
 
-def test_same_seed_same_intervals_and_another_seed_others():
+def test_the_seed_moves_the_bands_and_nothing_else():
     scores, outcomes = study()
     first = evaluate_scores(scores, outcomes, n_bootstrap=50, random_state=1)
     assert first.equals(evaluate_scores(scores, outcomes, n_bootstrap=50, random_state=1))
     other = evaluate_scores(scores, outcomes, n_bootstrap=50, random_state=2)
-    assert first.estimate.equals(other.estimate)
-    assert not first.low.equals(other.low)
+    bands = ["band_low", "band_high"]
+    assert first.drop(columns=bands).equals(other.drop(columns=bands))
+    assert not first.band_low.equals(other.band_low)
 
 
-def test_a_chunk_at_a_time_gives_the_same_intervals(monkeypatch):
+def test_areas_need_no_resamples_and_0_of_them_asks_for_no_interval():
     scores, outcomes = study()
-    whole = evaluate_scores(scores, outcomes, n_bootstrap=40)
-    monkeypatch.setattr(intervals, "CHUNK_CELLS", 400)
-    assert whole.equals(evaluate_scores(scores, outcomes, n_bootstrap=40))
+    few, many = (evaluate_scores(scores, outcomes, n_bootstrap=n) for n in (1, 1000))
+    assert few.equals(many)
+    none = evaluate_scores(scores, outcomes, n_bootstrap=0)
+    assert none[["low", "high", "band_low", "band_high", "p_value"]].isna().all(axis=None)
 
 
 def test_four_copies_of_a_stay_in_one_subject_add_no_certainty():

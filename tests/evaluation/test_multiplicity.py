@@ -37,8 +37,9 @@ def test_the_quantile_of_independent_points_is_sidaks():
     assert quantile == pytest.approx(student.ppf(0.5 + 0.95 ** (1 / 8) / 2, 10**6), rel=0.01)
 
 
-def test_a_point_without_variance_does_not_widen_the_band():
+def test_a_point_that_is_fixed_does_not_widen_the_band():
     sums = np.random.default_rng(1).normal(size=(3, 20))
     without = simultaneous_quantile(np.vstack([sums, np.zeros(20), np.full(20, np.nan)]), 0.95, 19)
     assert without == simultaneous_quantile(sums, 0.95, 19)
     assert simultaneous_quantile(np.zeros((4, 9)), 0.95, 8) == t_quantile(0.95, 8)
+    assert np.isnan(simultaneous_quantile(np.eye(2), 0.95, 0))
