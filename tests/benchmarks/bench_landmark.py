@@ -45,7 +45,7 @@ RARE = 0.03  # odds of onset in the first 6 h at an average risk, nearly
 
 @dataclass(frozen=True)
 class Stays:
-    """Stays (N,): persons, times of onset, leaving and end of the record; what a model sees (N, 6-h blocks)."""
+    """Stays (N,): person, onset, leaving and end of the record; what a model sees in 6-h blocks (N, 18)."""
 
     person: np.ndarray
     onset_h: np.ndarray
