@@ -14,6 +14,7 @@ from sepsis.report.elements import Cell, Column, Table, count_cell
 
 FIXED, HOURLY = "In the figures at fixed horizons", "In the hourly figures"
 NO_FIXED, NO_HOURS = "no prediction at a fixed horizon", "no hourly risk from every model"
+ELSEWHERE = "only in matched sets of another split"
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,11 @@ def _place_in_scores(
     if "reason" in scores:
         account = scores[scores.time_h.isna() & scores.risk.isna() & scores.reason.fillna("").ne("")]
         said = account.drop_duplicates("stay_id").set_index("stay_id").reason
-    reason = said.reindex(stays).fillna(pd.Series(dict(reasons), dtype=object).reindex(stays)).fillna("")
+    drawn = scores.stay_id[scores.horizon_h.notna() & scores.time_h.notna()]
+    elsewhere = pd.Series(ELSEWHERE, index=drawn.unique(), dtype=object)
+    reason = pd.Series("", stays, dtype=object)
+    for found in (elsewhere, pd.Series(dict(reasons), dtype=object), said):  # the last word counts
+        reason = found.reindex(stays).fillna(reason)
     place = pd.DataFrame({"split": first.reindex(stays), "reason": reason})
     return place.assign(
         reason=place.reason.where(place.split.notna(), "not in the scores"), split=place.split.fillna("")

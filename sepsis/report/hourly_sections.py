@@ -176,7 +176,7 @@ def alarms_section(results: Results) -> Section:
         "Thresholds were chosen on the validation split and applied unchanged, unless a note above says "
         "otherwise. Lead time is that of the first true alarm; it should be read with that of the same risks "
         "shuffled in time, whose lower line is the spread over shuffles, and with the alarm burden. "
-        f"Precision and burden depend on the share of cases: {natural_prevalence(results)}"
+        f"Precision and burden depend on the share of cases. {natural_prevalence(results)}"
     )
     made = [
         models_table(

@@ -16,7 +16,7 @@ from sepsis.report.risk_figures import each_model
 MEASURES = {  # metric: name, caption, level of a risk without signal
     "auroc": (
         "AUROC", "Probability that a stay with onset in the window has a higher risk than any other stay. "
-        "Dotted: chance, which is also where the clock is at any single hour.", 0.5,
+        "Dotted: chance.", 0.5,
     ),
     "auprc": ("Average precision", "Grey dotted line: share of the stays with onset in the window.", None),
     "observed_expected": (
