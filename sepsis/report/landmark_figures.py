@@ -31,6 +31,7 @@ COUNTS = {  # column of the curve: row of the table
     "n_censored": "Record ends (censored)",
     "n_without_risk": "Left out: no recent risk",
 }
+FEW = 10  # onsets: intervals of hours with fewer span most of the scale
 DODGE = 0.06  # share of the distance between landmarks, so that intervals do not overlap
 
 
@@ -69,17 +70,27 @@ def _chart(curve: pd.DataFrame, metric: str, looks: Sequence[Style], percent: st
     return Chart(
         name=f"landmark_{metric}",
         title=f"{title} by hours since admission, onset within {window:g} h",
-        caption=f"{caption} Bars: {percent}% intervals; light bands hold a model's whole curve.",
+        caption=f"{caption} Bars: {percent}% intervals; light bands hold a model's whole curve. The scale "
+        f"is that of hours with {FEW} onsets or more.",
         description=f"Line chart of {title} against hours since admission. {'; '.join(words)}.",
         data=data,
         layout={
             "xaxis": {"title": {"text": "hours since admission"}, "tickvals": hours[1::2].tolist()},
-            "yaxis": {"rangemode": "tozero" if metric == "auprc" else "normal"},
+            "yaxis": {"range": _vertical_range(rows, level)},
             "shapes": [] if level is None else [level_line(level)],
             "annotations": [] if level is None else [level_label(level, CHANCE if level < 1 else "perfect")],
         },
         numbers=rows,
     )
+
+
+def _vertical_range(rows: pd.DataFrame, level: float | None) -> list[float]:
+    """Room for every estimate, and for the intervals of hours that have enough onsets to be read."""
+    many = rows[rows.n_events >= FEW]
+    wanted = [*rows.estimate, *many.low, *many.high, np.nan if level is None else level]
+    low, high = float(np.nanmin(wanted)), float(np.nanmax(wanted))
+    room = 0.05 * (high - low) or 0.05
+    return [low - room, high + room]
 
 
 def _share_with_onset(curve: pd.DataFrame) -> list[dict]:
@@ -98,11 +109,11 @@ def risk_table(curve: pd.DataFrame) -> Table:
     """Stays at risk at each landmark, and what became of them within the window."""
     at = curve.drop_duplicates("hour").sort_values("hour")
     window = curve.window_h.iloc[0]
-    rows = [
-        (Cell(title), *(count_cell(n) for n in at[column]))
-        for column, title in COUNTS.items()
-        if column in at and at[column].notna().any()  # deaths may be unknown
-    ]  # fmt: skip
+    titles = dict(COUNTS)
+    if at.n_died.isna().all():  # the labels have no times of death
+        titles["n_left"] = f"{titles['n_left']}, alive or dead"
+        del titles["n_died"]
+    rows = [(Cell(title), *(count_cell(n) for n in at[column])) for column, title in titles.items()]
     return Table(
         "landmark-counts",
         f"Stays at risk at each hour since admission, and what came first within {window:g} h",

@@ -111,11 +111,13 @@ def primary_section(results: Results) -> Section:
 
 def _estimates(results: Results, rows: pd.DataFrame, models: tuple[str, ...]) -> Table:
     s, found, reference = results.settings, indexed(rows), reference_model(models)
+    tested = rows.p_holm.notna().any()
     columns = [
         Column("Model", False), Column(METRIC_NAMES[s.primary_metric], note=f"{results.percent}% interval")
     ]  # fmt: skip
     if len(models) > 1:
-        columns += [Column(f"Difference from {in_text(reference)}"), Column("p"), Column("p, Holm")]
+        columns.append(Column(f"Difference from {in_text(reference)}"))
+        columns += [Column("p"), Column("p, Holm")] if tested else []
     if rows.band_low.notna().any():
         columns.append(Column("Simultaneous band", note="over all horizons"))
     made = []
@@ -124,12 +126,10 @@ def _estimates(results: Results, rows: pd.DataFrame, models: tuple[str, ...]) ->
         cells = [model_cell(model), measure_cell(row)]
         if len(models) > 1:
             pair = paired(found, model, reference, f"{s.primary_metric}_difference", s.primary_horizon_h)
-            none = Cell(NOTHING)
-            cells += (
-                [none, none, none]
-                if pair is None
-                else [difference_cell(pair, results.alpha), p_cell(pair.p_value), p_cell(pair.p_holm)]
-            )
+            shown = [Cell(NOTHING)] * 3
+            if pair is not None:
+                shown = [difference_cell(pair, results.alpha), p_cell(pair.p_value), p_cell(pair.p_holm)]
+            cells += shown if tested else shown[:1]
         if rows.band_low.notna().any():
             cells.append(band_cell(row))
         made.append(tuple(cells))
