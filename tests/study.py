@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from sepsis.cohort.settings import CohortSettings
 from sepsis.labels.store import LabelFolder
-from sepsis.models.artifact.read import Trained, read_model
+from sepsis.models.artifact.members import ModelFolder, read_models
 from sepsis.pipeline.label import label_export
 from sepsis.pipeline.settings import ExportSettings, Pipeline
 from sepsis.pipeline.source import open_source
@@ -20,7 +20,7 @@ class Study(NamedTuple):
 
     source: Source
     labels: LabelFolder
-    trained: Trained
+    folder: ModelFolder
     root: Path
 
 
@@ -41,4 +41,4 @@ def small_study(
     settings = TrainSettings(min_values=60, fit_horizons_h=(0.0,))
     pipeline = Pipeline("study", cohort=cohort, train=settings, models={model: model_settings})
     train_export(source, labels, root / "model", model=model, pipeline=pipeline)
-    return Study(source, labels, read_model(root / "model"), root)
+    return Study(source, labels, read_models(root / "model"), root)

@@ -74,6 +74,8 @@ def read_score_files(files: Sequence[Path], onset_hash: str | None) -> ScoreFile
                 "Score again with --labels, or give the labels that were scored with.",
             )  # fmt: skip
     tables = [_table(file) for file in files]
+    for file, fact, table in zip(files, facts, tables, strict=True):
+        _require_whole(file, fact, table)
     scores = complete_scores(pd.concat(tables, ignore_index=True))
     account = scores[_without_prediction(scores) & (scores.reason != "")].drop_duplicates("stay_id")
     scores = without_repeated_reasons(scores)
@@ -104,6 +106,25 @@ def read_score_files(files: Sequence[Path], onset_hash: str | None) -> ScoreFile
 def _design(fact: dict[str, Any]) -> str:
     """Design of the controls; files of ours without one are older than the designs."""
     return str(fact.get("design", OLD_DRAW if "split_hash" in fact else ""))
+
+
+def _require_whole(file: Path, fact: dict[str, Any], table: pd.DataFrame) -> None:
+    """Raise ExportError if a file of ours lacks stays or test risks of a fold that it was written with."""
+    n_stays = int(fact.get("stays", 0))
+    lost = n_stays - table.stay_id.nunique()
+    if n_stays and lost:
+        raise ExportError(
+            file.name, f"{abs(lost):,} stays {'are missing' if lost > 0 else 'too many'} of {n_stays:,}",
+            "a row for every stay of the export", "Score again, or evaluate the file as it was written.",
+        )  # fmt: skip
+    if "split" in table and "fold" in table:
+        there = set(table.fold[table.split == "test"])
+        absent = sorted({fold for fold, _ in fact.get("members", [])} - there)
+        if there and absent:
+            raise ExportError(
+                file.name, f"no test risk of fold {', '.join(map(str, absent))}", "those of all folds",
+                "Score again: a part of the folds is another study.",
+            )  # fmt: skip
 
 
 def without_repeated_reasons(scores: pd.DataFrame) -> pd.DataFrame:

@@ -98,7 +98,7 @@ def write_score_file(
         with PartWriter(temporary) as writer:
             for k in range(n_parts):
                 rows = read_rows(work[step_of(k)] / "scores.arrow")
-                writer.add(with_facts(rows, "scores", facts))
+                writer.add(with_facts(rows, "scores", {**facts, "stays": n_stays}))
                 scores = rows.select(["stay_id", "risk", "reason"]).to_pandas()
                 scored = scores.risk.notna()
                 risks += int(scored.sum())

@@ -79,7 +79,7 @@ def hourly_request(
     known = own or seen
     wanted = splits or (OWN_SPLITS if known and len(folder.folds) > 1 else ())
     everyone = _own_test(tables) if known else tables[0]
-    keep = _drawn(everyone, splits, most, seed)
+    keep = drawn_stays(everyone, splits, most, seed)
     everyone = everyone.assign(reason=TOO_SHORT if keep is None else np.where(keep, TOO_SHORT, NOT_HOURLY))
     chosen = everyone.stay_id if keep is None else everyone.stay_id[keep]
     tasks = []
@@ -133,7 +133,7 @@ def _own_test(tables: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat([tests, rest]).sort_values("stay_id", ignore_index=True)
 
 
-def _drawn(stays: pd.DataFrame, splits: tuple[str, ...], most: int, seed: int) -> np.ndarray | None:
+def drawn_stays(stays: pd.DataFrame, splits: tuple[str, ...], most: int, seed: int) -> np.ndarray | None:
     """
     Mask of the stays that are scored hour by hour, None for all; split "" is outside the cohort.
 

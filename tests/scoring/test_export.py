@@ -30,7 +30,7 @@ def study(tmp_path_factory):
 
 
 def score(study, out, **asked):
-    return score_export(study.source, study.trained, out, labels=study.labels, horizons=(0.0,), **asked)
+    return score_export(study.source, study.folder, out, labels=study.labels, horizons=(0.0,), **asked)
 
 
 @pytest.mark.parametrize("place", ["model/x.parquet", "labels/onset.parquet", "export/ICUSTAYS.csv.gz"])
@@ -141,7 +141,7 @@ def test_labels_that_are_gone_or_replaced_under_the_run_are_said_to_be(moved, tm
 
 
 def test_a_worker_refuses_another_model_than_the_run_began_with(study):
-    path, version = str(study.root / "model"), settings_hash(study.trained.manifest)
-    assert _model(path, version).manifest == study.trained.manifest
+    path, version = str(study.root / "model"), settings_hash(study.folder.manifest)
+    assert _model(path, version).manifest == study.folder.manifest
     with pytest.raises(ExportError, match="changed while it was read"):
-        _model(path, settings_hash({**study.trained.manifest, "seed": 1}))
+        _model(path, settings_hash({**study.folder.manifest, "seed": 1}))

@@ -6,10 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sepsis.models.baselines.logistic import Logistic
-from sepsis.scoring.predict import NOT_HOURLY, _long, score_hourly
-from sepsis.scoring.request import hourly_stays
-from tests.models.made_up import made_up_tables, made_up_windows
+from sepsis.scoring.predict import _long
+from sepsis.scoring.request import drawn_stays
 
 
 def cohort(n=90):
@@ -28,60 +26,48 @@ def cohort(n=90):
 SPLITS = ("validation", "test")
 
 
+def drawn(table, splits=(), most=0, seed=0):
+    return set(table.stay_id[drawn_stays(table, splits, most, seed)])
+
+
 def test_without_a_limit_all_stays_of_the_splits_are_scored():
     table = cohort()
-    members = table[table.split.isin(SPLITS)]
-    assert sorted(hourly_stays(table, SPLITS)) == sorted(members.stay_id)
-    assert hourly_stays(table) is None
+    assert drawn(table, SPLITS) == set(table[table.split.isin(SPLITS)].stay_id)
+    assert drawn_stays(table, (), 0, 0) is None
 
 
 @pytest.mark.parametrize("limit", [1, 7, 20])
 def test_a_limit_draws_whole_persons_in_any_order_of_rows(limit):
     table = cohort()
-    wanted = hourly_stays(table, SPLITS, limit)
+    wanted = drawn(table, SPLITS, limit)
     assert limit <= len(wanted) <= limit + 1
     people = table[table.stay_id.isin(wanted)].subject_id
     theirs = table[table.subject_id.isin(people) & table.in_cohort]
-    assert set(theirs.stay_id) == set(wanted)
+    assert set(theirs.stay_id) == wanted
     assert set(theirs.split) <= set(SPLITS)
-    assert np.array_equal(wanted, hourly_stays(table.sample(frac=1, random_state=3), SPLITS, limit))
+    assert wanted == drawn(table.sample(frac=1, random_state=3), SPLITS, limit)
 
 
 def test_a_limit_without_splits_draws_from_the_whole_cohort():
     table = cohort()
-    drawn = hourly_stays(table, stays=60)
-    assert set(drawn) <= set(table[table.in_cohort].stay_id)
-    assert set(table[table.stay_id.isin(drawn)].split) == {"train", *SPLITS}
+    wanted = drawn(table, most=60)
+    assert wanted <= set(table[table.in_cohort].stay_id)
+    assert set(table[table.stay_id.isin(wanted)].split) == {"train", *SPLITS}
 
 
 def test_another_seed_draws_other_people():
-    table = cohort()
-    one, two = (hourly_stays(table, SPLITS, 20, seed) for seed in (0, 1))
-    assert set(one) != set(two)
-
-
-def test_only_wanted_stays_get_a_risk_and_the_others_a_reason():
-    windows, y = made_up_windows(40, seed=1)
-    model = Logistic().fit(windows, y)
-    events, stays, _ = made_up_tables(12, seed=2)
-    stays = stays.assign(stay_h=stays.end_h, exclusion=None)
-    everybody = score_hourly(model, events, stays)
-    some = score_hourly(model, events, stays, wanted=[3, 7])
-    assert set(some.stay_id) == set(stays.stay_id)
-    scored = some[some.risk.notna()].reset_index(drop=True)
-    assert set(scored.stay_id) == {3, 7}
-    same = everybody[everybody.stay_id.isin([3, 7]) & everybody.risk.notna()].reset_index(drop=True)
-    assert scored.risk.equals(same.risk)
-    assert set(some[some.risk.isna() & ~some.stay_id.isin([3, 7])].reason) == {NOT_HOURLY}
+    one, two = (drawn(cohort(), SPLITS, 20, seed) for seed in (0, 1))
+    assert one != two
 
 
 def test_one_long_stay_costs_the_memory_of_its_own_hours():
     part = pd.DataFrame({"stay_id": range(256), "subject_id": 1, "is_case": False, "split": ""})
+    part = part.assign(fold=0, matched_to=-1, reference_h=np.nan)
     hours = np.where(np.arange(256) == 0, 3000, 20)
     hour = np.arange(1.0, 3001.0)
     end_h = np.where(hour <= hours[:, None], hour, np.nan)
     tracemalloc.start()
-    rows = _long(part.assign(reference_h=np.nan), end_h, np.full(3000, np.nan), end_h / 4096, None, "x")
+    rows = _long(part, end_h, np.full(3000, np.nan), end_h / 4096, end_h, "x")
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert rows.groupby("stay_id").size().tolist() == hours.tolist()

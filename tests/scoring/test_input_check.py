@@ -13,6 +13,7 @@ from sepsis.core.errors import SettingsError
 from sepsis.core.schema import read_facts, read_table
 from sepsis.models.artifact.input_statistics import learn_statistics
 from sepsis.models.artifact.operating import Operating
+from sepsis.models.artifact.members import ModelFolder
 from sepsis.pipeline.settings import ExportSettings
 from sepsis.pipeline.source import open_source
 from sepsis.scoring.export import score_export
@@ -44,8 +45,9 @@ def changed_export(root, place):
 
 
 def test_an_export_like_the_one_it_was_fitted_on_has_nothing_missing(study, tmp_path):
-    source, labels, trained, _ = study
-    score_export(source, trained, tmp_path / "scores.parquet", labels=labels, horizons=(0.0,))
+    source, labels, folder, _ = study
+    trained = folder.first
+    score_export(source, folder, tmp_path / "scores.parquet", labels=labels, horizons=(0.0,))
     found = read_facts(tmp_path / "scores.parquet")["input_check"]
     assert found["share_missing"] == 0
     assert [row["concept"] for row in found["shift"]] == list(trained.model.concepts_)
@@ -53,11 +55,12 @@ def test_an_export_like_the_one_it_was_fitted_on_has_nothing_missing(study, tmp_
 
 
 def test_what_is_missing_or_shifted_is_said_before_the_work_and_stored(study, tmp_path, caplog):
-    _, _, trained, root = study
+    _, _, folder, root = study
+    trained = folder.first
     assert {"platelets", "creatinine"} <= set(trained.model.concepts_)
     source = changed_export(root, tmp_path / "export")
     with caplog.at_level(logging.INFO, "sepsis"):
-        score_export(source, trained, tmp_path / "scores.parquet", labels=None, horizons=None)
+        score_export(source, folder, tmp_path / "scores.parquet", labels=None, horizons=None)
     said = " ".join(caplog.messages)
     assert (
         f"1 of the model's {len(trained.model.concepts_)} variables are missing: creatinine (absent)" in said
@@ -71,21 +74,22 @@ def test_what_is_missing_or_shifted_is_said_before_the_work_and_stored(study, tm
 
 
 def test_recalibrated_risks_are_the_models_own_through_the_stored_map(study, tmp_path):
-    source, labels, trained, _ = study
+    source, labels, folder, _ = study
     plain, mapped = tmp_path / "plain.parquet", tmp_path / "mapped.parquet"
-    score_export(source, trained, plain, labels=labels, horizons=(0.0, 4.0))
-    score_export(source, trained, mapped, labels=labels, horizons=(0.0, 4.0), recalibrate=True)
+    score_export(source, folder, plain, labels=labels, horizons=(0.0, 4.0))
+    score_export(source, folder, mapped, labels=labels, horizons=(0.0, 4.0), recalibrate=True)
     own, other = (read_table(file, "scores") for file in (plain, mapped))
     assert own.stay_id.equals(other.stay_id)
-    expected = trained.operating.recalibrated(own.risk.to_numpy())
+    expected = folder.first.operating.recalibrated(own.risk.to_numpy())
     np.testing.assert_array_equal(other.risk.to_numpy(), expected)
     assert not np.array_equal(own.risk.dropna(), other.risk.dropna())
     assert read_facts(mapped)["settings"]["recalibrated"] is True
 
 
 def test_without_a_calibrator_recalibrated_risks_are_refused(study, tmp_path):
-    source, labels, trained, _ = study
-    bare = replace(trained, operating=Operating(why_none="the validation split has one class"))
+    source, labels, folder, _ = study
+    none = Operating(why_none="the validation split has one class")
+    bare = ModelFolder.of(replace(folder.first, operating=none))
     with pytest.raises(SettingsError, match="no calibrator .the validation split has one class"):
         score_export(source, bare, tmp_path / "x.parquet", labels=labels, horizons=(0.0,), recalibrate=True)
     assert list(tmp_path.iterdir()) == []

@@ -95,7 +95,7 @@ def read_models(path: str | Path) -> ModelFolder:
     path = Path(path)
     if not has_members(path):
         return ModelFolder.of(read_model(path))
-    facts, where = _manifest_of_members(path), f"{path.name}/{MANIFEST}"
+    facts, where = manifest_of_members(path), f"{path.name}/{MANIFEST}"
     listed = {MANIFEST, *(row["folder"] for row in facts["members"])}
     strange = len({entry.name for entry in path.iterdir()} - listed)
     if strange:
@@ -119,7 +119,8 @@ def read_models(path: str | Path) -> ModelFolder:
     return ModelFolder(path, facts, tuple(members))
 
 
-def _manifest_of_members(path: Path) -> dict[str, Any]:
+def manifest_of_members(path: Path) -> dict[str, Any]:
+    """The manifest of a model of several members, checked by itself; raises ExportError."""
     where = f"{path.name}/{MANIFEST}"
     facts = parsed(read_plain(path, MANIFEST), where)
     fields: Mapping[str, type] = {

@@ -12,9 +12,10 @@ from typing import Any
 
 from sepsis.models.artifact.arrays import read_arrays, require_cohort
 from sepsis.models.artifact.card import operating_lines
-from sepsis.models.artifact.files import NONE_STORED
+from sepsis.models.artifact.files import NONE_STORED, has_members
 from sepsis.models.artifact.input_statistics import InputStatistics
 from sepsis.models.artifact.operating import operating_from
+from sepsis.models.artifact.members import manifest_of_members
 from sepsis.models.artifact.read import read_contents
 
 
@@ -27,13 +28,17 @@ def model_facts(path: str | Path) -> dict[str, Any]:
     facts : dict
         model, format_version, definition, export_kind, settings, inputs, split_hash, seed, fitted_on,
         variables, calibrator, thresholds, why_no_calibrator, licence, notes, stores_of_patients, ids,
-        versions, files, stays.
+        versions, files, stays, members. Of a model of several members (folds, runs): those of the first.
 
     Raises
     ------
     ExportError
         As `read_model`, except for what an array holds.
     """
+    if has_members(path):
+        members = manifest_of_members(Path(path))
+        first = model_facts(Path(path) / members["members"][0]["folder"])
+        return {**first, "members": [row["folder"] for row in members["members"]]}
     found = read_contents(path)
     facts, operating = found.manifest, found.operating
     read_arrays(found.weights, found.where("weights.safetensors"))
@@ -63,6 +68,7 @@ def model_facts(path: str | Path) -> dict[str, Any]:
         "ids": facts["ids"],
         "versions": facts["versions"],
         "files": facts["files"],
+        "members": [],
     }
 
 
@@ -81,6 +87,10 @@ def shown_text(facts: dict[str, Any]) -> str:
         f"definition   {facts['definition']}, on an export of kind {facts['export_kind']}",
         f"licence      {facts['licence']}",
         f"ids          {facts['ids']}; {facts['stays']:,} stays in its cohort",
+        *(
+            f"members      {', '.join(facts['members'])}; what follows is the first"
+            for _ in facts["members"][:1]
+        ),
         "",
         "Fitted on",
     ]

@@ -16,6 +16,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 from sklearn.base import clone
 
+from sepsis.cohort import SET_COLUMNS, Cohort
 from sepsis.cohort.settings import CohortSettings
 from sepsis.core.errors import ExportError
 from sepsis.models.artifact.input_statistics import learn_statistics
@@ -28,8 +29,8 @@ from tests.models.made_up import CONCEPTS, made_up_tables, made_up_windows
 from tests.models.test_estimators import ESTIMATORS
 
 FILES = (
-    "cohort.parquet", "manifest.json", "model.json", "model_card.md", "operating.json", "preprocessing.json",
-    "weights.safetensors",
+    "cohort.parquet", "manifest.json", "matched_sets.parquet", "model.json", "model_card.md",
+    "operating.json", "preprocessing.json", "weights.safetensors",
 )  # fmt: skip
 LABELS = {
     "definition": "moor2019", "export_kind": "mimic_iii", "inputs": {"export": "e"}, "onset_hash": "o",
@@ -43,11 +44,12 @@ def stays_and_cohort():
     cohort = pd.DataFrame(
         {
             "stay_id": stays.stay_id, "subject_id": stays.subject_id, "is_case": y == 1, "in_cohort": True,
-            "reference_h": np.floor(stays.end_h), "matched_to": stays.stay_id,
-            "split": np.where(stays.subject_id < 15, "train", "validation"), "reason": "",
+            "reference_h": np.where(y == 1, np.floor(stays.end_h), np.nan), "fold": 0, "reason": "",
+            "split": np.where(stays.subject_id < 15, "train", "validation"), "no_reference": "",
         }
     )  # fmt: skip
-    return events, stays, cohort
+    sets = cohort.assign(set_id=cohort.stay_id, reference_h=np.floor(stays.end_h), n_at_risk=1)
+    return events, stays, Cohort(cohort, sets[SET_COLUMNS])
 
 
 def written(model, out):
@@ -101,7 +103,7 @@ def refused(folder, match):
 
 def test_a_whole_folder_is_read_and_told(folder):
     trained = read_model(folder)
-    assert trained.manifest["format_version"] == 2
+    assert trained.manifest["format_version"] == 3
     text = shown_text(model_facts(folder))
     assert "Calibrator `platt`" in text
     assert "coded ids of stay and person" in text
@@ -111,11 +113,15 @@ def test_a_whole_folder_is_read_and_told(folder):
 def test_no_id_of_a_patient_stands_in_the_folder_and_the_export_tells_who_is_who(folder):
     trained = read_model(folder)
     _, stays, cohort = stays_and_cohort()
-    assert not set(trained.coded_cohort.stay_id) & set(stays.stay_id)
+    coded = trained.coded_cohort
+    for codes in (coded.stays.stay_id, coded.sets.stay_id, coded.sets.set_id):
+        assert not set(codes) & set(stays.stay_id)
+    assert not set(coded.sets.subject_id) & set(stays.subject_id)
     assert not set(trained.model.stay_id_.tolist()) & set(stays.stay_id)
     assert not set(trained.model.train_.subject_id.tolist()) & set(stays.subject_id)
     found = trained.cohort_of(stays.sample(frac=1, random_state=0))
-    pd.testing.assert_frame_equal(found, cohort, check_dtype=False)
+    pd.testing.assert_frame_equal(found.stays, cohort.stays, check_dtype=False, check_like=True)
+    pd.testing.assert_frame_equal(found.sets, cohort.sets, check_dtype=False)
     with pytest.raises(ExportError, match="40 of 40 codes belong to no stay of this export"):
         trained.cohort_of(stays.assign(intime=stays.intime + pd.Timedelta(seconds=1)))
 
@@ -144,13 +150,24 @@ def old(folder):
     manifest = json.loads((folder / "manifest.json").read_text())
     for name in ("format_version", "ids", "licence", "fitted_on", "notes", "stores_of_patients"):
         manifest.pop(name)
+    manifest.pop("design")
     manifest["settings"]["train"].pop("licence")
+    manifest["settings"]["cohort"] = {"max_reference_h": 200.0, "max_observations": 10_000}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     (folder / "operating.json").unlink()
     (folder / "preprocessing.json").unlink()
     note = json.loads((folder / "model.json").read_text())
     note["format_version"] = 1
     note["facts"].pop("ids")
+    stays = pd.read_parquet(folder / "cohort.parquet").drop(columns=["fold", "no_reference"])
+    sets = pd.read_parquet(folder / "matched_sets.parquet").set_index("stay_id")
+    stays["matched_to"], stays["reference_h"] = (
+        stays.stay_id.map(sets[name]) for name in ("set_id", "reference_h")
+    )
+    as_then = pa.Table.from_pandas(stays, preserve_index=False)
+    as_then = as_then.replace_schema_metadata({b"sepsis": b'{"schema_version": 1}'})
+    pq.write_table(as_then, folder / "cohort.parquet")
+    (folder / "matched_sets.parquet").unlink()
     (folder / "model.json").write_text(json.dumps(note))
     sign(folder)
 
@@ -161,10 +178,17 @@ def test_a_folder_of_format_1_is_read_and_a_newer_one_refused(copy):
     assert trained.manifest["licence"] == "none stored"
     assert trained.statistics is None
     assert trained.model.ids_ == "clear"
-    assert trained.cohort_of(pd.DataFrame()).equals(trained.coded_cohort)
-    assert "none stored" in shown_text(model_facts(copy))
-    change(copy, format_version=3)
-    refused(copy, "model format 3. Expected: at most 2. It was written by a later release: upgrade")
+    cohort = trained.cohort_of(pd.DataFrame())
+    assert cohort is trained.coded_cohort
+    assert len(cohort.sets) == len(cohort.stays) == 40
+    assert (cohort.sets.set_id == cohort.sets.stay_id).all()
+    assert cohort.stays.reference_h.notna().equals(cohort.stays.is_case)
+    assert trained.manifest["design"] == "old draw"
+    text = shown_text(model_facts(copy))
+    assert "none stored" in text
+    assert "Its controls were drawn by an earlier release" in text
+    change(copy, format_version=4)
+    refused(copy, "model format 4. Expected: at most 3. It was written by a later release: upgrade")
 
 
 @pytest.mark.parametrize("name", [f for f in FILES if f != "manifest.json"])

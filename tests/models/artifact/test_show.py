@@ -20,7 +20,7 @@ def folder(tmp_path):
 def test_the_command_prints_what_the_folder_says(folder):
     done = sepsis("model", "show", folder)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("logistic: a model folder of format 2.")
+    assert done.stdout.startswith("logistic: a model folder of format 3.")
     for part in ("moor2019, on an export of kind mimic_iii", "Calibrator `platt`", "40 stays in its cohort"):
         assert part in done.stdout
 
