@@ -12,8 +12,8 @@ from sepsis.cohort.settings import CohortSettings
 from sepsis.core.errors import SettingsError
 from sepsis.core.schema import read_facts, read_table
 from sepsis.models.artifact.input_statistics import learn_statistics
-from sepsis.models.artifact.operating import Operating
 from sepsis.models.artifact.members import ModelFolder
+from sepsis.models.artifact.operating import Operating
 from sepsis.pipeline.settings import ExportSettings
 from sepsis.pipeline.source import open_source
 from sepsis.scoring.export import score_export

@@ -14,8 +14,8 @@ from sepsis.models.artifact.arrays import read_arrays, require_cohort
 from sepsis.models.artifact.card import operating_lines
 from sepsis.models.artifact.files import NONE_STORED, has_members
 from sepsis.models.artifact.input_statistics import InputStatistics
-from sepsis.models.artifact.operating import operating_from
 from sepsis.models.artifact.members import manifest_of_members
+from sepsis.models.artifact.operating import operating_from
 from sepsis.models.artifact.read import read_contents
 
 
