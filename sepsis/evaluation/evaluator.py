@@ -28,6 +28,7 @@ from sepsis.evaluation.risk_set import RiskSet
 from sepsis.evaluation.risk_table import EvaluatedSplit, RiskTable
 from sepsis.evaluation.rows import MetricRows, metric_table
 from sepsis.evaluation.settings import EvaluationSettings
+from sepsis.evaluation.spread import spread_over_folds, spread_over_runs
 from sepsis.evaluation.subgroups import large_enough, subgroups, too_many_values
 from sepsis.evaluation.utility import hours_follow_each_other, utility_metrics
 
@@ -58,8 +59,8 @@ class Evaluation:
     notes : list of str
         Caveats for the reader: omitted views, thresholds chosen on the evaluated rows.
     tables : dict of DataFrame
-        About the study, for the reader: time_left, table_one, before_onset, sample_size, seeds, as far as the
-        scores allow.
+        About the study, for the reader: time_left, table_one, before_onset, sample_size, folds and seeds
+        (`sepsis.evaluation.spread`), as far as the scores allow.
     hourly_stays : ndarray of int64, or None
         Stays of the hourly views, if there are any.
     """
@@ -120,6 +121,7 @@ class Evaluator:
             recalibrations={key[:2]: made for key, made in recalibrations.items() if key[2] == 0},
             notes=list(dict.fromkeys(self.notes)),
             settings=self.settings,
+            tables=self.about_the_study(evaluated),
             hourly_stays=None if evaluated.hours is None else evaluated.hours.stay_id,
         )
 
@@ -174,6 +176,14 @@ class Evaluator:
             return []
         chosen = choose_alarm_thresholds(on, s.recalls, s.alert_budgets, s.alarm, where)
         return [t for t in chosen if t.model in evaluated.hours.models]
+
+    def about_the_study(self, evaluated: EvaluatedSplit) -> dict[str, pd.DataFrame]:
+        """Tables about the study itself; empty ones are left out."""
+        made: dict[str, pd.DataFrame] = {}
+        if evaluated.draws is not None:
+            made["folds"] = spread_over_folds(evaluated.draws[0])
+            made["seeds"] = spread_over_runs(self.table.runs(self.settings.split))
+        return {name: table for name, table in made.items() if len(table)}
 
     def fixed_views(self, draws: list[RiskSet], recalibrations) -> dict[str, pd.DataFrame]:
         """Views of one risk per stay and horizon."""

@@ -129,6 +129,18 @@ class RiskTable:
         given = members_of(rows.assign(is_case=is_case, reference_h=at_h)[~np.isnan(at_h)], known)
         return None if given.is_case.all() else given
 
+    def runs(self, split: str | None) -> list[RiskSet]:
+        """
+        The risk set of each run of the models that were fitted with several seeds, of its fixed-horizon rows;
+        empty without such models.
+        """
+        several = self.scores.groupby("model").run.transform("max") > 0
+        found = []
+        for run in np.unique(self.scores.run[several]):
+            mine = self.scores[several & (self.scores.run == run) & self.scores.horizon_h.notna()]
+            found.append(self._fixed(mine.assign(run=0), split, None, self.settings.horizons))
+        return found
+
     def _at_fixed_rows(self, split: str | None, fold: int | None, censor: bool, notes: list[str]) -> RiskSet:
         """The risk set of fixed-horizon rows; models with hourly rows only are added to it."""
         scores = self._with_hourly_models(split, fold, notes)
