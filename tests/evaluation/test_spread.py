@@ -27,9 +27,7 @@ def test_folds_are_measured_each_for_itself():
 
 def test_runs_of_a_network_are_measured_and_change_no_other_figure():
     scores, outcomes = study(80)
-    again = [
-        study(80, models=("mgp_tcn",), seed=seed)[0].assign(run=seed) for seed in (1, 2)
-    ]
+    again = [study(80, models=("mgp_tcn",), seed=seed)[0].assign(run=seed) for seed in (1, 2)]
     with_runs = pd.concat([scores.assign(run=0), *again], ignore_index=True)
     alone, both = (evaluate_all(table, outcomes, n_bootstrap=0) for table in (scores, with_runs))
     assert both.metrics.equals(alone.metrics)
