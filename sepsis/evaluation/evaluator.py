@@ -99,7 +99,7 @@ class Evaluator:
         if evaluated.draws is not None:
             curves |= self.fixed_views(evaluated.draws, recalibrations)
         if evaluated.hours is not None:
-            curves |= self.hourly_views(evaluated.hours, validation, thresholds)
+            curves |= self.hourly_views(evaluated.hours, evaluated.draws, validation, thresholds)
         if not any(len(t) for t in self.tables):
             raise NothingLeftError(
                 "scores", f"no view has cases and controls in {len(self.table.scores):,} rows "
@@ -214,7 +214,9 @@ class Evaluator:
             )
         return s.primary_metric, s.primary_horizon_h
 
-    def hourly_views(self, hours: Hours, validation, thresholds) -> dict[str, pd.DataFrame]:
+    def hourly_views(
+        self, hours: Hours, draws: list[RiskSet] | None, validation, thresholds
+    ) -> dict[str, pd.DataFrame]:
         """Views of a risk every hour."""
         s = self.settings
         rows = rows_of_split(self.table.scores, s.split)
@@ -228,7 +230,7 @@ class Evaluator:
                 "Hourly scores of one class only: the landmark, continuous and alarm views are omitted."
             )
             return curves
-        curves["landmark"] = self.landmarks(hours)
+        curves["landmark"] = self.landmarks(hours, draws)
         self.tables.append(continuous_metrics(hours, s.windows_h, **self.interval))
         shuffles = Shuffles.of(hours, s.seed)
         self.tables.append(alarm_metrics(hours, thresholds, s.alarm, level=s.level, shuffles=shuffles))
@@ -239,12 +241,20 @@ class Evaluator:
         self.utility(hours, validation, "all")
         return curves
 
-    def landmarks(self, hours: Hours) -> pd.DataFrame:
+    def landmarks(self, hours: Hours, draws: list[RiskSet] | None) -> pd.DataFrame:
         """The landmark panel: every stay still at risk at fixed hours, at its natural prevalence."""
         s, outcomes = self.settings, self.table.outcomes
+        target = None if draws is None else target_of(draws[0], None)
         metrics, curve = landmark_metrics(
-            hours, outcomes, s.landmark_hours, s.landmark_window_h, level=s.level, random_state=s.seed
-        )
+            hours, outcomes, s.landmark_hours, s.landmark_window_h, target=target, level=s.level,
+            random_state=s.seed,
+        )  # fmt: skip
+        if len(curve) and target is not None:
+            self.notes.append(
+                "Observed / expected of the landmark view takes the risks from the share of cases in the "
+                f"matched sets ({target.matched:.1%}) to that of the cohort ({target.prevalence:.1%}); they "
+                "were made for another window."
+            )
         self.tables.append(metrics)
         open_end = outcomes.stay_id.isin(hours.stay_id) & outcomes.stay_h.isna() & ~outcomes.is_case
         if len(curve) and open_end.any():

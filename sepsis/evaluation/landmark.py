@@ -21,7 +21,6 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-from sepsis.calibration.logistic import expit, logit
 from sepsis.evaluation.area_intervals import (
     auprc_interval,
     auroc_interval,
@@ -42,6 +41,7 @@ from sepsis.evaluation.hours import Hours, last_at_or_before
 from sepsis.evaluation.influence import Areas, areas
 from sepsis.evaluation.intervals import proportion_interval, t_quantile
 from sepsis.evaluation.multiplicity import simultaneous_quantile
+from sepsis.evaluation.prevalence import Target
 from sepsis.evaluation.rows import NOTHING, MetricRows, ratio
 
 CLOCK = "clock"  # name of the model that knows the hours since admission only
@@ -216,7 +216,7 @@ class Panel:
             weights=tuple(self.weights[k] for k in keep),
         )
 
-    def estimates(self, model: int, shift: float) -> dict[str, Estimate]:
+    def estimates(self, model: int, target: Target | None) -> dict[str, Estimate]:
         """Every measure of one model, over the stays of all landmarks together."""
         weight, onset, free = (
             np.concatenate([getattr(one, name) for one in self.weights])
@@ -228,7 +228,7 @@ class Panel:
         everybody, event_free = (
             _areas(ranking, onset, w) for w in (weight, np.where(onset | free, weight, 0.0))
         )
-        expected = expit(logit(risk) + shift) if shift else risk
+        expected = risk if target is None else target.risks(risk)
         cases, total, n = weight * onset, expected.sum(), len(risk)
         observed_expected, prevalence = ratio(cases.sum(), total), ratio(cases.sum(), n)
         direct = np.stack(
@@ -279,7 +279,7 @@ def landmark_metrics(
     *,
     level: float,
     random_state,
-    shift: float = 0.0,
+    target: Target | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """
     The landmark panel: discrimination and calibration at each hour, and over all of them.
@@ -292,8 +292,8 @@ def landmark_metrics(
              of Blanche et al. 2013); `auroc_event_free`: against stays still in the unit without onset at the
              end of W (definition 1); `auprc`: average precision (Yuan et al. 2018); `prevalence`, of model
              "all": Aalen-Johansen's cumulative incidence of onset; `observed_expected`: that over the mean
-             risk, whose log odds are moved by `shift` first (from matched sets back to the cohort). At one
-             landmark the clock knows nothing; over all it does, so differences to it are given there. Rows
+             risk, of matched sets or, with a `target`, at the cohort's share of cases. At one landmark the
+             clock knows nothing; over all it does, so differences to it are given there. Rows
              without an estimate have no number.
     Interval by influence values, summed by person (`Estimate.interval`). A band holds at all landmarks of a
              model and measure at once.
@@ -319,8 +319,8 @@ def landmark_metrics(
         return (window_h, metric, *found, *counts.values())
 
     for m, model in enumerate(hours.models):
-        found = [part.estimates(m, shift) for part in parts]
-        pooled[model] = pool.estimates(m, shift) if pool.landmarks else {}
+        found = [part.estimates(m, target) for part in parts]
+        pooled[model] = pool.estimates(m, target) if pool.landmarks else {}
         for metric in METRICS[: None if m == 0 else -1]:  # the prevalence once
             name = model if metric != "prevalence" else "all"
             line = [one[metric] for one in found]

@@ -15,6 +15,7 @@ from sepsis.evaluation.landmark import (
     landmark_metrics,
     simultaneous_level,
 )
+from sepsis.evaluation.prevalence import Target
 from tests.evaluation.made_up import hourly_study, hours_of
 from tests.oracles import landmark as oracle
 from tests.tables import table
@@ -120,7 +121,7 @@ def test_influence_values_are_the_derivatives_by_the_count_of_each_stay(censored
     hours = hours_of(pd.concat([scores, last[last.time_h > 1]], ignore_index=True), labels)
     panel = Panel.of(hours, checked_outcomes(labels), [1.0], 9.0)
     stays = list(oracle.at_risk(records(hours, checked_outcomes(labels)), 1.0).values())
-    found = panel.estimates(0, 0.0)
+    found = panel.estimates(0, None)
     for metric in METRICS:
         expected = oracle.influence(stays, 9.0, metric)
         assert found[metric].influence == pytest.approx(expected, abs=1e-7), metric
@@ -275,18 +276,18 @@ def test_the_level_of_a_band_is_that_of_independent_or_equal_errors():
     assert simultaneous_level([apart[0]] * 5, 0.95, 0) == pytest.approx(0.95, abs=0.004)
 
 
-def test_log_odds_of_risks_are_moved_before_they_are_expected():
+def test_risks_of_matched_sets_are_taken_to_the_cohort_before_they_are_expected():
     hours, outcomes = study(60)
-    plain, moved = (
-        one(
-            landmark_metrics(hours, outcomes, [12.0], 12.0, shift=shift, **HOW)[0],
-            model="mgp_tcn", metric="observed_expected", setting="hour 12",
-        ).estimate
-        for shift in (0.0, -2.0)
-    )  # fmt: skip
+    metrics = [
+        landmark_metrics(hours, outcomes, [12.0], 12.0, target=target, **HOW)[0]
+        for target in (None, Target(0.02, "cohort prevalence", 0.1))
+    ]
+    key = {"model": "mgp_tcn", "setting": "hour 12"}
+    plain, moved = (one(m, metric="observed_expected", **key).estimate for m in metrics)
     risk = landmark_at(hours, outcomes, 12.0).risk[hours.models.index("mgp_tcn")]
-    odds = risk / (1 - risk) * np.exp(-2.0)
+    odds = risk / (1 - risk) * (0.02 / 0.98) / (0.1 / 0.9)
     assert moved == pytest.approx(plain * risk.mean() / (odds / (1 + odds)).mean())
+    assert one(metrics[0], metric="auroc", **key).equals(one(metrics[1], metric="auroc", **key))
 
 
 def test_a_landmark_without_onset_or_without_anybody_has_counts_and_no_number():
