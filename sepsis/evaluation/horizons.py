@@ -53,7 +53,7 @@ def horizon_metrics(
         found.add_models(measure, random_state)
         if differences:
             found.add_differences(measure, primary[1] if primary and primary[0] == measure.name else None)
-    _add_normalised(found, measures["auprc"], is_case.mean() if n else np.nan)
+    _add_normalised(found, measures["auprc"], is_case.mean() if n else np.nan, random_state)
     chance = chance_areas(n_events, n - n_events, n_permutations, random_state) if n_permutations else {}
     for name, values in chance.items():
         for horizon in risk_set.horizons:
@@ -85,7 +85,7 @@ def _measures(draws: list[RiskSet], clusters: Clusters) -> dict[str, Measure]:
     }
 
 
-def _add_normalised(found: Comparison, auprc: Measure, prevalence: float) -> None:
+def _add_normalised(found: Comparison, auprc: Measure, prevalence: float, random_state) -> None:
     """Average precision on a scale that starts at chance, and the prevalence."""
 
     def scaled(*values):
@@ -96,7 +96,7 @@ def _add_normalised(found: Comparison, auprc: Measure, prevalence: float) -> Non
         return tuple(scaled(*auprc.interval(of_auprc, variance * (1.0 - prevalence) ** 2, quantile)))
 
     cells = auprc.cells / (1.0 - prevalence) if prevalence < 1.0 else auprc.cells * np.nan
-    found.add_models(Measure("normalised_auprc", scaled(*auprc.estimates), cells, interval))
+    found.add_models(Measure("normalised_auprc", scaled(*auprc.estimates), cells, interval), random_state)
     for model in found.models:
         for horizon in found.horizons:
             found.rows.add(model, horizon, "prevalence", prevalence, setting=found.setting)

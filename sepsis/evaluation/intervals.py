@@ -16,8 +16,6 @@ from typing import Any
 import numpy as np
 from scipy.special import betaincinv, ndtri, stdtrit
 
-from sepsis.calibration.logistic import expit, logit
-
 Statistic = Callable[[np.ndarray], dict[Any, np.ndarray]]  # weights (R, G) to named arrays (..., R)
 CHUNK_CELLS = 4_000_000  # resamples x units held at once: 16 MB of weights
 
@@ -79,15 +77,6 @@ def units_of_sets(subject_id, set_id) -> np.ndarray:
     return np.unique(np.where(set_id >= 0, set_id, -1 - subject), return_inverse=True)[1].astype(np.int64)
 
 
-def units_for(risk_set) -> tuple[np.ndarray, np.ndarray]:
-    """
-    `units_of` the matched sets, for measures that are conditional on matching (precision, net benefit): the
-    number of the set (N,), or of the subject where no set is known, and whether each unit has an event (G,).
-    """
-    unit = units_of_sets(risk_set.subject_id, risk_set.set_id)
-    return units_of(unit, risk_set.is_case)
-
-
 def summed_by_unit(unit, values, n_units: int) -> np.ndarray:
     """Sums over the stays of each subject, shape (G,) or (G, K), to be multiplied by resampling weights."""
     values = np.asarray(values, dtype=float)
@@ -101,24 +90,6 @@ def resampling_says_something(has_event) -> bool:
     """Whether neither class rests on just one unit: a single one does not tell how cases (controls) vary."""
     events = int(np.sum(has_event))
     return 1 not in (events, len(has_event) - events)
-
-
-def area_interval(estimate: float, samples, level: float, nearest: float) -> tuple[float, float]:
-    """
-    Interval of an area under a curve: its log odds plus and minus multiples of their bootstrap standard
-    error; NaN with fewer than two samples. Efron and Tibshirani 1993, chapter 12.6.
-
-    Average precision is skewed and biased upwards in small samples, more so with the ties of a resample, so
-    percentiles miss the truth on one side; the spread of the resamples is right. Areas are clipped to
-    `nearest` from 0 and 1: half the contribution of one case-control pair.
-    """
-    samples = np.asarray(samples, dtype=float)
-    samples = samples[~np.isnan(samples)]
-    if len(samples) < 2 or np.isnan(estimate):
-        return np.nan, np.nan
-    half = float(ndtri(0.5 + level / 2.0) * logit(samples, nearest).std(ddof=1))
-    low, high = expit(logit(estimate, nearest) + np.array([-half, half]))
-    return min(float(low), float(estimate)), max(float(high), float(estimate))
 
 
 def percentile_interval(samples, level: float) -> tuple[float, float]:

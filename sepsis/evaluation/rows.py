@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from sepsis.evaluation.intervals import area_interval, percentile_interval
+from sepsis.evaluation.intervals import percentile_interval
 
 COLUMNS = (
     "model", "view", "horizon_h", "group", "metric", "setting", "estimate", "low", "high",
@@ -60,11 +60,6 @@ class MetricRows:
         counts = (self.n if n is None else n, self.n_events if n_events is None else n_events)
         key = (model, self.view, float(horizon_h), self.group, metric, setting)
         self.rows.append((*key, *numbers, int(counts[0]), int(counts[1])))
-
-    def around_area(self, estimate, samples) -> tuple[float, float]:
-        """Interval of an area under a curve (`sepsis.evaluation.intervals.area_interval`)."""
-        pairs_there = max(1, self.n_events * (self.n - self.n_events))
-        return area_interval(float(estimate), samples, self.level, 0.5 / pairs_there)
 
     def table(self) -> pd.DataFrame:
         """The rows as a DataFrame."""

@@ -89,3 +89,41 @@ def test_intervals_hold_subjects_together():
         one(continuous_metrics(h, [6.0], **how), metric="auroc", setting="hours") for h in (hours, more)
     )
     assert many.high - many.low == pytest.approx(few.high - few.low, rel=0.15)
+
+
+def test_late_hours_stand_apart_and_are_what_they_are_alone():
+    scores, outcomes = hourly_study(40, models=("m", "clock"), hours=(50, 120))
+    how = {"n_bootstrap": 1, "level": 0.95, "random_state": 0}
+    hours = hours_of(scores, outcomes)
+    metrics = continuous_metrics(hours, [6.0], **how)
+    parts = {"hours: to 59": scores.time_h < 60, "hours: from 60": scores.time_h >= 60}
+    assert list(dict.fromkeys(metrics.group)) == ["all", *parts]
+    for name, mine in parts.items():
+        alone = continuous_metrics(hours_of(scores[mine], outcomes), [6.0], **how, differences=False)
+        part = metrics[metrics.group == name].drop(columns="group").reset_index(drop=True)
+        assert not part.model.str.contains(" - ").any()
+        alone = alone[alone.group == "all"].drop(columns="group").reset_index(drop=True)
+        pd.testing.assert_frame_equal(part, alone)
+    late = parts["hours: from 60"]
+    short = continuous_metrics(hours_of(scores[~late], outcomes), [6.0], **how)
+    assert set(short.group) == {"all"}  # a part that is the whole says nothing new
+    named = continuous_metrics(hours, [6.0], **how, group="sex: female")
+    assert set(named.group) == {"sex: female"}
+
+
+def test_the_prevalence_of_hours_is_random_and_moves_the_normalised_area():
+    """Against resampled persons, drawn whatever their class."""
+    hours = hours_of(*hourly_study(150, models=("m",), seed=2))
+    metrics = continuous_metrics(hours, [12.0], n_bootstrap=1, level=0.95, random_state=0)
+    before = ~(hours.time_h >= hours.onset_h[hours.stay] - 1e-6)
+    positive = ((hours.onset_h[hours.stay] - hours.time_h) <= 12.0 + 1e-6)[before]
+    stay, risk = hours.stay[before], hours.risk[0][before]
+    rng, found = np.random.default_rng(0), []
+    for _ in range(300):
+        weight = np.bincount(rng.integers(0, 150, 150), minlength=150)[stay]
+        prevalence = np.average(positive, weights=weight)
+        precision = average_precision_score(positive, risk, sample_weight=weight)
+        found.append((prevalence, (precision - prevalence) / (1 - prevalence)))
+    for metric, drawn in zip(("prevalence", "normalised_auprc"), np.std(found, axis=0), strict=True):
+        row = one(metrics, metric=metric, setting="hours")
+        assert (row.high - row.low) / 4 == pytest.approx(drawn, rel=0.25)

@@ -1,12 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
+from statsmodels.stats.multitest import multipletests
 
 from sepsis.core.errors import ExportError, NothingLeftError, UsageError
 from sepsis.core.schema import check_table
 from sepsis.evaluation import constant_risk_set, evaluate_scores
+from sepsis.evaluation.horizons import horizon_metrics
 from tests.evaluation.made_up import HORIZONS, study, value
+from tests.oracles import discrimination as oracle
 
 
 def without_risk(scores, stays, model, horizon_h, reason="too short"):
@@ -16,6 +21,11 @@ def without_risk(scores, stays, model, horizon_h, reason="too short"):
         risk=scores.risk.mask(rows),
         reason=scores.reason.mask(rows, reason),
     )
+
+
+def in_sets(scores):
+    """Each case with the three stays after it as its matched set."""
+    return scores.assign(matched_to=scores.stay_id // 4 * 4)
 
 
 def test_metrics_are_those_of_scikit_learn_on_the_same_stays():
@@ -220,3 +230,103 @@ def test_fewer_horizons_can_widen_the_risk_set():
     scores = without_risk(scores, [1, 2], "mgp_tcn", 7.0)
     assert set(evaluate_scores(scores, outcomes, n_bootstrap=0).n) == {78}
     assert set(evaluate_scores(scores, outcomes, horizons=[0, 3], n_bootstrap=0).n) == {80}
+
+
+def test_concordance_is_within_sets_and_that_of_the_clock_is_exactly_one_half():
+    scores, outcomes = study()
+    scores = in_sets(scores)
+    tied = (scores.model == "clock").to_numpy()  # knows the hour of the set and nothing else
+    scores.loc[tied, "risk"] = (scores.matched_to[tied] + 1) / 100
+    metrics = evaluate_scores(scores, outcomes, n_bootstrap=1)
+    part = scores[(scores.model == "mgp_tcn") & (scores.horizon_h == 0)]
+    expected = oracle.concordance(part.is_case.tolist(), part.risk.tolist(), part.matched_to.tolist())
+    assert value(metrics, "mgp_tcn", "concordance") == pytest.approx(expected)
+    for column in ("estimate", "low", "high"):
+        assert value(metrics, "clock", "concordance", column=column) == 0.5
+    clock = value(metrics, "mgp_tcn - clock", "concordance_difference", column="estimate")
+    assert clock == pytest.approx(expected - 0.5)
+    # without sets, nobody is compared within one
+    assert "concordance" not in set(evaluate_scores(*study(), n_bootstrap=1).metric)
+
+
+def test_sets_make_a_difference_to_the_clock_more_certain():
+    """Within a set the clock says nothing; over all it is noise that both classes of a set share."""
+    scores, outcomes = study(400, horizons=(0.0,))
+    scores = in_sets(scores)
+    noise = np.random.default_rng(3).normal(size=100)[scores.stay_id // 4]
+    tied = scores.model == "clock"
+    scores["risk"] = scores.risk.where(~tied, 1 / (1 + np.exp(-noise)))
+    width = {}
+    for name, table in (("sets", scores), ("subjects", scores.drop(columns="matched_to"))):
+        metrics = evaluate_scores(table, outcomes, n_bootstrap=1)
+        ends = [
+            value(metrics, "mgp_tcn - clock", "auroc_difference", column=column) for column in ("low", "high")
+        ]
+        width[name] = ends[1] - ends[0]
+    assert width["sets"] < 0.8 * width["subjects"]
+
+
+def test_p_values_are_adjusted_for_all_pairs_at_the_primary_endpoint_only():
+    scores, outcomes = study(models=("a", "b", "c"))
+    metrics = horizon_metrics(
+        constant_risk_set(scores, outcomes), n_bootstrap=1, level=0.95, random_state=0, primary=("auprc", 3.0)
+    )
+    compared = metrics[metrics.metric.str.endswith("_difference")]
+    assert compared.p_value.notna().all()
+    assert metrics.p_value[~metrics.index.isin(compared.index)].isna().all()
+    primary = compared[(compared.metric == "auprc_difference") & (compared.horizon_h == 3.0)]
+    assert len(primary) == 3
+    assert primary.p_holm.tolist() == pytest.approx(multipletests(primary.p_value, method="holm")[1])
+    assert compared.p_holm.drop(primary.index).isna().all()
+    excludes_zero = (compared.low > 0) | (compared.high < 0)
+    assert (excludes_zero == (compared.p_value < 0.05)).all()
+
+
+def test_bands_hold_the_intervals_and_are_of_models_over_horizons():
+    metrics = evaluate_scores(*study(), n_bootstrap=1)
+    areas = metrics[metrics.metric.isin(["auroc", "auprc", "normalised_auprc"])]
+    assert (areas.band_low < areas.low).all()
+    assert (areas.band_high > areas.high).all()
+    assert metrics.band_low.drop(areas.index).isna().all()
+    alone = evaluate_scores(*study(horizons=(0.0,)), n_bootstrap=1)
+    assert alone.band_low.isna().all()  # one point is no curve
+
+
+def test_chance_is_what_shuffled_classes_give():
+    scores, outcomes = study(200, models=("noise",), horizons=(0.0, 3.0))
+    risk_set = constant_risk_set(scores, outcomes)
+    metrics = horizon_metrics(risk_set, n_bootstrap=1, level=0.95, random_state=0, n_permutations=400)
+    rng = np.random.default_rng(1)
+    shuffled = [(rng.permutation(risk_set.is_case), risk_set.risk[0, 0]) for _ in range(400)]
+    for metric, measure in (("auprc_chance", average_precision_score), ("auroc_chance", roc_auc_score)):
+        found = [measure(*one) for one in shuffled]
+        for horizon in (0.0, 3.0):
+            row = [value(metrics, "all", metric, horizon, c) for c in ("estimate", "low", "high")]
+            assert row == pytest.approx([np.mean(found), *np.quantile(found, [0.025, 0.975])], abs=0.02)
+    assert value(metrics, "all", "auprc_chance") > value(metrics, "noise", "prevalence")
+
+
+def test_a_mean_over_draws_is_as_sure_as_its_draws_are_alike():
+    risk_set = constant_risk_set(*study(160, models=("a",), horizons=(0.0,)))
+    how = {"n_bootstrap": 1, "level": 0.95, "random_state": 0}
+    one = horizon_metrics(risk_set, **how)
+    assert horizon_metrics([risk_set] * 5, **how).equals(one)
+    moved = np.where(risk_set.is_case, risk_set.risk, np.roll(risk_set.risk, 7, axis=2) * 0.5)
+    other = replace(risk_set, risk=moved)
+    both = horizon_metrics([risk_set, other], **how)
+    estimates = [value(m, "a", "auroc") for m in (one, horizon_metrics(other, **how), both)]
+    assert estimates[2] == pytest.approx((estimates[0] + estimates[1]) / 2)
+    width = value(both, "a", "auroc", column="high") - value(both, "a", "auroc", column="low")
+    assert width > abs(estimates[0] - estimates[1])  # two draws that differ say little
+
+
+@pytest.mark.parametrize("best", ["above", "below"])
+def test_a_perfect_model_has_an_interval_that_is_not_empty(best):
+    scores, outcomes = study(48, models=("m",), horizons=(0.0,))
+    risk = np.where(scores.is_case == (best == "above"), 0.9, 0.1)
+    metrics = evaluate_scores(in_sets(scores.assign(risk=risk)), outcomes, n_bootstrap=1)
+    for metric in ("auroc", "concordance"):
+        low, at, high = (value(metrics, "m", metric, column=c) for c in ("low", "estimate", "high"))
+        assert at == (1.0 if best == "above" else 0.0)
+        assert high - low > 0.1
+        assert low <= at <= high

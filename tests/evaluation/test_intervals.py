@@ -1,5 +1,3 @@
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,16 +8,18 @@ from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 
 from sepsis.evaluation import evaluate_scores, intervals
-from sepsis.evaluation.discrimination import Ranking, weighted_discrimination
+from sepsis.evaluation.area_intervals import auprc_interval, auroc_interval
+from sepsis.evaluation.discrimination import Ranking
+from sepsis.evaluation.influence import Clusters, areas
 from sepsis.evaluation.intervals import (
-    area_interval,
     percentile_interval,
     proportion_interval,
     resampled,
     resampling_says_something,
+    t_quantile,
     together,
     unit_resamples,
-    units_for,
+    units_of_sets,
     wilson_interval,
 )
 from tests.evaluation.made_up import study, value
@@ -49,14 +49,8 @@ def test_resamples_do_not_depend_on_the_size_of_a_chunk(monkeypatch):
 
 
 def test_units_are_matched_sets_and_subjects_where_no_set_is_known():
-    known = SimpleNamespace(
-        set_id=np.array([7, 7, 9, 9, -1, -1, -1]),
-        subject_id=np.array([1, 2, 1, 3, 5, 5, 6]),
-        is_case=np.array([True, False, True, False, False, False, False]),
-    )
-    unit, has_event = units_for(known)
+    unit = units_of_sets([1, 2, 1, 3, 5, 5, 6], [7, 7, 9, 9, -1, -1, -1])
     assert [np.flatnonzero(unit == u).tolist() for u in dict.fromkeys(unit)] == [[0, 1], [2, 3], [4, 5], [6]]
-    assert sorted(has_event) == [False, False, True, True]
 
 
 @settings(deadline=None, max_examples=60)
@@ -150,33 +144,31 @@ def test_noise_has_one_half_in_its_interval(seed):
 
 
 def covered(trials, one_trial):
-    """Share of trials whose 95 % interval holds the truth, for each (name, truth) that a trial gives."""
+    """Share of trials whose 95 % interval holds the truth, for each (name, truth, low, high) of a trial."""
     hits = {}
     for seed in range(trials):
-        for name, truth, estimate, samples, nearest in one_trial(seed):
-            low, high = area_interval(estimate, samples, 0.95, nearest)
+        for name, truth, low, high in one_trial(np.random.default_rng(seed)):
             hits.setdefault(name, []).append(low <= truth <= high)
     return {name: np.mean(hit) for name, hit in hits.items()}
 
 
-def of_areas(ranking, unit, has_event, seed):
-    """Estimates and resamples of AUROC and average precision."""
+def intervals_of(is_case, risk, person):
+    """95 % intervals of AUROC and average precision."""
+    clusters, found = Clusters.of(is_case, person), areas(Ranking.of(is_case, risk))
+    quantile, n = t_quantile(0.95, clusters.df), int(is_case.sum())
+    spread = [clusters.variance(clusters.cells(v)) for v in (found.auroc_influence, found.auprc_influence)]
+    return {
+        "a": auroc_interval(found.auroc, spread[0], n, len(is_case) - n, quantile),
+        "p": auprc_interval(found.auprc, spread[1], clusters.df + 1, quantile),
+    }
 
-    def areas(weights):
-        return dict(zip("ap", weighted_discrimination(ranking, unit, weights), strict=True))
 
-    once = np.ones((1, len(has_event)), int)
-    return areas(once), resampled(has_event, 200, seed, areas)
-
-
-@pytest.mark.parametrize("size", [160, 600])
+@pytest.mark.parametrize("size", [104, 600])
 def test_intervals_of_areas_hold_the_truth_as_often_as_they_say(size):
     """
-    Normal risks, cases (a quarter) one SD higher: the AUROC is Phi(1 / sqrt 2), the average precision
-    an integral over thresholds.
+    Normal risks, cases (a quarter on average) one SD higher: the AUROC is Phi(1 / sqrt 2), the average
+    precision an integral over thresholds.
     """
-    is_case = np.arange(size) % 4 == 0
-    nearest = 0.5 / (is_case.sum() * (~is_case).sum())
 
     def precision_where_found(x):
         found, false = 0.25 * norm.sf(x - 1), 0.75 * norm.sf(x)
@@ -184,43 +176,28 @@ def test_intervals_of_areas_hold_the_truth_as_often_as_they_say(size):
 
     truth = {"a": norm.cdf(np.sqrt(0.5)), "p": quad(precision_where_found, -10, 10)[0]}
 
-    def one_trial(seed):
-        risk = np.random.default_rng(seed).normal(size=size) + is_case
-        estimates, samples = of_areas(Ranking.of(is_case, risk), np.arange(size), is_case, seed)
-        return [(k, truth[k], estimates[k][0], samples[k], nearest) for k in "ap"]
+    def one_trial(rng):
+        is_case = rng.random(size) < 0.25
+        found = intervals_of(is_case, rng.normal(size=size) + is_case, np.arange(size))
+        return [(k, truth[k], *found[k]) for k in "ap"]
 
-    share = covered(500, one_trial)
+    share = covered(1000, one_trial)
     assert 0.93 <= share["a"] <= 0.97
     assert 0.93 <= share["p"] <= 0.97
 
 
-def test_intervals_of_hourly_areas_hold_the_truth_only_if_stays_are_drawn_whole():
+def test_intervals_of_hourly_areas_hold_the_truth_only_if_stays_are_taken_whole():
     """Hours of a stay share a part of their risk; positive hours are half of a case's."""
     stays, hours = 120, 20
     stay = np.repeat(np.arange(stays), hours)
-    has_event = np.arange(stays) % 3 == 0
-    positive = has_event[stay] & (np.tile(np.arange(hours), stays) >= hours // 2)
-    nearest = 0.5 / (positive.sum() * (~positive).sum())
+    positive = (stay % 3 == 0) & (np.tile(np.arange(hours), stays) >= hours // 2)
 
-    def trial_with(unit, stratum):
-        def one_trial(seed):
-            rng = np.random.default_rng(seed)
+    def trial_with(unit):
+        def one_trial(rng):
             risk = rng.normal(size=stays)[stay] + rng.normal(size=len(stay)) + positive
-            estimates, samples = of_areas(Ranking.of(positive, risk), unit, stratum, seed)
-            return [("a", norm.cdf(0.5), estimates["a"][0], samples["a"], nearest)]
+            return [("a", norm.cdf(0.5), *intervals_of(positive, risk, unit)["a"])]
 
         return one_trial
 
-    assert 0.93 <= covered(1000, trial_with(stay, has_event))["a"] <= 0.97
-    assert covered(100, trial_with(np.arange(len(stay)), positive))["a"] < 0.75
-
-
-def test_an_interval_of_an_area_holds_its_estimate_and_stays_inside_zero_and_one():
-    samples = np.array([0.9, 0.95, 1.0, np.nan, 0.97])
-    low, high = area_interval(0.96, samples, 0.95, 1e-3)
-    assert 0 < low < 0.96 < high < 1
-    assert area_interval(1.0, np.ones(5), 0.95, 1e-3)[1] == 1.0
-    assert np.isnan(area_interval(0.5, [0.5], 0.95, 1e-3)).all()
-    assert np.isnan(area_interval(np.nan, samples, 0.95, 1e-3)).all()
-    wide, narrow = (np.subtract(*area_interval(0.9, samples, level, 1e-3)) for level in (0.99, 0.5))
-    assert wide < narrow < 0
+    assert 0.93 <= covered(1000, trial_with(stay))["a"] <= 0.97
+    assert covered(100, trial_with(np.arange(len(stay))))["a"] < 0.75
