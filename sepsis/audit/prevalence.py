@@ -10,7 +10,7 @@ MAX_RATIO = 2.0
 
 def prevalence_differs(case: AuditCase) -> Finding:
     """The largest ratio of prevalence between two splits; infinite if one has no case."""
-    shares = case.members.groupby("split").is_case.mean()
+    shares = case.included.groupby("split").is_case.mean()
     if len(shares) < 2:
         return unchecked(CHECK, SOFT, "only one split")
     ratio = float(shares.max() / shares.min()) if shares.min() > 0 else float("inf")

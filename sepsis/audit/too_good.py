@@ -39,8 +39,7 @@ def hourly_too_good(case: AuditCase) -> Finding:
 
 
 def _onset_h(case: AuditCase, stay_id: pd.Series) -> np.ndarray:
-    onset = case.onset[case.onset.is_case.astype(bool)].set_index("stay_id").onset_h
-    return onset.reindex(stay_id).fillna(np.inf).to_numpy(float)
+    return case.onset_h.reindex(stay_id).fillna(np.inf).to_numpy(float)
 
 
 def _scored_now(case: AuditCase) -> pd.DataFrame:

@@ -26,7 +26,7 @@ def learned_from_other_splits(case: AuditCase) -> Finding:
     """Statistics, variables and risks that a fit without the other splits does not reproduce."""
     if case.recipe is None:
         return unchecked(CHECK, HARD, "the model was fitted on another export or other labels")
-    learned = case.members[case.members.split.isin(["train", "validation"])]
+    learned = case.included[case.included.split.isin(["train", "validation"])]
     tuned_on = learned[learned.split == "validation"]
     kept = case.events[case.events.stay_id.isin(learned.stay_id)]
     in_epochs = "max_epochs" in case.recipe.model_settings
