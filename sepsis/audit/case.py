@@ -64,15 +64,18 @@ def unchecked(check: str, severity: str, why: str) -> Finding:
 @dataclass(frozen=True)
 class Recipe:
     """
-    How a model was fitted, so that the audit can fit it again; `concepts` are the candidate variables, before
-    rare ones were excluded. `cohort_settings` is None if the controls come from a draw of an earlier version.
+    How a model was fitted, so that the audit can fit it again.
+
+    `concepts` are the candidate variables, before rare ones were excluded. `cohort` is what its settings and
+    seed give when they are applied again; None if its controls come from the draw of an earlier version.
     """
 
     model: str
     model_settings: dict[str, Any]
     settings: TrainSettings
     concepts: tuple[str, ...]
-    cohort_settings: CohortSettings | None = None
+    cohort_settings: CohortSettings
+    cohort: Cohort | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,9 +201,7 @@ class AuditCase:
         """The scores to audit: those given, else the sample scored at all horizons."""
         if self.scores is not None:
             return self.scores
-        return score_horizons(
-            self.model, self.events_of(self.sample), self.sample, horizons=self.horizons
-        )
+        return score_horizons(self.model, self.events_of(self.sample), self.sample, horizons=self.horizons)
 
     def windows(self, events: pd.DataFrame, members: pd.DataFrame, end_h, lookback_h=LOOKBACK_H) -> Windows:
         """Windows of some stays that end at `end_h`, packed as the model reads them."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
 import pandas as pd
 
 from sepsis.audit.case import HARD, SOFT, AuditCase, Finding, hard, soft, unchecked
@@ -25,7 +24,7 @@ MIN_VALUES = 50  # of a variable
 # at one lag; 0.39 equal to the value before, among variables with at least MIN_LEVELS different values
 MAX_IN_RUNS, MAX_COPIED, MAX_EQUAL = 0.2, 0.35, 0.5
 MIN_LEVELS = 30
-LAG_H, NEXT = 0.1, 5  # lags are compared in steps of this, with so many values after each
+LAG_H, NEXT = 0.1, 12  # lags are compared in steps of this, with so many values after each
 AT_A_LAG = 0.8  # share of equal values among those at a lag that are copies
 LATE_H = 3.0  # a first result from then on was waited for
 MAX_FROM_ADMISSION = 0.95  # of the records without an early first result or with one that is repeated
@@ -75,8 +74,8 @@ def results_repeated(case: AuditCase) -> Finding:
         check,
         bool(wrong.any()),
         int(wrong.sum()),
-        f"{int(wrong.sum())} of {len(table)} laboratory variables are filled or copied{_named(wrong)}; at most "
-        f"{table.in_runs.max():.0%} of the values of one stand in runs of {RUN} equal hourly values, "
+        f"{int(wrong.sum())} of {len(table)} laboratory variables are filled or copied{_named(wrong)}; "
+        f"at most {table.in_runs.max():.0%} of the values of one stand in runs of {RUN} equal hourly values, "
         f"{table.copied.max():.0%} are copies at one lag, and {table.equal.max():.0%} equal the value before",
     )
 
@@ -113,7 +112,7 @@ def _named(wrong: pd.Series) -> str:
 
 
 def _copied_at_a_lag(values: pd.DataFrame) -> pd.Series:
-    """By variable, the share of its values that equal one a fixed time before, at the lag with most of them."""
+    """By variable, the share of its values that equal one a fixed time before, at the lag with most."""
     pairs = []
     for step in range(1, NEXT + 1):
         before = values.groupby(["concept", "stay_id"])[["time_h", "value"]].shift(step)

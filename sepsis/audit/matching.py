@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 
 from sepsis.audit.case import HARD, TOLERANCE_H, AuditCase, Finding, hard, unchecked
-from sepsis.cohort import select_cohorts
 
 CHECK = "cohort is not its seed's"
 STAY = ["stay_id", "in_cohort", "split"]
 SET = ["set_id", "stay_id", "is_case", "split"]
-OLD_DRAW = "the controls come from the draw of an earlier version, which took those about to leave; train again"
+OLD_DRAW = (
+    "the controls come from the draw of an earlier version, which took those about to leave; train again"
+)
 
 
 def cohort_not_of_its_seed(case: AuditCase) -> Finding:
@@ -22,11 +23,9 @@ def cohort_not_of_its_seed(case: AuditCase) -> Finding:
     recipe = case.recipe
     if recipe is None:
         return unchecked(CHECK, HARD, "the model was fitted on another export or other labels")
-    if recipe.cohort_settings is None:
+    cohort = recipe.cohort
+    if cohort is None:
         return unchecked(CHECK, HARD, OLD_DRAW)
-    again = select_cohorts(case.onset, case.events, recipe.concepts, recipe.cohort_settings)
-    fold = int(case.cohort.stays.fold.max())
-    (cohort,) = [one for one in again if int(one.stays.fold.max()) == fold]
     stays = _differences(case.cohort.stays[STAY], cohort.stays[STAY])
     both = case.cohort.sets.merge(cohort.sets, on=SET, suffixes=("", "_again"))
     same = np.abs(both.reference_h - both.reference_h_again) <= TOLERANCE_H

@@ -23,8 +23,8 @@ def operating_not_of_validation(case: AuditCase) -> Finding:
     stored = case.operating
     if stored.why_none == OLD and stored.calibrator is None and not stored.thresholds:
         return unchecked(CHECK, HARD, OLD)
-    if case.recipe is None or case.recipe.cohort_settings is None:
-        return unchecked(CHECK, HARD, "the model was fitted on another export, other labels or an old draw")
+    if case.recipe is None:
+        return unchecked(CHECK, HARD, "the model was fitted on another export or other labels")
     learned = operating_of(case.model, case.member_events, case.cohort, case.recipe.cohort_settings)
     wrong = _differences(stored, learned)
     says = f"{wrong:,} stored numbers are not those of the validation split"
@@ -39,7 +39,9 @@ def _differences(stored: Operating, learned: Operating) -> int:
     wrong = int(stored.n != learned.n) + int(stored.n_cases != learned.n_cases)
     if stored.calibrator is not None and learned.calibrator is not None:
         wrong += int(stored.calibrator.method != learned.calibrator.method)
-        wrong += int((~np.isclose(stored.calibrator.x, learned.calibrator.x, rtol=SAME_NUMBER, atol=1e-6)).sum())
+        wrong += int(
+            (~np.isclose(stored.calibrator.x, learned.calibrator.x, rtol=SAME_NUMBER, atol=1e-6)).sum()
+        )
     ours = {(one.kind, one.limit): one for one in learned.thresholds}
     theirs = {(one.kind, one.limit): one for one in stored.thresholds}
     wrong += len(ours.keys() ^ theirs.keys())

@@ -36,7 +36,9 @@ def reference_tells_the_class(case: AuditCase) -> Finding:
     }
     telling = [name for name, (is_case, hours) in minutes.items() if _minutes_tell(is_case, hours)]
     says = f"{elsewhere:,} of {len(members):,} members have another reference hour than the case of their set"
-    says += f"; minutes tell the class in {', '.join(telling)}" if telling else "; minutes do not tell the class"
+    says += (
+        f"; minutes tell the class in {', '.join(telling)}" if telling else "; minutes do not tell the class"
+    )
     return hard("reference tells the class", elsewhere + len(telling), says)
 
 

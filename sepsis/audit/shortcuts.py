@@ -1,8 +1,8 @@
 """
 Leak: the class can be predicted from how long, how recently or how much was charted, by whom, or whether a
 variable was measured at all. Where one such number separates cases from controls at a horizon, the cohort
-offers this shortcut to every model. Two more, the rows of the whole record and the time left in the unit, know
-the future: no honest model can see them, and a model that follows them does not predict.
+offers this shortcut to every model. Two more, the rows of the whole record and the time left in the unit,
+know the future: no honest model can see them, and a model that follows them does not predict.
 """
 
 from __future__ import annotations
@@ -45,9 +45,7 @@ def count_alone(case: AuditCase) -> Finding:
 
 def density_alone(case: AuditCase) -> Finding:
     """Values per hour of the window."""
-    return _alone(
-        case, "density alone", lambda X: np.diff(X.offsets) / np.maximum(X.end_h - X.start_h, 1.0)
-    )
+    return _alone(case, "density alone", lambda X: np.diff(X.offsets) / np.maximum(X.end_h - X.start_h, 1.0))
 
 
 def repeats_alone(case: AuditCase) -> Finding:
@@ -122,7 +120,9 @@ def _alone(case: AuditCase, check: str, number: Callable[[Windows], np.ndarray])
     if is_case.all() or not is_case.any():
         return unchecked(check, SOFT, ONE_CLASS)
     tries = len(case.horizons)
-    found = [(_separation(case, number(X), tries=tries), horizon) for horizon, X in case.horizon_windows.items()]
+    found = [
+        (_separation(case, number(X), tries=tries), horizon) for horizon, X in case.horizon_windows.items()
+    ]
     best, horizon = max(found, key=lambda one: one[0].area)
     return _finding(check, best, f"at {horizon:g} h")
 
@@ -134,9 +134,7 @@ def _whole(case: AuditCase, check: str, number: np.ndarray) -> Finding:
     return _finding(check, _separation(case, number), "it includes the future, which no honest model sees")
 
 
-def _separation(
-    case: AuditCase, number: np.ndarray, *, tries: int = 1, directed: bool = False
-) -> Separation:
+def _separation(case: AuditCase, number: np.ndarray, *, tries: int = 1, directed: bool = False) -> Separation:
     members = case.compared
     return separation(
         members.is_case.to_numpy(bool), number, members.person.to_numpy(), tries=tries, directed=directed
@@ -145,9 +143,7 @@ def _separation(
 
 def _finding(check: str, found: Separation, where: str) -> Finding:
     noted = found.area > MAX_AUROC and found.low > 0.5
-    return soft(
-        check, noted, found.area, f"{found} {where}; more than {MAX_AUROC:g} is a shortcut"
-    )
+    return soft(check, noted, found.area, f"{found} {where}; more than {MAX_AUROC:g} is a shortcut")
 
 
 def _presence(X: Windows) -> np.ndarray:
@@ -161,9 +157,9 @@ def _share_repeated(X: Windows) -> np.ndarray:
     """Per window, of its laboratory values; 0 without any."""
     owner = np.repeat(np.arange(len(X)), np.diff(X.offsets))
     telling = np.isin(X.concept, [X.concepts.index(c) for c in laboratory_variables(X.concepts)])
-    table = pd.DataFrame(
-        {"stay_id": owner, "concept": X.concept, "time_h": X.time_h, "value": X.value}
-    )[telling]
+    table = pd.DataFrame({"stay_id": owner, "concept": X.concept, "time_h": X.time_h, "value": X.value})[
+        telling
+    ]
     same = repeated(table).groupby(table.stay_id).mean()
     return same.reindex(np.arange(len(X))).fillna(0.0).to_numpy(float)
 

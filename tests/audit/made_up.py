@@ -50,9 +50,9 @@ def made_up_case(model="logistic", seed=0, n_stays=150, cohort=COHORT, **model_s
         for t in np.sort(random.uniform(0.0, end, int(end * 0.6) + 1))
     ]
     events = pd.DataFrame(rows, columns=["stay_id", "time_h", "concept", "value"])
-    recipe = Recipe(model, model_settings, SETTINGS, CONCEPTS, cohort)
     stays = onset[["stay_id", "subject_id", "stay_h"]]
-    chosen = select_cohort(onset, events, CONCEPTS, cohort)
+    chosen, again = (select_cohort(onset, events, CONCEPTS, cohort) for _ in range(2))
+    recipe = Recipe(model, model_settings, SETTINGS, CONCEPTS, cohort, again)
     case = AuditCase(None, events, stays, onset, chosen, recipe, horizons=HORIZONS)  # type: ignore[arg-type]
     return scored(fitted(case))
 

@@ -245,7 +245,9 @@ def hourly_risks_of_cases_at_the_minute(case):
 def cases_that_are_later(case):
     """Controls matched to no hour at all."""
     sets = case.cohort.sets
-    return with_sets(case, sets.assign(reference_h=sets.reference_h.where(sets.is_case, sets.reference_h * 0.6)))
+    return with_sets(
+        case, sets.assign(reference_h=sets.reference_h.where(sets.is_case, sets.reference_h * 0.6))
+    )
 
 
 def controls_who_had_left(case):
@@ -664,7 +666,7 @@ def test_a_model_of_another_export_is_not_fitted_again(clean):
 
 
 def test_controls_of_an_earlier_draw_cannot_be_drawn_again(clean):
-    old = replace(clean, recipe=replace(clean.recipe, cohort_settings=None))
+    old = replace(clean, recipe=replace(clean.recipe, cohort=None))
     assert "earlier version" in cohort_not_of_its_seed(old).says
 
 
@@ -686,7 +688,9 @@ def test_a_calibrator_without_a_case_to_learn_from_is_refused(clean):
     assert finding.status == FAILED
     assert "no calibrator can be learned" in finding.says
     honest = operating_of(clean.model, clean.events, without_cases, COHORT)
-    assert operating_not_of_validation(replace(clean, cohort=without_cases, operating=honest)).status == PASSED
+    assert (
+        operating_not_of_validation(replace(clean, cohort=without_cases, operating=honest)).status == PASSED
+    )
 
 
 def test_a_folder_that_stores_no_operating_point_is_not_compared(clean):
