@@ -18,7 +18,7 @@ NEAREST = 3  # records of other splits that each record is compared with
 BLOCK = 512  # records whose neighbours are sought at once
 SAME_TIME_H = 0.51  # the times of a copy may be rounded to the hour
 MIN_SHARED, MIN_SHARE = 30, 0.5  # values at the same times; of the shorter record
-# Of deviations from each variable's mean. Between two people at most 0.71 among 2,000 stays of PhysioNet 2019,
+# Of deviations from each variable's mean. between people at most 0.71 among 2,000 stays of PhysioNet 2019,
 # and 0.66 in the MIMIC demos; copies jittered by 5 % have 0.9
 MIN_CORRELATION = 0.85
 MOST = 0.5  # of a relative deviation, so that one outlier does not decide
