@@ -45,8 +45,8 @@ def forest_chart(
                 "marker": {"size": 8, "symbol": look.symbol},
                 "hovertext": [
                     f"<b>{look.name}</b><br>{group_name(r.group)}<br>{measure_name(metric)} "
-                    f"{number(r.estimate)}<br>{interval(r.low, r.high)}<br>{r.n:,} stays, "
-                    f"{r.n_events:,} cases"
+                    f"{number(r.estimate)}<br>{interval(r.low, r.high)}<br>{r.n:,} predictions, "
+                    f"{r.n_events:,} of cases"
                     for r in part.itertuples()
                 ],
                 "hoverinfo": "text",

@@ -31,7 +31,7 @@ COUNTS = {  # column of the curve: row of the table
     "n_censored": "Record ends (censored)",
     "n_without_risk": "Left out: no recent risk",
 }
-FEW = 10  # onsets: intervals of hours with fewer span most of the scale
+FEW = 10  # onsets: with fewer, intervals span most of the scale and hide the other hours
 DODGE = 0.06  # share of the distance between landmarks, so that intervals do not overlap
 
 
@@ -45,12 +45,16 @@ def _chart(curve: pd.DataFrame, metric: str, looks: Sequence[Style], percent: st
     title, caption, level = MEASURES[metric]
     window = curve.window_h.iloc[0]
     rows = curve[curve.metric == metric]
+    many = rows[rows.n_events >= FEW]
+    few = ""
+    if 0 < len(many) < len(rows):
+        few = f" Hours with fewer than {FEW} onsets are not drawn; their numbers are in the CSV file."
     hours = np.sort(rows.hour.unique())
     step = float(np.diff(hours).min()) if len(hours) > 1 else 1.0
     beside, data, words = places(looks), [], []
     if metric == "auprc":
         data += _share_with_onset(curve)
-    for look, part in each_model(rows, looks):
+    for look, part in each_model(rows if many.empty else many, looks):
         part = part.sort_values("hour")
         x = part.hour + beside[look.model] * min(DODGE, 0.5 / len(looks)) * step
         data += band(look, x, part.band_low, part.band_high)
@@ -70,27 +74,17 @@ def _chart(curve: pd.DataFrame, metric: str, looks: Sequence[Style], percent: st
     return Chart(
         name=f"landmark_{metric}",
         title=f"{title} by hours since admission, onset within {window:g} h",
-        caption=f"{caption} Bars: {percent}% intervals; light bands hold a model's whole curve. The scale "
-        f"is that of hours with {FEW} onsets or more.",
+        caption=f"{caption} Bars: {percent}% intervals; light bands hold a model's whole curve.{few}",
         description=f"Line chart of {title} against hours since admission. {'; '.join(words)}.",
         data=data,
         layout={
             "xaxis": {"title": {"text": "hours since admission"}, "tickvals": hours[1::2].tolist()},
-            "yaxis": {"range": _vertical_range(rows, level)},
+            "yaxis": {"rangemode": "tozero" if metric == "auprc" else "normal"},
             "shapes": [] if level is None else [level_line(level)],
             "annotations": [] if level is None else [level_label(level, CHANCE if level < 1 else "perfect")],
         },
         numbers=rows,
     )
-
-
-def _vertical_range(rows: pd.DataFrame, level: float | None) -> list[float]:
-    """Room for every estimate, and for the intervals of hours that have enough onsets to be read."""
-    many = rows[rows.n_events >= FEW]
-    wanted = [*rows.estimate, *many.low, *many.high, np.nan if level is None else level]
-    low, high = float(np.nanmin(wanted)), float(np.nanmax(wanted))
-    room = 0.05 * (high - low) or 0.05
-    return [low - room, high + room]
 
 
 def _share_with_onset(curve: pd.DataFrame) -> list[dict]:

@@ -66,7 +66,7 @@ def reliability_chart(curve: pd.DataFrame, looks: Sequence[Style], percent: str,
         rows = part.sort_values("predicted")
         hover = [
             f"<b>{look.name}</b><br>mean risk {number(x)}<br>cases {number(y)}<br>{interval(low, high)}"
-            f"<br>{int(n):,} stays"
+            f"<br>{int(n):,} predictions"
             for x, y, low, high, n in rows[["predicted", "observed", "low", "high", "n"]].to_numpy(float)
         ]
         data.append(
@@ -119,7 +119,7 @@ def decision_curve_chart(curve: pd.DataFrame, looks: Sequence[Style]) -> Chart:
     return Chart(
         name="decision_curve",
         title="Decision curve",
-        caption="True positives minus false positives weighted by the odds of the threshold, per stay. "
+        caption="True positives minus false positives weighted by the odds of the threshold, per prediction. "
         f"Dashed: treat all. Dotted: treat none. {scale(curve)}",
         description=f"Net benefit against threshold. {'; '.join(words)}.",
         data=data,

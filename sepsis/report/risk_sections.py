@@ -84,7 +84,7 @@ def net_benefit_section(results: Results) -> Section:
         results.models,
         wants,
         name="net-benefit",
-        caption=f"Net benefit per stay, {horizon:g} h before onset",
+        caption=f"Net benefit per prediction, {horizon:g} h before onset",
     )
     text = (
         "Net benefit depends on the prevalence, and that of matched sets is made by the design. At the "

@@ -13,7 +13,7 @@ from sepsis.report.tables import measure_cell, model_cell
 MEASURES = {
     "auroc": "AUROC",
     "auprc": "AUPRC",
-    "without_risk": "Stays without a risk",
+    "without_risk": "Predictions without a risk",
     "event_recall": "Onsets detected",
     "alarm_precision": "Alarm precision",
     "normalised_utility": "Utility",
@@ -34,13 +34,13 @@ def groups_table(rows: pd.DataFrame, models: Sequence[str], *, name: str, captio
         cells = [measure_cell(found.loc[m]) if m in found.index else Cell(NOTHING) for m in models]
         counts = (count_cell(part.n.max()), count_cell(part.n_events.max()))
         made.append((Cell(group_name(str(group))), *counts, *cells))
-    heads = (Column("Group", numeric=False), Column("Stays"), Column("Cases"))
+    heads = (Column("Group", numeric=False), Column("Predictions"), Column("Of cases"))
     return Table(name, caption, (*heads, *(Column(model_name(m)) for m in models)), tuple(made))
 
 
 def group_name(group: str) -> str:
     """Printed name of a group."""
-    return "All stays" if group == "all" else group
+    return "All" if group == "all" else group
 
 
 def before_after_table(compared: pd.DataFrame, models: Sequence[str]) -> Table:

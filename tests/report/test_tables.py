@@ -168,7 +168,7 @@ def test_a_group_too_small_has_its_size_and_no_number():
     rows = metrics[(metrics.horizon_h == 7) & (metrics.setting == "") & (metrics["view"] == "horizon")]
     table = groups_table(rows, MODELS, name="x", caption="", metric="auroc")
     by = {row[0].text: [cell.text for cell in row[1:]] for row in table.rows}
-    assert list(by)[0] == "All stays"
+    assert list(by)[0] == "All"
     assert by["age: 80 or more"] == ["20", "3", "–", "–", "–", "–"]
     assert by["site: A"][:2] == ["60", "15"]
 
