@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from sepsis.evaluation.prevalence import COHORT
 from sepsis.models.registry import NEGATIVE_CONTROL
 from sepsis.report.elements import Chart, interval, number
 from sepsis.report.figures import trace
 from sepsis.report.names import Style
-from sepsis.report.tables import COHORT
 
 STRATEGIES = {"treat all": "dash", "treat none": "dot"}  # without a model
 
@@ -133,7 +133,7 @@ def decision_curve_chart(curve: pd.DataFrame, looks: Sequence[Style]) -> Chart:
 
 def scale(curve: pd.DataFrame) -> str:
     """Which prevalence the risks of a curve refer to."""
-    setting = next(iter(curve.setting), "") if "setting" in curve else ""
+    setting = next(iter(curve.setting), "")
     if not setting:
         return "Risks are those of the matched sets, whose share of cases is not that of a unit."
     prevalence = "the cohort's share of cases" if setting == COHORT else f"a {setting}"

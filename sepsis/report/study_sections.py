@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sepsis.report.context import Results
 from sepsis.report.elements import Section
-from sepsis.report.study_tables import fold_table, frame_table
+from sepsis.report.study_tables import fold_counts, frame_table, spread_table
 
 
 def participants_section(results: Results) -> Section:
@@ -35,19 +35,22 @@ def sample_size_section(results: Results) -> Section:
 
 def spread_section(results: Results) -> Section | None:
     """Spread over folds and over seeds of a network; None where each model was trained once."""
-    metric, made, text = results.settings.primary_metric, [], []
-    if results.risk_set is not None and results.main_h is not None:
-        folds = fold_table(results.risk_set, metric, results.main_h)
-        if folds is not None:
-            made.append(folds)
-            text.append(
-                "Folds: every stay is evaluated by a model that was trained, tuned and calibrated without "
-                "it. Folds differ by chance and by their models."
-            )
-    seeds = results.table("seeds")
-    if seeds is not None:
-        made.append(frame_table(seeds, "seeds", "The same network trained with other seeds"))
-        text.append(
-            "Seeds: the intervals of this page hold the trained models fixed; this spread adds to them."
-        )
+    horizon, made, text = results.main_h, [], []
+    for name, caption, what in (
+        (
+            "folds", "every fold with a model of its own, on stays that it never saw",
+            "Folds: every stay is evaluated by a model that was trained, tuned and calibrated without it. "
+            "Folds differ by chance and by their models; the range is no confidence interval.",
+        ),
+        (
+            "seeds", "the same network trained with other seeds",
+            "Seeds: the intervals of this page hold the trained models fixed. This range is what they leave "
+            "out.",
+        ),
+    ):  # fmt: skip
+        spread = results.table(name)
+        if spread is not None and horizon is not None:
+            made.append(spread_table(spread, horizon, name, f"{horizon:g} h before onset: {caption}"))
+            counts = f" {fold_counts(results.risk_set)}" if name == "folds" and results.risk_set else ""
+            text.append(what + counts)
     return Section("spread", "Folds and seeds", tuple(text), tables=tuple(made)) if made else None

@@ -1,19 +1,18 @@
-"""Tables about the study: who is in it, time left, treatment before onset, sample size, seeds and folds."""
+"""Tables about the study: who is in it, time left, treatment before onset, sample size, folds and seeds."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from sepsis.evaluation.discrimination import auroc, average_precision
 from sepsis.evaluation.risk_set import RiskSet
 from sepsis.report.elements import NOTHING, Cell, Column, Table, count_cell, interval, number
-from sepsis.report.tables import CURVE_NAMES, model_cell
+from sepsis.report.tables import METRIC_NAMES, model_cell
 from sepsis.report.view_tables import measure_name
 
 TITLES = {  # heading of a column, where its name does not say it
-    "class": "Class", "n": "n", "n_events": "Cases", "n_runs": "Runs", "horizon_h": "Hours before onset",
-    "auroc": "AUROC", "min": "Lowest", "max": "Highest",
+    "class": "Class", "n": "n", "n_events": "Cases", "horizon_h": "Hours before onset",
+    "auroc": "AUROC",
 }  # fmt: skip
 LATE_SHARE = 0.15  # of controls in their last hour; drawn at random, 8 % are on PhysioNet 2019 set A
 
@@ -84,36 +83,30 @@ def before_onset_table(known: pd.DataFrame) -> Table:
     )
 
 
-def fold_table(risk_set: RiskSet, metric: str, horizon: float) -> Table | None:
-    """Members and cases of each fold, and the measure of every model in it; None without folds."""
-    folds = np.unique(risk_set.fold)
-    if len(folds) < 2:
-        return None
-    h = int(np.flatnonzero(risk_set.horizons == horizon)[0])
-    measure = {"auroc": auroc, "auprc": average_precision}[metric]
+def spread_table(spread: pd.DataFrame, horizon: float, name: str, caption: str) -> Table:
+    """Mean and range of every model's measures at one horizon, over folds or seeds."""
+    at = spread[spread.horizon_h == horizon]
+    metrics = [metric for metric in METRIC_NAMES if (at.metric == metric).any()]
     rows = []
-    for m, model in enumerate(risk_set.models):
-        values = np.array([_of_fold(measure, risk_set, m, h, fold) for fold in folds])
-        there = values[~np.isnan(values)]
-        spread = interval(there.min(), there.max()) if len(there) else ""
-        rows.append((model_cell(model), Cell(spread), *(Cell(number(v), key=float(v)) for v in values)))
-    heads = []
-    for fold in folds:
+    for model, mine in at.groupby("model", sort=False):
+        found, cells = mine.set_index("metric"), []
+        for metric in metrics:
+            one = found.loc[metric]
+            ends = Cell(interval(one["min"], one["max"]) or NOTHING, key=float(one["min"]))
+            cells += [Cell(number(one["mean"]), key=float(one["mean"])), ends]
+        rows.append((model_cell(str(model)), *cells, count_cell(found.n.iloc[0])))
+    heads = [
+        column
+        for metric in metrics
+        for column in (Column(METRIC_NAMES[metric], note="mean"), Column("", note="lowest to highest"))
+    ]
+    return Table(name, caption, (Column("Model", False), *heads, Column("n")), tuple(rows), sortable=False)
+
+
+def fold_counts(risk_set: RiskSet) -> str:
+    """Predictions and cases of each fold in a sentence."""
+    said = []
+    for fold in np.unique(risk_set.fold):
         mine = risk_set.fold == fold
-        counts = f"{mine.sum():,} predictions, {risk_set.is_case[mine].sum():,} of cases"
-        heads.append(Column(f"Fold {fold}", note=counts))
-    return Table(
-        "folds",
-        f"{CURVE_NAMES[metric]} {horizon:g} h before onset in each fold: a model of its own, evaluated on "
-        "stays that it never saw",
-        (Column("Model", False), Column("Lowest to highest"), *heads),
-        tuple(rows),
-    )
-
-
-def _of_fold(measure, risk_set: RiskSet, m: int, h: int, fold: int) -> float:
-    mine = risk_set.fold == fold
-    is_case = risk_set.is_case[mine]
-    if not is_case.any() or is_case.all():
-        return np.nan
-    return float(measure(is_case, risk_set.risk[m, h, mine]))
+        said.append(f"fold {fold} {mine.sum():,} predictions, {risk_set.is_case[mine].sum():,} of cases")
+    return f"Of these, {'; '.join(said)}."

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from sepsis.evaluation.prevalence import COHORT
 from sepsis.models.registry import NEGATIVE_CONTROL, entry_of
 from sepsis.report.elements import NOTHING, Cell, Column, Table, count_cell, interval, number
 from sepsis.report.names import in_text, model_name, reference_model
@@ -20,7 +21,6 @@ DIGITS = {  # measures other than shares
     "lead_time_h": 1, "lead_time_shuffled_h": 1, "alarms_per_100_patient_days": 1,
     "number_needed_to_evaluate": 1,
 }  # fmt: skip
-COHORT = "cohort prevalence"  # in a setting: at the share of cases of the cohort, not of the matched sets
 NO_HOUR = -1.0  # for a missing horizon: NaN cannot be looked up
 
 

@@ -7,7 +7,8 @@ import pandas as pd
 
 from sepsis.evaluation import Evaluation, EvaluationSettings, constant_risk_set, evaluate_scores
 from sepsis.evaluation.censoring import BEFORE_TREATMENT
-from sepsis.report.tables import COHORT
+from sepsis.evaluation.prevalence import COHORT
+from sepsis.evaluation.spread import spread_over_folds
 from tests.report.made_up import MODELS, whole_study
 
 CURVES = (
@@ -52,7 +53,7 @@ def evaluated(
         thresholds=pd.DataFrame(columns=["model", "setting", "threshold", "chosen_on", "n", "n_events"]),
         recalibrations={},
         settings=SETTINGS,
-        tables=study_tables(models) if hourly else {},
+        tables={**study_tables(models), "folds": spread_over_folds(risk_set)} if hourly else {},
         hourly_stays=np.arange(80) if hourly else None,
     )
 
@@ -149,7 +150,7 @@ def study_tables(models):
     seeds = pd.DataFrame(
         {
             "model": models[0], "metric": "auprc", "horizon_h": 7.0, "mean": 0.5, "min": 0.44, "max": 0.56,
-            "n_runs": 5,
+            "n": 5,
         },
         index=[0],
     )  # fmt: skip

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sepsis.evaluation.discrimination import average_precision
 from sepsis.models.artifact.files import OLD_DRAW
 from sepsis.report.context import Results
 from sepsis.report.horizon_sections import comparison_text
@@ -53,34 +52,21 @@ def test_the_warning_stands_among_the_notes_of_the_page(everything, tmp_path):
     assert text.index("Notes Warning: 45 %") < text.index("Primary endpoint The primary endpoint")
 
 
-def test_each_fold_has_its_counts_and_the_measure_of_its_own_predictions(everything):
-    folds, seeds = spread_section(Results.of(everything)).tables
-    risk_set = everything.risk_set
-    assert [c.note for c in folds.columns[2:]] == [
-        "59 predictions, 15 of cases", "59 predictions, 14 of cases",
+def test_folds_and_seeds_have_their_range_and_each_fold_its_counts(everything):
+    section = spread_section(Results.of(everything))
+    folds, seeds = section.tables
+    assert "fold 0 59 predictions, 15 of cases; fold 1 59 predictions, 14 of cases." in section.text[0]
+    assert [cell.text for cell in seeds.rows[0]] == ["MGP-TCN", "0.500", "0.440 to 0.560", "5"]
+    assert [column.title for column in folds.columns] == ["Model", "AUPRC", "", "AUROC", "", "n"]
+    made = everything.tables["folds"]
+    row = made[(made.model == "clock") & (made.metric == "auroc") & (made.horizon_h == 7)].iloc[0]
+    assert [cell.text for cell in folds.rows[-1][3:]] == [
+        f"{row['mean']:.3f}", f"{row['min']:.3f} to {row['max']:.3f}", "2",
     ]  # fmt: skip
-    for m, row in enumerate(folds.rows):
-        for fold, cell in enumerate(row[2:]):
-            mine = risk_set.fold == fold
-            assert cell.key == average_precision(risk_set.is_case[mine], risk_set.risk[m, -1, mine])
-        ends = sorted(cell.key for cell in row[2:])
-        assert row[1].text == f"{ends[0]:.3f} to {ends[1]:.3f}"
-    assert [cell.text for cell in seeds.rows[0]] == [
-        "MGP-TCN", "AUPRC", "7", "0.500", "0.440", "0.560", "5",
-    ]  # fmt: skip
-
-
-def test_a_fold_without_a_case_has_no_number(everything):
-    one = replace(
-        everything.risk_set, fold=np.where(everything.risk_set.is_case, 0, everything.risk_set.fold)
-    )
-    [folds] = spread_section(replace(Results.of(everything), risk_set=one, tables={})).tables
-    assert {row[3].text for row in folds.rows} == {"–"}
 
 
 def test_models_trained_once_have_no_spread(everything):
-    once = replace(everything.risk_set, fold=np.zeros(118, int))
-    assert spread_section(replace(Results.of(everything), risk_set=once, tables={})) is None
+    assert spread_section(replace(Results.of(everything), tables={})) is None
 
 
 @pytest.mark.parametrize(
