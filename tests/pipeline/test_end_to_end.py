@@ -70,7 +70,7 @@ def test_alarms_model_cards_and_a_made_up_stay_are_on_the_page(run):
     page = (run / "report" / "index.html").read_text(encoding="utf-8")
     everything = json.loads((run / "report" / "metrics.json").read_text())
     views = {m["view"] for m in everything["metrics"]}
-    assert views == {"horizon", "continuous", "alarm", "utility", "calibration", "net_benefit"}
+    assert views == {"horizon", "landmark", "continuous", "alarm", "utility", "calibration", "net_benefit"}
     assert {m["model"] for m in everything["metrics"] if m["metric"] == "event_recall"} == set(MODELS)
     assert {"timeline", "lead_time", "decision_curve", "risk_around_onset"} <= set(everything["figures"])
     assert "The records are synthetic" in page
@@ -107,7 +107,7 @@ def test_every_stay_of_the_export_is_in_labels_cohort_and_scores(run):
     assert sorted(labels.onset.stay_id) == sorted(truth.stay_id)
     assert sorted(labels.attrition.stay_id) == sorted(truth.stay_id)
     cohort = cohort_of(run)
-    assert sorted(cohort.stay_id) == sorted(truth.stay_id)
+    assert sorted(cohort.stays.stay_id) == sorted(truth.stay_id)
     for model in MODELS:
         scores = read_table(run / "scores" / f"{model}.parquet", "scores")
         assert set(scores.stay_id) == set(truth.stay_id)
@@ -127,8 +127,8 @@ def test_the_labels_find_the_onsets_that_were_made_up(run):
 def test_the_sofa_of_a_window_is_nearly_that_of_the_labels(run):
     stored = read_model(run / "models" / "sofa")
     onset = read_labels(run / "labels").onset
-    cohort = stored.cohort_of(onset)
-    cases = cohort[cohort.in_cohort & cohort.is_case].merge(onset, on="stay_id")
+    sets = stored.cohort_of(onset).sets
+    cases = sets.loc[sets.is_case, ["stay_id"]].merge(onset, on="stay_id")
     events = events_for(load_events(run / "labels" / "events"), stored.model.concepts_)
     cases = cases.assign(end_h=cases.onset_h, subject_id=1)
     ours = np.nan_to_num(stored.model.points(pack(events, cases, stored.model.concepts_)))
@@ -143,7 +143,7 @@ def test_the_sofa_of_a_window_is_nearly_that_of_the_labels(run):
 def test_deleting_the_future_changes_no_risk(run, name):
     model = read_model(run / "models" / name).model
     cohort = cohort_of(run)
-    some = cohort[cohort.in_cohort & (cohort.split == "test")].head(12)
+    some = cohort.members("test").drop_duplicates("stay_id").head(12)
     events = events_for(load_events(run / "labels" / "events"), model.concepts_)
     whole = score_horizons(model, events, some, horizons=(0, 3))
     for horizon in (0.0, 3.0):
@@ -178,7 +178,8 @@ def test_people_of_the_training_export_keep_their_split_under_other_labels(run, 
     assert done.returncode == 0, done.stderr
     assert sepsis("score", run / "export", *model, "--hourly", "--out", hourly).returncode == 0
     cohort = cohort_of(run)
-    known = cohort[cohort.in_cohort].drop_duplicates("subject_id").set_index("subject_id").split
+    stays = cohort.stays[cohort.stays.in_cohort]
+    known = stays.drop_duplicates("subject_id").set_index("subject_id").split
     for file in (scores, hourly):
         table = read_table(file, "scores")
         table = table[table.risk.notna() & table.subject_id.isin(known.index)]

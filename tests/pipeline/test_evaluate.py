@@ -52,7 +52,7 @@ def labels(study, tmp_path):
 def whole(scores, outcomes):
     """A score table with every column of the contract."""
     is_case = scores.stay_id.map(outcomes.set_index("stay_id").is_case)
-    return scores.assign(is_case=is_case, risk_sd=None, reason="")
+    return scores.assign(is_case=is_case, risk_sd=None, reason="", matched_to=-1, fold=0, run=0)
 
 
 def page_text(path):
