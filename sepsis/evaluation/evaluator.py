@@ -19,7 +19,7 @@ from sepsis.evaluation.continuous import continuous_metrics
 from sepsis.evaluation.contract import rows_of_split
 from sepsis.evaluation.horizons import horizon_metrics
 from sepsis.evaluation.hours import Hours
-from sepsis.evaluation.landmark import landmark_metrics
+from sepsis.evaluation.landmark import MOST, landmark_metrics
 from sepsis.evaluation.lead_time import Shuffles, lead_time_curve
 from sepsis.evaluation.net_benefit import decision_curve, net_benefit_metrics
 from sepsis.evaluation.operating_points import operating_metrics
@@ -256,6 +256,13 @@ class Evaluator:
                 "were made for another window."
             )
         self.tables.append(metrics)
+        late = curve[curve.n_reach_onset > MOST * curve.n].hour.unique()
+        if len(late):
+            self.notes.append(
+                f"Landmark view: of the stays at risk at {', '.join(f'{hour:g}' for hour in late)} h, most "
+                "reach onset sooner or later: this export follows other stays no further, and there is no "
+                "figure."
+            )
         open_end = outcomes.stay_id.isin(hours.stay_id) & outcomes.stay_h.isna() & ~outcomes.is_case
         if len(curve) and open_end.any():
             self.notes.append(

@@ -46,13 +46,15 @@ from sepsis.evaluation.rows import NOTHING, MetricRows, ratio
 
 CLOCK = "clock"  # name of the model that knows the hours since admission only
 MAX_AGE_H = 1.0  # a stay whose last risk is older is left out: the model was silent
+MOST = 0.5  # no unit has so many stays with onset
 POOLED = "all landmarks"
 METRICS = ("auroc", "auroc_event_free", "auprc", "observed_expected", "prevalence")
 COMPARED = ("auroc", "auprc")
 NORMAL = 10**9  # degrees of freedom of the largest error: landmarks have their own
 CURVE_COLUMNS = (
     "model", "hour", "window_h", "metric", "estimate", "low", "high", "band_low", "band_high", "n",
-    "n_events", "n_left", "n_died", "n_censored", "n_without_risk", "n_had_onset", "n_label_later",
+    "n_events", "n_left", "n_died", "n_censored", "n_reach_onset", "n_without_risk", "n_had_onset",
+    "n_label_later",
 )  # fmt: skip
 
 
@@ -98,8 +100,17 @@ class Landmark:
             "n_left": int((soon & (self.event == LEFT)).sum()),
             "n_died": int((soon & (self.event == DIED)).sum()) if self.deaths_known else np.nan,
             "n_censored": int(lost.sum()),
+            "n_reach_onset": int((self.event == ONSET).sum()),
             **{name: getattr(self, name) for name in ("n_without_risk", "n_had_onset", "n_label_later")},
         }
+
+    @property
+    def conditional(self) -> bool:
+        """
+        Whether most stays at risk reach onset, sooner or later: then the export has no records of others so
+        late, and being at risk tells the outcome.
+        """
+        return float(np.mean(self.event == ONSET)) > MOST if len(self.event) else False
 
 
 def landmark_at(hours: Hours, outcomes: pd.DataFrame, hour: float) -> Landmark:
@@ -194,19 +205,25 @@ class Estimate:
 @dataclass(frozen=True, eq=False)
 class Panel:
     """
-    Landmarks, the weights of their stays for a window, and the number of the person of every stay (N,).
+    Landmarks, the weights of their stays for a window, and the person and the fold of every stay (N,).
     """
 
     landmarks: tuple[Landmark, ...]
     weights: tuple[CensoringWeights, ...]
     person: np.ndarray
+    fold: np.ndarray
 
     @classmethod
     def of(cls, hours: Hours, outcomes: pd.DataFrame, landmark_hours, window_h: float) -> Panel:
         """The panel of hourly risks."""
         landmarks = tuple(landmark_at(hours, outcomes, hour) for hour in landmark_hours)
         weights = tuple(censoring_weights(one.time_h, one.event, window_h) for one in landmarks)
-        return cls(landmarks, weights, np.unique(hours.subject_id, return_inverse=True)[1])
+        return cls(landmarks, weights, np.unique(hours.subject_id, return_inverse=True)[1], hours.fold)
+
+    def evaluable(self) -> np.ndarray:
+        """Whether each landmark has an estimate, shape (K,): identified, and not conditional."""
+        pairs = zip(self.landmarks, self.weights, strict=True)
+        return np.array([weights.identified and not one.conditional for one, weights in pairs])
 
     def only(self, keep) -> Panel:
         """Some of the landmarks, by number."""
@@ -223,11 +240,11 @@ class Panel:
             for name in ("weight", "onset", "free")
         )
         risk = np.concatenate([one.risk[model] for one in self.landmarks])
-        person = self.person[np.concatenate([one.stay for one in self.landmarks])]
-        ranking = Ranking.of(onset, risk)
-        everybody, event_free = (
-            _areas(ranking, onset, w) for w in (weight, np.where(onset | free, weight, 0.0))
-        )
+        stay = np.concatenate([one.stay for one in self.landmarks])
+        person = self.person[stay]
+        fold = self.fold[stay]
+        everybody = areas_within(fold, onset, risk, weight)
+        event_free = areas_within(fold, onset, risk, np.where(onset | free, weight, 0.0))
         expected = risk if target is None else target.risks(risk)
         cases, total, n = weight * onset, expected.sum(), len(risk)
         observed_expected, prevalence = ratio(cases.sum(), total), ratio(cases.sum(), n)
@@ -241,7 +258,7 @@ class Panel:
         values[3] -= observed_expected * expected * ratio(1.0, total)
         values[4] -= prevalence * ratio(1.0, n)
         n_events, n_persons = len(np.unique(person[onset])), len(np.unique(person))
-        known = all(one.identified for one in self.weights)
+        known = bool(self.evaluable().all())
         numbers = (everybody.auroc, event_free.auroc, everybody.auprc, observed_expected, prevalence)
         scales = (np.nan, np.nan, np.nan, float(ratio(n, total)), 1.0)
         return {
@@ -264,11 +281,35 @@ class Panel:
         return {name: sum(counts[name] for counts in each) for name in each[0]}
 
 
-def _areas(ranking: Ranking, onset, weight) -> Areas:
-    """Weighted areas; NaN if a class has no weight."""
-    if weight[onset].any() and weight[~onset].any():
-        return areas(ranking, weight)
-    return Areas(np.nan, np.nan, np.zeros(len(weight)), np.zeros(len(weight)))
+def areas_within(fold, onset, risk, weight) -> Areas:
+    """
+    Weighted areas and influence values of rows (n,) compared within folds alone; NaN if no fold has both
+    classes.
+
+    Models of different folds differ in level, and a fold that has more onsets was left with fewer to learn
+    from; one ranking of all would count that as lack of discrimination (Airola et al., Comput Stat Data Anal
+    55 (2011) 1828-1844, doi:10.1016/j.csda.2010.11.018). Folds weigh as many pairs as they have in the AUROC,
+    as many onsets in the average precision.
+    """
+    each = []
+    for k in np.unique(fold):
+        rows = np.flatnonzero(fold == k)
+        cases, controls = (float(weight[rows][mine].sum()) for mine in (onset[rows], ~onset[rows]))
+        if cases > 0.0 and controls > 0.0:
+            each.append((rows, cases, controls, areas(Ranking.of(onset[rows], risk[rows]), weight[rows])))
+    values = np.zeros((2, len(risk)))
+    if not each:
+        return Areas(np.nan, np.nan, *values)
+    pairs = sum(cases * controls for _, cases, controls, _ in each)
+    onsets = sum(cases for _, cases, _, _ in each)
+    auroc = sum(cases * controls * one.auroc for _, cases, controls, one in each) / pairs
+    auprc = sum(cases * one.auprc for _, cases, _, one in each) / onsets
+    for rows, cases, controls, one in each:  # with the change of the fold's own weight
+        others = weight[rows] * np.where(onset[rows], controls, cases)
+        values[0, rows] = (cases * controls * one.auroc_influence + (one.auroc - auroc) * others) / pairs
+        mine = weight[rows] * onset[rows]
+        values[1, rows] = (cases * one.auprc_influence + (one.auprc - auprc) * mine) / onsets
+    return Areas(auroc, auprc, *values)
 
 
 def landmark_metrics(
@@ -292,9 +333,10 @@ def landmark_metrics(
              of Blanche et al. 2013); `auroc_event_free`: against stays still in the unit without onset at the
              end of W (definition 1); `auprc`: average precision (Yuan et al. 2018); `prevalence`, of model
              "all": Aalen-Johansen's cumulative incidence of onset; `observed_expected`: that over the mean
-             risk, of matched sets or, with a `target`, at the cohort's share of cases. At one landmark the
-             clock knows nothing; over all it does, so differences to it are given there. Rows
-             without an estimate have no number.
+             risk, of matched sets or, with a `target`, at the cohort's share of cases. Ranks are compared
+             within folds (`areas_within`). At one landmark the clock knows nothing; over all it does, so
+             differences to it are given there. Rows without an estimate (no onset in W, censoring without
+             end, `Landmark.conditional`) have no number.
     Interval by influence values, summed by person (`Estimate.interval`). A band holds at all landmarks of a
              model and measure at once.
     Source   van Houwelingen, Scand J Stat 34 (2007) 70-85, doi:10.1111/j.1467-9469.2006.00529.x;
@@ -307,7 +349,7 @@ def landmark_metrics(
         return rows.table(), pd.DataFrame(curve, columns=list(CURVE_COLUMNS))
     panel = Panel.of(hours, outcomes, landmark_hours, window_h)
     parts = [panel.only([k]) for k in range(len(panel.landmarks))]
-    pool = panel.only([k for k, one in enumerate(panel.weights) if one.identified])
+    pool = panel.only(np.flatnonzero(panel.evaluable()))
     pooled: dict[str, dict[str, Estimate]] = {}
 
     def add(model: str, metric: str, setting: str, part: Panel, one: Estimate, band_level=np.nan) -> tuple:

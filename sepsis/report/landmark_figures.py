@@ -29,6 +29,7 @@ COUNTS = {  # column of the curve: row of the table
     "n_left": "Left the unit before onset",
     "n_died": "Died before onset",
     "n_censored": "Record ends (censored)",
+    "n_reach_onset": "Onset at any later time",
     "n_without_risk": "Left out: no recent risk",
 }
 FEW = 10  # onsets: with fewer, intervals span most of the scale and hide the other hours

@@ -11,6 +11,7 @@ from sepsis.evaluation.landmark import (
     POOLED,
     Estimate,
     Panel,
+    areas_within,
     landmark_at,
     landmark_metrics,
     simultaneous_level,
@@ -170,7 +171,7 @@ def test_who_is_at_risk_reads_as_a_table():
     assert found.time_h == pytest.approx([28.0, 0.5, 28.0, 1.0, 3.0, 3.0])
     assert (found.n_without_risk, found.n_had_onset, found.n_label_later) == (1, 2, 1)
     assert found.counts(12.0) == {
-        "n": 6, "n_events": 1, "n_left": 1, "n_died": 1, "n_censored": 1,
+        "n": 6, "n_events": 1, "n_left": 1, "n_died": 1, "n_censored": 1, "n_reach_onset": 1,
         "n_without_risk": 1, "n_had_onset": 2, "n_label_later": 1,
     }  # fmt: skip
 
@@ -325,6 +326,76 @@ def test_where_nobody_is_followed_to_the_end_of_the_window_there_is_no_number():
     metrics, _ = landmark_metrics(hours, outcomes, [12.0], 12.0, **HOW)
     assert metrics.estimate.isna().all()
     assert (metrics.n > 0).all()
+
+
+def test_where_most_stays_at_risk_reach_onset_there_is_no_number():
+    """As in PhysioNet 2019, where stays without onset have no record after hour 60."""
+    scores, outcomes = hourly_study(80)
+    gone = (outcomes.stay_h > 24) & ~outcomes.is_case & (outcomes.stay_id % 10 > 0)
+    outcomes["stay_h"] = outcomes.stay_h.mask(gone, 24.0)
+    scores = scores[scores.time_h <= outcomes.stay_h.loc[scores.stay_id].to_numpy()]
+    outcomes = checked_outcomes(outcomes)
+    hours = hours_of(scores, outcomes)
+    metrics, curve = landmark_metrics(hours, outcomes, [12.0, 18.0, 24.0], 12.0, **HOW)
+    last = curve[curve.hour == 24]
+    assert (last.n_reach_onset > 0.5 * last.n).all()
+    assert (last.n < 80).all()
+    assert last.estimate.isna().all()
+    first = curve[(curve.hour == 12) & (curve.metric == "prevalence")]
+    assert (first.n_reach_onset == 20).all()
+    assert first.estimate.notna().all()
+    pooled = one(metrics, metric="prevalence", setting=POOLED)
+    assert pooled.n == curve[(curve.hour < 24) & (curve.metric == "prevalence")].n.sum()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ranks_are_compared_within_folds(seed):
+    rng = np.random.default_rng(seed)
+    _, event, risk = drawn(90, seed=seed)
+    fold, onset, weight = rng.integers(0, 3, 90), event == ONSET, rng.choice([0.0, 1.0, 1.5], 90)
+    risk = risk + 0.3 * fold  # folds differ in level
+
+    def twin(weight):
+        """Pairs and precisions, fold by fold."""
+        won = pairs = gained = onsets = 0.0
+        for k in range(3):
+            rows = [i for i in range(90) if fold[i] == k]
+            for i in rows:
+                above = sum(weight[j] for j in rows if risk[j] >= risk[i])
+                hits = sum(weight[j] for j in rows if risk[j] >= risk[i] and onset[j])
+                if onset[i] and weight[i]:
+                    gained, onsets = gained + weight[i] * hits / above, onsets + weight[i]
+                for j in rows:
+                    if onset[i] and not onset[j]:
+                        pairs += weight[i] * weight[j]
+                        won += weight[i] * weight[j] * ((risk[i] > risk[j]) + 0.5 * (risk[i] == risk[j]))
+        return np.array([won / pairs, gained / onsets])
+
+    found = areas_within(fold, onset, risk, weight)
+    assert (found.auroc, found.auprc) == pytest.approx(tuple(twin(weight)))
+    step = 1e-6
+    slopes = np.array([(twin(weight + step * e) - twin(weight - step * e)) / (2 * step) for e in np.eye(90)])
+    counted = weight > 0
+    influence = np.stack([found.auroc_influence, found.auprc_influence], axis=1)
+    assert influence[counted] == pytest.approx((weight[:, None] * slopes)[counted], abs=1e-6)
+
+
+def test_the_clock_of_folds_that_differ_in_level_knows_nothing_at_a_landmark():
+    scores, outcomes = hourly_study(120, models=("clock",))
+    scores["fold"] = scores.stay_id % 3
+    scores["risk"] = scores.risk / (2 + scores.fold)
+    hours = hours_of(scores, outcomes)
+    assert set(hours.fold) == {0, 1, 2}
+    metrics, _ = landmark_metrics(hours, checked_outcomes(outcomes), LANDMARKS, 12.0, **HOW)
+    rows = metrics[(metrics.metric == "auroc") & (metrics.setting != POOLED)]
+    assert (rows[["estimate", "low", "high"]] == 0.5).all(axis=None)
+
+
+def test_a_fold_without_onset_is_compared_with_nobody():
+    fold, onset = np.array([0, 0, 0, 1, 1]), np.array([True, False, False, False, False])
+    found = areas_within(fold, onset, np.array([0.5, 0.4, 0.6, 0.9, 0.8]), np.ones(5))
+    assert (found.auroc, found.auprc) == (0.5, 0.5)
+    assert (found.auroc_influence[3:] == 0.0).all()
 
 
 def test_one_class_gives_no_area():

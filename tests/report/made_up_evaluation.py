@@ -119,7 +119,8 @@ def landmark_curve(models):
                         "model": model, "hour": LANDMARKS, "window_h": 12.0, "metric": metric, "estimate": at,
                         "low": at - 0.04, "high": at + 0.04, "band_low": at - 0.06, "band_high": at + 0.06,
                         "n": 800 - 10 * LANDMARKS.astype(int), "n_events": 30, "n_left": 90, "n_died": 4,
-                        "n_censored": 2, "n_without_risk": 1, "n_had_onset": 5, "n_label_later": 3,
+                        "n_censored": 2, "n_reach_onset": 60, "n_without_risk": 1, "n_had_onset": 5,
+                        "n_label_later": 3,
                     }
                 )
             )  # fmt: skip
