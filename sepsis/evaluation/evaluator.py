@@ -15,6 +15,7 @@ from sepsis.evaluation.alarm_view import alarm_metrics, sweep_thresholds
 from sepsis.evaluation.around_onset import risk_around_onset, risk_at_horizons
 from sepsis.evaluation.calibration import calibration_metrics, fitted_maps, reliability_curve
 from sepsis.evaluation.censoring import BEFORE_TREATMENT, TIMES, before_after
+from sepsis.evaluation.cohort_tables import before_onset, label_delay, table_one, time_left
 from sepsis.evaluation.continuous import continuous_metrics
 from sepsis.evaluation.contract import rows_of_split
 from sepsis.evaluation.horizons import horizon_metrics
@@ -24,9 +25,11 @@ from sepsis.evaluation.lead_time import Shuffles, lead_time_curve
 from sepsis.evaluation.net_benefit import decision_curve, net_benefit_metrics
 from sepsis.evaluation.operating_points import operating_metrics
 from sepsis.evaluation.prevalence import target_of
+from sepsis.evaluation.reference import HOURLY_HORIZONS
 from sepsis.evaluation.risk_set import RiskSet
 from sepsis.evaluation.risk_table import EvaluatedSplit, RiskTable
 from sepsis.evaluation.rows import MetricRows, metric_table
+from sepsis.evaluation.sample_size import sample_size, training_cases
 from sepsis.evaluation.settings import EvaluationSettings
 from sepsis.evaluation.spread import spread_over_folds, spread_over_runs
 from sepsis.evaluation.subgroups import large_enough, subgroups, too_many_values
@@ -59,8 +62,8 @@ class Evaluation:
     notes : list of str
         Caveats for the reader: omitted views, thresholds chosen on the evaluated rows.
     tables : dict of DataFrame
-        About the study, for the reader: time_left, table_one, before_onset, sample_size, folds and seeds
-        (`sepsis.evaluation.spread`), as far as the scores allow.
+        About the study, as far as the scores allow: table_one, before_onset, label_delay, time_left
+        (`sepsis.evaluation.cohort_tables`), sample_size, folds and seeds (`sepsis.evaluation.spread`).
     hourly_stays : ndarray of int64, or None
         Stays of the hourly views, if there are any.
     """
@@ -179,11 +182,28 @@ class Evaluator:
 
     def about_the_study(self, evaluated: EvaluatedSplit) -> dict[str, pd.DataFrame]:
         """Tables about the study itself; empty ones are left out."""
-        made: dict[str, pd.DataFrame] = {}
-        if evaluated.draws is not None:
-            made["folds"] = spread_over_folds(evaluated.draws[0])
-            made["seeds"] = spread_over_runs(self.table.runs(self.settings.split))
-        return {name: table for name, table in made.items() if len(table)}
+        s, scores, outcomes = self.settings, self.table.scores, self.table.outcomes
+        draws = evaluated.draws
+        mine = outcomes[outcomes.stay_id.isin(rows_of_split(scores, s.split).stay_id)]
+        horizons = s.horizons or (HOURLY_HORIZONS if draws is None else tuple(draws[0].horizons))
+        made = {
+            "table_one": table_one(scores, outcomes),
+            "before_onset": before_onset(mine, horizons, s.level),
+            "label_delay": label_delay(mine),
+        }
+        if draws is not None:
+            prevalence = float(draws[0].is_case.mean())
+            threshold = min(s.net_benefit_thresholds, key=lambda t: abs(t - prevalence), default=prevalence)
+            made |= {
+                "time_left": time_left(draws[0]),
+                "sample_size": sample_size(
+                    draws[0], s.primary_horizon_h, threshold,
+                    training_cases=training_cases(scores, outcomes),
+                ),
+                "folds": spread_over_folds(draws[0]),
+                "seeds": spread_over_runs(self.table.runs(s.split)),
+            }  # fmt: skip
+        return {name: table for name, table in made.items() if table is not None and len(table)}
 
     def fixed_views(self, draws: list[RiskSet], recalibrations) -> dict[str, pd.DataFrame]:
         """Views of one risk per stay and horizon."""
