@@ -43,7 +43,7 @@ def auroc_interval(
     """
     if not (np.isfinite(auroc) and np.isfinite(variance) and np.isfinite(quantile)):
         return NOTHING
-    if auroc == 0.5 and variance < NO_VARIANCE:
+    if abs(auroc - 0.5) < EDGE and variance < NO_VARIANCE:
         return auroc, auroc
     inside = EDGE < auroc < 1.0 - EDGE
     expected = independent_variance(auroc, n_cases, n_controls) / n_sets

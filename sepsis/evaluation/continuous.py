@@ -2,8 +2,9 @@
 The continuous view: at every hour before onset, does onset follow within W hours?
 
 An hour t is positive if onset lies in (t, t + W]; hours at or after onset are excluded. Hours are weighted
-equally, or stays are, each stay sharing its weight among its hours. The unit is the person; intervals come
-from influence values (`sepsis.evaluation.influence`), so their cost does not depend on a number of resamples.
+equally, or stays are, each stay sharing its weight among its hours; they are compared within folds, if there
+are any. The unit is the person; intervals come from influence values (`sepsis.evaluation.influence`), so
+their cost does not depend on a number of resamples.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import pandas as pd
 from sepsis.evaluation.area_intervals import at_most_one, log_odds_interval
 from sepsis.evaluation.comparison import Comparison, Measure, area_interval_of
 from sepsis.evaluation.contract import TOLERANCE_H
-from sepsis.evaluation.discrimination import Ranking, normalised_average_precision
+from sepsis.evaluation.discrimination import normalised_average_precision
 from sepsis.evaluation.hours import Hours
-from sepsis.evaluation.influence import Clusters, areas
+from sepsis.evaluation.influence import Clusters, FoldRankings
 from sepsis.evaluation.rows import MetricRows, metric_table
 
 LATE_H = 60.0  # the paper's design has hardly a control at this hour or later
@@ -43,7 +44,7 @@ def continuous_metrics(
     before = ~(hours.time_h >= hours.onset_h[hours.stay] - TOLERANCE_H)
     time_h = hours.time_h[before]
     stay, lead = hours.stay[before], (hours.onset_h[hours.stay] - hours.time_h)[before]
-    rankings = [Ranking.of(np.zeros(len(lead), bool), risk[before]) for risk in hours.risk]
+    rankings = [FoldRankings.of(hours.fold[stay], risk[before]) for risk in hours.risk]
     parts = {group: slice(None)}
     late = time_h >= LATE_H
     if group == "all" and late.any() and not late.all():
@@ -64,13 +65,13 @@ def continuous_metrics(
     return metric_table(made)
 
 
-def _add(found: Comparison, rankings: list[Ranking], positive, share, differences: bool) -> None:
+def _add(found: Comparison, rankings: list[FoldRankings], positive, share, differences: bool) -> None:
     """Rows of one W and weighting."""
     clusters, size = found.clusters, (len(rankings), 1, len(found.clusters.unit))
     estimates = {name: np.empty((1, len(rankings), 1)) for name in ("auroc", "auprc")}
     cells = {name: np.empty(size) for name in estimates}
     for m, ranking in enumerate(rankings):
-        area = areas(ranking.relabelled(positive), share)
+        area = ranking.areas(positive, share)
         estimates["auroc"][0, m], estimates["auprc"][0, m] = area.auroc, area.auprc
         cells["auroc"][m], cells["auprc"][m] = map(
             clusters.cells, (area.auroc_influence, area.auprc_influence)

@@ -1,8 +1,9 @@
 """
 The fixed-horizon view: one risk per member of a matched set, h hours before its reference.
 
-AUROC and AUPRC compare all members; the concordance compares each case with the controls of its own set only.
-Intervals come from influence values, not from resamples: `sepsis.evaluation.influence`.
+AUROC and AUPRC compare all members, within folds if there are any (`influence.FoldRankings`); the concordance
+compares each case with the controls of its own set only. Intervals come from influence values, not from
+resamples: `sepsis.evaluation.influence`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import pandas as pd
 
 from sepsis.evaluation.chance import chance_areas
 from sepsis.evaluation.comparison import Comparison, Measure, area_interval_of
-from sepsis.evaluation.discrimination import Ranking, normalised_average_precision
-from sepsis.evaluation.influence import Clusters, areas, concordance
+from sepsis.evaluation.discrimination import normalised_average_precision
+from sepsis.evaluation.influence import Clusters, areas_within, concordance
 from sepsis.evaluation.risk_set import RiskSet
 from sepsis.evaluation.rows import MetricRows
 
@@ -54,7 +55,11 @@ def horizon_metrics(
         if differences:
             found.add_differences(measure, primary[1] if primary and primary[0] == measure.name else None)
     _add_normalised(found, measures["auprc"], is_case.mean() if n else np.nan, random_state)
-    chance = chance_areas(n_events, n - n_events, n_permutations, random_state) if n_permutations else {}
+    of_folds = [
+        (is_case & mine, ~is_case & mine) for mine in risk_set.fold == np.unique(risk_set.fold)[:, None]
+    ]
+    sizes = [(int(cases.sum()), int(controls.sum())) for cases, controls in of_folds]
+    chance = chance_areas(sizes, n_permutations, random_state) if n_permutations else {}
     for name, values in chance.items():
         for horizon in risk_set.horizons:
             rows.add("all", horizon, f"{name}_chance", values.mean(), values, setting=setting)
@@ -71,7 +76,7 @@ def _measures(draws: list[RiskSet], clusters: Clusters) -> dict[str, Measure]:
     n_sets = 0
     for d, draw in enumerate(draws):
         for at in np.ndindex(shape):
-            area = areas(Ranking.of(draw.is_case, draw.risk[at]))
+            area = areas_within(draw.fold, draw.is_case, draw.risk[at])
             of = {"auroc": (area.auroc, area.auroc_influence), "auprc": (area.auprc, area.auprc_influence)}
             if "concordance" in names:
                 matched = concordance(draw.is_case, draw.risk[at], draw.set_id)

@@ -112,6 +112,67 @@ def areas(ranking: Ranking, share=None) -> Areas:
 
 
 @dataclass(frozen=True, eq=False)
+class FoldRankings:
+    """
+    Risks of one model, ranked once within each fold: rows of the fold, and their ranking.
+
+    Models of different folds differ in level, and a fold that has more cases was left with fewer to learn
+    from; one ranking of all would count that as lack of discrimination. Airola et al., Comput Stat Data Anal
+    55 (2011) 1828-1844, doi:10.1016/j.csda.2010.11.018.
+    """
+
+    folds: tuple[tuple[np.ndarray, Ranking], ...]
+
+    @classmethod
+    def of(cls, fold, risk) -> FoldRankings:
+        """Rank rows (N,) by risk; the classes come later."""
+        fold, risk = np.asarray(fold), np.asarray(risk, dtype=float)
+        rows = [np.flatnonzero(fold == k) for k in np.unique(fold)]
+        return cls(tuple((mine, Ranking.of(np.zeros(len(mine), bool), risk[mine])) for mine in rows))
+
+    def only(self, keep) -> FoldRankings:
+        """The ranking of some of the rows, by a mask (N,), without sorting again."""
+        place = np.cumsum(keep) - 1
+        there = [(rows[keep[rows]], ranking.only(keep[rows])) for rows, ranking in self.folds]
+        return FoldRankings(tuple((place[rows], ranking) for rows, ranking in there if len(rows)))
+
+    def areas(self, is_case, share=None) -> Areas:
+        """
+        Areas over all folds, and the influence of their rows; NaN if no fold has both classes.
+
+        Folds weigh as many pairs as they have in the AUROC, as many cases in the average precision; both by
+        `share` (N,), the weight of each row.
+        """
+        is_case = np.asarray(is_case, dtype=bool)
+        weight = np.ones(len(is_case)) if share is None else np.asarray(share, dtype=float)
+        each = []
+        for rows, ranking in self.folds:
+            case, mine = is_case[rows], weight[rows]
+            cases, controls = float(mine @ case), float(mine @ ~case)
+            if cases > 0.0 and controls > 0.0:
+                found = areas(ranking.relabelled(case), None if share is None else mine)
+                each.append((rows, cases, controls, found))
+        values = np.zeros((2, len(is_case)))
+        if not each:
+            return Areas(np.nan, np.nan, *values)
+        pairs = sum(cases * controls for _, cases, controls, _ in each)
+        n_cases = sum(cases for _, cases, _, _ in each)
+        auroc = sum(cases * controls * one.auroc for _, cases, controls, one in each) / pairs
+        auprc = sum(cases * one.auprc for _, cases, _, one in each) / n_cases
+        for rows, cases, controls, one in each:  # with the change of the fold's own weight
+            others = weight[rows] * np.where(is_case[rows], controls, cases)
+            values[0, rows] = (cases * controls * one.auroc_influence + (one.auroc - auroc) * others) / pairs
+            mine = weight[rows] * is_case[rows]
+            values[1, rows] = (cases * one.auprc_influence + (one.auprc - auprc) * mine) / n_cases
+        return Areas(auroc, auprc, *values)
+
+
+def areas_within(fold, is_case, risk, weight=None) -> Areas:
+    """Areas of weighted rows (N,) compared within folds alone (`FoldRankings`)."""
+    return FoldRankings.of(fold, risk).areas(is_case, weight)
+
+
+@dataclass(frozen=True, eq=False)
 class Concordance:
     """
     Conditional concordance: the mean over matched sets of the share of controls with a lower risk than the

@@ -36,9 +36,8 @@ from sepsis.evaluation.censoring_weights import (
     censoring_weights,
 )
 from sepsis.evaluation.contract import TOLERANCE_H
-from sepsis.evaluation.discrimination import Ranking
 from sepsis.evaluation.hours import Hours, last_at_or_before
-from sepsis.evaluation.influence import Areas, areas
+from sepsis.evaluation.influence import areas_within
 from sepsis.evaluation.intervals import proportion_interval, t_quantile
 from sepsis.evaluation.multiplicity import simultaneous_quantile
 from sepsis.evaluation.prevalence import Target
@@ -279,37 +278,6 @@ class Panel:
         """Stays and their fates, added up over the landmarks."""
         each = [one.counts(window_h) for one in self.landmarks]
         return {name: sum(counts[name] for counts in each) for name in each[0]}
-
-
-def areas_within(fold, onset, risk, weight) -> Areas:
-    """
-    Weighted areas and influence values of rows (n,) compared within folds alone; NaN if no fold has both
-    classes.
-
-    Models of different folds differ in level, and a fold that has more onsets was left with fewer to learn
-    from; one ranking of all would count that as lack of discrimination (Airola et al., Comput Stat Data Anal
-    55 (2011) 1828-1844, doi:10.1016/j.csda.2010.11.018). Folds weigh as many pairs as they have in the AUROC,
-    as many onsets in the average precision.
-    """
-    each = []
-    for k in np.unique(fold):
-        rows = np.flatnonzero(fold == k)
-        cases, controls = (float(weight[rows][mine].sum()) for mine in (onset[rows], ~onset[rows]))
-        if cases > 0.0 and controls > 0.0:
-            each.append((rows, cases, controls, areas(Ranking.of(onset[rows], risk[rows]), weight[rows])))
-    values = np.zeros((2, len(risk)))
-    if not each:
-        return Areas(np.nan, np.nan, *values)
-    pairs = sum(cases * controls for _, cases, controls, _ in each)
-    onsets = sum(cases for _, cases, _, _ in each)
-    auroc = sum(cases * controls * one.auroc for _, cases, controls, one in each) / pairs
-    auprc = sum(cases * one.auprc for _, cases, _, one in each) / onsets
-    for rows, cases, controls, one in each:  # with the change of the fold's own weight
-        others = weight[rows] * np.where(onset[rows], controls, cases)
-        values[0, rows] = (cases * controls * one.auroc_influence + (one.auroc - auroc) * others) / pairs
-        mine = weight[rows] * onset[rows]
-        values[1, rows] = (cases * one.auprc_influence + (one.auprc - auprc) * mine) / onsets
-    return Areas(auroc, auprc, *values)
 
 
 def landmark_metrics(

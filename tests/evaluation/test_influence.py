@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from sepsis.evaluation import influence
 from sepsis.evaluation.discrimination import Ranking, auroc, average_precision
-from sepsis.evaluation.influence import Clusters, areas, concordance
+from sepsis.evaluation.influence import Clusters, FoldRankings, areas, areas_within, concordance
 from tests.oracles import discrimination as oracle
 
 row = st.tuples(st.booleans(), st.integers(0, 6), st.floats(0.25, 3.0))  # case, risk in sixths, weight
@@ -54,6 +54,44 @@ def test_rows_of_weight_0_count_for_nothing_even_if_a_class_has_no_others():
     alone = areas(Ranking.of(is_case, risk), [1.0, 1.0, 0.0, 0.0])
     assert np.isnan(alone.auroc)
     assert alone.auprc == 1.0
+
+
+fold_row = st.tuples(st.integers(0, 2), st.booleans(), st.integers(0, 4), st.floats(0.25, 3.0), st.booleans())
+
+
+@settings(deadline=None, max_examples=100)
+@given(rows=st.lists(fold_row, min_size=2, max_size=16))
+def test_folds_weigh_as_their_pairs_and_cases_do(rows):
+    fold, is_case, risk, weight, keep = (list(column) for column in zip(*rows, strict=True))
+
+    def within(measure, of):
+        def combined(weight):
+            total = size = 0.0
+            for k in sorted(set(fold)):
+                mine = [i for i, f in enumerate(fold) if f == k]
+                case, w = [is_case[i] for i in mine], [weight[i] for i in mine]
+                cases = sum(x for x, c in zip(w, case, strict=True) if c)
+                controls = sum(w) - cases
+                if any(case) and not all(case):
+                    total += of(cases, controls) * measure(case, [risk[i] for i in mine], w)
+                    size += of(cases, controls)
+            return total / size if size else np.nan
+
+        return combined
+
+    found = areas_within(fold, is_case, risk, weight)
+    for values, estimate, plain in (
+        (found.auroc_influence, found.auroc, within(oracle.auroc, lambda a, b: a * b)),
+        (found.auprc_influence, found.auprc, within(oracle.average_precision, lambda a, b: a)),
+    ):
+        assert estimate == pytest.approx(plain(weight), nan_ok=True)
+        if not np.isnan(estimate):
+            assert values == pytest.approx(numeric(plain, weight), abs=1e-7)
+    keep = np.array(keep)
+    some = FoldRankings.of(fold, risk).only(keep).areas(np.array(is_case)[keep])
+    alone = areas_within(np.array(fold)[keep], np.array(is_case)[keep], np.array(risk)[keep])
+    assert (some.auroc, some.auprc) == pytest.approx((alone.auroc, alone.auprc), nan_ok=True)
+    assert some.auprc_influence == pytest.approx(alone.auprc_influence)
 
 
 def test_compiled_and_plain_passes_give_the_same_numbers(monkeypatch):
