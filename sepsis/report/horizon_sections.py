@@ -12,7 +12,7 @@ from sepsis.report.figures import horizon_chart
 from sepsis.report.forest import forest_chart
 from sepsis.report.names import in_text, reference_model
 from sepsis.report.primary import endpoint
-from sepsis.report.study_tables import before_onset_table, late_controls, time_left_table
+from sepsis.report.study_tables import before_onset_table, label_delay_text, late_controls, time_left_table
 from sepsis.report.tables import CONCORDANCE, CURVE_NAMES, METRIC_NAMES, Want, models_table, population
 from sepsis.report.view_tables import before_after_table, groups_table, measure_name
 
@@ -166,7 +166,9 @@ def censoring_section(results: Results) -> Section:
     )
     table = before_after_table(_main_rows(compared, results), results.models)
     known_before = () if known is None else (before_onset_table(known),)
-    return Section("censoring", title, (text,), tables=(*known_before, table))
+    delay = results.table("label_delay")
+    said = (text,) if delay is None else (text, label_delay_text(delay))
+    return Section("censoring", title, said, tables=(*known_before, table))
 
 
 def _main_rows(compared: pd.DataFrame, results: Results) -> pd.DataFrame:

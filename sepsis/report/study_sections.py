@@ -29,7 +29,11 @@ def sample_size_section(results: Results) -> Section:
         "What an evaluation, and the development of a model, would need by the criteria of Riley et al. "
         "(doi:10.1136/bmj.m441, doi:10.1002/sim.9025), beside what this study has."
     )
-    table = frame_table(found, "sample-size", "Sample size by criterion: needed and at hand")
+    table = frame_table(
+        found, "sample-size",
+        "Sample size by criterion, in predictions of the matched sets: needed and at hand",
+        {"needed": "Needed", "needed_events": "Cases needed", "n": "At hand", "n_events": "Cases at hand"},
+    )  # fmt: skip
     return Section("sample_size", title, (text,), tables=(table,))
 
 

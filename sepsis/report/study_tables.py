@@ -2,63 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
 from sepsis.evaluation.risk_set import RiskSet
 from sepsis.report.elements import NOTHING, Cell, Column, Table, count_cell, interval, number
 from sepsis.report.tables import METRIC_NAMES, model_cell
-from sepsis.report.view_tables import measure_name
 
-TITLES = {  # heading of a column, where its name does not say it
-    "class": "Class", "n": "n", "n_events": "Cases", "horizon_h": "Hours before onset",
-    "auroc": "AUROC",
-}  # fmt: skip
 LATE_SHARE = 0.15  # of controls in their last hour; drawn at random, 8 % are on PhysioNet 2019 set A
 
 
-def frame_table(frame: pd.DataFrame, name: str, caption: str, *, folded: bool = False) -> Table:
+def frame_table(
+    frame: pd.DataFrame, name: str, caption: str, titles: Mapping[str, str] | None = None
+) -> Table:
     """
-    A table of the evaluation as it is: the first column heads the rows, whole numbers are counts, and `low`
-    and `high` (or X_low and X_high) are the interval of the column before them.
+    A table of the evaluation as it is: the first column heads the rows, whole numbers are counts, and X_low
+    and X_high are the interval of X. `titles` are headings of columns whose name does not say it.
     """
-    shown = [c for c in frame if c not in ("low", "high") and not c.endswith(("_low", "_high"))]
-    columns = [Column(_title(c), pd.api.types.is_numeric_dtype(frame[c])) for c in shown]
-    ends = {}
-    for column in shown:
-        if f"{column}_low" in frame:
-            ends[column] = (f"{column}_low", f"{column}_high")
-        elif "low" in frame and list(frame).index("low") == list(frame).index(column) + 1:
-            ends[column] = ("low", "high")
-    rows = [tuple(_cell(row, c, frame[c], ends.get(c)) for c in shown) for row in frame.to_dict("records")]
-    return Table(name, caption, tuple(columns), tuple(rows), folded=folded)
+    shown = [c for c in frame if not c.endswith(("_low", "_high"))]
+    heads = [(titles or {}).get(c, c.replace("_", " ").capitalize()) for c in shown]
+    columns = [Column(h, pd.api.types.is_numeric_dtype(frame[c])) for h, c in zip(heads, shown, strict=True)]
+    rows = [tuple(_cell(row, c, frame[c]) for c in shown) for row in frame.to_dict("records")]
+    return Table(name, caption, tuple(columns), tuple(rows))
 
 
-def _title(column: str) -> str:
-    return TITLES.get(column, column.replace("_", " ").removesuffix(" h").capitalize())
-
-
-def _cell(row: dict, column: str, values: pd.Series, ends: tuple[str, str] | None) -> Cell:
+def _cell(row: dict, column: str, values: pd.Series) -> Cell:
     value = row[column]
     if column == "model":
-        return model_cell(str(value))
+        return Cell("All models") if value == "all" else model_cell(str(value))
     if pd.isna(value):
         return Cell(NOTHING)
     if not pd.api.types.is_numeric_dtype(values):
-        return Cell(measure_name(value) if column == "metric" else str(value))
+        return Cell(str(value))
     if (values.dropna() % 1 == 0).all():
         return count_cell(value)
     digits = 1 if column.endswith("_h") else 3
-    between = interval(row[ends[0]], row[ends[1]], digits) if ends else ""
-    return Cell(number(value, digits), between, key=float(value))
+    ends = (row.get(f"{column}_low", np.nan), row.get(f"{column}_high", np.nan))
+    return Cell(number(value, digits), interval(*ends, digits), key=float(value))
 
 
 def time_left_table(left: pd.DataFrame) -> Table:
     """How much longer cases and controls stayed after their reference hour."""
     return frame_table(
         left, "time-left",
-        "Time left in the unit after the reference hour, onset for a case. Whoever leaves soon looks "
-        "different from whoever stays",
+        "Time left in the unit after the reference hour (onset of a case), and how well it alone tells the "
+        "classes apart: a stay that is about to end looks different",
+        {"rows": "Predictions", "median_left_h": "Median, h", "share_last_hour": "Share in the last hour",
+         "auroc": "AUROC of the time left"},
     )  # fmt: skip
 
 
@@ -77,9 +69,22 @@ def late_controls(left: pd.DataFrame | None) -> list[str]:
 
 
 def before_onset_table(known: pd.DataFrame) -> Table:
-    """Cases that were treated or suspected before each horizon."""
+    """Cases that were treated or suspected before each horizon, and whose label could be known."""
     return frame_table(
-        known, "before-onset", "Share of cases already treated, cultured or suspected, by hours before onset"
+        known, "before-onset",
+        "Share of cases already treated, cultured or suspected, and of those whose label could be known, by "
+        "hours before onset",
+        {"horizon_h": "Hours before onset", "n": "Cases", "antibiotic": "Antibiotic given",
+         "culture": "Culture taken", "suspicion": "Suspected", "label_known": "Label known"},
+    )  # fmt: skip
+
+
+def label_delay_text(delay: pd.DataFrame) -> str:
+    """How long after onset the label could be known, in a sentence; `delay` has one row."""
+    row = delay.iloc[0]
+    return (
+        f"The label could be known a median of {number(row.median_h, 1)} h after onset (quartiles "
+        f"{number(row.q1_h, 1)} and {number(row.q3_h, 1)} h; {int(row.n):,} cases)."
     )
 
 

@@ -94,12 +94,21 @@ def test_a_table_of_the_evaluation_is_printed_with_intervals_counts_and_gaps():
     frame = pd.DataFrame(
         {
             "class": ["case", "control"], "stays": [1200, np.nan], "median_left_h": [4.25, 7.0],
-            "share": [0.5, np.nan], "low": [0.4, np.nan], "high": [0.6, np.nan],
+            "share": [0.5, np.nan], "share_low": [0.4, np.nan], "share_high": [0.6, np.nan],
         }
     )  # fmt: skip
-    table = frame_table(frame, "x", "")
-    assert [c.title for c in table.columns] == ["Class", "Stays", "Median left", "Share"]
+    table = frame_table(frame, "x", "", {"median_left_h": "Median, h"})
+    assert [c.title for c in table.columns] == ["Class", "Stays", "Median, h", "Share"]
     assert [(c.text, c.interval) for c in table.rows[0]] == [
         ("case", ""), ("1,200", ""), ("4.2", ""), ("0.500", "0.400 to 0.600"),
     ]  # fmt: skip
     assert [c.text for c in table.rows[1]] == ["control", "–", "7.0", "–"]
+
+
+def test_the_page_says_when_the_label_could_be_known_who_was_treated_and_how_many_are_needed(tmp_path):
+    html = report(tmp_path / "r").read_text(encoding="utf-8")
+    text = visible(Outline(html))
+    assert "known a median of 3.0 h after onset (quartiles 0.0 and 9.5 h; 60 cases)" in text
+    assert "Hours before onset Antibiotic given 7 0.200 0.100 to 0.300" in text
+    assert "Cases needed At hand Cases at hand All models evaluation: observed / expected 1,200 90" in text
+    assert "Split Class Stays Age, median [quartiles] test case 60 63 [50 to 74]" in text
