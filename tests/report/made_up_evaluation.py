@@ -149,7 +149,8 @@ def study_tables(models):
     )  # fmt: skip
     size = pd.DataFrame(
         {
-            "model": ["all", models[0]], "criterion": ["evaluation: observed / expected", "evaluation: AUROC"],
+            "model": ["all", models[0]],
+            "criterion": ["evaluation: observed / expected", "evaluation: AUROC"],
             "needed": [1200, 800], "needed_events": [90, 60], "n": 900, "n_events": 60,
         }
     )  # fmt: skip

@@ -84,8 +84,8 @@ def test_the_page_says_nothing_and_asks_for_nothing_from_top_to_end(opened, addr
     page, heard = opened(scheme=scheme)
     read_to_the_end(page)
     assert heard == {"console": [], "errors": [], "requests": [address]}
-    assert page.locator(".plot").count() == 11
-    assert drawn(page, "#auprc-plot") == drawn(page, "#auroc-plot") == 4
+    assert page.locator(".plot").count() == 15
+    assert drawn(page, "#auprc-plot") == drawn(page, "#auroc-plot") == 9  # lines, bands, and that of chance
     page.screenshot(path=artefacts / f"report_{scheme}.png", full_page=True)
 
 
@@ -150,7 +150,7 @@ def test_a_model_can_be_hidden_and_shown_in_every_figure(opened):
     assert button.get_attribute("aria-pressed") == "false"
     after = {name: drawn(page, name) for name in before}
     assert {name: before[name] - after[name] for name in before} == {
-        "#auprc-plot": 1, "#lead_time-plot": 2, "#forest-plot": 1,
+        "#auprc-plot": 2, "#lead_time-plot": 2, "#forest-plot": 1,
     }  # fmt: skip
     button.press("Enter")
     assert {name: drawn(page, name) for name in before} == before
@@ -164,7 +164,7 @@ def test_a_comparator_waits_behind_its_switch_and_comes_by_key(opened):
     sofa.focus()
     page.keyboard.press("Space")
     assert sofa.get_attribute("aria-pressed") == "true"
-    assert drawn(page) == 5
+    assert drawn(page) == 11
 
 
 def test_a_heading_sorts_its_table_up_down_and_back(opened):
@@ -205,7 +205,7 @@ def test_a_gap_stays_last_whichever_way_a_table_is_sorted(opened):
 
 def test_a_point_says_its_numbers_when_touched(opened):
     page, _ = opened()
-    point = page.locator("#auprc-plot .scatterlayer .trace").first.locator(".points path").first
+    point = page.locator("#auprc-plot .scatterlayer .trace .points path").first
     box = point.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     said = page.locator("#auprc-plot .hoverlayer .hovertext")
@@ -213,7 +213,7 @@ def test_a_point_says_its_numbers_when_touched(opened):
     text = said.text_content()
     assert "DTW k-NN" in text
     assert "h before onset" in text
-    assert "118 stays, 29 cases" in text
+    assert "118 predictions, 29 of cases" in text
 
 
 def test_the_numbers_of_a_figure_can_be_saved_from_the_page_alone(opened):
@@ -222,13 +222,15 @@ def test_the_numbers_of_a_figure_can_be_saved_from_the_page_alone(opened):
         page.get_by_role("link", name="Numbers of AUROC by hours before onset (CSV)").click()
     saved = pd.read_csv(waiting.value.path())
     assert waiting.value.suggested_filename == "auroc.csv"
-    assert list(saved.columns) == ["model", "horizon_h", "metric", "estimate", "low", "high", "n", "n_events"]
-    assert len(saved) == 3 * len(MANY)
+    assert list(saved.columns) == [
+        "model", "horizon_h", "metric", "estimate", "low", "high", "band_low", "band_high", "n", "n_events",
+    ]  # fmt: skip
+    assert len(saved) == 3 * (len(MANY) + 1)  # and the band of chance
 
 
 def test_figures_and_skip_link_are_reached_by_name_and_key(opened):
     page, _ = opened()
-    assert page.get_by_role("img", name="Line chart of AUROC").count() == 2
+    assert page.get_by_role("img", name="Line chart of AUROC").count() == 3
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")
