@@ -109,7 +109,12 @@ class Landmark:
         Whether most stays at risk reach onset, sooner or later: then the export has no records of others so
         late, and being at risk tells the outcome.
         """
-        return float(np.mean(self.event == ONSET)) > MOST if len(self.event) else False
+        return _mostly(np.ones(len(self.event), dtype=bool), self.event)
+
+
+def _mostly(stays, event) -> bool:
+    """Whether most of some stays, a mask, reach onset sooner or later."""
+    return bool(stays.any()) and float(np.mean(event[stays] == ONSET)) > MOST
 
 
 def landmark_at(hours: Hours, outcomes: pd.DataFrame, hour: float) -> Landmark:
@@ -221,8 +226,10 @@ class Panel:
 
     def evaluable(self) -> np.ndarray:
         """Whether each landmark has an estimate, shape (K,): identified, and not conditional."""
-        pairs = zip(self.landmarks, self.weights, strict=True)
-        return np.array([weights.identified and not one.conditional for one, weights in pairs])
+        return np.array([weights.identified and not one.conditional for weights, one in self._pairs()])
+
+    def _pairs(self):
+        return zip(self.weights, self.landmarks, strict=True)
 
     def only(self, keep) -> Panel:
         """Some of the landmarks, by number."""
@@ -234,10 +241,10 @@ class Panel:
 
     def estimates(self, model: int, target: Target | None) -> dict[str, Estimate]:
         """Every measure of one model, over the stays of all landmarks together."""
-        weight, onset, free = (
-            np.concatenate([getattr(one, name) for one in self.weights])
-            for name in ("weight", "onset", "free")
+        weight, onset = (
+            np.concatenate([getattr(one, name) for one in self.weights]) for name in ("weight", "onset")
         )
+        free = np.concatenate([one.free & ~_mostly(one.free, k.event) for one, k in self._pairs()])
         risk = np.concatenate([one.risk[model] for one in self.landmarks])
         stay = np.concatenate([one.stay for one in self.landmarks])
         person = self.person[stay]
@@ -246,7 +253,7 @@ class Panel:
         event_free = areas_within(fold, onset, risk, np.where(onset | free, weight, 0.0))
         expected = risk if target is None else target.risks(risk)
         cases, total, n = weight * onset, expected.sum(), len(risk)
-        observed_expected, prevalence = ratio(cases.sum(), total), ratio(cases.sum(), n)
+        observed_expected, prevalence = float(ratio(cases.sum(), total)), float(ratio(cases.sum(), n))
         direct = np.stack(
             [everybody.auroc_influence, event_free.auroc_influence, everybody.auprc_influence,
              cases * ratio(1.0, total), cases * ratio(1.0, n)]
@@ -264,7 +271,7 @@ class Panel:
             metric: Estimate(
                 metric,
                 # weights leave a rounding error in the area of a risk that ties all pairs
-                round(float(number), 12) if known else np.nan,
+                round(number, 12) if known else np.nan,
                 np.bincount(person, weights=row, minlength=self.person.max(initial=-1) + 1),
                 n_events, n_persons, scale,
             )
@@ -299,12 +306,12 @@ def landmark_metrics(
              and measure, with the fates of the stays in the window.
     Rule     `auroc`: onset within W against everybody else, those included who left without it (definition 2
              of Blanche et al. 2013); `auroc_event_free`: against stays still in the unit without onset at the
-             end of W (definition 1); `auprc`: average precision (Yuan et al. 2018); `prevalence`, of model
-             "all": Aalen-Johansen's cumulative incidence of onset; `observed_expected`: that over the mean
-             risk, of matched sets or, with a `target`, at the cohort's share of cases. Ranks are compared
-             within folds (`areas_within`). At one landmark the clock knows nothing; over all it does, so
-             differences to it are given there. Rows without an estimate (no onset in W, censoring without
-             end, `Landmark.conditional`) have no number.
+             end of W (definition 1), unless most of these have it later; `auprc`: average precision (Yuan et
+             al. 2018); `prevalence`, of model "all": Aalen-Johansen's cumulative incidence of onset;
+             `observed_expected`: that over the mean risk, of matched sets or, with a `target`, at the
+             cohort's share of cases. Ranks are compared within folds (`areas_within`). At one landmark the
+             clock knows nothing; over all it does, so differences to it are given there. Rows without an
+             estimate (no onset in W, censoring without end, `Landmark.conditional`) have no number.
     Interval by influence values, summed by person (`Estimate.interval`). A band holds at all landmarks of a
              model and measure at once.
     Source   van Houwelingen, Scand J Stat 34 (2007) 70-85, doi:10.1111/j.1467-9469.2006.00529.x;

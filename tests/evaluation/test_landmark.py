@@ -341,7 +341,11 @@ def test_where_most_stays_at_risk_reach_onset_there_is_no_number():
     assert (last.n_reach_onset > 0.5 * last.n).all()
     assert (last.n < 80).all()
     assert last.estimate.isna().all()
-    first = curve[(curve.hour == 12) & (curve.metric == "prevalence")]
+    # at hour 24, the end of the window of hour 12, controls in the unit reach onset later
+    first = curve[curve.hour == 12]
+    assert first[first.metric == "auroc_event_free"].estimate.isna().all()
+    assert first[first.metric == "auroc"].estimate.notna().all()
+    first = first[first.metric == "prevalence"]
     assert (first.n_reach_onset == 20).all()
     assert first.estimate.notna().all()
     pooled = one(metrics, metric="prevalence", setting=POOLED)
