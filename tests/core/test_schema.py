@@ -20,9 +20,10 @@ def cohort(**changes):
             "is_case": [True, False],
             "in_cohort": [True, False],
             "reference_h": [9.0, np.nan],
-            "matched_to": [1, -1],
             "split": ["train", ""],
-            "reason": ["", "stay shorter than 8 h"],
+            "fold": [0, 0],
+            "reason": ["", "under 15 years"],
+            "no_reference": ["", ""],
         }
     )
     return frame.assign(**changes)
@@ -33,7 +34,7 @@ def test_a_table_comes_back_as_it_was_written_with_its_facts(tmp_path):
     back = schema.read_table(tmp_path / "c.parquet", "cohort")
     pd.testing.assert_frame_equal(back, cohort())
     facts = schema.read_facts(tmp_path / "c.parquet")
-    assert facts == {"seed": 7, "table": "cohort", "schema_version": 1}
+    assert facts == {"seed": 7, "table": "cohort", "schema_version": 2}
     assert [p.name for p in tmp_path.iterdir()] == ["c.parquet"], "no temporary file is left"
 
 

@@ -92,8 +92,8 @@ class Trained:
         codes = Pseudonyms(stays)
         own, sets = (
             table.assign(
-                subject_id=codes.subjects(table.subject_id),
                 **{name: codes.stays(table[name]) for name in ("stay_id", "set_id") if name in table},
+                subject_id=codes.subjects(table.subject_id),
             )
             for table in (coded.stays, coded.sets)
         )
