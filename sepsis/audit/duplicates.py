@@ -15,6 +15,7 @@ from sepsis.cohort.windows import Windows
 CHECK = "duplicated records"
 MIN_VALUES = 10  # shorter records may agree by chance
 NEAREST = 3  # records of other splits that each record is compared with
+COMMON = 0.95  # share of records that have a common variable
 BLOCK = 512  # records whose neighbours are sought at once
 SAME_TIME_H = 0.51  # the times of a copy may be rounded to the hour
 MIN_SHARED, MIN_SHARE = 30, 0.5  # values at the same times; of the shorter record
@@ -29,11 +30,11 @@ def duplicated_records(case: AuditCase) -> Finding:
     Records of at least `MIN_VALUES` values that occur in several splits.
 
     Exact copies have the same variables and values in the same order, at whatever times. Near copies are
-    sought among the `NEAREST` records of other splits by mean, first, last and number of values of each
-    variable. Two records are copies if, after a shift of time, `MIN_SHARE` of the values of the shorter one
-    are charted at the times of the other, and the relative deviations from the mean of each variable
-    correlate: people who are alike share a level, not each turn of their course. Not found: copies with more
-    than about 5 % of noise, or of which little is left.
+    sought among the `NEAREST` records of other splits, by mean, first, last and number of values of each
+    variable, and by mean and range of those that most records have. Two records are copies if, after a shift
+    of time, `MIN_SHARE` of the values of the shorter one are charted at the times of the other, and the
+    relative deviations from the mean of each variable correlate: people who are alike share a level, not each
+    turn of their course. Not found: copies with more than about 5 % of noise, or of which little is left.
     """
     stays = case.included
     X = case.windows(case.member_events, stays, stays.stay_h.fillna(0.0).to_numpy(float), lookback_h=np.inf)
@@ -62,36 +63,44 @@ def _exact_copies(X: Windows, split: np.ndarray) -> set[int]:
 
 def _near_copies(X: Windows, split: np.ndarray) -> set[int]:
     """Records, of all splits but the largest, that are nearly one of another split."""
-    features, scale = _features(X)
+    features_of, scale = _features(X)
     names, counts = np.unique(split, return_counts=True)
     found = set()
     for name in names[np.argsort(counts, kind="stable")[:-1]]:
         mine, others = np.flatnonzero(split == name), np.flatnonzero(split != name)
         for start in range(0, len(mine), BLOCK):
             rows = mine[start : start + BLOCK]
-            for b, nearest in zip(rows, others[_nearest(features[rows], features[others])], strict=True):
-                if any(_is_copy(X, b, c, scale) for c in nearest):
+            near = [others[_nearest(features[rows], features[others])] for features in features_of]
+            for b, candidates in zip(rows, np.concatenate(near, axis=1), strict=True):
+                if any(_is_copy(X, b, c, scale) for c in np.unique(candidates)):
                     found.add(int(b))
     return found
 
 
-def _features(X: Windows) -> tuple[np.ndarray, np.ndarray]:
-    """Mean, first, last and number of values by variable, shape (B, 4 C); the scale of each variable (C,)."""
+def _features(X: Windows) -> tuple[list[np.ndarray], np.ndarray]:
+    """Two sets of features to find neighbours by, shape (B, F) each; the scale of each variable (C,)."""
     B, C = X.shape
-    owner = np.repeat(np.arange(B), np.diff(X.offsets))
     n = np.maximum(np.bincount(X.concept, minlength=C), 1)
     mean = np.bincount(X.concept, weights=X.value, minlength=C) / n
     variance = np.bincount(X.concept, weights=(X.value - mean[X.concept]) ** 2, minlength=C) / n
     sd = np.where(variance > 0, np.sqrt(variance), 1.0)
     z = np.clip((X.value - mean[X.concept]) / sd[X.concept], -4.0, 4.0)
-    cell = owner * C + X.concept
+    cell = np.repeat(np.arange(B), np.diff(X.offsets)) * C + X.concept
     count = np.bincount(cell, minlength=B * C)
-    total = np.bincount(cell, weights=z, minlength=B * C)
-    first, last = np.zeros(B * C), np.zeros(B * C)
-    first[cell[::-1]], last[cell] = z[::-1], z
-    parts = (total / np.maximum(count, 1), 0.5 * first, 0.5 * last, 0.5 * np.log1p(count))
-    features = np.concatenate([part.reshape(B, C) for part in parts], axis=1)
-    return features.astype(np.float32), np.maximum(np.abs(mean), 2.0 * sd)
+    level = np.bincount(cell, weights=z, minlength=B * C) / np.maximum(count, 1)
+    first, last, least, most = (np.zeros(B * C) for _ in range(4))
+    first[cell[::-1]], last[cell] = z[::-1], z  # the last assignment counts
+    np.minimum.at(least, cell, z)
+    np.maximum.at(most, cell, z)
+    common = (count.reshape(B, C) > 0).mean(axis=0) > COMMON
+    features = [
+        np.concatenate([part.reshape(B, C)[:, columns] for part in parts], axis=1).astype(np.float32)
+        for columns, parts in (
+            (np.ones(C, bool), (level, 0.5 * first, 0.5 * last, 0.5 * np.log1p(count))),
+            (common, (level, 0.5 * least, 0.5 * most)),
+        )
+    ]
+    return features, np.maximum(np.abs(mean), 2.0 * sd)
 
 
 def _nearest(rows: np.ndarray, others: np.ndarray) -> np.ndarray:

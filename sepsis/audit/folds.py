@@ -29,7 +29,7 @@ def over_folds(findings: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
         check: "every fold" if counts[check] == len(findings) else f"fold {folds[check]}"
         for check in worst.index
     }
-    says = [f"{where[one.Index]} {one.status}; fold {one.fold}: {one.says}" for one in worst.itertuples()]
+    says = [f"{where[one.Index]}; of fold {one.fold}: {one.says}" for one in worst.itertuples()]
     order = next(iter(findings.values())).check
     columns = ["check", "severity", "status", "found", "says"]
     return worst.assign(says=says).reindex(order).reset_index()[columns]

@@ -13,7 +13,8 @@ from sepsis.audit.case import HARD, SAME, TOLERANCE_H, AuditCase, Finding, diffe
 CHECK = "scores are not the model's"
 NO_FILE = "no score file"
 SAME_OF_A_NETWORK = 1e-5  # single precision; other processors add in another order
-AT_HORIZONS, HOURLY = 200, 50  # stays of each class and split that are scored again
+# stays of each class and split that are scored again; more of a model that predicts quickly
+AT_HORIZONS, HOURLY, MORE = 100, 50, 6
 HOURS = 12  # of each stay scored hour by hour
 
 
@@ -28,9 +29,15 @@ def scores_not_of_the_model(case: AuditCase) -> Finding:
     scores = case.scores[case.scores.time_h.notna()]
     at_horizons, hourly = scores[scores.horizon_h.notna()], scores[scores.horizon_h.isna()]
     displaced = _displaced_at_horizons(case, at_horizons) + _displaced_hourly(case, hourly)
-    sample = pd.concat([_sample(case, at_horizons, AT_HORIZONS), _sample(case, hourly, HOURLY, HOURS)])
+    network = "max_epochs" in case.model.get_params()
+    more = 1 if network or case.model.keeps_training_stays else MORE
+    parts = [
+        _sample(case, at_horizons, AT_HORIZONS * more),
+        _sample(case, hourly, HOURLY * more, HOURS * more),
+    ]
+    sample = pd.concat(parts)
     again = _risks(case, sample)
-    tolerance = SAME_OF_A_NETWORK if "max_epochs" in case.model.get_params() else SAME
+    tolerance = SAME_OF_A_NETWORK if network else SAME
     differ = differing(sample.risk.to_numpy(float), again, tolerance)
     found = displaced + int(differ.sum())
     says = (
@@ -70,15 +77,15 @@ def _displaced_hourly(case: AuditCase, rows: pd.DataFrame) -> int:
     return int(wrong.sum())
 
 
-def _sample(case: AuditCase, rows: pd.DataFrame, n_stays: int, n_rows: int = 0) -> pd.DataFrame:
-    """Rows of at most `n_stays` stays of each class and split, `n_rows` rows of a stay (0: all)."""
+def _sample(case: AuditCase, rows: pd.DataFrame, n_stays: int, n_rows: int | None = None) -> pd.DataFrame:
+    """At most `n_rows` rows (None: all) of each of at most `n_stays` stays of each class and split."""
     rng = np.random.default_rng(case.seed)
     rows = rows.sort_values(["stay_id", "matched_to", "horizon_h", "time_h"])
     stays = rows.drop_duplicates(["stay_id", "is_case"])
     stays = stays.assign(order=rng.permutation(len(stays))).sort_values("order")
     drawn = stays.groupby(["is_case", stays.split.fillna("")]).head(n_stays)[["stay_id", "is_case"]]
     rows = rows.merge(drawn, on=["stay_id", "is_case"])
-    if n_rows:
+    if n_rows is not None:
         rows = rows.assign(order=rng.permutation(len(rows))).sort_values("order")
         rows = rows.groupby("stay_id").head(n_rows).drop(columns="order")
     return rows.sort_values(["stay_id", "time_h"], ignore_index=True)

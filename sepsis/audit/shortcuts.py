@@ -49,23 +49,14 @@ def density_alone(case: AuditCase) -> Finding:
 
 
 def repeats_alone(case: AuditCase) -> Finding:
-    """Share of laboratory values in the window that repeat the one before."""
-    return _alone(case, "repeats alone", _share_repeated)
+    """Laboratory values in the window that repeat the one before, of all variables or of one."""
+    names = laboratory_variables(case.model.concepts_)
+    return _best(case, "repeats alone", _repeats, (*names, "the laboratory") if names else ())
 
 
 def presence_alone(case: AuditCase) -> Finding:
-    """Whether a variable was measured in the window: the variable and horizon that tell most."""
-    check, names = "presence alone", case.model.concepts_
-    is_case = case.compared.is_case.to_numpy(bool)
-    if is_case.all() or not is_case.any():
-        return unchecked(check, SOFT, ONE_CLASS)
-    found = [
-        (_separation(case, measured, tries=len(names) * len(case.horizons)), name, horizon)
-        for horizon, X in case.horizon_windows.items()
-        for name, measured in zip(names, _presence(X).T, strict=True)
-    ]
-    best, name, horizon = max(found, key=lambda one: (one[0].low > 0.5, one[0].area))
-    return _finding(check, best, f"whether {name} was measured, at {horizon:g} h")
+    """Whether a variable was measured in the window."""
+    return _best(case, "presence alone", _presence, case.model.concepts_)
 
 
 def static_alone(case: AuditCase) -> Finding:
@@ -116,15 +107,22 @@ def hours_since_anything(X: Windows) -> np.ndarray:
 
 def _alone(case: AuditCase, check: str, number: Callable[[Windows], np.ndarray]) -> Finding:
     """The best AUROC of a number over the horizons, in either direction."""
+    return _best(case, check, lambda X: number(X)[:, None], ("",))
+
+
+def _best(case: AuditCase, check: str, numbers: Callable[[Windows], np.ndarray], names) -> Finding:
+    """The number of those in columns (B, K), by name, and the horizon that separate the classes best."""
     is_case = case.compared.is_case.to_numpy(bool)
-    if is_case.all() or not is_case.any():
-        return unchecked(check, SOFT, ONE_CLASS)
-    tries = len(case.horizons)
+    if is_case.all() or not is_case.any() or not names:
+        return unchecked(check, SOFT, ONE_CLASS if names else "no such variable")
+    tries = len(names) * len(case.horizons)
     found = [
-        (_separation(case, number(X), tries=tries), horizon) for horizon, X in case.horizon_windows.items()
+        (_separation(case, number, tries=tries), name, horizon)
+        for horizon, X in case.horizon_windows.items()
+        for name, number in zip(names, numbers(X).T, strict=True)
     ]
-    best, horizon = max(found, key=lambda one: one[0].area)
-    return _finding(check, best, f"at {horizon:g} h")
+    best, name, horizon = max(found, key=lambda one: (one[0].low > 0.5, one[0].area))
+    return _finding(check, best, f"{'of ' + name + ' ' if name else ''}at {horizon:g} h")
 
 
 def _whole(case: AuditCase, check: str, number: np.ndarray) -> Finding:
@@ -153,15 +151,22 @@ def _presence(X: Windows) -> np.ndarray:
     return seen
 
 
-def _share_repeated(X: Windows) -> np.ndarray:
-    """Per window, of its laboratory values; 0 without any."""
+def _repeats(X: Windows) -> np.ndarray:
+    """Per window and laboratory variable, values that repeat the one before; last, their share of all."""
+    names = laboratory_variables(X.concepts)
+    column = np.full(len(X.concepts), -1)
+    column[[X.concepts.index(name) for name in names]] = np.arange(len(names))
     owner = np.repeat(np.arange(len(X)), np.diff(X.offsets))
-    telling = np.isin(X.concept, [X.concepts.index(c) for c in laboratory_variables(X.concepts)])
+    telling = column[X.concept] >= 0
     table = pd.DataFrame({"stay_id": owner, "concept": X.concept, "time_h": X.time_h, "value": X.value})[
         telling
     ]
-    same = repeated(table).groupby(table.stay_id).mean()
-    return same.reindex(np.arange(len(X))).fillna(0.0).to_numpy(float)
+    same = repeated(table).to_numpy(bool)
+    cell = table.stay_id.to_numpy() * len(names) + column[table.concept.to_numpy()]
+    size = len(X) * len(names)
+    counts = np.bincount(cell[same], minlength=size).reshape(len(X), len(names)).astype(float)
+    values = np.bincount(table.stay_id, minlength=len(X))
+    return np.column_stack([counts, counts.sum(axis=1) / np.maximum(values, 1)])
 
 
 def _constants(case: AuditCase) -> dict[str, pd.Series]:

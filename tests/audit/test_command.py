@@ -94,7 +94,7 @@ def test_edited_risks_of_one_fold_are_found_and_the_fold_is_named(study):
     )
     done = audit(study, "--scores", edited, model="folded")
     assert done.returncode == 13
-    assert "fold 2 failed; fold 2: 0 of " in done.stdout
+    assert "failed       fold 2; of fold 2: 0 of " in done.stdout
     assert status_of(done)["scores are not the model's"] == "failed"
 
 
