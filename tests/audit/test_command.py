@@ -106,6 +106,9 @@ def test_stays_that_the_file_lacks_are_found_with_and_without_folds(study):
         done = audit(study, "--scores", fewer, model=model)
         assert done.returncode == 13
         assert status_of(done)["missing in the scores"] == "failed"
+        refused = sepsis("evaluate", fewer, "--labels", study / "labels", "--out", study / "report")
+        assert refused.returncode == 11
+        assert "1 stays are missing of 150" in refused.stderr
 
 
 def test_a_file_that_was_asked_for_some_stays_or_recalibrated_risks_passes(study):

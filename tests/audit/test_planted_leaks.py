@@ -2,7 +2,9 @@
 Leaks planted one at a time: each is caught by the check meant for it, and a clean study passes.
 """
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -50,6 +52,7 @@ from sepsis.training.fit import fit_horizons, horizon_windows
 from tests.audit.made_up import COHORT, fitted, made_up_case, scored, with_class, with_sets, with_stays
 
 HARD_CHECKS = 15
+DOCS = Path(__file__).parents[2] / "docs" / "audit.md"
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +207,23 @@ def controls_ordered_by(key):
         return with_sets(case, pd.concat([cases, *rows], ignore_index=True)[list(cases.columns)])
 
     return plant
+
+
+def the_draw_of_earlier_versions(case):
+    """One permutation of the controls; cases, the latest first, take the first that are at risk and free."""
+    rows = []
+    for split in ("train", "validation", "test"):
+        pool = case.included[(case.included.split == split) & case.included.onset_h.isna()]
+        pool = pool.sample(frac=1.0, random_state=0)
+        cases = case.members[case.members.is_case & (case.members.split == split)]
+        for one in cases.sort_values("reference_h", ascending=False).itertuples():
+            chosen = pool[pool.stay_h >= one.reference_h].head(1)
+            pool = pool.drop(chosen.index)
+            rows.append(
+                chosen.assign(set_id=one.set_id, is_case=False, reference_h=one.reference_h, n_at_risk=9)
+            )
+    cases = case.cohort.sets[case.cohort.sets.is_case]
+    return with_sets(case, pd.concat([cases, *rows], ignore_index=True)[list(cases.columns)])
 
 
 def scores_after_discharge(case):
@@ -519,6 +539,7 @@ PLANTED = {
     "late cases without a set": (sets_of_late_cases_left_out, cohort_not_of_its_seed),
     "a test stay moved to training": (a_test_stay_moved_to_training, cohort_not_of_its_seed),
     "controls about to leave": (controls_ordered_by(lambda left_h, _: left_h), controls_not_drawn_at_random),
+    "the draw of earlier versions": (the_draw_of_earlier_versions, controls_not_drawn_at_random),
     "controls far from their end": (
         controls_ordered_by(lambda left_h, _: -left_h),
         controls_not_drawn_at_random,
@@ -591,6 +612,11 @@ def test_a_planted_leak_is_caught_by_the_check_meant_for_it(clean, leak):
     assert after.status == (FAILED if after.severity == HARD else NOTED), after.says
     assert after.found > 0
     assert after.check == before.check
+
+
+def test_the_docs_list_every_check_with_its_severity(clean):
+    listed = re.findall(r"^\| (.+?) \| (hard|soft) \|", DOCS.read_text(), re.M)
+    assert listed == list(audit_model(clean)[["check", "severity"]].itertuples(index=False, name=None))
 
 
 def test_every_check_catches_a_planted_leak():
