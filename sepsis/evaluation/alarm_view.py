@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from sepsis.calibration.logistic import expit, logit
 from sepsis.evaluation.alarm_thresholds import AlarmThreshold, candidate_thresholds, per_stay
 from sepsis.evaluation.alarms import (
     ALARMS,
@@ -28,11 +27,12 @@ from sepsis.evaluation.alarms import (
     AlarmRules,
     counts_per_stay,
 )  # fmt: skip
+from sepsis.evaluation.area_intervals import auprc_interval
 from sepsis.evaluation.hours import Hours
-from sepsis.evaluation.intervals import summed_by_unit, units_of
+from sepsis.evaluation.intervals import summed_by_unit, t_quantile, units_of
 from sepsis.evaluation.lead_time import Shuffles, median_interval
 from sepsis.evaluation.rows import MetricRows, pairs, ratio
-from sepsis.evaluation.shares import Ratio, difference, rate, share, student_half_width
+from sepsis.evaluation.shares import Ratio, difference, rate, share
 
 SWEPT = 160  # thresholds of the event precision-recall curve
 COMPARED = ("event_recall", "alarm_precision")
@@ -192,7 +192,9 @@ def sweep_thresholds(
             totals.append(counts.sum(axis=0))
             three[at] = summed_by_unit(person, counts[:, [FOUND, TRUE, ALARMS]], len(has_event)).T
         area = event_average_precision(*three.sum(axis=2).T, cases.sum())
-        interval = _log_odds_interval(area, event_area_influence(three, cases), int(has_event.sum()), level)
+        persons = int(has_event.sum())
+        variance = float((event_area_influence(three, cases) ** 2).sum()) * persons / max(1, persons - 1)
+        interval = auprc_interval(area, variance, persons, t_quantile(level, persons - 1))
         rows.add(model, np.nan, "event_auprc", area, interval=interval)
         rates = alarm_rates(np.stack(totals))
         shared = {"model": model, "threshold": thresholds, "recall": rates.pop("recall")}
@@ -203,12 +205,3 @@ def sweep_thresholds(
     event = pd.concat(recall_parts, ignore_index=True)
     event = event[event.precision.notna()].reset_index(drop=True)
     return rows.table(), event, pd.concat(burden_parts, ignore_index=True)
-
-
-def _log_odds_interval(area: float, influence, persons: int, level: float) -> tuple[float, float]:
-    """Interval of an area strictly between 0 and 1; else NaN."""
-    if not 0.0 < area < 1.0:
-        return NO_INTERVAL
-    half = student_half_width(influence, level, persons) / (area * (1.0 - area))
-    low, high = expit(logit(area) + np.array([-half, half]))
-    return float(low), float(high)

@@ -134,6 +134,6 @@ def wilson_interval(successes, n, level: float) -> tuple[np.ndarray, np.ndarray]
     return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
 
 
-def t_quantile(level: float, df: int) -> float:
+def t_quantile(level: float, df: float) -> float:
     """Standard errors in half an interval, by t with `df` degrees of freedom; NaN with none."""
     return float(stdtrit(df, 0.5 + level / 2.0)) if df >= 1 else np.nan

@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import gammaincinv, ndtri, stdtrit
+from scipy.special import gammaincinv, ndtri
 
-from sepsis.evaluation.intervals import proportion_interval, wilson_interval
+from sepsis.evaluation.intervals import proportion_interval, t_quantile, wilson_interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,9 +94,7 @@ def effective_trials(
     n = unseen if variance <= 1e-12 else estimate * (1.0 - estimate) / variance
     n = min(n, most)
     if 1 < persons < n:
-        n *= (
-            float(stdtrit(n - 1.0, 0.5 + level / 2.0)) / float(stdtrit(persons - 1.0, 0.5 + level / 2.0))
-        ) ** 2
+        n *= (t_quantile(level, n - 1) / t_quantile(level, persons - 1)) ** 2
     return n
 
 
@@ -138,7 +136,7 @@ def student_half_width(influence, level: float, persons: int) -> float:
     variance = float((np.asarray(influence) ** 2).sum())
     if persons < 2 or variance <= 0.0:
         return np.nan
-    return float(stdtrit(persons - 1.0, 0.5 + level / 2.0)) * np.sqrt(variance * persons / (persons - 1.0))
+    return t_quantile(level, persons - 1) * np.sqrt(variance * persons / (persons - 1.0))
 
 
 def _times_normal(influence, level: float) -> float:
