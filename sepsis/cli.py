@@ -297,7 +297,7 @@ def evaluate(
         Option(help="Alarms per 100 patients a day that a threshold may give; repeatable (20)."),
     ] = None,
     prevalence: Annotated[
-        float | None, Option(help="Share of cases where the model would be used; 0: as in the scores.")
+        float | None, Option(help="Share of cases where the model would be used; 0: that of the cohort.")
     ] = None,
     censor: Annotated[
         bool | None,

@@ -64,7 +64,7 @@ class EvaluationSettings:
     groups: tuple[str, ...] = ("site", "sex", "age", "year", "system")  # columns of the outcomes
     min_group_stays: Annotated[int, between(1)] = 20  # groups with fewer stays are named and not evaluated
     min_group_events: Annotated[int, between(1)] = 5  # or with fewer cases or controls
-    # share of cases where the model would be used; None: as in the scores
+    # share of cases that figures refer to beside the matched one; None: that of the cohort
     target_prevalence: Annotated[float, between(0, 0.99)] | None = None
     net_benefit_thresholds: tuple[Annotated[float, between(0.001, 0.999)], ...] = (0.05, 0.1, 0.2)
     n_bootstrap: Count = 1000  # resamples of subjects or matched sets; 0: no intervals
