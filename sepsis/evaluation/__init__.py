@@ -2,10 +2,10 @@
 Evaluation: scores and outcomes in, tables of metrics with intervals out.
 
 Open `evaluator` first: its class runs the views one after the other. `contract` checks the tables;
-`risk_set`, `hours` and `reference` decide which stays, hours and control times count. Views of one risk per
-stay at a fixed horizon: `horizons` (the paper's), `calibration`, `net_benefit`. Views of a risk every hour:
-`landmark`, `continuous`, `alarm_view`, `lead_time`, `utility`. `censoring` and `subgroups` repeat views on a
-part of the data; `intervals` resamples subjects.
+`risk_set`, `hours`, `at_risk` and `reference` decide which stays, hours and control times count. Views of
+one risk per stay at a fixed horizon: `horizons` (the paper's), `calibration`, `net_benefit`. Views of a risk
+every hour: `landmark`, `continuous`, `alarm_view`, `lead_time`, `utility`. `censoring` and `subgroups` repeat
+views on a part of the data; `intervals` resamples subjects.
 
 The threshold of an alarm: `settings` has its targets, `alarm_thresholds` chooses it on the validation split
 (without hourly risks there on the evaluated rows, with a note), `alarms` is the alarm policy, `alarm_view`

@@ -13,6 +13,7 @@ from sepsis.core.errors import NothingLeftError
 from sepsis.evaluation.alarm_thresholds import AlarmThreshold, choose_alarm_thresholds, per_stay
 from sepsis.evaluation.alarm_view import alarm_metrics, sweep_thresholds
 from sepsis.evaluation.around_onset import risk_around_onset, risk_at_horizons
+from sepsis.evaluation.at_risk import MOST
 from sepsis.evaluation.calibration import calibration_metrics, fitted_maps, reliability_curve
 from sepsis.evaluation.censoring import BEFORE_TREATMENT, TIMES, before_after
 from sepsis.evaluation.cohort_tables import before_onset, label_delay, table_one, time_left
@@ -20,7 +21,7 @@ from sepsis.evaluation.continuous import continuous_metrics
 from sepsis.evaluation.contract import rows_of_split
 from sepsis.evaluation.horizons import horizon_metrics
 from sepsis.evaluation.hours import Hours
-from sepsis.evaluation.landmark import MOST, landmark_metrics
+from sepsis.evaluation.landmark import landmark_metrics
 from sepsis.evaluation.lead_time import Shuffles, lead_time_curve
 from sepsis.evaluation.net_benefit import decision_curve, net_benefit_metrics
 from sepsis.evaluation.operating_points import operating_metrics

@@ -4,6 +4,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from statsmodels.duration.survfunc import CumIncidenceRight
 
+from sepsis.evaluation.at_risk import landmark_at
 from sepsis.evaluation.censoring_weights import CENSORED, DIED, LEFT, ONSET, censoring_weights
 from sepsis.evaluation.contract import checked_outcomes
 from sepsis.evaluation.landmark import (
@@ -12,7 +13,6 @@ from sepsis.evaluation.landmark import (
     Estimate,
     Panel,
     areas_within,
-    landmark_at,
     landmark_metrics,
     simultaneous_level,
 )
@@ -400,6 +400,18 @@ def test_a_fold_without_onset_is_compared_with_nobody():
     found = areas_within(fold, onset, np.array([0.5, 0.4, 0.6, 0.9, 0.8]), np.ones(5))
     assert (found.auroc, found.auprc) == (0.5, 0.5)
     assert (found.auroc_influence[3:] == 0.0).all()
+
+
+def test_two_stays_of_one_person_have_an_interval_of_a_share():
+    """A person alone has no spread: the share is of one."""
+    scores, outcomes = hourly_study(8, models=("m",))
+    outcomes["subject_id"] = scores["subject_id"] = 1
+    hours = hours_of(scores, outcomes).only([0, 1, 2])
+    metrics, _ = landmark_metrics(hours, checked_outcomes(outcomes), [12.0], 48.0, **HOW)
+    row = one(metrics, metric="prevalence", setting="hour 12")
+    assert row.estimate == pytest.approx(1 / 3)
+    assert row.low < 0.05
+    assert row.high > 0.9
 
 
 def test_one_class_gives_no_area():
