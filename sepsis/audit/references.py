@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import ks_2samp
+from scipy.stats import ks_2samp, kstest
 
 from sepsis.audit.case import HARD, TOLERANCE_H, AuditCase, Finding, hard, unchecked
 
 MAX_DISTANCE, LEVEL = 0.1, 1e-3  # of the distributions of minutes (Kolmogorov-Smirnov), and its p-value
 LAST_H = 1.0
 MAX_SHIFT, MAX_Z = 0.05, 4.0  # of the mean rank of time left; |z| > 4 happens in 1 of 16,000 fair draws
+FAIR = 1e-5  # p-value of the distribution of ranks; the distance as for minutes
 
 
 def reference_tells_the_class(case: AuditCase) -> Finding:
@@ -45,9 +46,9 @@ def reference_tells_the_class(case: AuditCase) -> Finding:
 def controls_not_drawn_at_random(case: AuditCase) -> Finding:
     """
     The rank of each control's time left among all stays of its split that are at risk at its reference hour:
-    uniform, with mean 0.5, if controls are drawn at random. Stays judged at the end of their record (about to
-    leave) or far from it make every model look better than it is. Where no stay is drawn twice, sets choose
-    in descending order of their hour, and those chosen before are no longer at risk.
+    uniform if controls are drawn at random. Controls at the end of their record (about to leave), or far from
+    it, make every model look better than it is. Where no stay is drawn twice, sets choose in descending order
+    of their hour, and those chosen before are no longer at risk.
 
     Source   the rank is the probability integral transform; its sum is that of the rank-sum test (Wilcoxon,
              Biometrics Bull. 1 (1945) 80-83, doi:10.2307/3001968)
@@ -61,13 +62,18 @@ def controls_not_drawn_at_random(case: AuditCase) -> Finding:
     mean = float(found["rank"].mean())
     # of a draw from n stays the rank has variance (1 - 1/n^2) / 12
     z = (mean - 0.5) / np.sqrt(((1 - 1 / found.at_risk**2) / 12).sum() / len(found) ** 2)
-    wrong = abs(mean - 0.5) > MAX_SHIFT and abs(z) > MAX_Z
+    # ranks within a draw from n stays are steps of 1/n: spread evenly over their step
+    spread = np.random.default_rng(case.seed).uniform(-0.5, 0.5, len(found)) / found.at_risk
+    test = kstest((found["rank"] + spread).to_numpy(float), "uniform", method="asymp")
+    shifted = abs(mean - 0.5) > MAX_SHIFT and abs(z) > MAX_Z
+    wrong = shifted or (test.statistic > MAX_DISTANCE and test.pvalue < FAIR)
     return hard(
         check,
-        abs(mean - 0.5) if wrong else 0.0,
+        float(test.statistic) if wrong else 0.0,
         f"{found['last'].mean():.1%} of {len(found):,} controls are judged in the last hour of their record "
         f"({found.expected.mean():.1%} expected of a random draw); their time left has mean rank {mean:.2f} "
-        f"among the stays at risk (0.5 expected), z = {z:.1f}, median {found.left_h.median():.1f} h",
+        f"among the stays at risk (0.5 expected, z = {z:.1f}) and lies {test.statistic:.2f} from uniform "
+        f"(p = {test.pvalue:.1g}); median {found.left_h.median():.1f} h",
     )
 
 

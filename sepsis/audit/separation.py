@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import t
 
 from sepsis.evaluation.discrimination import auroc
 
@@ -46,10 +46,10 @@ def separation(is_case, number, person, *, tries: int = 1, directed: bool = Fals
     influence = np.empty(len(number))
     influence[is_case] = (_share_below(controls, number[is_case]) - area) / len(cases)
     influence[~is_case] = (1.0 - _share_below(cases, number[~is_case]) - area) / len(controls)
-    _, unit = np.unique(person, return_inverse=True)
+    people, unit = np.unique(person, return_inverse=True)
     variance = float((np.bincount(unit, weights=influence) ** 2).sum())
     least = (len(number) + 1) / (12.0 * len(cases) * len(controls))
-    half = norm.isf(LEVEL / 2 / tries) * math.sqrt(max(variance, least))
+    half = t.isf(LEVEL / 2 / tries, max(1, len(people) - 2)) * math.sqrt(max(variance, least))
     return Separation(area, max(0.0, area - half), min(1.0, area + half))
 
 
