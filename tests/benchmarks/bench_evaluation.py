@@ -93,7 +93,7 @@ def made_up_outcomes(stays: int, hours: int) -> pd.DataFrame:
     stay, mean_h = np.arange(n), hours / stays
     stay_h = np.floor(rng.gamma(2.0, mean_h / 2.0 - 4.0, n)) + 8.5
     is_case = rng.random(n) < 1 / 13
-    onset_h = np.where(is_case, np.floor(4 + (stay_h - 5) * rng.uniform(0, 1, n)), np.nan)
+    onset_h = np.where(is_case, np.floor(8 + (stay_h - 8.5) * rng.uniform(0, 1, n)), np.nan)
     return pd.DataFrame(
         {
             "stay_id": stay, "subject_id": stay - stay % 10 % 2, "is_case": is_case, "onset_h": onset_h,
