@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from sepsis.evaluation.intervals import t_quantile
@@ -45,7 +47,14 @@ def simultaneous_quantile(sums, level: float, df: int, random_state=0) -> float:
     unit = sums[varies] / spread[varies, None]
     values, vectors = np.linalg.eigh(unit @ unit.T)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
-    rng = np.random.default_rng(random_state)
-    normal = np.abs(rng.normal(size=(DRAWS, len(root))) @ root.T).max(axis=1)
-    largest = normal / np.sqrt(rng.chisquare(df, size=DRAWS) / df)
+    normal, scale = _draws(len(root), df, random_state)
+    largest = np.abs(normal @ root.T).max(axis=1) / scale
     return max(float(np.quantile(largest, level)), t_quantile(level, df))
+
+
+@lru_cache(maxsize=4)
+def _draws(size: int, df: int, random_state) -> tuple[np.ndarray, np.ndarray]:
+    """Standard normals (DRAWS, size) and what makes t of them (DRAWS,); many curves share them."""
+    rng = np.random.default_rng(random_state)
+    normal = rng.normal(size=(DRAWS, size))
+    return normal, np.sqrt(rng.chisquare(df, size=DRAWS) / df)
