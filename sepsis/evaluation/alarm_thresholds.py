@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sepsis.evaluation.alarms import ALARMS, CASES, DAYS, FOUND, AlarmRules, counts_per_stay
+from sepsis.evaluation.alarms import ALARMS, FOUND, AlarmRules, alarm_counts, patient_days
 from sepsis.evaluation.hours import Hours
 from sepsis.evaluation.rows import ratio
 
@@ -50,12 +50,11 @@ def choose_alarm_thresholds(
 
 
 def _chosen(hours: Hours, recalls, budgets, rules: AlarmRules, chosen_on: str, fold: int):
-    n, n_events = len(hours.is_case), int(hours.is_case.sum())
+    n, n_events, days = len(hours.is_case), int(hours.is_case.sum()), patient_days(hours).sum()
     for m, model in enumerate(hours.models):
         thresholds = candidate_thresholds(hours, m, SEARCHED)
-        totals = np.stack([counts_per_stay(hours, m, t, rules)[0].sum(axis=0) for t in thresholds])
-        recall = ratio(totals[:, FOUND], totals[:, CASES])
-        burden = 100.0 * ratio(totals[:, ALARMS], totals[:, DAYS])
+        totals = np.stack([alarm_counts(hours, m, t, rules)[0].sum(axis=0) for t in thresholds])
+        recall, burden = ratio(totals[:, FOUND], n_events), 100.0 * ratio(totals[:, ALARMS], days)
         for setting, good in (
             *((f"recall {r:g}", recall >= r - 1e-9) for r in recalls),
             *((f"budget {b:g}", np.logical_and.accumulate(burden <= b + 1e-9)) for b in budgets),
@@ -85,8 +84,7 @@ def candidate_thresholds(hours: Hours, model: int, size: int) -> np.ndarray:
     Candidate thresholds, highest first, shape (up to size,): quantiles of the highest risk of each stay and
     of each case, and of all risks, denser at the top.
     """
-    risk = hours.risk[model]
-    peak = np.maximum.reduceat(risk, hours.start[:-1])
+    risk, peak = hours.risk[model], hours.peak[model]
     tail = 1.0 - np.geomspace(1.0 / max(2, len(risk)), 1.0, size // 2)
     levels = [np.quantile(peak, np.linspace(0, 1, size // 4), method="higher"),
               np.quantile(risk, tail, method="higher")]  # fmt: skip

@@ -25,7 +25,9 @@ from sepsis.evaluation.alarms import (
     TIMELY_H,
     TRUE,
     AlarmRules,
+    alarm_counts,
     counts_per_stay,
+    patient_days,
 )  # fmt: skip
 from sepsis.evaluation.area_intervals import auprc_interval
 from sepsis.evaluation.hours import Hours
@@ -123,11 +125,11 @@ def alarm_ratios(sums: np.ndarray, level: float) -> dict[str, Ratio]:
     }
 
 
-def alarm_rates(totals: np.ndarray) -> dict[str, np.ndarray]:
-    """Rates of the curves over thresholds, shape (S,), from sums (S, C) of `counts_per_stay`."""
-    alarms, days = totals[:, ALARMS], totals[:, DAYS]
+def alarm_rates(totals: np.ndarray, days: float, cases: float) -> dict[str, np.ndarray]:
+    """Rates of the curves over thresholds, shape (S,), from sums (S, C) of `alarm_counts`."""
+    alarms = totals[:, ALARMS]
     return {
-        "recall": ratio(totals[:, FOUND], totals[:, CASES]),
+        "recall": ratio(totals[:, FOUND], cases),
         "precision": ratio(totals[:, TRUE], alarms),
         "precision_first": ratio(totals[:, FIRST_TRUE], totals[:, ANY]),
         "alarms_per_100_patient_days": 100.0 * ratio(alarms, days),
@@ -183,12 +185,12 @@ def sweep_thresholds(
     person, has_event = units_of(hours.subject_id, hours.is_case)
     cases = summed_by_unit(person, hours.is_case, len(has_event))
     rows = MetricRows("alarm", group, level, len(hours.is_case), int(hours.is_case.sum()), shown)
-    recall_parts, burden_parts = [], []
+    days, recall_parts, burden_parts = patient_days(hours).sum(), [], []
     for m, model in enumerate(hours.models):
         thresholds = candidate_thresholds(hours, m, size)
         totals, three = [], np.empty((len(thresholds), 3, len(has_event)))
         for at, threshold in enumerate(thresholds):
-            counts, _ = counts_per_stay(hours, m, threshold, rules)
+            counts, _ = alarm_counts(hours, m, threshold, rules)
             totals.append(counts.sum(axis=0))
             three[at] = summed_by_unit(person, counts[:, [FOUND, TRUE, ALARMS]], len(has_event)).T
         area = event_average_precision(*three.sum(axis=2).T, cases.sum())
@@ -196,7 +198,7 @@ def sweep_thresholds(
         variance = float((event_area_influence(three, cases) ** 2).sum()) * persons / max(1, persons - 1)
         interval = auprc_interval(area, variance, persons, t_quantile(level, persons - 1))
         rows.add(model, np.nan, "event_auprc", area, interval=interval)
-        rates = alarm_rates(np.stack(totals))
+        rates = alarm_rates(np.stack(totals), days, cases.sum())
         shared = {"model": model, "threshold": thresholds, "recall": rates.pop("recall")}
         recall_parts.append(
             pd.DataFrame({**shared, **{k: rates.pop(k) for k in ("precision", "precision_first")}})

@@ -96,8 +96,8 @@ def alarm_counts(hours: Hours, model: int, threshold, rules: AlarmRules) -> tupl
     counts = np.zeros((len(hours.stay_id), N_COUNTS + len(TIMELY_H)))
     lead_h = np.full(len(hours.stay_id), np.nan)
     each = np.ascontiguousarray(np.broadcast_to(np.asarray(threshold, dtype=float), len(counts)))
-    _count(hours.start, hours.time_h, hours.risk[model], hours.onset_h, each, *rules.numbers,
-           np.asarray(TIMELY_H), counts, lead_h)  # fmt: skip
+    _count(hours.start, hours.time_h, hours.risk[model], hours.peak[model], hours.onset_h, each,
+           *rules.numbers, np.asarray(TIMELY_H), counts, lead_h)  # fmt: skip
     return counts, lead_h
 
 
@@ -138,6 +138,7 @@ def _count(
     start,
     time_h,
     risk,
+    peak,
     onset_h,
     threshold,
     refractory_h,
@@ -151,6 +152,8 @@ def _count(
     raised = np.zeros(len(time_h), dtype=np.bool_)
     for s in range(len(start) - 1):
         here = slice(start[s], start[s + 1])
+        if peak[s] < threshold[s]:  # most stays, at most thresholds that are tried
+            continue
         times = time_h[here]
         _raise_alarms(times, risk[here], threshold[s], refractory_h, rearm_below, most, raised[here])
         for i in range(len(times)):

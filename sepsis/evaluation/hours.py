@@ -8,6 +8,7 @@ need not be at whole hours.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -60,6 +61,11 @@ class Hours:
     def stay(self) -> np.ndarray:
         """Index of the stay of every hour, shape (T,)."""
         return np.repeat(np.arange(len(self.stay_id)), np.diff(self.start))
+
+    @cached_property
+    def peak(self) -> np.ndarray:
+        """The highest risk of every stay, shape (M, N)."""
+        return np.maximum.reduceat(self.risk, self.start[:-1], axis=1)
 
     def of_fold(self, fold: int) -> Hours:
         """The hours of one fold."""
