@@ -56,7 +56,9 @@ def opened(browser, address):
         page.on("pageerror", lambda e: heard["errors"].append(str(e)))
         page.on("request", lambda r: heard["requests"].append(r.url))
         page.goto(address)
+        page.locator("#auroc-plot").scroll_into_view_if_needed()
         page.wait_for_selector("#auroc-plot .scatterlayer .trace")
+        page.evaluate("scrollTo(0, 0)")
         return page, heard
 
     yield open_page
@@ -206,6 +208,7 @@ def test_a_gap_stays_last_whichever_way_a_table_is_sorted(opened):
 def test_a_point_says_its_numbers_when_touched(opened):
     page, _ = opened()
     point = page.locator("#auprc-plot .scatterlayer .trace .points path").first
+    point.scroll_into_view_if_needed()
     box = point.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     said = page.locator("#auprc-plot .hoverlayer .hovertext")
