@@ -56,8 +56,8 @@ def alarm_metrics(
     Recall, precision, burden and lead time of every model at its thresholds, each stay at that of its fold.
 
     n and n_events count stays and cases; in rows `threshold` (with folds, the median over them), those that
-    the threshold was chosen on. With `shuffles`, the lead time of the scores shuffled in time is added: its
-    mean over shuffles, and as low and high where the middle 95 % of the shuffles lie, which is no confidence
+    the threshold was chosen on. With `shuffles`, the lead time of the scores shuffled in time is added: the
+    median over shuffles, and as low and high where the middle 95 % of them lie, which is no confidence
     interval.
     """
     person, has_event = units_of(hours.subject_id, hours.is_case)
@@ -85,8 +85,8 @@ def alarm_metrics(
             medians = shuffles.medians(m, threshold, rules)
             medians = medians[~np.isnan(medians)]
             spread = np.quantile(medians, [0.025, 0.975]) if len(medians) else NO_INTERVAL
-            mean = medians.mean() if len(medians) else np.nan
-            rows.add(model, np.nan, "lead_time_shuffled_h", mean, setting=setting, interval=spread)
+            middle = np.median(medians) if len(medians) else np.nan
+            rows.add(model, np.nan, "lead_time_shuffled_h", middle, setting=setting, interval=spread)
     for (one, other), setting in _compared(found) if differences else ():
         for metric in COMPARED:
             a, b = found[one, setting][metric], found[other, setting][metric]

@@ -101,7 +101,8 @@ def median_interval(values, persons: int, level: float) -> tuple[float, float]:
     """
     Interval of a median, free of any distribution: the quantiles at the ends of the exact interval of a share
     of one half among so many persons; NaN below the number at which two extremes hold the median with that
-    confidence (6 at 95 %). Woodruff, J Am Stat Assoc 47 (1952) 635-646, doi:10.1080/01621459.1952.10483443.
+    confidence (6 at 95 %). Of whole hours both ends may be the same. Woodruff, J Am Stat Assoc 47 (1952)
+    635-646, doi:10.1080/01621459.1952.10483443.
 
     Examples
     --------

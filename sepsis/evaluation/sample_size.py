@@ -15,6 +15,7 @@ import pandas as pd
 from sepsis.calibration.logistic import expit, logit
 from sepsis.evaluation.discrimination import auroc
 from sepsis.evaluation.risk_set import RiskSet
+from sepsis.models.registry import NEGATIVE_CONTROL, entry_of
 
 SE = 0.051  # of O/E (log scale), slope and standardised net benefit: a 95 % interval 0.2 wide
 SE_AUROC = 0.0255  # a 95 % interval 0.1 wide
@@ -129,15 +130,18 @@ def sample_size(
     Rows (a stay in a matched set) and cases that each criterion needs at the share of cases of the matched
     rows, and those at hand.
 
-    Evaluation: for each model, from its risks at the horizon nearest to `horizon_h`; net benefit at
-    `threshold`. Development: a logistic regression of `PARAMETERS` parameters that explains `EXPLAINED` of
-    the maximum; without `training_cases` it is omitted. A criterion without a finite answer has no row.
+    Evaluation: for each model but negative controls, from its risks at the horizon nearest to `horizon_h`;
+    net benefit at `threshold`. Development: a logistic regression of `PARAMETERS` parameters that explains
+    `EXPLAINED` of the maximum; without `training_cases` it is omitted. A criterion without a finite answer
+    has no row.
     """
     is_case, h = risk_set.is_case, int(np.abs(risk_set.horizons - horizon_h).argmin())
     prevalence = float(is_case.mean())
     at_hand, wanted = (len(is_case), int(is_case.sum())), []
     wanted.append(("all", "evaluation: observed / expected", for_observed_expected(prevalence), *at_hand))
     for model, risk in zip(risk_set.models, risk_set.risk[:, h], strict=True):
+        if entry_of(model).kind == NEGATIVE_CONTROL:
+            continue
         acted, area = risk >= threshold, auroc(is_case, risk)
         if np.ptp(logit(risk)) > 1e-6:
             wanted.append((model, "evaluation: calibration slope", for_slope(risk), *at_hand))
