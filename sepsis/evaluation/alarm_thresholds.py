@@ -79,6 +79,20 @@ def per_stay(hours: Hours, thresholds: list[AlarmThreshold]) -> dict[tuple[str, 
     return found
 
 
+def notes_on_folds(thresholds: list[AlarmThreshold]) -> list[str]:
+    """A note on each model and setting without figures because some folds have no threshold (`per_stay`)."""
+    notes = []
+    for model, setting in dict.fromkeys((t.model, t.setting) for t in thresholds):
+        mine = [t for t in thresholds if (t.model, t.setting) == (model, setting)]
+        without = [str(t.fold) for t in mine if np.isnan(t.value)]
+        if 0 < len(without) < len(mine):
+            notes.append(
+                f"Alarms of {model} at {setting} have no figures: no threshold meets it on the validation "
+                f"stays of fold {', '.join(without)}."
+            )
+    return notes
+
+
 def candidate_thresholds(hours: Hours, model: int, size: int) -> np.ndarray:
     """
     Candidate thresholds, highest first, shape (up to size,): quantiles of the highest risk of each stay and

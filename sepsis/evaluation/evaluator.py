@@ -10,7 +10,12 @@ import pandas as pd
 
 from sepsis.calibration.recalibration import Recalibration
 from sepsis.core.errors import NothingLeftError
-from sepsis.evaluation.alarm_thresholds import AlarmThreshold, choose_alarm_thresholds, per_stay
+from sepsis.evaluation.alarm_thresholds import (
+    AlarmThreshold,
+    choose_alarm_thresholds,
+    notes_on_folds,
+    per_stay,
+)
 from sepsis.evaluation.alarm_view import alarm_metrics, sweep_thresholds
 from sepsis.evaluation.around_onset import risk_around_onset, risk_at_horizons
 from sepsis.evaluation.at_risk import MOST
@@ -179,6 +184,7 @@ class Evaluator:
         if not on.is_case.any():
             return []
         chosen = choose_alarm_thresholds(on, s.recalls, s.alert_budgets, s.alarm, where)
+        self.notes += notes_on_folds(chosen)
         return [t for t in chosen if t.model in evaluated.hours.models]
 
     def about_the_study(self, evaluated: EvaluatedSplit) -> dict[str, pd.DataFrame]:

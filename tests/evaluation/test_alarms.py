@@ -12,6 +12,7 @@ from sepsis.evaluation.alarm_thresholds import (
     AlarmThreshold,
     candidate_thresholds,
     choose_alarm_thresholds,
+    notes_on_folds,
     per_stay,
 )
 from sepsis.evaluation.alarm_view import (
@@ -280,6 +281,9 @@ def test_a_fold_without_a_threshold_leaves_the_setting_without_figures():
     found = alarm_metrics(hours, thresholds, AlarmRules(), level=0.95)
     assert found.metric.tolist() == ["threshold"]
     assert per_stay(hours, thresholds[:1]) == {}  # nor may it be missing
+    (note,) = notes_on_folds([*thresholds, AlarmThreshold("m", "y", 0.1, "validation", 20, 5, 1)])
+    assert note.startswith("Alarms of m at x have no figures")
+    assert "fold 2." in note
 
 
 def test_no_share_has_an_interval_without_width():
