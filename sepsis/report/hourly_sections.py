@@ -45,11 +45,12 @@ def landmark_section(results: Results) -> Section:
         return Section("landmark", title, missing=NO_HOURLY)
     rows, window = results.rows("landmark"), float(curve.window_h.iloc[0])
     text = (
-        "At each hour, every stay still in the unit without an onset is judged once: does onset follow "
-        f"within {window:g} h? No stay was chosen by its outcome, and the share of cases is that of the "
-        "unit. Leaving the unit and death are competing events: a stay that leaves without onset is a stay "
-        "without onset. A stay whose record ends for another reason is censored; others stand in for it by "
-        "inverse-probability weights. Only stays with a risk not older than 1 h count.",
+        "At each hour, every stay with hourly risks that is still in the unit without an onset is judged "
+        f"once: does onset follow within {window:g} h? {natural_prevalence(results)}",
+        "Leaving the unit and death are competing events: a stay that leaves without onset is a stay without "
+        "onset. A stay whose record ends for another reason is censored; others stand in for it by "
+        "inverse-probability weights. Only stays with a risk not older than 1 h count. An hour at which most "
+        "stays at risk reach onset sooner or later has no number: its records are a selection.",
     )
     wants = [
         Want(name, metric, window, POOLED)

@@ -113,5 +113,5 @@ def fold_counts(risk_set: RiskSet) -> str:
     said = []
     for fold in np.unique(risk_set.fold):
         mine = risk_set.fold == fold
-        said.append(f"fold {fold} {mine.sum():,} predictions, {risk_set.is_case[mine].sum():,} of cases")
-    return f"Of these, {'; '.join(said)}."
+        said.append(f"{fold}: {mine.sum():,}, {risk_set.is_case[mine].sum():,} of cases")
+    return f"Predictions by fold: {'; '.join(said)}."

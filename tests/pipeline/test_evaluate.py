@@ -82,7 +82,7 @@ def test_tables_of_several_models_stand_side_by_side_with_their_cards(study, lab
     text = page_text(evaluate_files(files, labels, tmp_path / "r", QUICK, {"pipeline": {"name": "x"}}))
     assert "Be careful." in text
     assert "have no metadata" not in text
-    assert "in the test split" in text
+    assert "of the test split" in text
     assert "MGP-TCN" in text
     assert "Clock" in text
     manifest = json.loads((tmp_path / "r" / "manifest.json").read_text())

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sepsis.evaluation import EvaluationSettings, constant_risk_set, evaluate_scores
+from sepsis.evaluation import EvaluationSettings, evaluate_all
+from sepsis.report import Context, write_report
 from sepsis.report.context import Results
 from sepsis.report.primary import primary_section, verdict
 from tests.evaluation.made_up import study
-from tests.report.made_up import MANY, report
+from tests.report.made_up import MANIFEST, MANY, report
 from tests.report.made_up_evaluation import evaluated
 from tests.report.test_page import Outline, visible
 from tests.report.test_tables import difference
@@ -104,10 +105,32 @@ def test_a_true_difference_is_marked_at_the_primary_endpoint_alone(tmp_path):
     }  # fmt: skip
 
 
+def noise_scores(seed):
+    """Risks without signal at fixed horizons and hourly, of the same stays."""
+    fixed, outcomes = study(160, models=("a", "b", "c"), horizons=(0.0, 6.0), seed=seed, signal=0.0)
+    rng = np.random.default_rng(seed)
+    hourly = pd.concat(
+        [
+            fixed[fixed.horizon_h == 0].assign(
+                time_h=float(t), horizon_h=np.nan, risk=rng.uniform(size=3 * 160), matched_to=-1
+            )
+            for t in range(1, 25)
+        ]
+    )
+    fixed = fixed.assign(matched_to=fixed.stay_id // 4 * 4)
+    return pd.concat([fixed, hourly], ignore_index=True), outcomes.assign(stay_h=30.0)
+
+
 @pytest.mark.parametrize("seed", range(3))
-def test_models_without_signal_through_evaluation_and_page(seed, tmp_path):
-    scores, outcomes = study(160, models=("a", "b", "c"), horizons=(0.0, 6.0), seed=seed, signal=0.0)
-    metrics = evaluate_scores(scores, outcomes, n_bootstrap=200).assign(setting="")
-    assert constant_risk_set(scores, outcomes).is_case.sum() == 40
-    said = verdict(results(metrics))
-    assert CLAIMS.findall(said) == []
+def test_models_without_signal_are_evaluated_and_nothing_is_claimed_on_their_page(seed, tmp_path):
+    scores, outcomes = noise_scores(seed)
+    made = evaluate_all(scores, outcomes, n_bootstrap=100, n_permutations=100)
+    tested = made.metrics[made.metrics.p_holm.notna()]
+    assert len(tested) == 3
+    assert (tested.p_holm > 0.05).all()
+    attrition = outcomes[["stay_id", "subject_id", "included", "is_case", "exclusion"]]
+    page = write_report(made, scores, outcomes, attrition, tmp_path / "r", Context(MANIFEST))
+    outline = Outline(page.read_text(encoding="utf-8"))
+    assert "No difference between models was shown in 3 pairs of models" in visible(outline)
+    assert CLAIMS.findall(visible(outline)) == []
+    assert not [attrs for _, attrs in outline.seen if attrs.get("class") == "sign"]

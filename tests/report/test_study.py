@@ -55,7 +55,7 @@ def test_the_warning_stands_among_the_notes_of_the_page(everything, tmp_path):
 def test_folds_and_seeds_have_their_range_and_each_fold_its_counts(everything):
     section = spread_section(Results.of(everything))
     folds, seeds = section.tables
-    assert "fold 0 59 predictions, 15 of cases; fold 1 59 predictions, 14 of cases." in section.text[0]
+    assert "Predictions by fold: 0: 59, 15 of cases; 1: 59, 14 of cases." in section.text[0]
     assert [cell.text for cell in seeds.rows[0]] == ["MGP-TCN", "0.500", "0.440 to 0.560", "5"]
     assert [column.title for column in folds.columns] == ["Model", "AUPRC", "", "AUROC", "", "n"]
     made = everything.tables["folds"]
