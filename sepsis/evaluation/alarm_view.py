@@ -75,8 +75,8 @@ def alarm_metrics(
         counts, lead_h = counts_per_stay(hours, m, threshold, rules)
         rates = alarm_ratios(summed_by_unit(person, counts, len(has_event)), level)
         found[model, setting] = rates
-        for metric, one in rates.items():
-            rows.add(model, np.nan, metric, one.estimate, setting=setting, interval=one.interval)
+        for metric, ratio_ in rates.items():
+            rows.add(model, np.nan, metric, ratio_.estimate, setting=setting, interval=ratio_.interval)
         led = ~np.isnan(lead_h)
         median = np.median(lead_h[led]) if led.any() else np.nan
         interval = median_interval(lead_h[led], len(np.unique(person[led])), level)
@@ -87,7 +87,7 @@ def alarm_metrics(
             spread = np.quantile(medians, [0.025, 0.975]) if len(medians) else NO_INTERVAL
             middle = np.median(medians) if len(medians) else np.nan
             rows.add(model, np.nan, "lead_time_shuffled_h", middle, setting=setting, interval=spread)
-    for (one, other), setting in _compared(found) if differences else ():
+    for one, other, setting in _compared(found) if differences else ():
         for metric in COMPARED:
             a, b = found[one, setting][metric], found[other, setting][metric]
             name, gap = f"{one} - {other}", a.estimate - b.estimate
@@ -95,12 +95,12 @@ def alarm_metrics(
     return rows.table()
 
 
-def _compared(found) -> list[tuple[tuple[str, str], str]]:
+def _compared(found) -> list[tuple[str, str, str]]:
     """Pairs of models, the earlier first, at each setting that both have."""
     made = []
     for setting in dict.fromkeys(setting for _, setting in found):
         mine = [model for model, of in found if of == setting]
-        made += [((mine[a], mine[b]), setting) for a, b in pairs(len(mine))]
+        made += [(mine[a], mine[b], setting) for a, b in pairs(len(mine))]
     return made
 
 
@@ -193,7 +193,8 @@ def sweep_thresholds(
             counts, _ = alarm_counts(hours, m, threshold, rules)
             totals.append(counts.sum(axis=0))
             three[at] = summed_by_unit(person, counts[:, [FOUND, TRUE, ALARMS]], len(has_event)).T
-        area = event_average_precision(*three.sum(axis=2).T, cases.sum())
+        found, true, alarms = three.sum(axis=2).T
+        area = event_average_precision(found, true, alarms, cases.sum())
         persons = int(has_event.sum())
         variance = float((event_area_influence(three, cases) ** 2).sum()) * persons / max(1, persons - 1)
         interval = auprc_interval(area, variance, persons, t_quantile(level, persons - 1))

@@ -364,8 +364,12 @@ class Evaluator:
                 how = {**self.interval, "group": name, "differences": False, "shown": shown}
                 how["n_bootstrap"] *= shown
                 self.tables.append(continuous_metrics(part.hours, s.windows_h, **how))
-                alarms = {"level": s.level, "group": name, "differences": False, "shown": shown}
-                self.tables.append(alarm_metrics(part.hours, thresholds, s.alarm, **alarms))
+                self.tables.append(
+                    alarm_metrics(
+                        part.hours, thresholds, s.alarm, level=s.level, group=name, differences=False,
+                        shown=shown,
+                    )
+                )  # fmt: skip
 
     def without_risk(self, group: str, stay_id, risk_set: RiskSet) -> pd.DataFrame:
         """Share of a group's stays for which some model has no risk."""

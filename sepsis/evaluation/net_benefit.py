@@ -55,8 +55,9 @@ def net_benefit_interval(
     parts = []
     for part in (is_case, ~is_case):
         one = weight[part].max(initial=0.0)
-        found = summed_by_unit(person, np.stack([acted & part, weight / one], axis=1), n_persons)
-        parts.append(share(*found.T, level, trials=float(found[:, 1].sum()), exact=False))
+        acts = summed_by_unit(person, acted & part, n_persons)
+        rows = summed_by_unit(person, weight / one, n_persons)
+        parts.append(share(acts, rows, level, trials=float(rows.sum()), exact=False))
     true, false = parts
     return difference(true, false.times(threshold / (1.0 - threshold)))
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from sepsis.calibration.thresholds import LIMITS, SLACK, Limits
 from sepsis.core.jit import kernel
@@ -40,14 +41,14 @@ class OperatingPoints:
         """Share of controls without an alert."""
         return 1.0 - self.false_positive_rate[limit]
 
-    def alert_rate(self, limit: tuple[str, float], prevalence: float | None = None) -> np.ndarray:
+    def alert_rate(self, limit: tuple[str, float], prevalence: ArrayLike | None = None) -> np.ndarray:
         """Share of stays with an alert; at another prevalence with the same rates of both classes."""
-        found = self.prevalence if prevalence is None else prevalence
+        found = self.prevalence if prevalence is None else np.asarray(prevalence, dtype=float)
         return found * self.sensitivity[limit] + (1.0 - found) * self.false_positive_rate[limit]
 
-    def precision(self, limit: tuple[str, float], prevalence: float | None = None) -> np.ndarray:
+    def precision(self, limit: tuple[str, float], prevalence: ArrayLike | None = None) -> np.ndarray:
         """Share of alerts that are cases; at another prevalence by Bayes' rule, with the same rates."""
-        found = self.prevalence if prevalence is None else prevalence
+        found = self.prevalence if prevalence is None else np.asarray(prevalence, dtype=float)
         true = found * self.sensitivity[limit]
         return ratio(true, true + (1.0 - found) * self.false_positive_rate[limit])
 

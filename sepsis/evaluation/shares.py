@@ -140,7 +140,7 @@ def student_half_width(influence, level: float, persons: int) -> float:
 
 
 def _times_normal(influence, level: float) -> float:
-    persons = max(2, np.count_nonzero(influence))
+    persons = max(2, int(np.count_nonzero(influence)))
     return float(ndtri(0.5 + level / 2.0) * np.sqrt((influence**2).sum() * persons / (persons - 1.0)))
 
 
