@@ -9,6 +9,8 @@ their cost does not depend on a number of resamples.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -38,13 +40,15 @@ def continuous_metrics(
     AUROC, AUPRC, normalised AUPRC and prevalence for every W (`windows_h`), weighted per hour and per stay.
 
     `horizon_h` is W; `setting` is "hours" or "stays"; n and n_events count hours. The group "all" is followed
-    by two parts of the record, "hours: to 59" and "hours: from 60", where both have hours. No intervals are
-    given if `n_bootstrap` is 0; the result does not depend on `random_state`.
+    by two parts of the record, "hours: to 59" and "hours: from 60", where both have hours. `auroc_of_hour` of
+    the model "all" takes the hours since admission for a risk: what the time alone tells here, where no
+    control was matched to it. No intervals are given if `n_bootstrap` is 0; the result does not depend on
+    `random_state`.
     """
     before = ~(hours.time_h >= hours.onset_h[hours.stay] - TOLERANCE_H)
     time_h = hours.time_h[before]
     stay, lead = hours.stay[before], (hours.onset_h[hours.stay] - hours.time_h)[before]
-    rankings = [FoldRankings.of(hours.fold[stay], risk[before]) for risk in hours.risk]
+    rankings = [FoldRankings.of(hours.fold[stay], risk) for risk in (*hours.risk[:, before], time_h)]
     parts = {group: slice(None)}
     late = time_h >= LATE_H
     if group == "all" and late.any() and not late.all():
@@ -60,7 +64,8 @@ def continuous_metrics(
             for setting, share in (("hours", None), ("stays", per_stay)):
                 rows = MetricRows("continuous", name, level, len(positive), int(positive.sum()), shown)
                 found = Comparison(rows, clusters, hours.models, [window], setting, n_bootstrap > 0)
-                _add(found, of_part, positive, share, differences and name == group)
+                _add(found, of_part[:-1], positive, share, differences and name == group)
+                _add_hour(replace(found, models=("all",)), of_part[-1], positive, share)
                 made += rows.rows
     return metric_table(made)
 
@@ -88,6 +93,13 @@ def _add(found: Comparison, rankings: list[FoldRankings], positive, share, diffe
     of_events = clusters.cells(weight * (positive - share_of_events) / weight.sum())
     for measure in _beside(estimates["auprc"], cells["auprc"], share_of_events, of_events):
         found.add_models(measure)
+
+
+def _add_hour(found: Comparison, ranking: FoldRankings, positive, share) -> None:
+    area, n_events = ranking.areas(positive, share), int(positive.sum())
+    interval = area_interval_of("auroc", n_events, len(positive) - n_events, found.clusters.df + 1)
+    cells = found.clusters.cells(area.auroc_influence)[None, None]
+    found.add_models(Measure("auroc_of_hour", np.full((1, 1, 1), area.auroc), cells, interval))
 
 
 def _beside(auprc, cells, prevalence: float, of_prevalence) -> list[Measure]:

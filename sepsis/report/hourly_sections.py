@@ -89,9 +89,22 @@ def continuous_section(results: Results) -> Section:
     made += [] if parts is None else [parts]
     text = "Each hour before onset is one prediction, positive if onset lies in the window after it. "
     return Section(
-        "continuous", title, (text + natural_prevalence(results),),
+        "continuous", title, (text + natural_prevalence(results), *_time_alone(rows, windows)),
         tables=tuple(table for table in made if table.rows),
     )  # fmt: skip
+
+
+def _time_alone(rows: pd.DataFrame, windows: list[float]) -> tuple[str, ...]:
+    """What the hours since admission alone tell: the clock's weights are those of the matched study."""
+    found = rows[(rows.metric == "auroc_of_hour") & (rows.setting == "hours")].set_index("horizon_h")
+    found = found.loc[[w for w in windows if w in found.index]]
+    if found.empty:
+        return ()
+    told = ", ".join(f"{row.estimate:.3f} at {w:g} h" for w, row in found.iterrows())
+    return (
+        f"Hours since admission alone, later being riskier, have an AUROC of {told}. The clock among the models "
+        "learned in matched sets, where time tells nothing.",
+    )
 
 
 def _parts_table(results: Results, windows: list[float]) -> Table | None:

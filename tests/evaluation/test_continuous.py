@@ -127,3 +127,17 @@ def test_the_prevalence_of_hours_is_random_and_moves_the_normalised_area():
     for metric, drawn in zip(("prevalence", "normalised_auprc"), np.std(found, axis=0), strict=True):
         row = one(metrics, metric=metric, setting="hours")
         assert (row.high - row.low) / 4 == pytest.approx(drawn, rel=0.25)
+
+
+def test_the_hours_since_admission_alone_are_measured_beside_the_models():
+    scores, outcomes = hourly_study(40, models=("m",))
+    hours = hours_of(scores, outcomes)
+    found = continuous_metrics(hours, [6.0], n_bootstrap=1, level=0.95)
+    rows = found[(found.metric == "auroc_of_hour") & (found.group == "all")].set_index("setting")
+    onset_h = hours.onset_h[hours.stay]
+    before = ~(hours.time_h >= onset_h)
+    positive = (onset_h - hours.time_h <= 6.0)[before]
+    assert rows.loc["hours", "estimate"] == pytest.approx(roc_auc_score(positive, hours.time_h[before]))
+    assert (rows.model == "all").all()
+    assert (rows.low < rows.estimate).all()
+    assert (rows.estimate < rows.high).all()
