@@ -102,8 +102,8 @@ def _time_alone(rows: pd.DataFrame, windows: list[float]) -> tuple[str, ...]:
         return ()
     told = ", ".join(f"{row.estimate:.3f} at {w:g} h" for w, row in found.iterrows())
     return (
-        f"Hours since admission alone, later being riskier, have an AUROC of {told}. The clock among the models "
-        "learned in matched sets, where time tells nothing.",
+        f"Hours since admission alone, later being riskier, have an AUROC of {told}. The clock among the "
+        "models learned in matched sets, where time tells nothing.",
     )
 
 
