@@ -67,7 +67,7 @@ def share(numerator, denominator, level: float, *, trials: float | None = None, 
     (0.69, 1.0)
     """
     estimate, influence = _linearised(numerator, denominator)
-    persons = np.count_nonzero(denominator)
+    persons = int(np.count_nonzero(denominator))
     n = effective_trials(
         estimate,
         (influence**2).sum(),
