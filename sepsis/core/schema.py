@@ -84,7 +84,7 @@ def check_table(frame: pd.DataFrame, table: str, where: str = "") -> pd.DataFram
         frame[name] = _cast(frame[name], column["dtype"], f"{where}.{name}")
     columns = {name: _pandera_column(pandera, column) for name, column in spec["columns"].items()}
     try:
-        pandera.DataFrameSchema(columns).validate(frame, lazy=True)
+        pandera.DataFrameSchema(columns).validate(frame, lazy=True, inplace=True)
     except pandera.errors.SchemaErrors as error:
         first = error.failure_cases.groupby(["column", "check"], dropna=False).size()
         found = "; ".join(f"{count} rows of {c} break {check}" for (c, check), count in first.items())

@@ -220,8 +220,8 @@ def _check_times(scores: pd.DataFrame, known: pd.DataFrame) -> None:
         "time_h = reference_h - horizon_h",
         "Such a risk may use later data; score again.",
     )
-    labels = known.loc[scores.stay_id]
-    onset_h = labels.onset_h.where(labels.included & labels.is_case).to_numpy()
+    place = known.index.get_indexer(scores.stay_id)
+    onset_h = known.onset_h.where(known.included & known.is_case).to_numpy()[place]
     late = scores.time_h.to_numpy() > onset_h - scores.horizon_h.to_numpy() + TOLERANCE_H
     refuse(
         "scores",
@@ -233,8 +233,9 @@ def _check_times(scores: pd.DataFrame, known: pd.DataFrame) -> None:
 
 
 def _check_same_people(scores: pd.DataFrame, known: pd.DataFrame) -> None:
-    labels = known.loc[scores.stay_id]
-    subject = scores.subject_id.to_numpy() != labels.subject_id.to_numpy()
+    place = known.index.get_indexer(scores.stay_id)
+    labels = {c: known[c].to_numpy()[place] for c in ("subject_id", "is_case", "included", "onset_h")}
+    subject = scores.subject_id.to_numpy() != labels["subject_id"]
     refuse(
         "scores",
         int(subject.sum()),
@@ -242,12 +243,12 @@ def _check_same_people(scores: pd.DataFrame, known: pd.DataFrame) -> None:
         "the same person",
         "Give the labels that the scores were made with.",
     )
-    is_case, labelled = scores.is_case.to_numpy(bool), labels.is_case.to_numpy(bool)
+    is_case, labelled = scores.is_case.to_numpy(bool), labels["is_case"].astype(bool)
     # before its onset a later case may be a control of a matched set
     later = ~is_case & labelled & (scores.matched_to != NO_SET).to_numpy()
-    later &= scores.reference_h.to_numpy() < labels.onset_h.to_numpy() + TOLERANCE_H
+    later &= scores.reference_h.to_numpy() < labels["onset_h"] + TOLERANCE_H
     differs = (is_case != labelled) & ~later
-    differs &= scores.horizon_h.notna().to_numpy() & labels.included.to_numpy()
+    differs &= scores.horizon_h.notna().to_numpy() & labels["included"].astype(bool)
     refuse(
         "scores",
         int(differs.sum()),
@@ -263,11 +264,15 @@ def rows_of_split(scores: pd.DataFrame, split: str | None, fold: int | None = No
 
     With folds, each fold has its own test split, and these are no one's twice; the other splits overlap.
     """
-    if fold is not None:
-        scores = scores[scores.fold == fold]
-    if split is None or not (scores.split != "").any():
-        return scores
-    return scores[scores.split == split]
+    return scores[in_split(scores, split, fold)]
+
+
+def in_split(scores: pd.DataFrame, split: str | None, fold: int | None = None) -> np.ndarray:
+    """Whether each row is one of `rows_of_split`; a table of all hours is large, and its copies are."""
+    there = np.ones(len(scores), dtype=bool) if fold is None else (scores.fold == fold).to_numpy()
+    if split is None or not (there & (scores.split != "").to_numpy()).any():
+        return there
+    return there & (scores.split == split).to_numpy()
 
 
 def refuse(where: str, count: int, what: str, expected: str, todo: str = "") -> None:

@@ -189,7 +189,7 @@ class Evaluator:
 
     def about_the_study(self, evaluated: EvaluatedSplit) -> dict[str, pd.DataFrame]:
         """Tables about the study itself; empty ones are left out."""
-        s, scores, outcomes = self.settings, self.table.scores, self.table.outcomes
+        s, scores, outcomes = self.settings, self.table.outline, self.table.outcomes
         draws = evaluated.draws
         mine = outcomes[outcomes.stay_id.isin(rows_of_split(scores, s.split).stay_id)]
         horizons = s.horizons or (HOURLY_HORIZONS if draws is None else tuple(draws[0].horizons))
@@ -246,7 +246,7 @@ class Evaluator:
     ) -> dict[str, pd.DataFrame]:
         """Views of a risk every hour."""
         s = self.settings
-        rows = rows_of_split(self.table.scores, s.split)
+        rows = rows_of_split(self.table.outline, s.split)
         self.extended(hours, rows)
         curves = {}
         members = self.table.members(rows)
@@ -349,7 +349,7 @@ class Evaluator:
         s = self.settings
         for column in too_many_values(self.table.outcomes, s.groups):
             self.notes.append(f"Column {column} has too many values for subgroups.")
-        scored = rows_of_split(self.table.scores, s.split).stay_id
+        scored = rows_of_split(self.table.outline, s.split).stay_id
         there = self.table.outcomes[self.table.outcomes.stay_id.isin(scored)]
         for name, stay_id in subgroups(there, s.groups):
             part = evaluated.only(stay_id)

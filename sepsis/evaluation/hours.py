@@ -15,7 +15,7 @@ import pandas as pd
 
 from sepsis.core.errors import NothingLeftError
 from sepsis.core.jit import kernel
-from sepsis.evaluation.contract import TICKS_PER_H, TOLERANCE_H, refuse, rows_of_split
+from sepsis.evaluation.contract import TICKS_PER_H, TOLERANCE_H, in_split, refuse
 from sepsis.evaluation.risk_set import AFTER_DISCHARGE, NO_REASON, NO_ROW, counted_for_all, in_order
 
 
@@ -103,8 +103,8 @@ def hourly_risks(
     Rule     stays excluded by the labels, hours after discharge and cases without an onset time are excluded
              and counted.
     """
-    rows = rows_of_split(scores, split, fold)
-    rows = rows[rows.horizon_h.isna()]
+    mine = in_split(scores, split, fold) & scores.horizon_h.isna().to_numpy()
+    rows = scores.loc[mine, list(_READ)]
     known = outcomes.set_index("stay_id")
     rows, account = _evaluable(rows, known)
     if rows.empty:
@@ -148,6 +148,7 @@ def joined_hours(parts: list[Hours]) -> Hours:
 
 
 _PER_STAY = ("stay_id", "subject_id", "is_case", "onset_h", "fold", "end_h", "censor_h")
+_READ = ("stay_id", "model", "time_h", "risk", "reason", "fold")  # of hourly rows: they are many
 _SPAN = 2**32  # ticks that a stay may last, either side of 2^31: 6.8 years, more than `MAX_TIME_H`
 
 
@@ -161,17 +162,18 @@ def _evaluable(rows: pd.DataFrame, known: pd.DataFrame) -> tuple[pd.DataFrame, l
         table = pd.DataFrame({"reason": reason, "is_case": known.is_case.loc[stays].to_numpy()})
         if len(table):
             account.append(counted_for_all(table))
-        rows = rows[~out]
+        rows = rows[~out] if out.any() else rows
 
-    labels = known.loc[rows.stay_id]
-    excluded = labels.exclusion.replace("", NO_REASON).to_numpy()
-    for reason in np.unique(excluded[~labels.included.to_numpy()]):
-        at = known.loc[rows.stay_id]
-        mine = ~at.included.to_numpy() & (at.exclusion.replace("", NO_REASON).to_numpy() == reason)
-        without(mine, f"excluded by the labels: {reason}")
-    undated = known.is_case & known.onset_h.isna()
-    without(undated.loc[rows.stay_id].to_numpy(), "case without an onset time")
-    after = rows.time_h.to_numpy() > known.stay_h.loc[rows.stay_id].to_numpy() + TOLERANCE_H
+    def of_stay(values) -> np.ndarray:
+        return np.asarray(values)[known.index.get_indexer(rows.stay_id)]
+
+    reasons = known.exclusion.replace("", NO_REASON)[~known.included]
+    scored = np.unique(rows.stay_id.to_numpy())
+    for reason in np.unique(reasons[reasons.index.isin(scored)].astype(str)):
+        mine = known.index.isin(reasons.index[reasons == reason])
+        without(of_stay(mine), f"excluded by the labels: {reason}")
+    without(of_stay(known.is_case & known.onset_h.isna()), "case without an onset time")
+    after = rows.time_h.to_numpy() > of_stay(known.stay_h.astype(float)) + TOLERANCE_H
     only_after = ~rows.stay_id.isin(rows.stay_id[~after]).to_numpy()
     without(after & ~only_after, f"some hours: {AFTER_DISCHARGE}")
     without(only_after[~(after & ~only_after)], AFTER_DISCHARGE)

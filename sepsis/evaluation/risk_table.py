@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from sepsis.core.errors import NothingLeftError, UsageError
 from sepsis.evaluation.censoring import censor_scores
-from sepsis.evaluation.contract import rows_of_split
+from sepsis.evaluation.contract import in_split, rows_of_split
 from sepsis.evaluation.hours import Hours, hourly_risks, joined_hours
 from sepsis.evaluation.reference import (
     HOURLY_HORIZONS,
@@ -64,6 +65,26 @@ class RiskTable:
     scores: pd.DataFrame
     outcomes: pd.DataFrame
     settings: EvaluationSettings
+    _hours: dict[tuple, Hours] = field(default_factory=dict)
+
+    @cached_property
+    def outline(self) -> pd.DataFrame:
+        """
+        The fixed-horizon rows, and of the others one for each stay, split, fold and reference: who is in
+        which set and split is in these few rows.
+        """
+        scores = self.scores
+        fixed = scores.horizon_h.notna()
+        key = scores.loc[~fixed, ["stay_id", "split", "fold", "run", "reference_h"]]
+        key["timed"] = scores.time_h[~fixed].notna()
+        fixed.loc[key.index[~key.duplicated().to_numpy()]] = True
+        return scores[fixed]
+
+    def hours(self, split: str | None, fold: int | None = None) -> Hours:
+        """Hourly risks of a split (`sepsis.evaluation.hours.hourly_risks`), made once."""
+        if (split, fold) not in self._hours:
+            self._hours[split, fold] = hourly_risks(self.scores, self.outcomes, split=split, fold=fold)
+        return self._hours[split, fold]
 
     def of_split(
         self, split: str | None, notes: list[str], *, censor: bool = False, fold: int | None = None
@@ -75,7 +96,7 @@ class RiskTable:
         Raises NothingLeftError if there are only fixed-horizon rows, without both cases and controls, and
         UsageError if the control reference needs hourly scores, and there are none.
         """
-        rows = rows_of_split(self.scores, split, fold)
+        rows = rows_of_split(self.outline, split, fold)
         fixed, hourly = rows.horizon_h.notna(), rows.horizon_h.isna() & rows.time_h.notna()
         hours, draws = None, None
         cases = self.outcomes[self.outcomes.included & self.outcomes.is_case]
@@ -83,7 +104,7 @@ class RiskTable:
             notes.append(NO_ONSET)
         elif hourly.any():
             try:
-                hours = hourly_risks(self.scores, self.outcomes, split=split, fold=fold)
+                hours = self.hours(split, fold)
             except NothingLeftError as error:
                 notes.append(f"No hourly scores to evaluate: {error}")
         else:
@@ -134,10 +155,10 @@ class RiskTable:
         The risk set of each run of the models that were fitted with several seeds, of its fixed-horizon rows;
         empty without such models.
         """
-        several = self.scores.groupby("model").run.transform("max") > 0
-        found = []
-        for run in np.unique(self.scores.run[several]):
-            mine = self.scores[several & (self.scores.run == run) & self.scores.horizon_h.notna()]
+        scores, found = self.outline, []
+        several = scores.groupby("model").run.transform("max") > 0
+        for run in np.unique(scores.run[several]):
+            mine = scores[several & (scores.run == run) & scores.horizon_h.notna()]
             found.append(self._fixed(mine.assign(run=0), split, None, self.settings.horizons))
         return found
 
@@ -161,20 +182,19 @@ class RiskTable:
 
     def _with_hourly_models(self, split: str | None, fold: int | None, notes: list[str]) -> pd.DataFrame:
         """The scores with fixed-horizon rows derived for models that have hourly rows only."""
-        rows = rows_of_split(self.scores, split, fold)
-        fixed = rows[rows.horizon_h.notna()]
-        alone = rows[rows.horizon_h.isna() & rows.time_h.notna() & ~rows.model.isin(fixed.model.unique())]
+        rows = rows_of_split(self.outline, split, fold)
+        fixed, scores = rows[rows.horizon_h.notna()], self.scores
+        alone = in_split(scores, split, fold) & ~scores.model.isin(fixed.model.unique()).to_numpy()
+        alone = scores[alone & (scores.horizon_h.isna() & scores.time_h.notna()).to_numpy()]
         if alone.empty:
-            return self.scores
+            return self.outline
         horizons = self.settings.horizons or np.unique(fixed.horizon_h)
         members = self.members(rows)
         made = rows_at_references(hourly_risks(alone, self.outcomes, split=None), members, horizons)
         names = ", ".join(sorted(alone.model.unique()))
         notes.append(f"Fixed-horizon risks of {names} are the last hourly risk at or before each horizon.")
         made = made.assign(split=split or "")
-        return pd.concat(
-            [self.scores, made[self.scores.columns.intersection(made.columns)]], ignore_index=True
-        )
+        return pd.concat([self.outline, made[scores.columns.intersection(made.columns)]], ignore_index=True)
 
     def at_hours(
         self, hours: Hours, rows: pd.DataFrame, notes: list[str], *, horizons=None, censor: bool = False
