@@ -136,14 +136,14 @@ def natural_prevalence(results: Results) -> str:
     if rows.empty:
         return ""
     n, cases = int(rows.n.max()), int(rows.n_events.max())
-    there = f"{cases:,} of the {n:,} stays of the hourly figures reach onset ({100 * cases / n:.1f} %)"
+    there = f"{cases:,} of the {n:,} stays of the hourly figures reach onset ({100 * cases / n:.1f}\N{NO-BREAK SPACE}%)"
     if cohort is None or not cohort.n_cohort:
         return f"{there}; the share in the whole cohort is not known from the scores."
     whole = f"{cohort.n_cohort_cases:,} of {cohort.n_cohort:,}"
     if (n, cases) == (cohort.n_cohort, cohort.n_cohort_cases):
         return f"These are all stays of the evaluated cohort, at its natural prevalence: {there}."
     share = 100 * cohort.n_cohort_cases / cohort.n_cohort
-    return f"{there}; in the evaluated cohort {whole} do ({share:.1f} %)."
+    return f"{there}; in the evaluated cohort {whole} do ({share:.1f}\N{NO-BREAK SPACE}%)."
 
 
 def _hours(rows: pd.DataFrame, windows: list[float], weight: str) -> str:

@@ -72,7 +72,7 @@ def test_models_trained_once_have_no_spread(everything):
 @pytest.mark.parametrize(
     ("n_cohort", "n_cases", "said"),
     [
-        (900, 60, "in the evaluated cohort 60 of 900 do (6.7 %)."),
+        (900, 60, "in the evaluated cohort 60 of 900 do (6.7\N{NO-BREAK SPACE}%)."),
         (80, 20, "These are all stays of the evaluated cohort, at its natural prevalence: 20 of the 80"),
         (0, 0, "the share in the whole cohort is not known from the scores."),
     ],
@@ -81,7 +81,7 @@ def test_the_share_of_cases_is_said_as_it_is(everything, n_cohort, n_cases, said
     risk_set = replace(everything.risk_set, n_cohort=n_cohort, n_cohort_cases=n_cases)
     text = natural_prevalence(replace(Results.of(everything), risk_set=risk_set))
     assert said in text
-    assert "20 of the 80 stays of the hourly figures reach onset (25.0 %)" in text
+    assert "20 of the 80 stays of the hourly figures reach onset (25.0\N{NO-BREAK SPACE}%)" in text
 
 
 def test_early_and_late_hours_have_columns_of_their_own(everything):
