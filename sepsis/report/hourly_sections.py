@@ -136,14 +136,15 @@ def natural_prevalence(results: Results) -> str:
     if rows.empty:
         return ""
     n, cases = int(rows.n.max()), int(rows.n_events.max())
-    there = f"{cases:,} of the {n:,} stays of the hourly figures reach onset ({100 * cases / n:.1f}\N{NO-BREAK SPACE}%)"
+    there = f"{cases:,} of the {n:,} stays of the hourly figures reach onset ({_percent(cases, n)})"
     if cohort is None or not cohort.n_cohort:
         return f"{there}; the share in the whole cohort is not known from the scores."
     whole = f"{cohort.n_cohort_cases:,} of {cohort.n_cohort:,}"
     if (n, cases) == (cohort.n_cohort, cohort.n_cohort_cases):
         return f"These are all stays of the evaluated cohort, at its natural prevalence: {there}."
-    share = 100 * cohort.n_cohort_cases / cohort.n_cohort
-    return f"{there}; in the evaluated cohort {whole} do ({share:.1f}\N{NO-BREAK SPACE}%)."
+    return (
+        f"{there}; in the evaluated cohort {whole} do ({_percent(cohort.n_cohort_cases, cohort.n_cohort)})."
+    )
 
 
 def _hours(rows: pd.DataFrame, windows: list[float], weight: str) -> str:
@@ -155,6 +156,10 @@ def _hours(rows: pd.DataFrame, windows: list[float], weight: str) -> str:
                 f"{int(row.n.iloc[0]):,} hours, {int(row.n_events.iloc[0]):,} positive at {window:g} h"
             )
     return f"{'; '.join(said)}." if said else ""
+
+
+def _percent(count: int, n: int) -> str:
+    return f"{100 * count / n:.1f}\N{NO-BREAK SPACE}%"
 
 
 def onset_section(results: Results) -> Section:
