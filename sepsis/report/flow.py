@@ -70,7 +70,7 @@ def attrition_flow(
         )
     is_case = labelled.set_index("stay_id").is_case.astype(bool)
     place = _place_in_scores(scores, is_case.index, split, reasons or {})
-    matched = [] if risk_set is None else risk_set.split_stay_id
+    matched: list | np.ndarray = [] if risk_set is None else risk_set.split_stay_id
     hourly = [] if hourly_stays is None else list(hourly_stays)
     evaluated = place.index.isin([*matched, *hourly])
     evaluated |= (place.split == split).to_numpy() if split else False

@@ -29,10 +29,9 @@ AS_IS = "as is"  # variant of the reliability curve without recalibration
 
 def calibration_section(results: Results) -> Section:
     """Calibration without and with recalibration."""
-    rows, title = results.rows("calibration"), "Calibration"
-    if rows.empty:
+    rows, horizon, title = results.rows("calibration"), results.main_h, "Calibration"
+    if rows.empty or horizon is None:
         return Section("calibration", title, missing="No fixed-horizon evaluation was possible.")
-    horizon = results.main_h
     curve = results.curve("reliability")
     charts: tuple[Chart, ...] = ()
     if curve is not None:
@@ -69,10 +68,9 @@ def _calibration_columns(rows: pd.DataFrame, horizon: float, variant: str) -> li
 
 def net_benefit_section(results: Results) -> Section:
     """Net benefit, and the decision curve."""
-    rows, title = results.rows("net_benefit"), "Net benefit"
-    if rows.empty:
+    rows, horizon, title = results.rows("net_benefit"), results.main_h, "Net benefit"
+    if rows.empty or horizon is None:
         return Section("net_benefit", title, missing="No fixed-horizon evaluation was possible.")
-    horizon = results.main_h
     rows = rows[rows.horizon_h == horizon]
     thresholds = sorted(rows.setting.unique(), key=population)  # a threshold beside itself elsewhere
     wants = [Want("Net benefit", "net_benefit", horizon, s, s) for s in thresholds]
