@@ -22,7 +22,7 @@ RUN = 3  # values; the hourly tables of PhysioNet 2019 often repeat a result onc
 MIN_VALUES = 100  # of a variable
 # shares of a variable's values. The largest on PhysioNet 2019 and the MIMIC demos: 0.05 in runs, 0.27 copied
 # at one lag; 0.39 equal to the value before, among variables with at least MIN_LEVELS different values
-MAX_IN_RUNS, MAX_COPIED, MAX_EQUAL = 0.2, 0.3, 0.5
+MAX_IN_RUNS, MAX_COPIED, MAX_EQUAL = 0.2, 0.3, 0.6
 MIN_LEVELS = 30
 LAG_H, NEXT = 0.1, 12  # lags are compared in steps of this, with so many values after each
 AT_A_LAG = 0.5  # share of equal values among those at a lag that are copies

@@ -20,11 +20,11 @@ def operating_not_of_validation(case: AuditCase) -> Finding:
     Coefficients, thresholds and counts of `operating.json` that differ from those learned again on the
     validation split; also those stored where that split has no case to learn from.
     """
+    if case.recipe is None:
+        return unchecked(CHECK, HARD, "the model was fitted on another export or other labels")
     stored = case.operating
     if stored.why_none == OLD and stored.calibrator is None and not stored.thresholds:
         return unchecked(CHECK, HARD, OLD)
-    if case.recipe is None:
-        return unchecked(CHECK, HARD, "the model was fitted on another export or other labels")
     learned = operating_of(case.model, case.member_events, case.cohort, case.recipe.cohort_settings)
     wrong = _differences(stored, learned)
     says = f"{wrong:,} stored numbers are not those of the validation split"

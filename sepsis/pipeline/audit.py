@@ -54,19 +54,21 @@ def audit_export(
     now = {"export": labels.manifest["inputs"]["export"], "onset": labels.manifest["onset_hash"]}
     scores = _scores_of(folder.name, score_files, now) if score_files else None
     wanted = _wanted_hourly(folder, labels, events, score_files, now["export"])
-    cases = {fold: case for fold, case in _cases(folder, labels, events, now, scores, wanted)}
-    findings = over_folds({fold: audit_model(case) for fold, case in cases.items()})
+    # one fold in memory at a time: a case keeps what its checks share
+    findings = over_folds(
+        {fold: audit_model(case) for fold, case in _cases(folder, labels, events, now, scores, wanted)}
+    )
     if out is not None:
-        case = next(iter(cases.values()))
         note = manifest(
             "audit",
             settings={
-                "model": folder.name, "n_stays": case.n_stays, "scores": len(score_files), "folds": len(cases)
+                "model": folder.name, "n_stays": AuditCase.n_stays, "scores": len(score_files),
+                "folds": len(folder.folds),
             },
             inputs=now,
             definition=labels.manifest["definition"],
             split_hash=folder.manifest["split_hash"],
-            seed=case.seed,
+            seed=AuditCase.seed,
             findings=findings_json(findings),
         )  # fmt: skip
         write_json(note, out)
