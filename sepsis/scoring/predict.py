@@ -40,6 +40,7 @@ def score_horizons(model: WindowClassifier, events, members, *, horizons) -> pd.
             events[events.stay_id.isin(part.stay_id)],
             part.assign(end_h=np.maximum(at_h[:, 0], 0)),
             model.concepts_,
+            lookback_h=np.inf,  # the model cuts it at every horizon, as it does hour by hour
         )
         rows = slice(start, start + len(part))
         risk[rows], found = model.predict_earlier(windows, np.where(at_h >= 0, at_h, np.nan))
