@@ -36,7 +36,9 @@ def time_left_ranks(sets, stays):
         at_risk = [
             stay_h - at_h
             for stay_h, onset_h, person in stays.values()
-            if stay_h >= at_h and (onset_h is None or math.floor(onset_h) > at_h) and person != persons[set_id]
+            if stay_h >= at_h
+            and (onset_h is None or math.floor(onset_h) > at_h)
+            and person != persons[set_id]
         ]
         mine = stays[stay][0] - at_h
         below, upto = sum(x < mine for x in at_risk), sum(x <= mine for x in at_risk)
