@@ -88,7 +88,8 @@ def evaluate_all(
     """
     settings = replace(settings or EvaluationSettings(), **changes)
     outcomes = checked_outcomes(outcomes)
-    checked = checked_scores(scores, outcomes)
+    # no view reads these two, and a table of all hours is large
+    checked = checked_scores(scores, outcomes).drop(columns=["subject_id", "risk_sd"])
     settings = replace(settings, split=evaluated_split(checked, settings.split))  # type: ignore[arg-type]
     return Evaluator(RiskTable(checked, outcomes, settings), notes_on(scores, checked)).evaluation()
 

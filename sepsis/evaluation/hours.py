@@ -104,7 +104,7 @@ def hourly_risks(
              and counted.
     """
     mine = in_split(scores, split, fold) & scores.horizon_h.isna().to_numpy()
-    rows = scores.loc[mine, list(_READ)]
+    rows = scores[list(_READ)][mine]  # columns first: `loc` would copy all of them
     known = outcomes.set_index("stay_id")
     rows, account = _evaluable(rows, known)
     if rows.empty:
@@ -174,6 +174,8 @@ def _evaluable(rows: pd.DataFrame, known: pd.DataFrame) -> tuple[pd.DataFrame, l
         without(of_stay(mine), f"excluded by the labels: {reason}")
     without(of_stay(known.is_case & known.onset_h.isna()), "case without an onset time")
     after = rows.time_h.to_numpy() > of_stay(known.stay_h.astype(float)) + TOLERANCE_H
+    if not after.any():
+        return rows, account
     only_after = ~rows.stay_id.isin(rows.stay_id[~after]).to_numpy()
     without(after & ~only_after, f"some hours: {AFTER_DISCHARGE}")
     without(only_after[~(after & ~only_after)], AFTER_DISCHARGE)
@@ -182,21 +184,24 @@ def _evaluable(rows: pd.DataFrame, known: pd.DataFrame) -> tuple[pd.DataFrame, l
 
 def _wide(rows: pd.DataFrame, models, stays) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sorted keys of stay and time (T,), times (T,), and risks (M, T), NaN if missing."""
-    timed = rows[rows.time_h.notna()]
-    ticks = np.rint(timed.time_h.to_numpy(float) * TICKS_PER_H).astype(np.int64) + _SPAN // 2
-    keys = np.searchsorted(stays, timed.stay_id.to_numpy()) * _SPAN + ticks
+    timed = rows if rows.time_h.notna().all() else rows[rows.time_h.notna()]
+    keys = np.searchsorted(stays, timed.stay_id.to_numpy())
+    keys *= _SPAN
+    keys += np.rint(timed.time_h.to_numpy(float) * TICKS_PER_H).astype(np.int64)
+    keys += _SPAN // 2
     key = np.unique(keys)
-    column, model = np.searchsorted(key, keys), pd.Index(models).get_indexer(timed.model)
-    filled = np.zeros((len(models), len(key)), dtype=np.int32)
-    np.add.at(filled, (model, column), 1)
-    refuse(
-        "scores", int((filled > 1).sum()), "pairs of stay and time have two risks of one model",
-        "one row for each", "Remove them.",
-    )  # fmt: skip
-    risk = np.full(filled.shape, np.nan)
-    risk[model, column] = timed.risk.to_numpy(float)
-    time_h = np.empty(len(key))
-    time_h[column] = timed.time_h.to_numpy(float)
+    code, names = pd.factorize(timed.model)
+    of_model = pd.Index(models).get_indexer(names).astype(np.int16)[code]
+    risk, time_h = np.full((len(models), len(key)), np.nan), np.empty(len(key))
+    for m in range(len(models)):  # one at a time: all hours of all models are many
+        mine = of_model == m
+        column = np.searchsorted(key, keys[mine])
+        refuse(
+            "scores", int((np.bincount(column) > 1).sum()),
+            "pairs of stay and time have two risks of one model", "one row for each", "Remove them.",
+        )  # fmt: skip
+        risk[m, column] = timed.risk.to_numpy(float)[mine]
+        time_h[column] = timed.time_h.to_numpy(float)[mine]
     return key, time_h, risk
 
 

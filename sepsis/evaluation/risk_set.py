@@ -217,7 +217,7 @@ def risk_set_of(
 
 def _without_the_gone(rows: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     """Rows with risks removed after discharge or after the control left."""
-    labels = known.loc[rows.stay_id]
+    labels = known[["stay_h", "is_case"]].loc[rows.stay_id]
     stay_h = labels.stay_h.to_numpy()
     after = rows.time_h.to_numpy() > stay_h + TOLERANCE_H
     gone = ~labels.is_case.to_numpy() & (rows.reference_h.to_numpy() > stay_h + TOLERANCE_H)

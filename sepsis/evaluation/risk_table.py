@@ -75,7 +75,7 @@ class RiskTable:
         """
         scores = self.scores
         fixed = scores.horizon_h.notna()
-        key = scores.loc[~fixed, ["stay_id", "split", "fold", "run", "reference_h"]]
+        key = scores[["stay_id", "split", "fold", "run", "reference_h"]][~fixed]
         key["timed"] = scores.time_h[~fixed].notna()
         fixed.loc[key.index[~key.duplicated().to_numpy()]] = True
         return scores[fixed]
@@ -184,8 +184,11 @@ class RiskTable:
         """The scores with fixed-horizon rows derived for models that have hourly rows only."""
         rows = rows_of_split(self.outline, split, fold)
         fixed, scores = rows[rows.horizon_h.notna()], self.scores
-        alone = in_split(scores, split, fold) & ~scores.model.isin(fixed.model.unique()).to_numpy()
-        alone = scores[alone & (scores.horizon_h.isna() & scores.time_h.notna()).to_numpy()]
+        others = np.setdiff1d(scores.model.unique(), fixed.model.unique())
+        if not len(others):
+            return self.outline
+        mine = in_split(scores, split, fold) & scores.model.isin(others).to_numpy()
+        alone = scores[mine & (scores.horizon_h.isna() & scores.time_h.notna()).to_numpy()]
         if alone.empty:
             return self.outline
         horizons = self.settings.horizons or np.unique(fixed.horizon_h)

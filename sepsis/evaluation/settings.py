@@ -98,7 +98,7 @@ class EvaluationSettings:
 
 def evaluated_split(scores: pd.DataFrame, asked: str | None) -> str | None:
     """The split to evaluate, None for all rows; raises SettingsError if no stay of it has a risk."""
-    there = set(scores[scores.risk.notna()].split) - {""}
+    there = set(scores.split[scores.risk.notna()].unique()) - {""}
     if asked is None or (asked == "auto" and not there):
         return None
     wanted = ("external" if there == {"external"} else "test") if asked == "auto" else asked

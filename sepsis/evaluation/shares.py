@@ -87,11 +87,13 @@ def effective_trials(
 ) -> float:
     """
     How many independent trials a share of this variance is worth: `most` of them at most, `unseen` of them
-    where the variance is 0, fewer where it rests on few persons.
+    where the variance is 0 or all or none succeed (resamples may differ, as their thresholds do), fewer where
+    it rests on few persons.
     """
     if np.isnan(estimate) or np.isnan(variance):
         return np.nan
-    n = unseen if variance <= 1e-12 else estimate * (1.0 - estimate) / variance
+    alone = estimate * (1.0 - estimate)  # variance of one trial
+    n = unseen if min(variance, alone) <= 1e-12 else alone / variance
     n = min(n, most)
     if 1 < persons < n:
         n *= (t_quantile(level, n - 1) / t_quantile(level, persons - 1)) ** 2

@@ -85,3 +85,9 @@ def test_nothing_is_said_without_trials_or_variation():
     ).all()
     assert np.isnan(mean(np.ones(3), np.ones(3), LEVEL).interval).all()
     assert np.isnan(effective_trials(0.5, np.nan, 10, 10, 10, LEVEL))
+
+
+def test_a_share_of_0_or_1_has_an_exact_interval_whatever_its_resamples_say():
+    """A threshold that is chosen anew in each resample makes them vary where the estimate is 0."""
+    for estimate in (0.0, 1.0):
+        assert effective_trials(estimate, 0.01, 12, 12, 100, LEVEL) == 12
