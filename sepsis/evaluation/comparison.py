@@ -68,7 +68,7 @@ class Comparison:
     rows: MetricRows
     clusters: Clusters
     models: Sequence[str]
-    horizons: Sequence[float]
+    horizons: Sequence[float] | np.ndarray
     setting: str = ""
     intervals: bool = True
 

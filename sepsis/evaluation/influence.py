@@ -105,10 +105,10 @@ def areas(ranking: Ranking, share=None) -> Areas:
     size = len(ranking.order)
     weight = np.empty(0) if share is None else np.asarray(share, dtype=float)[ranking.order]
     ranked = np.empty((2, size))
-    found = _values(ranking.is_case, ranking.last_of_tie, weight, ranked[0], ranked[1])
+    auroc, auprc = _values(ranking.is_case, ranking.last_of_tie, weight, ranked[0], ranked[1])
     values = np.empty((2, size))
     values[:, ranking.order] = ranked
-    return Areas(*found, values[0], values[1])
+    return Areas(auroc, auprc, values[0], values[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +154,7 @@ class FoldRankings:
                 each.append((rows, cases, controls, found))
         values = np.zeros((2, len(is_case)))
         if not each:
-            return Areas(np.nan, np.nan, *values)
+            return Areas(np.nan, np.nan, values[0], values[1])
         pairs = sum(cases * controls for _, cases, controls, _ in each)
         n_cases = sum(cases for _, cases, _, _ in each)
         auroc = sum(cases * controls * one.auroc for _, cases, controls, one in each) / pairs
@@ -164,7 +164,7 @@ class FoldRankings:
             values[0, rows] = (cases * controls * one.auroc_influence + (one.auroc - auroc) * others) / pairs
             mine = weight[rows] * is_case[rows]
             values[1, rows] = (cases * one.auprc_influence + (one.auprc - auprc) * mine) / n_cases
-        return Areas(auroc, auprc, *values)
+        return Areas(auroc, auprc, values[0], values[1])
 
 
 def areas_within(fold, is_case, risk, weight=None) -> Areas:
@@ -256,10 +256,10 @@ class Clusters:
         if set_id is not None and (np.asarray(set_id) >= 0).any():
             pairs = np.stack([units_of_sets(subject_id, set_id), cell])
             (unit, person), cell = np.unique(pairs, axis=1, return_inverse=True)
-        n = [np.count_nonzero(np.bincount(unit[cell[mine]])) for mine in (~is_case, is_case)]
+        n = [int(np.count_nonzero(np.bincount(unit[cell[mine]]))) for mine in (~is_case, is_case)]
         factor = [np.sqrt(size / (size - 1)) if size > 1 else np.nan for size in n]
         by_row = np.where(is_case, factor[1], factor[0])
-        there = [np.count_nonzero(np.bincount(cell[mine])) for mine in (is_case, ~is_case)]
+        there = [int(np.count_nonzero(np.bincount(cell[mine]))) for mine in (is_case, ~is_case)]
         return cls(cell, unit, person, by_row, n[1] - 1, *there)
 
     def cells(self, influence) -> np.ndarray:
