@@ -263,6 +263,26 @@ def test_a_target_prevalence_adds_precision_there_and_moves_net_benefit():
     assert "threshold 0.1, prevalence 0.02" not in set(found[None].setting)
 
 
+def test_the_primary_endpoint_is_adjusted_for_all_pairs_or_a_note_says_why_not():
+    scores, outcomes = study(models=("a", "b", "clock"))
+    found = evaluate_all(scores, outcomes, n_bootstrap=1, primary_horizon_h=3.0)
+    adjusted = found.metrics[found.metrics.p_holm.notna()]
+    assert set(adjusted.metric) == {"auprc_difference"}
+    assert set(zip(adjusted["view"], adjusted.group, adjusted.horizon_h, strict=True)) == {
+        ("horizon", "all", 3.0)
+    }
+    assert len(adjusted) == 3
+    elsewhere = evaluate_all(scores, outcomes, n_bootstrap=1, primary_metric="auroc")
+    assert elsewhere.metrics.p_holm.isna().all()
+    assert any("primary endpoint is auroc at 6 h" in note for note in elsewhere.notes)
+
+
+@pytest.mark.parametrize("hours", [(12.0, 6.0), (6.0, 6.0)])
+def test_landmarks_out_of_order_are_refused(hours):
+    with pytest.raises(SettingsError, match="landmark_hours: do not ascend, or repeat an hour"):
+        EvaluationSettings(landmark_hours=hours)
+
+
 def test_row_order_and_seed_decide_nothing_they_should_not():
     scores, outcomes = hourly_study(90, splits=("validation", "test"))
     how = {"n_bootstrap": 20, "seed": 3}
