@@ -23,7 +23,7 @@ from sepsis.evaluation.calibration import calibration_metrics, fitted_maps, reli
 from sepsis.evaluation.censoring import BEFORE_TREATMENT, TIMES, before_after
 from sepsis.evaluation.cohort_tables import before_onset, label_delay, table_one, time_left
 from sepsis.evaluation.continuous import continuous_metrics
-from sepsis.evaluation.contract import rows_of_split
+from sepsis.evaluation.contract import TOLERANCE_H, rows_of_split
 from sepsis.evaluation.horizons import horizon_metrics
 from sepsis.evaluation.hours import Hours
 from sepsis.evaluation.landmark import landmark_metrics
@@ -101,6 +101,7 @@ class Evaluator:
     def evaluation(self) -> Evaluation:
         """Run every view."""
         evaluated = self.table.of_split(self.settings.split, self.notes)
+        self.note_what_is_missing(evaluated.hours)
         validation = self.validation_split()
         recalibrations = self.recalibrations(validation)
         thresholds = self.thresholds(evaluated, validation)
@@ -240,6 +241,25 @@ class Evaluator:
                 "the scores lack: no comparison is adjusted for the number of pairs."
             )
         return s.primary_metric, s.primary_horizon_h
+
+    def note_what_is_missing(self, hours: Hours | None) -> None:
+        """Notes on labelled stays that no row is about, and on stays whose hourly risks stop early."""
+        included = self.table.outcomes[self.table.outcomes.included]
+        absent = included[~included.stay_id.isin(self.table.scores.stay_id)]
+        if len(absent):
+            self.notes.append(
+                f"{len(absent):,} of the {len(included):,} labelled stays ({int(absent.is_case.sum()):,} "
+                "cases) are in no score file: every figure is about the others."
+            )
+        if hours is not None:
+            last_h = hours.time_h[hours.start[1:] - 1]
+            early = np.fmin(hours.end_h, hours.onset_h) - last_h > 1.0 + TOLERANCE_H
+            if early.any():
+                self.notes.append(
+                    f"Hourly risks of {int(early.sum()):,} of {len(early):,} stays "
+                    f"({int((early & hours.is_case).sum()):,} cases) stop more than 1 h before onset or the "
+                    "end of the stay: their last hours are in no hourly figure."
+                )
 
     def hourly_views(
         self, hours: Hours, draws: list[RiskSet] | None, validation, thresholds

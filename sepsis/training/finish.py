@@ -95,7 +95,8 @@ def operating_of(
             part = members.iloc[start : start + RISKS_AT_ONCE]
             end_h = part.reference_h.to_numpy()[:, None] - horizons
             mine = events[events.stay_id.isin(part.stay_id)]
-            windows = pack(mine, part.assign(end_h=np.maximum(end_h[:, 0], 0.0)), model.concepts_)
+            latest = part.assign(end_h=np.maximum(end_h[:, 0], 0.0))
+            windows = pack(mine, latest, model.concepts_, lookback_h=np.inf)  # cut at every horizon
             parts.append(model.predict_earlier(windows, np.where(end_h >= 0, end_h, np.nan))[0])
     risk = np.concatenate(parts)
     is_case = np.repeat(members.is_case.to_numpy(bool)[: len(risk)], len(horizons))

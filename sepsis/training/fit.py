@@ -91,5 +91,5 @@ def fit_horizons(model: str, settings: TrainSettings) -> tuple[float, ...]:
 def horizon_windows(events, members, concepts, horizons) -> Windows:
     """Windows of members of sets, cut at several hours before their reference, horizon by horizon."""
     latest = members.assign(end_h=members.reference_h - min(horizons))
-    whole = pack(events, latest, concepts)
+    whole = pack(events, latest, concepts, lookback_h=np.inf)  # cut at every horizon, as in scoring
     return concatenate([whole.until(members.reference_h.to_numpy() - h) for h in horizons])

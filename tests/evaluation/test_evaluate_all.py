@@ -392,3 +392,14 @@ def test_a_fixed_risk_after_discharge_is_no_risk_unless_controls_are_not_checked
 def test_settings_that_make_no_sense_are_refused(given, message):
     with pytest.raises(SettingsError, match=message):
         EvaluationSettings(**given)
+
+
+def test_missing_stays_and_hours_that_stop_early_are_said():
+    scores, outcomes = hourly_study(40)
+    whole = evaluate_all(scores, outcomes, n_bootstrap=0)
+    assert not any("score file" in note or "stop more than" in note for note in whole.notes)
+    lost = evaluate_all(scores[scores.stay_id >= 4], outcomes, n_bootstrap=0)
+    assert any(note.startswith("4 of the 40 labelled stays (1 cases) are in no score") for note in lost.notes)
+    cut = scores[(scores.stay_id != 0) | (scores.time_h < 10)]
+    found = evaluate_all(cut, outcomes, n_bootstrap=0)
+    assert any(note.startswith("Hourly risks of 1 of 40 stays (1 cases) stop") for note in found.notes)

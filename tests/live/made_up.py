@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from sepsis.scoring.predict import score_hourly
+from sepsis.scoring.predict import score_hourly, without_risk
+from sepsis.scoring.request import TOO_SHORT
 
 RANGES = {"heart_rate": (50.0, 17.3), "lactate": (0.7, 1.9), "map": (40.0, 13.1)}  # lowest value, step
 
@@ -29,6 +30,10 @@ def batch_scores(model, pushed, clock, *, subject=None) -> pd.DataFrame:
         }
     )
     scores = score_hourly(model, events, stays)
+    short = stays[~stays.stay_id.isin(scores.stay_id)]
+    if len(short):
+        short = short.assign(split="external", fold=0, is_case=False, reason=TOO_SHORT)
+        scores = pd.concat([scores, without_risk(short, model.name)], ignore_index=True)
     return scores.sort_values(["stay_id", "time_h"], ignore_index=True)
 
 
