@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -136,7 +137,9 @@ def hourly_risks(
 
 def joined_hours(parts: list[Hours]) -> Hours:
     """Hours of the same models, one after the other; a stay may be in several. The account is the first's."""
-    per_stay = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _PER_STAY}
+    per_stay: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in _PER_STAY
+    }
     counts = np.concatenate([np.diff(part.start) for part in parts])
     return replace(
         parts[0],

@@ -8,6 +8,7 @@ A row without a risk from any one model at any one horizon is excluded from all 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -148,7 +149,7 @@ def fixed_risk_set(
 
 def joined_risk_sets(parts: list[RiskSet]) -> RiskSet:
     """Risk sets of the same models and horizons, one after the other; the account is that of the first."""
-    rows = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ROWS}
+    rows: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ROWS}
     return replace(parts[0], **rows, risk=np.concatenate([part.risk for part in parts], axis=2))
 
 

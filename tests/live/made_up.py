@@ -33,7 +33,8 @@ def batch_scores(model, pushed, clock, *, subject=None) -> pd.DataFrame:
     short = stays[~stays.stay_id.isin(scores.stay_id)]
     if len(short):
         short = short.assign(split="external", fold=0, is_case=False, reason=TOO_SHORT)
-        scores = pd.concat([scores, without_risk(short, model.name)], ignore_index=True)
+        parts = [part for part in (scores, without_risk(short, model.name)) if len(part)]
+        scores = pd.concat(parts, ignore_index=True)
     return scores.sort_values(["stay_id", "time_h"], ignore_index=True)
 
 
