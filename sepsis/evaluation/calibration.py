@@ -22,6 +22,7 @@ from sepsis.evaluation.rows import MetricRows
 from sepsis.evaluation.shares import rate, student_half_width
 
 BINS = 10
+SMALLEST = 1e-15  # risks closer to 0 or 1 cannot be told from them
 KNOTS = (0.05, 0.35, 0.65, 0.95)  # quantiles of the log odds
 NO_INTERVAL = (np.nan, np.nan)
 Maps = Mapping[tuple[str, str, int], Recalibration]  # by model, method and fold
@@ -72,13 +73,28 @@ def equal_mass_bins(risk, size: int = BINS) -> np.ndarray:
     return np.unique(np.minimum(bins, len(upper) - 1), return_inverse=True)[1]
 
 
+def _uncertain(is_case, risk, person) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """
+    The rows with a risk between 0 and 1; none at all if a risk of 0 or 1 was wrong.
+
+    A right 0 or 1 says nothing about intercept or slope, whatever they are; with a wrong one no finite
+    intercept exists. Clipping such risks would estimate the clip.
+    """
+    is_case, risk, person = np.asarray(is_case, bool), np.asarray(risk, float), np.asarray(person)
+    certain = (risk <= 0.0) | (risk >= 1.0)
+    wrong = (certain & (is_case != (risk >= 1.0))).any()
+    keep = np.zeros(len(risk), bool) if wrong else ~certain
+    return is_case[keep], risk[keep], person[keep]
+
+
 def calibration_intercept(is_case, risk, person, n_persons: int, level: float) -> tuple[float, float, float]:
     """
     Intercept with the slope held at 1, above 0 where risks are too low, and its interval: Wald's, with the
-    variance summed over persons. NaN if undefined. Cox, Biometrika 45 (1958) 562-565,
+    variance summed over persons. NaN if undefined (`_uncertain`). Cox, Biometrika 45 (1958) 562-565,
     doi:10.1093/biomet/45.3-4.562.
     """
-    ones, x = np.ones((len(risk), 1)), logit(risk)
+    is_case, risk, person = _uncertain(is_case, risk, person)
+    ones, x = np.ones((len(risk), 1)), logit(risk, SMALLEST)
     beta = fit_logistic(ones, is_case, offset=x)
     influence = influence_on(beta, ones, is_case, person, n_persons, offset=x)[:, 0]
     half = student_half_width(influence, level, len(influence))
@@ -90,7 +106,8 @@ def calibration_slope(is_case, risk, person, n_persons: int, level: float) -> tu
     Slope of the log odds, below 1 where risks are too extreme, and its interval: as that of the intercept,
     but of Student's distribution with the persons who have a case, who decide how well a slope is known.
     """
-    columns = np.stack([np.ones(len(risk)), logit(risk)], axis=1)
+    is_case, risk, person = _uncertain(is_case, risk, person)
+    columns = np.stack([np.ones(len(risk)), logit(risk, SMALLEST)], axis=1)
     beta = fit_logistic(columns, is_case)
     influence = influence_on(beta, columns, is_case, person, n_persons)[:, 1]
     half = student_half_width(influence, level, len(np.unique(np.asarray(person)[is_case])))

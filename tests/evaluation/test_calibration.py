@@ -290,3 +290,22 @@ def test_rows_of_a_fold_are_mended_by_the_map_of_their_fold():
         assert np.array_equal(mended["clock", "platt", 0.0][mine], alone)
     del maps["clock", "platt", 2]
     assert ("clock", "platt", 0.0) not in {(m, k, h) for m, h, k, _ in variants(two, maps)}
+
+
+@pytest.mark.parametrize(("cases", "controls"), [(6, 33), (20, 20), (33, 6)])
+def test_perfect_risks_of_0_and_1_have_no_intercept_or_slope(cases, controls):
+    y = np.repeat([True, False], [cases, controls])
+    for measure in (calibration_intercept, calibration_slope):
+        assert np.isnan(measure(y, y.astype(float), np.arange(len(y)), len(y), 0.95)).all()
+
+
+def test_a_right_0_changes_no_intercept_and_a_wrong_one_leaves_none():
+    y = np.arange(400) < 40
+    risk = np.full(400, 0.10)
+    people = (np.arange(400), 400, 0.95)
+    assert calibration_intercept(y, risk, *people)[0] == pytest.approx(0.0, abs=1e-9)
+    right = np.where(np.arange(400) >= 390, 0.0, risk)
+    kept = right > 0
+    alone = calibration_intercept(y[kept], right[kept], np.arange(390), 390, 0.95)
+    assert calibration_intercept(y, right, *people)[0] == pytest.approx(alone[0])
+    assert np.isnan(calibration_intercept(y, np.where(np.arange(400) < 20, 0.0, risk), *people)).all()
