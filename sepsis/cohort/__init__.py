@@ -125,7 +125,7 @@ def _splits(frame: pd.DataFrame, settings: CohortSettings, known):
     members = frame[frame.in_cohort]
     if known is not None:
         for fold, split in known:
-            yield fold, members.subject_id.map(split).fillna("external")
+            yield fold, members.subject_id.map(split).astype(object).fillna("external")
         return
     rng = np.random.default_rng(settings.seed)
     usable = members.is_case & (members.no_reference == "")
@@ -144,7 +144,7 @@ def _splits(frame: pd.DataFrame, settings: CohortSettings, known):
             others, validation_share=share, test_share=0.0,
             rng=np.random.default_rng([settings.seed, k]),
         )  # fmt: skip
-        yield k, members.subject_id.map(shares).fillna("test")
+        yield k, members.subject_id.map(shares).astype(object).fillna("test")
 
 
 def _with_sets(frame: pd.DataFrame, split: pd.Series, fold: int, settings: CohortSettings) -> Cohort:

@@ -94,8 +94,14 @@ def complete_scores(scores: pd.DataFrame) -> pd.DataFrame:
         model=scores.model.fillna(MODEL).astype(str),
         split=scores.split.fillna("").astype(str),
     )
-    reference_h = scores.reference_h.astype("float64")
-    given = reference_h.where(reference_h.notna() | scores.horizon_h.isna(), scores.time_h + scores.horizon_h)
+    # text in a column of numbers is refused later, by the contract
+    time_h, horizon_h, given = (
+        pd.to_numeric(scores[name], errors="coerce") for name in ("time_h", "horizon_h", "reference_h")
+    )
+    if pd.api.types.is_numeric_dtype(scores.reference_h) or scores.reference_h.isna().all():
+        given = given.where(given.notna() | horizon_h.isna(), time_h + horizon_h).astype("float64")
+    else:
+        given = scores.reference_h
     counts = {name: scores[name].fillna(defaults[name]) for name in ("matched_to", "fold", "run")}
     return _split_of_the_stay(_set_of_the_member(scores.assign(reference_h=given, **counts)))
 
@@ -106,7 +112,7 @@ def _set_of_the_member(scores: pd.DataFrame) -> pd.DataFrame:
     in_sets = (fixed & (scores.matched_to != NO_SET)).groupby(scores.model).transform("any")
     if in_sets.all() or not in_sets.any():
         return scores
-    tick = np.rint(scores.reference_h.where(fixed).astype(float) * TICKS_PER_H)
+    tick = np.rint(pd.to_numeric(scores.reference_h, errors="coerce").where(fixed) * TICKS_PER_H)
     scores = scores.assign(tick=tick)
     columns = ["stay_id", "tick", "matched_to", "split", "fold"]
     columns += ["is_case"] if "is_case" in scores.columns else []

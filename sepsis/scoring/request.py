@@ -118,9 +118,9 @@ def _placed(people: pd.DataFrame, member: Member, stays: pd.DataFrame, own: bool
     """The same with the splits of a member: of the stay for its own labels, else of the person."""
     cohort = member.trained.cohort_of(stays).stays
     if own:
-        split = people.stay_id.map(cohort.set_index("stay_id").split).fillna("")
+        split = people.stay_id.map(cohort.set_index("stay_id").split).astype(object).fillna("")
     else:
-        split = people.subject_id.map(_split_by_person(cohort)).fillna("external")
+        split = people.subject_id.map(_split_by_person(cohort)).astype(object).fillna("external")
     return people.assign(split=split, fold=member.fold)
 
 

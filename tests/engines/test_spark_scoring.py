@@ -11,7 +11,7 @@ import pytest
 
 from sepsis.cohort.settings import CohortSettings
 from sepsis.core.errors import StoppedError
-from sepsis.models.artifact.read import read_model
+from sepsis.models.artifact.members import read_models
 from sepsis.scoring.export import score_export
 from tests.study import small_study
 
@@ -93,7 +93,7 @@ def test_a_worker_that_is_killed_changes_nothing(study, local_spark, tmp_path):
 def test_where_spark_gives_up_the_same_command_goes_on_later(study, local_spark, tmp_path):
     source, labels, _, root = study
     shutil.copytree(root / "model", tmp_path / "model")
-    moved = source, labels, read_model(tmp_path / "model"), root
+    moved = source, labels, read_models(tmp_path / "model"), root
     weights, out = tmp_path / "model" / "weights.safetensors", tmp_path / "scores.parquet"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-1])  # no worker can read it
