@@ -42,13 +42,13 @@ sys.path.insert(0, str(ROOT))
 
 from sepsis.core.work import resumable  # noqa: E402
 from sepsis.events.store import load_parts  # noqa: E402
-from sepsis.models.artifact.read import read_model  # noqa: E402
+from sepsis.models.artifact.members import read_models  # noqa: E402
 from sepsis.pipeline.label import label_export  # noqa: E402
 from sepsis.pipeline.settings import ExportSettings, Pipeline  # noqa: E402
 from sepsis.pipeline.source import open_source  # noqa: E402
 from sepsis.pipeline.train import select_study, train_export  # noqa: E402
 from sepsis.scoring.parts import score_parts, write_score_file  # noqa: E402
-from sepsis.scoring.request import ScoringRequest  # noqa: E402
+from sepsis.scoring.request import ScoringRequest, Task  # noqa: E402
 from sepsis.synthetic.export import write_synthetic  # noqa: E402
 from sepsis.training.settings import TrainSettings  # noqa: E402
 
@@ -112,10 +112,10 @@ def cohort_of(stays: pd.DataFrame) -> pd.DataFrame:
             "stay_id": stays.stay_id,
             "subject_id": stays.subject_id,
             "is_case": False,
-            "in_cohort": True,
+            "set_id": -1,
             "reference_h": stays.stay_h.clip(upper=40.0).round(),
-            "matched_to": pd.array([pd.NA] * len(stays), dtype="Int64"),
             "split": "external",
+            "fold": 0,
             "reason": "",
         }
     )
@@ -123,7 +123,8 @@ def cohort_of(stays: pd.DataFrame) -> pd.DataFrame:
 
 def child(root: str, place: str, task: str, out: str) -> None:
     """Score the events of a place, and print what it took."""
-    model = read_model(Path(root) / task).model
+    folder = read_models(Path(root) / task)
+    model = folder.first.model
     inside, earlier = [0.0], model.predict_earlier
 
     def timed(*arguments):
@@ -137,11 +138,10 @@ def child(root: str, place: str, task: str, out: str) -> None:
     score_warm(model, parts, task)
     model.predict_earlier = timed  # type: ignore[method-assign]
     began = time.perf_counter()
-    request = ScoringRequest(None)
-    if task != "hourly":
-        request = ScoringRequest(HORIZONS, cohort=cohort_of(parts.held.stays))
+    who = cohort_of(parts.held.stays)
+    request = ScoringRequest(None if task == "hourly" else HORIZONS, (Task(0, 0, who),), who)
     with resumable(out, task) as work:
-        score_parts(model, parts, request, work)
+        score_parts(folder, parts, request, work)
         scored = write_score_file(work, len(parts), len(parts.held.stays), Path(out), {})
     seconds = time.perf_counter() - began
     row = {

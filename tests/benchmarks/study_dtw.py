@@ -45,7 +45,7 @@ from sklearn.metrics import average_precision_score
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from sepsis.cohort import select_cohort  # noqa: E402 - after the path
+from sepsis.cohort import Cohort, select_cohort  # noqa: E402 - after the path
 from sepsis.cohort.settings import CohortSettings  # noqa: E402
 from sepsis.cohort.windows import Windows, pack  # noqa: E402
 from sepsis.evaluation import evaluate_scores  # noqa: E402
@@ -161,7 +161,7 @@ class Study:
 
     events: pd.DataFrame
     onset: pd.DataFrame
-    cohort: pd.DataFrame
+    cohort: Cohort
     train: Windows
     y: np.ndarray
     clock: Any
@@ -179,7 +179,7 @@ class Study:
 
     def members(self, split: str) -> tuple[Windows, np.ndarray, np.ndarray]:
         """(windows at the reference, prediction times (B, 8), y) of a split."""
-        part = self.cohort[self.cohort.in_cohort & (self.cohort.split == split)].sort_values("stay_id")
+        part = self.cohort.members(split)
         end_h = part.reference_h.to_numpy()[:, None] - np.array(HORIZONS, float)
         windows = pack(self.events, part.assign(end_h=part.reference_h), self.train.concepts)
         return windows, end_h, part.is_case.to_numpy(int)
@@ -209,7 +209,7 @@ def prepare(data: Data) -> Study:
     cohort = select_cohort(labels.onset, events, concepts, CohortSettings(seed=0))
     settings = TrainSettings(concept_set=data.concept_set, min_values=data.min_values)
     clock = train_model(events, cohort, concepts, model="clock", model_settings={}, settings=settings)
-    members = cohort[cohort.in_cohort & (cohort.split == "train")]
+    members = cohort.members("train")
     windows = horizon_windows(events, members, clock.concepts_, (0.0,))
     return Study(events, labels.onset, cohort, windows, members.is_case.to_numpy(int), clock)
 
@@ -285,7 +285,7 @@ def scored(study: Study, models: dict[str, Any]) -> pd.DataFrame:
     parts = []
     for name, model in models.items():
         began = time.process_time()
-        scores = score_horizons(model, study.events, study.cohort, horizons=HORIZONS, splits=("test",))
+        scores = score_horizons(model, study.events, study.cohort.members("test"), horizons=HORIZONS)
         study.cpu_s[f"score {name}"] = time.process_time() - began
         parts.append(scores.assign(model=name))
     return pd.concat(parts, ignore_index=True)
@@ -323,8 +323,7 @@ def study_dtw(data: Data, *, n_bootstrap: int, with_smaller: bool) -> dict[str, 
         models |= smaller(study, best["distance"], chosen)
     scores = scored(study, models)
     metrics = evaluate_scores(scores, study.onset, n_bootstrap=n_bootstrap)
-    members = study.cohort[study.cohort.in_cohort]
-    counts = members.groupby("split").is_case.agg(["size", "sum"]).astype(int)
+    counts = study.cohort.sets.groupby("split").is_case.agg(["size", "sum"]).astype(int)
     return {
         "limit": data.limit,
         "preset": data.preset,

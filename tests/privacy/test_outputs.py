@@ -175,7 +175,8 @@ def shown(study, folder):
 def test_with_ids_they_are_codes_and_without_them_there_are_none(study, knn):
     coded, facts = knn("dtw_knn")
     assert facts["ids"] == "coded"
-    assert len(set(coded["stay_id"].tolist())) == len(coded["y"])
+    assert len(coded["stay_id"]) == len(coded["y"])  # a stay may be in several matched sets
+    assert len(set(coded["stay_id"].tolist())) > 10
     for name, kind in (("stay_id", "stay"), ("subject_id", "subject")):
         assert not set(coded[name].tolist()) & set(study.markers.ids[kind])
     without, facts = knn(WITHOUT_IDS)

@@ -8,6 +8,8 @@ import shutil
 from hashlib import sha256
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.privacy.conftest import SETTINGS, changes
@@ -97,9 +99,10 @@ def facts_of_a_stay(folder, markers):
 def ids_in_clear(folder, markers):
     """A cohort with ids, and a stay twice, signed."""
     file = folder / "cohort.parquet"
-    cohort = pd.read_parquet(file)
-    cohort["stay_id"] = markers.ids["stay"][0]
-    cohort.to_parquet(file)
+    cohort = pq.read_table(file)
+    ids = pa.array([markers.ids["stay"][0]] * len(cohort), pa.int64())
+    at = cohort.column_names.index("stay_id")
+    pq.write_table(cohort.set_column(at, "stay_id", ids), file)
     signed(folder)
 
 
