@@ -58,7 +58,7 @@ def evaluate(
     >>> scores = pd.DataFrame([{"stay_id": s, "subject_id": s, "time_h": t, "risk": (t + s % 2) / 20}
     ...                        for s in range(8) for t in range(1, 13)])
     >>> sorted(evaluate(scores, outcomes, horizons=[0, 1], n_bootstrap=0).metrics.view.unique())
-    ['alarm', 'calibration', 'continuous', 'horizon', 'net_benefit', 'utility']
+    ['alarm', 'calibration', 'continuous', 'horizon', 'landmark', 'net_benefit', 'utility']
     """
     folder = read_labels(labels) if isinstance(labels, str | Path) else labels
     onset_hash = None if isinstance(folder, pd.DataFrame) else folder.manifest["onset_hash"]
