@@ -107,19 +107,33 @@ def complete_scores(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _set_of_the_member(scores: pd.DataFrame) -> pd.DataFrame:
-    """Models without matched sets, with a row for each set of other models that has the stay at that hour."""
+    """
+    Models without matched sets, with a row for each set, split and fold of other models that has the stay at
+    that hour. Rows that none has are kept in the stay's split, so that they are counted as left out.
+    """
     fixed = scores.horizon_h.notna()
     in_sets = (fixed & (scores.matched_to != NO_SET)).groupby(scores.model).transform("any")
     if in_sets.all() or not in_sets.any():
         return scores
     tick = np.rint(pd.to_numeric(scores.reference_h, errors="coerce").where(fixed) * TICKS_PER_H)
     scores = scores.assign(tick=tick)
-    columns = ["stay_id", "tick", "matched_to", "split", "fold"]
-    columns += ["is_case"] if "is_case" in scores.columns else []
-    members = scores.loc[fixed & in_sets & (scores.run == 0), columns].drop_duplicates(columns[:3])
+    given = ["matched_to", "split", "fold", *(["is_case"] if "is_case" in scores.columns else [])]
+    members = scores.loc[fixed & in_sets & (scores.run == 0), ["stay_id", "tick", *given]].drop_duplicates()
     alone = fixed & ~in_sets
-    joined = scores[alone].drop(columns=columns[2:]).merge(members, on=["stay_id", "tick"], how="inner")
-    return pd.concat([scores[~alone], joined], ignore_index=True).drop(columns="tick")
+    pair = ["stay_id", "tick"]
+    met = pd.MultiIndex.from_frame(scores[pair]).isin(pd.MultiIndex.from_frame(members[pair]))
+    joined = scores[alone & met].drop(columns=given).merge(members, on=pair)
+    places = members.assign(late=members.split.isin(["train", "validation"])).sort_values(
+        "late", kind="stable"
+    )
+    places = places.drop_duplicates("stay_id").set_index("stay_id")
+    unmet = scores[alone & ~met]
+    unmet = unmet.assign(
+        split=unmet.split.where(unmet.split != "", unmet.stay_id.map(places.split)).fillna(""),
+        fold=unmet.fold.where(unmet.fold != 0, unmet.stay_id.map(places.fold)).fillna(0).astype("int64"),
+    )
+    parts = [part for part in (scores[~alone], joined, unmet) if len(part)]
+    return pd.concat(parts, ignore_index=True).drop(columns="tick")
 
 
 def _split_of_the_stay(scores: pd.DataFrame) -> pd.DataFrame:

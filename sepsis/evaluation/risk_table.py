@@ -157,8 +157,9 @@ class RiskTable:
         """
         scores, found = self.outline, []
         several = scores.groupby("model").run.transform("max") > 0
+        several &= scores.horizon_h.notna() & in_split(scores, split)  # further runs have a test split alone
         for run in np.unique(scores.run[several]):
-            mine = scores[several & (scores.run == run) & scores.horizon_h.notna()]
+            mine = scores[several & (scores.run == run)]
             found.append(self._fixed(mine.assign(run=0), split, None, self.settings.horizons))
         return found
 

@@ -5,6 +5,7 @@ import pytest
 from sepsis.core.errors import ExportError, NothingLeftError, SettingsError, UsageError
 from sepsis.core.schema import check_table
 from sepsis.evaluation import EvaluationSettings, evaluate_all, evaluate_scores
+from sepsis.evaluation.contract import complete_scores
 from sepsis.evaluation.discrimination import auroc
 from sepsis.evaluation.landmark import CURVE_COLUMNS
 from tests.evaluation.made_up import hourly_study, study
@@ -403,3 +404,32 @@ def test_missing_stays_and_hours_that_stop_early_are_said():
     cut = scores[(scores.stay_id != 0) | (scores.time_h < 10)]
     found = evaluate_all(cut, outcomes, n_bootstrap=0)
     assert any(note.startswith("Hourly risks of 1 of 40 stays (1 cases) stop") for note in found.notes)
+
+
+def test_a_model_without_sets_joins_those_of_others_and_what_meets_none_is_counted():
+    scores, outcomes = study(40, models=("ours",))
+    case = scores[scores.is_case].stay_id.iloc[0]
+    ours = scores.assign(matched_to=case, fold=1)
+    ours.loc[ours.is_case, "matched_to"] = ours.stay_id
+    again = ours.assign(split="validation", fold=2)
+    theirs = scores.drop(columns=["split", "is_case", "reference_h"]).assign(model="theirs")
+    moved = theirs.stay_id == 1
+    theirs.loc[moved, "time_h"] += 0.5  # at an hour of no set
+    table = complete_scores(pd.concat([ours, again, theirs], ignore_index=True))
+    found = table[table.model == "theirs"]
+    met = found[found.stay_id != 1]
+    assert met.groupby(["split", "fold"]).size().to_dict() == {("test", 1): 117, ("validation", 2): 117}
+    lost = found[found.stay_id == 1]
+    assert set(lost.split) == {"test"}
+    assert set(lost.matched_to) == {-1}
+    left_out = evaluate_all(pd.concat([ours, theirs], ignore_index=True), outcomes, n_bootstrap=0).coverage
+    assert (left_out[left_out.model == "ours"].n >= 1).all()
+    assert set(left_out.model) == {"ours", "theirs"}
+
+
+def test_the_validation_split_is_evaluated_though_further_runs_have_none():
+    scores, outcomes = study(80)
+    scores = scores.assign(run=0, split=scores.split.where(scores.stay_id < 40, "validation"))
+    table = pd.concat([scores, scores[scores.split == "test"].assign(run=1)], ignore_index=True)
+    assert "seeds" in evaluate_all(table, outcomes, split="test", n_bootstrap=0).tables
+    assert "seeds" not in evaluate_all(table, outcomes, split="validation", n_bootstrap=0).tables

@@ -18,34 +18,12 @@ from sepsis.pipeline.source import open_source
 from sepsis.pipeline.train import train_export
 from sepsis.report.score_files import read_score_files
 from sepsis.scoring.predict import score_horizons
+from tests.pipeline import test_same_bytes as one_split
 from tests.pipeline.test_same_bytes import command
 
-PIPELINE = """
-[synth]
-stays = 150
-seed = 5
-
-[cohort]
-min_observations = 1
-folds = 3
-seed = 1
-
-[train]
-min_values = 10
-fit_horizons_h = [0, 3]
-
-[models.clock]
-
-[models.logistic]
-trend_h = 4
-
-[score]
-horizons = [3, 0]
-hourly = true
-
-[evaluate]
-n_bootstrap = 0
-"""
+PIPELINE = one_split.PIPELINE.replace("seed = 1\n", "seed = 1\nfolds = 3\n").replace(
+    "hourly_stays = 12\n", ""
+)
 
 
 @pytest.fixture(scope="module")
