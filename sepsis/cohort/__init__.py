@@ -206,7 +206,8 @@ def _require_judgeable(cohorts: list[Cohort], settings: CohortSettings) -> None:
         if not empty:
             continue
         cases = int(cohorts[0].sets.is_case.sum())
-        folds = ", ".join(str(int(c.stays.fold.iloc[0])) for c in empty)
+        folds = ", ".join(str(int(c.stays.fold.iloc[0])) for c in empty[:5])
+        folds += f" and {len(empty) - 5} more" if len(empty) > 5 else ""
         of = f" of fold {folds}" if settings.folds else ""
         raise NothingLeftError(
             "cohort",

@@ -34,7 +34,7 @@ class CohortSettings:
     kept_case_share: Share = 0.95  # "paper": of the cases that could have one control
     most_controls_per_case: Annotated[int, between(1)] = 12  # Moor et al. 2019 have about 10
     # cross-fitting: every stay is in the test split of one of so many folds; 0: one split by the shares
-    folds: Count = 0
+    folds: Annotated[int, between(0, 100)] = 0
     validation_share: Share = 0.1  # of all subjects, in each fold
     test_share: Share = 0.1  # without folds
     seed: Count = 0

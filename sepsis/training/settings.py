@@ -27,7 +27,7 @@ class TrainSettings:
     fit_horizons_of: dict[str, Hours] = field(default_factory=lambda: {"dtw_knn": (0.0,)})
     seed: Annotated[int, between(0)] = 0
     # networks are fitted again with so many seeds in all: the page shows the spread of what they reach
-    runs: Positive = 1
+    runs: Annotated[int, between(1, 10)] = 1
     licence: str = LICENCE  # of the weights, for the model folder and its card
 
     def __post_init__(self):

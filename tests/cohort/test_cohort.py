@@ -296,5 +296,7 @@ def test_splits_and_folds_without_cases_are_named_before_anything_is_trained():
     assert select_cohort(few, events, ["heart_rate"], CohortSettings(test_share=0.0)).sets.is_case.any()
     with pytest.raises(NothingLeftError, match="the test split of fold 3, 4, 5 has no case with controls"):
         selected(few, events, folds=5)
+    with pytest.raises(NothingLeftError, match="of fold 3, 4, 5, 6, 7 and 13 more has no case"):
+        selected(few, events, folds=20)
     with pytest.raises(SettingsError, match="folds"):
         CohortSettings(folds=1)

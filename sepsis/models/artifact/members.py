@@ -21,7 +21,7 @@ from sepsis.models.artifact.files import has_members, parsed, read_plain, requir
 from sepsis.models.artifact.read import Trained, read_model
 
 KIND = "model"  # of the manifest, as of a plain folder
-MOST_MEMBERS = 200
+MOST_MEMBERS = 1000  # as many folds and runs as the settings allow
 _LISTED: dict[str, type] = {"folder": str, "fold": int, "run": int, "manifest": str}
 
 
